@@ -1,0 +1,1 @@
+"""What workflows ask for: classes whose fields are their dependencies. Every activity can be run again."""

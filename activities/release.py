@@ -1,0 +1,161 @@
+"""The steps of a release's quarantine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from koschey.db import files
+from koschey.db.pool import Pool
+from koschey.errors import UpstreamError, UpstreamMalformed, UpstreamMissing, UsageError
+from koschey.index.files import FileStore
+from koschey.index.refresh import Refresher
+from koschey.model import Actor, FileId, State
+from koschey.publish.decide import Choice, Decision, decide
+from koschey.publish.settle import Settlement, note_failure, settle
+from koschey.standards.names import parse_name
+
+
+HEARTBEAT = 5.0
+"""Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """Which release."""
+
+    project: str
+    version: str
+
+
+@dataclass(frozen=True)
+class ReleaseStatus:
+    """How a release stands: ids and words only, for history is readable by everyone who reaches Temporal."""
+
+    held_files: list[int]
+    unstored_files: list[int]
+    state: str
+    reasons: list[str]
+    release_at: datetime | None
+    look_again_in: float | None
+    """Seconds from now on; None where only a person can change anything."""
+
+
+@dataclass(frozen=True)
+class SignalledDecision:
+    """A decision that came as a signal. The activity checks what the reviewer may do; a signal proves nothing."""
+
+    project: str
+    version: str
+    choice: str
+    reviewer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReleaseActivities:
+    """Fetches, settles and decides through the same functions as every other door."""
+
+    pool: Pool
+    refresher: Refresher
+    store: FileStore
+    decisions_by_signal: bool
+
+    @activity.defn
+    async def store_held_file(self, file_id: int) -> str:
+        """Bring a file's bytes into the bucket; returns its sha256."""
+        item = await files.select_file(self.pool, FileId(file_id))
+        if item is None:
+            raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
+        try:
+            async with _heartbeats():
+                stored = await self.store.store(item.file)
+        except UpstreamError as error:
+            async with self.pool.acquire() as connection:
+                await note_failure(connection, item, str(error))
+            raise
+        return stored.sha256 or ""
+
+    @activity.defn
+    async def settle_release(self, release: Release) -> ReleaseStatus:
+        """Apply the verdict to every file of a release, asking the upstream again where a window has ended."""
+        name = parse_name(release.project)
+        settlement = await self._settle(release)
+        if settlement.needs_look:
+            await self.refresher.look(name)
+            settlement = await self._settle(release)
+        return _status(settlement)
+
+    @activity.defn
+    async def decide_release(self, decision: SignalledDecision) -> str:
+        """Carry out a signalled decision; returns what it changed, or why it changed nothing."""
+        if not self.decisions_by_signal:
+            return "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL)"
+        actor = Actor(decision.reviewer, "signal")
+        wanted = Decision(Choice(decision.choice), parse_name(decision.project), decision.version, decision.reason)
+        try:
+            async with self.pool.acquire() as connection:
+                return str(await decide(connection, actor, wanted))
+        except UsageError as error:
+            return f"refused: {error}"
+
+    async def _settle(self, release: Release) -> Settlement:
+        async with self.pool.acquire() as connection:
+            return await settle(connection, parse_name(release.project), release.version)
+
+
+@dataclass(frozen=True)
+class FetchActivities:
+    """Finishes downloads whose process died."""
+
+    pool: Pool
+    store: FileStore
+
+    @activity.defn
+    async def store_wanted_file(self, file_id: int) -> str:
+        """Bring a file's bytes into the bucket, if the file still may be served or is held."""
+        item = await files.select_file(self.pool, FileId(file_id))
+        if item is None or item.standing.state not in (State.RELEASED, State.HELD):
+            return "not wanted any more"
+        try:
+            async with _heartbeats():
+                stored = await self.store.store(item.file)
+        except (UpstreamMalformed, UpstreamMissing) as error:
+            # The next client that asks will be told; there is nobody here to tell.
+            return f"not fetched: {error}"
+        return stored.sha256 or ""
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    """Tell Temporal that the activity lives, so that a dead worker is noticed long before the timeout."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _status(settlement: Settlement) -> ReleaseStatus:
+    return ReleaseStatus(
+        held_files=[file.id for file in settlement.held],
+        unstored_files=[file.id for file in settlement.held if file.stored_at is None],
+        state=settlement.state,
+        reasons=_shortened(settlement.reasons),
+        release_at=settlement.release_at,
+        look_again_in=settlement.look_again_in.total_seconds() if settlement.look_again_in else None,
+    )
+
+
+def _shortened(reasons: Sequence[str]) -> list[str]:
+    return [reason[:200] for reason in reasons[:5]]

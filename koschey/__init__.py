@@ -1,0 +1,3 @@
+"""Koschey: a corporate Python package index that mirrors, hosts and quarantines."""
+
+__version__ = "0.1.0"

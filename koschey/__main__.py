@@ -1,0 +1,5 @@
+"""`python -m koschey` is the command `koschey`."""
+
+from koschey.cli import main
+
+main()

@@ -1,0 +1,39 @@
+"""The web process: Quart with all blueprints, behind the layer that answers cached pages."""
+
+from contextlib import AsyncExitStack
+
+from quart import Quart
+
+from koschey.logs import configure_logs
+from koschey.resources import open_resources
+from koschey.settings import Settings, load_settings
+from koschey.web import errors, files, health, simple, upload
+from koschey.web.context import KEY
+from koschey.web.fast import FastPages
+
+BLUEPRINTS = (simple.blueprint, files.blueprint, upload.blueprint, health.blueprint)
+
+
+def create_app(settings: Settings | None = None) -> FastPages:
+    """Return the ASGI application. Its resources open when the server starts it."""
+    settings = settings or load_settings()
+    configure_logs(settings.log_level)
+    app = Quart("koschey")
+    # Each route that takes a body reads it as a stream under its own limit.
+    app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=None, PROVIDE_AUTOMATIC_OPTIONS=False)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    front, stack = FastPages(app), AsyncExitStack()
+
+    @app.before_serving
+    async def open_all() -> None:
+        resources = await stack.enter_async_context(open_resources(settings))
+        app.extensions[KEY] = resources
+        front.pages = resources.pages
+
+    @app.after_serving
+    async def close_all() -> None:
+        await stack.aclose()
+
+    return front

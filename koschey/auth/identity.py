@@ -1,0 +1,50 @@
+"""From credentials to an account, and from an account and an action to yes or no."""
+
+import base64
+import binascii
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.passwords import check_password
+from koschey.auth.permissions import Action, Permissions, RolePermissions
+from koschey.auth.tokens import parse_token, proves
+from koschey.db.accounts import Account, select_account, select_token
+from koschey.db.pool import Database
+from koschey.errors import NotAllowed
+
+TOKEN_USER = "__token__"  # noqa: S105 - the user name that means "the password is a token"
+
+
+def parse_authorization(header: str | None) -> tuple[str, str] | None:
+    """Read user and password from an `Authorization` header; a bearer token is the password of `__token__`."""
+    scheme, _, value = (header or "").strip().partition(" ")
+    if scheme.lower() in ("bearer", "token"):
+        return TOKEN_USER, value.strip()
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, separator, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user.strip(), password.strip()) if separator else None
+
+
+async def authenticate(db: Database, user: str, password: str) -> Account | None:
+    """Return the account that the credentials prove, or None."""
+    if user != TOKEN_USER:
+        account = await select_account(db, user)
+        return account if await check_password(password, account.password_hash if account else None) else None
+    parts = parse_token(password)
+    found = await select_token(db, parts.id) if parts else None
+    if parts is None or found is None or not proves(parts.secret, found[1]):
+        return None
+    return await select_account(db, found[0])
+
+
+def authorize(
+    account: Account, action: Action, project: NormalizedName, permissions: Permissions | None = None
+) -> None:
+    """Raise `NotAllowed` unless the account may do this to the project."""
+    permissions = permissions or RolePermissions()
+    if not permissions.allows(account.grants, action, project):
+        raise NotAllowed(f"{account.name} may not {action} {project}; an admin can grant it")

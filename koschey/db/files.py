@@ -1,0 +1,211 @@
+"""Statements on `file` and `standing`: what a file is, and what an index lets out."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX, File, FileId, ProjectId, Sha256, Standing, StandingFile, State
+
+COLUMNS = """
+    file.id, project.name AS project, file.version, file.filename, file.sha256, file.size, file.upload_time,
+    file.first_seen_at, file.stored_at, file.requires_python, file.yanked, file.core_metadata,
+    file.metadata_stored, file.upstream_url, file.path, file.absent_since,
+    standing.state, standing.reason, standing.release_at, standing.available_at
+"""
+TABLES = """
+    file
+    JOIN project ON project.id = file.project_id
+    JOIN index ON index.name = $1
+    JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
+"""
+
+SELECT_PROJECT_FILES = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 ORDER BY file.id"  # noqa: S608
+LOCK_RELEASE_FILES = f"""
+    SELECT {COLUMNS} FROM {TABLES}
+     WHERE project.name = $2 AND ($3::text IS NULL OR file.version = $3)
+     ORDER BY file.id
+       FOR UPDATE OF standing
+"""  # noqa: S608
+SELECT_FILE_BY_PATH = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.path = $2"  # noqa: S608
+SELECT_FILE = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.id = $2"  # noqa: S608
+SELECT_FILE_BY_NAME = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 AND file.filename = $3"  # noqa: S608
+SELECT_FILES_BY_STATE = f"""
+    SELECT {COLUMNS} FROM {TABLES}
+     WHERE standing.state = ANY($2::text[])
+     ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
+"""  # noqa: S608
+INSERT_FILES = """
+    INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
+                      core_metadata, upstream_url, path)
+    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[],
+                             $8::text[], $9::text[], $10::text[], $11::text[])
+    RETURNING id
+"""
+INSERT_STANDINGS = """
+    INSERT INTO standing (index_id, file_id, state, reason, release_at, available_at)
+    SELECT index.id, row.file_id, row.state, row.reason, row.release_at,
+           CASE WHEN row.state = 'released' THEN koschey_now() END
+      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
+                  AS row (file_id, state, reason, release_at)
+     WHERE index.name = $1
+"""
+UPDATE_STATES = """
+    UPDATE standing
+       SET state = $3, reason = $4, changed_at = koschey_now(),
+           release_at = CASE WHEN $3 = 'held' THEN $5 ELSE release_at END,
+           available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END
+      FROM index
+     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
+"""
+UPDATE_HELD_REASON = """
+    UPDATE standing SET reason = $3 FROM index
+     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = $2
+       AND standing.state = 'held' AND standing.reason <> $3
+"""
+UPDATE_LISTING = """
+    UPDATE file
+       SET yanked = row.yanked, core_metadata = coalesce(file.core_metadata, row.core_metadata),
+           upstream_url = row.upstream_url, absent_since = NULL
+      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+           AS row (file_id, yanked, core_metadata, upstream_url)
+     WHERE file.id = row.file_id
+"""
+UPDATE_ABSENT = "UPDATE file SET absent_since = koschey_now() WHERE id = ANY($1::bigint[]) AND absent_since IS NULL"
+UPDATE_STORED = """
+    UPDATE file
+       SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4)
+     WHERE id = $1 AND stored_at IS NULL
+"""
+UPDATE_METADATA_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1"
+INSERT_PROVENANCE = "INSERT INTO provenance (file_id, record) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+SELECT_PROVENANCE = "SELECT record FROM provenance WHERE file_id = $1"
+
+
+class NewFile(NamedTuple):
+    """A file to be added, with the standing that it starts at."""
+
+    version: str
+    filename: str
+    sha256: Sha256 | None
+    size: int | None
+    upload_time: datetime | None
+    requires_python: str | None
+    yanked: str | None
+    core_metadata: Sha256 | None
+    upstream_url: str | None
+    path: str | None
+    standing: Standing
+
+
+class Listing(NamedTuple):
+    """What an upstream's page says today of a file that is known already."""
+
+    id: FileId
+    yanked: str | None
+    core_metadata: Sha256 | None
+    upstream_url: str
+
+
+async def select_project_files(db: Database, project: NormalizedName) -> list[StandingFile]:
+    """Return all files of a project, served or not, in the order in which they were first seen."""
+    return [_read(row) for row in await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)]
+
+
+async def lock_release_files(
+    connection: Connection, project: NormalizedName, version: str | None
+) -> list[StandingFile]:
+    """Return the files of a release, or of the whole project, and keep other deciders waiting."""
+    return [_read(row) for row in await connection.fetch(LOCK_RELEASE_FILES, MAIN_INDEX, project, version)]
+
+
+async def select_file_by_path(db: Database, path: str) -> StandingFile | None:
+    """Return the file that is public under exactly this path."""
+    row = await db.fetchrow(SELECT_FILE_BY_PATH, MAIN_INDEX, path)
+    return _read(row) if row else None
+
+
+async def select_file(db: Database, file: FileId) -> StandingFile | None:
+    """Return one file by its id."""
+    row = await db.fetchrow(SELECT_FILE, MAIN_INDEX, file)
+    return _read(row) if row else None
+
+
+async def select_file_by_name(db: Database, project: NormalizedName, filename: str) -> StandingFile | None:
+    """Return the file of that name, whatever its state: a name once used stays used."""
+    row = await db.fetchrow(SELECT_FILE_BY_NAME, MAIN_INDEX, project, filename)
+    return _read(row) if row else None
+
+
+async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:
+    """Return all files in one of the states, those that time releases first at the top."""
+    return [_read(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
+
+
+async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:
+    """Add files and their standings; returns their ids in the same order."""
+    columns = list(zip(*(file[:-1] for file in files), strict=True))
+    ids = [FileId(row["id"]) for row in await connection.fetch(INSERT_FILES, project, *columns)]
+    standings = [file.standing for file in files]
+    await connection.execute(
+        INSERT_STANDINGS,
+        MAIN_INDEX,
+        ids,
+        [standing.state for standing in standings],
+        [standing.reason for standing in standings],
+        [standing.release_at for standing in standings],
+    )
+    return ids
+
+
+async def update_states(
+    connection: Connection, files: Sequence[FileId], state: State, reason: str, release_at: datetime | None = None
+) -> None:
+    """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction."""
+    await connection.execute(UPDATE_STATES, MAIN_INDEX, list(files), state, reason, release_at)
+
+
+async def update_held_reason(connection: Connection, file: FileId, reason: str) -> bool:
+    """Say why a held file is held; False where that is said already or it is not held any more."""
+    return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, file, reason) == "UPDATE 1")
+
+
+async def update_listings(connection: Connection, listings: Sequence[Listing]) -> None:
+    """Take over what may change on an upstream's page: the yank, a core metadata digest, the address."""
+    await connection.execute(UPDATE_LISTING, *(list(column) for column in zip(*listings, strict=True)))
+
+
+async def update_absent(connection: Connection, files: Sequence[FileId]) -> None:
+    """Note that the upstream's page no longer lists these files."""
+    await connection.execute(UPDATE_ABSENT, list(files))
+
+
+async def update_stored(connection: Connection, file: FileId, sha256: Sha256, size: int, path: str) -> bool:
+    """Note that the verified bytes are in S3; False when that was noted before."""
+    return bool(await connection.execute(UPDATE_STORED, file, sha256, size, path) == "UPDATE 1")
+
+
+async def update_metadata_stored(db: Database, file: FileId) -> None:
+    """Note that the file's core metadata is in S3."""
+    await db.execute(UPDATE_METADATA_STORED, file)
+
+
+async def insert_provenance(connection: Connection, file: FileId, record: str) -> None:
+    """Keep the PEP 710 record of a file; a record that exists stays as it is."""
+    await connection.execute(INSERT_PROVENANCE, file, record)
+
+
+async def select_provenance(db: Database, file: FileId) -> str | None:
+    """Return the PEP 710 record of a file, byte for byte."""
+    record: str | None = await db.fetchval(SELECT_PROVENANCE, file)
+    return record
+
+
+def _read(row: Any) -> StandingFile:
+    values = dict(row)
+    standing = Standing(
+        State(values.pop("state")), values.pop("reason"), values.pop("release_at"), values.pop("available_at")
+    )
+    return StandingFile(File(**values), standing)

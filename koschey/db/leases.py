@@ -1,0 +1,33 @@
+"""Statements on `lease`: one process does it, the others wait, and a dead holder is replaced.
+
+A lease costs no connection while it is held, unlike an advisory lock, and ends by itself.
+"""
+
+from koschey.db.pool import Database
+
+TAKE_LEASE = """
+    INSERT INTO lease (key, holder, until) VALUES ($1, $2, now() + $3 * interval '1 second')
+    ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
+                      WHERE lease.until < now() OR lease.holder = excluded.holder
+    RETURNING key
+"""
+DROP_LEASE = "DELETE FROM lease WHERE key = $1 AND holder = $2"
+NOTIFY = "SELECT pg_notify('koschey_lease', $1)"
+SELECT_HOLDER = "SELECT holder FROM lease WHERE key = $1 AND until >= now()"
+
+
+async def take_lease(db: Database, key: str, holder: str, seconds: float) -> bool:
+    """Take, or renew, the lease on `key`; False while somebody else holds it."""
+    return await db.fetchval(TAKE_LEASE, key, holder, seconds) is not None
+
+
+async def drop_lease(db: Database, key: str, holder: str) -> None:
+    """Give the lease back and wake those who wait for it."""
+    await db.execute(DROP_LEASE, key, holder)
+    await db.execute(NOTIFY, key)
+
+
+async def select_holder(db: Database, key: str) -> str | None:
+    """Return who holds the lease now."""
+    holder: str | None = await db.fetchval(SELECT_HOLDER, key)
+    return holder

@@ -1,0 +1,58 @@
+"""Connections to PostgreSQL: the pool that all statements run on, and the types that they take."""
+
+import json
+from typing import Any, cast
+
+import asyncpg
+
+type Connection = asyncpg.Connection
+"""A connection taken from the pool, possibly inside a transaction."""
+
+type Pool = asyncpg.Pool
+"""Runs single statements on a connection of its own."""
+
+type Database = asyncpg.Connection | asyncpg.Pool
+"""Where a single statement can run."""
+
+ACQUIRE_TIMEOUT = 5.0
+"""Seconds to wait for a free connection before the request fails with 503."""
+
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+    TimeoutError,
+)
+"""What asyncpg raises while PostgreSQL is away; the same request may succeed later."""
+
+
+async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) -> Pool:
+    """Open the pool. PostgreSQL must be up; later outages are survived by reconnecting."""
+    return cast(
+        Pool,
+        await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            command_timeout=command_timeout,
+            init=_decode_json,
+            server_settings={
+                "application_name": "koschey",
+                "idle_in_transaction_session_timeout": "30000",
+                "statement_timeout": str(int(command_timeout * 1000)),
+            },
+        ),
+    )
+
+
+async def connect(url: str) -> Connection:
+    """Open one connection outside the pool, for listening and for migrations."""
+    return await asyncpg.connect(url, command_timeout=10.0, timeout=5.0)
+
+
+async def _decode_json(connection: Any) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")

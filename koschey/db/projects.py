@@ -1,0 +1,82 @@
+"""Statements on `project`."""
+
+from datetime import datetime
+from typing import Any
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Connection, Database
+from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial
+
+COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at"
+
+SELECT_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1"  # noqa: S608
+LOCK_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
+SELECT_PROJECT_NAMES = "SELECT name, serial FROM project WHERE status <> 'quarantined' ORDER BY name"
+INSERT_PROJECT = f"""
+    INSERT INTO project (name, display_name, origin) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO NOTHING
+    RETURNING {COLUMNS}
+"""  # noqa: S608
+UPDATE_LOOK = """
+    UPDATE project
+       SET looked_at = koschey_now(), upstream_etag = $2, status = $3, status_reason = $4
+     WHERE id = $1
+"""
+UPDATE_LOOKED_AT = "UPDATE project SET looked_at = koschey_now() WHERE id = $1"
+SELECT_NOW = "SELECT koschey_now()"
+
+
+async def select_project(db: Database, name: NormalizedName) -> Project | None:
+    """Return the project of that name, if it is known."""
+    row = await db.fetchrow(SELECT_PROJECT, name)
+    return read_project(row) if row else None
+
+
+async def lock_project(connection: Connection, name: NormalizedName) -> Project | None:
+    """Return the project and keep other writers of it waiting until the transaction ends."""
+    row = await connection.fetchrow(LOCK_PROJECT, name)
+    return read_project(row) if row else None
+
+
+async def select_project_names(db: Database) -> list[tuple[NormalizedName, Serial]]:
+    """Return every project that the project list may name, with its serial."""
+    return [(row["name"], row["serial"]) for row in await db.fetch(SELECT_PROJECT_NAMES)]
+
+
+async def insert_project(connection: Connection, name: NormalizedName, display_name: str, origin: Origin) -> bool:
+    """Add a project; False when the name exists already, whatever its origin."""
+    return await connection.fetchrow(INSERT_PROJECT, name, display_name, origin) is not None
+
+
+async def update_look(
+    connection: Connection, project: ProjectId, etag: str | None, status: ProjectStatus, reason: str | None
+) -> None:
+    """Note that the upstream's page was read now, and what it said of the project."""
+    await connection.execute(UPDATE_LOOK, project, etag, status, reason)
+
+
+async def update_looked_at(db: Database, project: ProjectId) -> None:
+    """Note that the upstream confirmed now that its page is unchanged."""
+    await db.execute(UPDATE_LOOKED_AT, project)
+
+
+async def select_now(db: Database) -> datetime:
+    """Return the time by the only clock that decides."""
+    now: datetime = await db.fetchval(SELECT_NOW)
+    return now
+
+
+def read_project(row: Any) -> Project:
+    """Turn a row of `COLUMNS` into a `Project`."""
+    return Project(
+        id=ProjectId(row["id"]),
+        name=row["name"],
+        display_name=row["display_name"],
+        origin=Origin(row["origin"]),
+        status=ProjectStatus(row["status"]),
+        status_reason=row["status_reason"],
+        serial=Serial(row["serial"]),
+        upstream_etag=row["upstream_etag"],
+        looked_at=row["looked_at"],
+    )

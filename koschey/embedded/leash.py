@@ -1,0 +1,34 @@
+"""Becomes the program that it is told, on a leash: the system signals it when the process that started it dies.
+
+Run by the bare interpreter, `python -I -S leash.py PARENT SIGNAL UID:GID PROGRAM ARGUMENT...`, so that nothing need be
+done between fork and exec, where a process with threads can do almost nothing safely.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def become(parent: int, death_signal: int, ids: str, command: list[str]) -> None:
+    """Replace this process; returns only when the parent is already gone."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if ids:
+        uid, gid = map(int, ids.split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    if sys.platform == "linux":
+        # After the change of user, which clears it.
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
+    if os.getppid() == parent:  # else it died before the leash was on
+        os.execv(command[0], command)  # noqa: S606 - the program is ours, and there is no shell
+
+
+if __name__ == "__main__":
+    try:
+        become(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    except OSError as error:
+        sys.exit(f"error: cannot start {sys.argv[4]}: {error}")

@@ -1,0 +1,33 @@
+"""What `koschey up` can be told."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """The options of `koschey up`; None leaves the choice to Koschey."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    """0 takes any free port, and the same one again at the next start if it is still free."""
+    upstream: str | None = None
+    allow_private_upstream: bool = False
+    quarantine_days: float | None = None
+    web_processes: int = 1
+    postgres_port: int | None = None
+    s3_port: int | None = None
+    temporal_port: int | None = None
+    temporal_ui_port: int | None = None
+    json: bool = False
+
+
+def default_data_folder() -> Path:
+    """Where the data is kept when nobody says otherwise."""
+    if chosen := os.environ.get("KOSCHEY_DATA"):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/var/lib/koschey")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "koschey"

@@ -1,0 +1,53 @@
+"""Our own processes: migrate, web and worker, as `python -m koschey`."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import koschey
+from koschey.embedded.child import Child, Part
+from koschey.embedded.environment import own_environment
+from koschey.embedded.probe import http_status, reachable_host
+from koschey.settings import Settings
+
+HEALTH = "/_/health"
+
+
+def migrate_part(folder: Path, values: Mapping[str, str]) -> Part:
+    """Brings database and bucket to what this version needs, and ends."""
+    return Part(name="migrate", title="the migration", **_common(folder, values, "migrate"))
+
+
+def web_part(folder: Path, values: Mapping[str, str], settings: Settings) -> Part:
+    """Serves HTTP."""
+    host = reachable_host(settings.host)
+
+    def is_ready(_: Child) -> bool:
+        return http_status(host, settings.port, HEALTH) == 200
+
+    return Part(name="web", title="web", is_ready=is_ready, **_common(folder, values, "web"))
+
+
+def worker_part(folder: Path, values: Mapping[str, str]) -> Part:
+    """Runs workflows and activities."""
+    common = _common(folder, values, "worker")
+    return Part(name="worker", title="worker", is_ready=Child.said_ready, says_when_ready=True, **common)
+
+
+class _Common(TypedDict):
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path
+
+
+def _common(folder: Path, values: Mapping[str, str], command: str) -> _Common:
+    # Without `-P` a folder `workflows` in which the user happens to be would be taken for ours.
+    safe = () if Path.cwd() == Path(koschey.__file__).parents[1] else ("-P",)
+    return {
+        "command": (sys.executable, *safe, "-m", "koschey", command),
+        "environment": own_environment(folder, values),
+        "folder": Path.cwd(),
+        "log": folder / "logs" / f"{command}.log",
+    }

@@ -1,0 +1,82 @@
+"""Which ports this start uses: the given ones, else those of the last start, else free ones."""
+
+import errno
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from koschey.embedded.data_folder import write_private
+from koschey.embedded.options import UpOptions
+from koschey.errors import StartError
+
+NAME = "ports.json"
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """One for each server."""
+
+    web: int
+    postgres: int
+    s3: int
+    temporal: int
+    temporal_ui: int
+
+
+def choose_ports(options: UpOptions, folder: Path) -> Ports:
+    """Choose and remember; raise `StartError` when a port that was asked for is taken."""
+    last = _read(folder / NAME)
+    with ExitStack() as held:  # all are held until the last is chosen, so that no two are the same
+
+        def given(host: str, port: int, option: str) -> int:
+            return _port(held.enter_context(_listen(host, port, option)))
+
+        def preferred(name: str, host: str = LOOPBACK) -> int:
+            try:
+                return given(host, last.get(name, 0), "")
+            except StartError:
+                return given(host, 0, "")
+
+        def embedded(name: str, port: int | None) -> int:
+            return given(LOOPBACK, port, f"--{name.replace('_', '-')}-port") if port else preferred(name)
+
+        ports = Ports(
+            web=given(options.host, options.port, "--port") if options.port else preferred("web", options.host),
+            postgres=embedded("postgres", options.postgres_port),
+            s3=embedded("s3", options.s3_port),
+            temporal=embedded("temporal", options.temporal_port),
+            temporal_ui=embedded("temporal_ui", options.temporal_ui_port),
+        )
+    write_private(folder / NAME, msgspec.json.encode(asdict(ports)).decode() + "\n")
+    return ports
+
+
+def _read(path: Path) -> Mapping[str, int]:
+    # A convenience, not data: whatever is wrong with the file, new ports do as well.
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(address[0]), port), family=family)
+    except PermissionError:
+        raise StartError(f"port {port} may not be opened by this user; choose another with {option}") from None
+    except socket.gaierror as error:
+        raise StartError(f"{host} is no address to listen on: {error.strerror}; choose another with --host") from None
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise StartError(f"{host} is no address of this machine; choose another with --host") from None
+        raise StartError(f"port {port} on {host} is taken; choose another with {option}") from None
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])

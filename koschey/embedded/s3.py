@@ -1,0 +1,41 @@
+"""The S3 server: rclone over a folder."""
+
+from pathlib import Path
+
+from koschey.embedded.child import Child, Part
+from koschey.embedded.data_folder import private_folder
+from koschey.embedded.environment import BUCKET, bare_environment
+from koschey.embedded.ports import LOOPBACK
+from koschey.embedded.probe import http_status
+from koschey.embedded.secret_file import Secrets
+
+
+def s3_part(folder: Path, program: Path, port: int, secrets: Secrets) -> Part:
+    """Make the folder and describe the server over it."""
+    served = private_folder(folder / "s3")
+    private_folder(served / BUCKET)
+
+    def is_ready(_: Child) -> bool:
+        # Without a signature every request is refused: any answer says that it serves.
+        return http_status(LOOPBACK, port, "/") is not None
+
+    return Part(
+        name="s3",
+        title="S3",
+        command=(
+            str(program),
+            "serve",
+            "s3",
+            str(served),
+            *("--addr", f"{LOOPBACK}:{port}"),
+            *("--config", ""),  # none: not the user's
+            *("--vfs-cache-mode", "off"),
+            *("--log-level", "NOTICE"),
+        ),
+        # The value is a line of CSV; the quotes keep key and secret in one field.
+        environment=bare_environment(folder, {"RCLONE_AUTH_KEY": f'"{secrets.s3_access_key},{secrets.s3_secret_key}"'}),
+        folder=folder,
+        log=folder / "logs" / "s3.log",
+        is_ready=is_ready,
+        grace=5,
+    )

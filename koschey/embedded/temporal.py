@@ -1,0 +1,50 @@
+"""The Temporal server with its UI, its history in one SQLite file."""
+
+from pathlib import Path
+
+from koschey.embedded.child import Child, Part
+from koschey.embedded.data_folder import private_folder
+from koschey.embedded.environment import bare_environment
+from koschey.embedded.ports import LOOPBACK
+from koschey.embedded.probe import http_status
+
+SEARCH_ATTRIBUTES = {
+    "KoscheyProject": "Keyword",
+    "KoscheyVersion": "Keyword",
+    "KoscheyState": "Keyword",
+    "KoscheyReleaseAt": "Datetime",
+}
+"""What workflows can be searched by. The server takes these in only when it makes its file, at the first start."""
+
+
+def temporal_part(folder: Path, program: Path, port: int, ui_port: int) -> Part:
+    """Describe the server."""
+    attributes = [f"--search-attribute={name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()]
+
+    def is_ready(_: Child) -> bool:
+        # The UI asks the server: this answers once both of them work.
+        return http_status(LOOPBACK, ui_port, "/api/v1/namespaces/default") == 200
+
+    return Part(
+        name="temporal",
+        title="Temporal",
+        command=(
+            str(program),
+            "server",
+            "start-dev",
+            *("--db-filename", str(private_folder(folder / "temporal") / "temporal.db")),
+            *("--ip", LOOPBACK),
+            *("--port", str(port)),
+            *("--ui-port", str(ui_port)),
+            "--ui-disable-news-fetch",
+            *("--log-level", "error"),
+            "--disable-config-file",
+            "--disable-config-env",  # the user's, for other servers
+            *attributes,
+        ),
+        environment=bare_environment(folder),
+        folder=folder,
+        log=folder / "logs" / "temporal.log",
+        is_ready=is_ready,
+        grace=8,
+    )

@@ -1,0 +1,77 @@
+"""Every error that Koschey raises on purpose, in one tree.
+
+    KoscheyError
+    ├── UsageError              the user asked for something that cannot be: what, where, what to do
+    │   ├── NotKnown            no such project, release or account
+    │   └── NotAllowed          the identity lacks the permission
+    ├── Refused                 an upload that breaks a rule; nothing was kept
+    ├── UpstreamError           the upstream did not do its part
+    │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
+    │   ├── UpstreamMissing     404 or 410: it says that there is no such thing
+    │   └── UpstreamMalformed   an answer that is no index page, or bytes that do not match their hash
+    ├── EgressRefused           an address that Koschey will not connect to
+    ├── StoreUnavailable        PostgreSQL or the bucket cannot be used now
+    ├── Busy                    somebody else is at it; ask again soon
+    └── StartError              a command cannot start; the message is the one line the user sees
+
+The message of each is written for the person who reads it.
+"""
+
+
+class KoscheyError(Exception):
+    """The root of the tree."""
+
+
+class UsageError(KoscheyError):
+    """The request cannot be carried out as it stands."""
+
+
+class NotKnown(UsageError):
+    """There is nothing of that name here."""
+
+
+class NotAllowed(UsageError):
+    """The identity may not do this."""
+
+
+class Refused(KoscheyError):
+    """An upload breaks a rule.
+
+    `status` is the HTTP status that the legacy upload API uses for this rule.
+    """
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class UpstreamError(KoscheyError):
+    """The upstream did not do its part."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The upstream gave no usable answer; asking later may help."""
+
+
+class UpstreamMissing(UpstreamError):
+    """The upstream says that there is no such project or file."""
+
+
+class UpstreamMalformed(UpstreamError):
+    """The upstream answered with something that cannot be trusted."""
+
+
+class EgressRefused(KoscheyError):
+    """The egress policy forbids this address."""
+
+
+class StoreUnavailable(KoscheyError):
+    """A store that Koschey needs does not answer."""
+
+
+class Busy(KoscheyError):
+    """Another process holds the lease for this; the caller should come back."""
+
+
+class StartError(KoscheyError):
+    """A command cannot start. Exit code 2."""

@@ -1,0 +1,170 @@
+"""A file's bytes for whoever may have them: from the bucket, or from the one fetch that is under way."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from koschey.db import files
+from koschey.db.leases import drop_lease, take_lease
+from koschey.db.outbox import delete_message, insert_message
+from koschey.db.pool import Pool
+from koschey.errors import Busy
+from koschey.index.fetching import Fetch, FileFetcher
+from koschey.model import File, FileId
+from koschey.outbox import FileWanted
+from koschey.storage.s3 import Bucket, blob_key
+
+log = structlog.get_logger()
+
+LEASE = 30.0
+"""Seconds after which a fetch whose process died may be begun again by another; renewed at a third of it."""
+PATIENCE = 25.0
+"""Seconds to wait for another process's fetch before the client is asked to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bytes that can be read in any range; `size` is of the whole."""
+
+    file: File
+    size: int
+    bucket: Bucket
+    fetch: Fetch | None
+
+    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to `stop`."""
+        # Asked when reading begins: between opening and reading the fetch may have ended and closed its spool.
+        if self.fetch is not None and not self.fetch.is_only_in_bucket:
+            chunks = self.fetch.read(start, stop)
+        else:
+            file = self.fetch.file if self.fetch else self.file
+            assert file.sha256 is not None
+            chunks = self.bucket.stream(blob_key(file.sha256), start, stop)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+
+class FileStore:
+    """Opens files. One per process; holds the fetches that are under way in it."""
+
+    def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, spool: Path | None) -> None:
+        self._pool = pool
+        self._bucket = bucket
+        self._fetcher = fetcher
+        self._spool = spool
+        self._holder = str(uuid.uuid4())
+        self._fetches: dict[FileId, Fetch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._signals: dict[str, set[asyncio.Event]] = {}
+
+    async def open(self, file: File) -> Body:
+        """Return the file's bytes, fetching them where they are not stored yet.
+
+        Raises `UpstreamError` where the fetch fails before it is worth answering, and `Busy` while another process
+        fetches for too long.
+        """
+        found = file if file.stored_at else await self._join_or_fetch(file)
+        if isinstance(found, Fetch):
+            await found.started()
+            if found.total is not None:
+                return Body(found.file, found.total, self._bucket, found)
+            found = found.file
+        assert found.size is not None
+        return Body(found, found.size, self._bucket, None)
+
+    async def store(self, file: File) -> File:
+        """Return the file once it is stored, fetching it where need be. Raises as `open` does."""
+        while not file.stored_at:
+            found = await self._join_or_fetch(file)
+            if isinstance(found, File):
+                return found
+            await found.finished()
+            file = found.file
+        return file
+
+    def hear(self, key: str) -> None:
+        """Another process gave a lease back."""
+        for signal in self._signals.get(key, ()):
+            signal.set()
+
+    async def close(self) -> None:
+        """End all fetches; the worker takes them up again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _join_or_fetch(self, file: File) -> Fetch | File:
+        """Return the fetch that runs here, the stored file, or a fetch that was begun now."""
+        key, deadline, signal = f"file/{file.id}", time.monotonic() + PATIENCE, asyncio.Event()
+        self._signals.setdefault(key, set()).add(signal)
+        try:
+            while True:
+                if fetch := self._fetches.get(file.id):
+                    return fetch
+                signal.clear()
+                if await take_lease(self._pool, key, self._holder, LEASE):
+                    return await self._begin(file, key)
+                current = await files.select_file(self._pool, file.id)
+                if current and current.file.stored_at:
+                    return current.file
+                if time.monotonic() > deadline:
+                    raise Busy(f"{file.filename} is being fetched by another process; try again soon")
+                await _wait(signal, 0.5)
+        finally:
+            self._signals[key].discard(signal)
+            if not self._signals[key]:
+                del self._signals[key]
+
+    async def _begin(self, file: File, key: str) -> Fetch | File:
+        """Start the fetch, unless this process started it meanwhile or somebody has finished it."""
+        current = await files.select_file(self._pool, file.id)
+        if fetch := self._fetches.get(file.id):
+            return fetch
+        if current and current.file.stored_at:
+            await drop_lease(self._pool, key, self._holder)
+            return current.file
+        fetch = self._fetches[file.id] = Fetch(current.file if current else file, self._spool)
+        task = asyncio.create_task(self._run(fetch, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return fetch
+
+    async def _run(self, fetch: Fetch, key: str) -> None:
+        renewal = asyncio.create_task(self._renew(key))
+        try:
+            await self._ask_worker_to_finish(fetch.file)
+            await self._fetcher.run(fetch)
+            if fetch.error:
+                log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
+                # Those who wait were told; the worker is there for fetches that nobody can answer for.
+                await delete_message(self._pool, FileWanted(fetch.file.id))
+        finally:
+            del self._fetches[fetch.file.id]
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+            await drop_lease(self._pool, key, self._holder)
+
+    async def _ask_worker_to_finish(self, file: File) -> None:
+        """Leave word before the fetch begins; the commit of the fetch takes it back."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
+
+    async def _renew(self, key: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            await take_lease(self._pool, key, self._holder, LEASE)
+
+
+async def _wait(signal: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(signal.wait(), seconds)
+    except TimeoutError:
+        return

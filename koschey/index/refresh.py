@@ -1,0 +1,171 @@
+"""Looking at an upstream's page: once for all who ask, across all processes, and behind the answer where it can be."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import structlog
+from packaging.utils import NormalizedName
+
+from koschey.db import projects
+from koschey.db.leases import drop_lease, take_lease
+from koschey.db.pool import Pool
+from koschey.errors import Busy, KoscheyError, UpstreamMissing
+from koschey.index.intake import take_in
+from koschey.model import Origin, Project, UpstreamPage
+from koschey.upstream.client import UpstreamClient
+
+log = structlog.get_logger()
+
+LEASE = 60.0
+"""Seconds after which a look whose process died may be repeated by another."""
+PATIENCE = 25.0
+"""Seconds to wait for another process's look; less than the 30 s after which clients give up."""
+MISSING_FOR = 60.0
+"""Seconds for which an upstream's 404 is believed."""
+MISSING_KEPT = 10_000
+"""Names whose 404 is remembered at the most."""
+
+
+class Refresher:
+    """Keeps mirrored projects' rows fresh. One per process."""
+
+    def __init__(self, pool: Pool, upstream: UpstreamClient, *, window: timedelta, freshness: float) -> None:
+        self._pool = pool
+        self._upstream = upstream
+        self._window = window
+        self._freshness = timedelta(seconds=freshness)
+        self._holder = str(uuid.uuid4())
+        self._looks: dict[NormalizedName, asyncio.Task[Project | None]] = {}
+        self._behind: set[asyncio.Task[Project | None]] = set()
+        self._missing: dict[NormalizedName, float] = {}
+        self._signals: dict[str, asyncio.Event] = {}
+
+    async def find(self, name: NormalizedName) -> Project | None:
+        """Return the project: known, or looked up now, or None where the upstream has none.
+
+        A look that is too old is repeated in the background. Raises `UpstreamError` or `Busy` where a name that was
+        never seen cannot be looked up.
+        """
+        project = await projects.select_project(self._pool, name)
+        if project is None:
+            return None if self._is_missing(name) else await self.look(name)
+        if project.origin is Origin.MIRRORED and not self._is_fresh(project, await self._now()):
+            self.look_behind(name)
+        return project
+
+    def find_behind(self, name: NormalizedName) -> None:
+        """Look in the background, if the last look is too old."""
+        task = asyncio.create_task(self.find(name))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+        task.add_done_callback(_log_failure)
+
+    def look_behind(self, name: NormalizedName) -> None:
+        """Repeat the look in the background; a failure leaves what is known as it is."""
+        task = self._start(name, None)
+        task.add_done_callback(_log_failure)
+
+    async def look(self, name: NormalizedName, *, since: datetime | None = None) -> Project | None:
+        """Look at the upstream's page now and return the project, or None where the upstream has none.
+
+        With `since`, a look by anybody after that moment is enough. Raises `UpstreamError` or `Busy`.
+        """
+        return await asyncio.shield(self._start(name, since))
+
+    def hear(self, key: str) -> None:
+        """Another process gave a lease back."""
+        if signal := self._signals.get(key):
+            signal.set()
+
+    async def close(self) -> None:
+        """Wait for no look any more."""
+        tasks = {*self._looks.values(), *self._behind}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, name: NormalizedName, since: datetime | None) -> asyncio.Task[Project | None]:
+        if (task := self._looks.get(name)) is None:
+            task = self._looks[name] = asyncio.create_task(self._look_once(name, since))
+            task.add_done_callback(lambda _: self._looks.pop(name, None))
+        return task
+
+    async def _look_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
+        begun = await self._now()
+        async with self._lease(f"page/{name}"):
+            project = await projects.select_project(self._pool, name)
+            if project and project.looked_at and project.looked_at >= (since or begun):
+                return project
+            if project and project.origin is Origin.HOSTED:
+                return project
+            return await self._fetch(name, project)
+
+    async def _fetch(self, name: NormalizedName, project: Project | None) -> Project | None:
+        try:
+            page = await self._upstream.fetch_page(name, project.upstream_etag if project else None)
+        except UpstreamMissing:
+            if project is None:
+                self._remember_missing(name)
+                return None
+            # The project is gone upstream. What was released stays; what is held will not be released by time.
+            page = UpstreamPage(files=())
+        if page is None:
+            assert project is not None
+            await projects.update_looked_at(self._pool, project.id)
+        else:
+            async with self._pool.acquire() as connection:
+                await take_in(connection, name, page, self._window)
+        return await projects.select_project(self._pool, name)
+
+    @asynccontextmanager
+    async def _lease(self, key: str) -> AsyncIterator[None]:
+        """Hold the lease on a look; wait while another process does."""
+        deadline = time.monotonic() + PATIENCE
+        signal = self._signals.setdefault(key, asyncio.Event())
+        try:
+            while not await take_lease(self._pool, key, self._holder, LEASE):
+                if time.monotonic() > deadline:
+                    raise Busy("another process is still asking the upstream; try again soon")
+                signal.clear()
+                await _wait(signal, 0.5)
+            try:
+                yield
+            finally:
+                await drop_lease(self._pool, key, self._holder)
+        finally:
+            self._signals.pop(key, None)
+
+    async def _now(self) -> datetime:
+        return await projects.select_now(self._pool)
+
+    def _is_fresh(self, project: Project, now: datetime) -> bool:
+        return project.looked_at is not None and now - project.looked_at < self._freshness
+
+    def _is_missing(self, name: NormalizedName) -> bool:
+        return self._missing.get(name, 0.0) > time.monotonic()
+
+    def _remember_missing(self, name: NormalizedName) -> None:
+        if len(self._missing) >= MISSING_KEPT:
+            self._missing.clear()
+        self._missing[name] = time.monotonic() + MISSING_FOR
+
+
+async def _wait(signal: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(signal.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def _log_failure(task: asyncio.Task[Project | None]) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if isinstance(error, KoscheyError):
+        log.warning("a page could not be refreshed", error=str(error))
+    elif error is not None:
+        log.error("a page could not be refreshed", error=repr(error))

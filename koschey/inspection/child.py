@@ -1,0 +1,57 @@
+"""What runs in the child: one archive on standard input, one JSON object on standard output.
+
+It binds itself before it looks at the archive. It has no secrets in its environment and opens nothing.
+"""
+
+import base64
+import json
+import os
+import resource
+import sys
+from typing import BinaryIO
+
+from koschey.errors import Refused
+from koschey.inspection.limits import MIB
+from koschey.inspection.sdists import read_sdist
+from koschey.inspection.wheels import read_wheel
+from koschey.standards.core_metadata import parse_core_metadata
+
+
+def main() -> None:
+    """Inspect; the arguments are the filename, bytes of memory and seconds of processor time."""
+    filename, memory, cpu = sys.argv[-3:]
+    _bind(int(memory), int(cpu))
+    os.lseek(0, 0, os.SEEK_SET)
+    with open(0, "rb", closefd=False) as archive:
+        answer = _answer(archive, filename, int(memory))
+    sys.stdout.write(json.dumps(answer))
+
+
+def _bind(memory: int, cpu: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def _answer(archive: BinaryIO, filename: str, memory: int) -> dict[str, str | None]:
+    try:
+        return _inspect(archive, filename)
+    except Refused as refusal:
+        return {"refused": str(refusal)}
+    except MemoryError:
+        return {"refused": f"{filename} cannot be read within {memory // MIB} MiB of memory."}
+    except Exception as error:  # noqa: BLE001 - hostile archives make the libraries raise anything
+        return {"refused": f"Invalid distribution file. {filename} is broken: {error or type(error).__name__}"[:500]}
+
+
+def _inspect(archive: BinaryIO, filename: str) -> dict[str, str | None]:
+    is_wheel = filename.endswith(".whl")
+    body = (read_wheel if is_wheel else read_sdist)(archive, filename, os.fstat(0).st_size)
+    core = parse_core_metadata(body, "METADATA" if is_wheel else "PKG-INFO")
+    return {
+        "project": core.project,
+        "version": str(core.version),
+        "requires_python": core.requires_python,
+        "metadata": base64.b64encode(body).decode() if is_wheel else None,
+    }

@@ -1,0 +1,113 @@
+"""Starts the child that looks into an archive, and ends it when it takes too long."""
+
+import asyncio
+import base64
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import packaging
+from packaging.utils import NormalizedName
+from packaging.version import Version
+
+import koschey
+from koschey.errors import Refused, StoreUnavailable
+from koschey.inspection.limits import MAX_METADATA, MIB, Limits
+
+BOOT = "import sys; sys.path += sys.argv[1:3]; from koschey.inspection.child import main; main()"
+"""Isolated and without `site`, the child sees the standard library and these two folders, wherever we are installed."""
+MAX_ANSWER = 2 * MAX_METADATA
+AT_ONCE = 4
+"""Children at work in one process; each may take a gigabyte."""
+
+
+class Answer(msgspec.Struct):
+    """What the child prints. It is judged as strictly as the archive: the archive may have taken the child over."""
+
+    project: str | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    metadata: str | None = None
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an archive says of itself."""
+
+    project: NormalizedName
+    version: Version
+    requires_python: str | None
+    metadata: bytes | None
+    """METADATA of a wheel, byte for byte; None for an sdist."""
+
+
+class Inspector:
+    """Inspects archives, a few at a time. One per process."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def inspect(self, descriptor: int, filename: str) -> Inspected:
+        """Look into the archive that is open under `descriptor`. Raises `Refused` where it breaks a rule."""
+        async with self._turns:
+            printed, status = await self._run(descriptor, filename)
+        if status < 0:
+            raise Refused(self._explain(filename, signal.Signals(-status)))
+        try:
+            answer = msgspec.json.decode(printed, type=Answer)
+            if answer.refused is not None:
+                raise Refused(answer.refused)
+            if status != 0 or not answer.project or not answer.version:
+                raise ValueError(printed)
+            metadata = base64.b64decode(answer.metadata) if answer.metadata is not None else None
+            return Inspected(NormalizedName(answer.project), Version(answer.version), answer.requires_python, metadata)
+        except (msgspec.MsgspecError, ValueError) as error:
+            # Ours to repair, not the uploader's: the child could not even say what is wrong.
+            raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error
+
+    async def _run(self, descriptor: int, filename: str) -> tuple[bytes, int]:
+        roots = [str(Path(str(module.__file__)).parents[1]) for module in (koschey, packaging)]
+        bounds = [str(self._limits.memory), str(self._limits.cpu)]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
+            *(*roots, filename, *bounds),
+            stdin=descriptor,
+            stdout=PIPE,
+            env={},
+            cwd="/",
+        )
+        try:
+            async with asyncio.timeout(self._limits.wall):
+                return await _read(process), await process.wait()
+        except TimeoutError:
+            raise Refused(f"{filename} could not be read within {self._limits.wall:g} seconds.") from None
+        finally:
+            await _end(process)
+
+    def _explain(self, filename: str, ended_by: signal.Signals) -> str:
+        if ended_by in (signal.SIGXCPU, signal.SIGKILL):
+            return f"{filename} could not be read within {self._limits.cpu} seconds of processor time."
+        return f"{filename} could not be read within {self._limits.memory // MIB} MiB of memory ({ended_by.name})."
+
+
+async def _read(process: Process) -> bytes:
+    assert process.stdout is not None
+    printed = bytearray()
+    while chunk := await process.stdout.read(2**16):
+        printed += chunk
+        if len(printed) > MAX_ANSWER:
+            raise Refused("The archive's metadata is too large.")
+    return bytes(printed)
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        # The transport closes its pipe only when all was read.
+        await process.communicate()

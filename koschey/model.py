@@ -1,0 +1,163 @@
+"""The nouns of a package index, named as in the packaging glossary. No I/O, no behaviour beyond their own fields."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from packaging.utils import NormalizedName
+
+Sha256 = NewType("Sha256", str)
+"""64 lowercase hex digits."""
+
+Serial = NewType("Serial", int)
+"""Number of a change in the journal: global, gap-free, in commit order."""
+
+ProjectId = NewType("ProjectId", int)
+FileId = NewType("FileId", int)
+
+MAIN_INDEX = "main"
+"""The one index that is seeded, served at the root."""
+
+
+class Origin(StrEnum):
+    """Where a project's files come from. A name has one origin for ever, so nothing public can shadow it."""
+
+    HOSTED = "hosted"
+    MIRRORED = "mirrored"
+
+
+class State(StrEnum):
+    """What an index does with a file. The legal moves are in `policy.states` and, binding, in a database trigger."""
+
+    HELD = "held"
+    RELEASED = "released"
+    BLOCKED = "blocked"
+    MALFORMED = "malformed"
+    CONFLICT = "conflict"
+    REMOVED = "removed"
+
+
+class ProjectStatus(StrEnum):
+    """PEP 792: "a project's status", one of four values."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    QUARANTINED = "quarantined"
+    DEPRECATED = "deprecated"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A named thing with releases."""
+
+    id: ProjectId
+    name: NormalizedName
+    display_name: str
+    origin: Origin
+    status: ProjectStatus
+    status_reason: str | None
+    serial: Serial
+    """The journal's serial of the last change to this project, sent as `X-PyPI-Last-Serial`."""
+    upstream_etag: str | None
+    looked_at: datetime | None
+    """When the upstream's page was last read; None for a hosted project."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Facts about one wheel or sdist. What an index lets out is in its `Standing`."""
+
+    id: FileId
+    project: NormalizedName
+    version: str
+    """As PEP 440 normalises it, or as the filename has it where that is not PEP 440."""
+    filename: str
+    sha256: Sha256 | None
+    """None until the bytes were fetched, where the upstream's page gives no sha256."""
+    size: int | None
+    """Bytes. PEP 700: "it MUST be an integer which is the file size in bytes"."""
+    upload_time: datetime | None
+    """The upstream's, never ours: PEP 700's `upload-time`. Locks and cool-downs compare it."""
+    first_seen_at: datetime
+    stored_at: datetime | None
+    """When the verified bytes were in S3; None means that the first download fetches them."""
+    requires_python: str | None
+    yanked: str | None
+    """PEP 592: None is not yanked; the empty string is yanked without a reason."""
+    core_metadata: Sha256 | None
+    """PEP 658 and 714: digest of the `METADATA` file that is served beside the wheel."""
+    metadata_stored: bool
+    upstream_url: str | None
+    path: str | None
+    """Public path below the index, `/packages/aa/bb/<rest>/<filename>`; None while no digest is known."""
+    absent_since: datetime | None
+    """When the upstream's page first lacked this file; None while it is listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one index decided about one file."""
+
+    state: State
+    reason: str
+    release_at: datetime | None
+    """When the window ends; None where time does not release it."""
+    available_at: datetime | None
+    """Since when this index serves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandingFile:
+    """A file together with its standing: the unit of every verdict."""
+
+    file: File
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFile:
+    """One file as an upstream's page lists it, cleaned of what would harm our clients."""
+
+    filename: str
+    version: str | None
+    """None where the filename names no version: such a file is never served."""
+    url: str
+    """Absolute, without a fragment."""
+    sha256: Sha256 | None
+    size: int | None
+    upload_time: datetime | None
+    requires_python: str | None
+    yanked: str | None
+    core_metadata: Sha256 | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPage:
+    """A project's page as an upstream serves it."""
+
+    files: tuple[UpstreamFile, ...]
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    status_reason: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who causes a change, as the journal names them, and through which door."""
+
+    name: str
+    """`system`, or the account's name."""
+    door: str
+    """`system`, `cli`, `signal`, `upload` or `admin`."""
+
+
+SYSTEM = Actor("system", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An account that has proved who it is, and what it may do."""
+
+    account: str
+    permissions: frozenset[str] = field(default_factory=frozenset)

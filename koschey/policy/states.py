@@ -1,0 +1,31 @@
+"""The states of a file in an index and the only legal moves between them.
+
+    (unknown) ─► held ─► released ─► blocked ─► held
+                  │  └─► blocked
+                  └────► malformed | conflict
+    every state ─► removed: a tombstone; the name stays used for ever
+
+A trigger in PostgreSQL refuses every other move; a test keeps both lists alike.
+"""
+
+from koschey.model import State
+
+LEGAL_MOVES: frozenset[tuple[State, State]] = frozenset(
+    {
+        (State.HELD, State.RELEASED),
+        (State.HELD, State.BLOCKED),
+        (State.HELD, State.MALFORMED),
+        (State.HELD, State.CONFLICT),
+        (State.RELEASED, State.BLOCKED),
+        (State.BLOCKED, State.HELD),
+        (State.MALFORMED, State.BLOCKED),
+        (State.CONFLICT, State.BLOCKED),
+        (State.CONFLICT, State.HELD),
+        *((state, State.REMOVED) for state in State if state is not State.REMOVED),
+    }
+)
+
+
+def may_move(before: State, after: State) -> bool:
+    """Tell whether a file may go from one state to the other."""
+    return (before, after) in LEGAL_MOVES

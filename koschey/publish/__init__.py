@@ -1,0 +1,1 @@
+"""Writing: uploads, and what people and time decide about files."""

@@ -1,0 +1,95 @@
+"""Time's decisions: apply the one verdict to every file of a release that still waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.db import files, journal, projects
+from koschey.db.journal import Entry
+from koschey.db.policies import load_policy
+from koschey.db.pool import Connection
+from koschey.model import SYSTEM, File, StandingFile, State
+from koschey.policy.verdict import Policy, Verdict, verdict
+
+SOONEST = timedelta(seconds=5)
+"""The least time between two settlings of one release, so that a cause that lasts does not make a busy loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a release stands."""
+
+    held: tuple[File, ...]
+    """Files that still wait."""
+    needs_look: bool
+    """Some wait only for a new look at the upstream."""
+    release_at: datetime | None
+    """When the first of them may be released by time."""
+    look_again_in: timedelta | None
+    """How long from now; None where only a person can change anything."""
+    state: State
+    reasons: tuple[str, ...]
+
+
+async def settle(connection: Connection, project: NormalizedName, version: str) -> Settlement:
+    """Move what is due, in one transaction, and say what is left.
+
+    Two settlings at once, a repeated one, or one that comes late change nothing twice.
+    """
+    async with connection.transaction():
+        found = await projects.lock_project(connection, project)
+        known = await files.lock_release_files(connection, project, version)
+        now = await projects.select_now(connection)
+        policy = await load_policy(connection, found) if found else Policy()
+        judged = [(item, verdict(item.file, item.standing, policy, now)) for item in known]
+        due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
+        await _move(connection, project, due)
+        return _summarise(judged, now)
+
+
+async def note_failure(connection: Connection, item: StandingFile, reason: str) -> None:
+    """Say beside a held file why it could not be fetched; it stays held."""
+    async with connection.transaction():
+        if await files.update_held_reason(connection, item.file.id, reason):
+            entry = Entry(item.file.version, item.file.filename, {"reason": reason})
+            await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])
+
+
+async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
+    for item, judgement in due:
+        await files.update_states(connection, [item.file.id], judgement.state, judgement.reason)
+    for state in sorted({judgement.state for _, judgement in due}):
+        entries = [
+            Entry(item.file.version, item.file.filename, {"reason": judgement.reason})
+            for item, judgement in due
+            if judgement.state is state
+        ]
+        await journal.insert_entries(connection, SYSTEM, state, project, entries)
+
+
+def _summarise(judged: Sequence[tuple[StandingFile, Verdict]], now: datetime) -> Settlement:
+    waiting = [(item, judgement) for item, judgement in judged if judgement.state is State.HELD]
+    moments = [judgement.look_again_at for _, judgement in waiting if judgement.look_again_at]
+    releases = [item.standing.release_at for item, _ in waiting if item.standing.release_at]
+    states = {judgement.state for _, judgement in judged}
+    return Settlement(
+        held=tuple(item.file for item, _ in waiting),
+        needs_look=any(judgement.needs_look for _, judgement in waiting),
+        release_at=min(releases, default=None),
+        look_again_in=max(min(moments) - now, SOONEST) if moments else None,
+        state=next((state for state in STATES_BY_WEIGHT if state in states), State.RELEASED),
+        reasons=tuple(sorted({judgement.reason for _, judgement in judged})),
+    )
+
+
+STATES_BY_WEIGHT = (
+    State.HELD,
+    State.CONFLICT,
+    State.MALFORMED,
+    State.BLOCKED,
+    State.RELEASED,
+    State.REMOVED,
+)
+"""A release is shown with the state of the file that most wants attention."""

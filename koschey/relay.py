@@ -1,0 +1,90 @@
+"""Carries the outbox to Temporal: at least once, in order, and again after every crash."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError
+
+from koschey.db.listen import Listener, cancelled
+from koschey.db.outbox import delete_messages, select_due
+from koschey.db.pool import LOST, Pool
+from koschey.outbox import FileWanted, Message, ReleaseHeld
+from workflows.fetch_file import FetchFile, FetchFileInput
+from workflows.names import TASK_QUEUE, fetch_id, quarantine_id
+from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
+
+log = structlog.get_logger()
+
+BATCH = 50
+POLL = 1.0
+"""Seconds between looks for messages that become due by time; new ones are heard of at once."""
+RPC_TIMEOUT = timedelta(seconds=10)
+
+
+class Relay:
+    """One per worker; several may run, each taking what the others have not."""
+
+    def __init__(self, pool: Pool, client: Client, database_url: str) -> None:
+        self._pool = pool
+        self._client = client
+        self._heard = asyncio.Event()
+        self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
+
+    async def run(self) -> None:
+        """Relay until cancelled. While Temporal or PostgreSQL is away, messages stay where they are."""
+        listening = asyncio.create_task(self._listener.run())
+        try:
+            while True:
+                self._heard.clear()
+                if await self._relay_batch() < BATCH:
+                    await self._rest()
+        finally:
+            await cancelled(listening)
+
+    async def _relay_batch(self) -> int:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                due = await select_due(connection, BATCH)
+                for _, message in due:
+                    await self._send(message)
+                await delete_messages(connection, [number for number, _ in due])
+                return len(due)
+        except (RPCError, *LOST) as error:
+            log.warning("the outbox waits", error=str(error) or type(error).__name__)
+            return 0
+
+    async def _send(self, message: Message) -> None:
+        """Start the workflow, or wake the one that runs: the id is the lock."""
+        match message:
+            case ReleaseHeld(project, version):
+                await self._client.start_workflow(
+                    QuarantineRelease.run,
+                    QuarantineReleaseInput(project, version),
+                    id=quarantine_id(project, version),
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    start_signal="look_again",
+                    static_summary=f"{project} {version} in quarantine",
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            case FileWanted(file):
+                await self._client.start_workflow(
+                    FetchFile.run,
+                    FetchFileInput(file),
+                    id=fetch_id(file),
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    static_summary=f"finish the fetch of file {file}",
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._heard.wait(), POLL)
+        except TimeoutError:
+            return

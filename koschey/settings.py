@@ -1,0 +1,116 @@
+"""All settings of a Koschey process: `KOSCHEY_*` from the environment, or from the file that `koschey up` writes.
+
+What an operator changes while Koschey runs (rules, tokens, decisions) is data and lives in PostgreSQL, not here.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+from koschey.errors import StartError
+
+PREFIX = "KOSCHEY_"
+
+
+class Settings(BaseSettings):
+    """One field per setting; the name of its variable is the field's in capitals behind `KOSCHEY_`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    database_url: PostgresDsn = Field(description="PostgreSQL, as a URL: `postgresql://user:password@host:port/name`")
+
+    s3_endpoint: AnyHttpUrl | None = Field(None, description="S3 server; empty means AWS")
+    s3_bucket: str = Field("koschey", min_length=3, max_length=63, description="bucket that holds all bytes")
+    s3_region: str = Field("us-east-1", description="region of the bucket")
+    s3_access_key: str | None = Field(None, description="access key; empty means the AWS credential chain")
+    s3_secret_key: SecretStr | None = Field(None, description="secret of the access key")
+
+    temporal_address: str = Field("127.0.0.1:7233", description="Temporal frontend, `host:port`")
+    temporal_namespace: str = Field("default", description="Temporal namespace")
+    temporal_tls: bool = Field(False, description="speak TLS to Temporal")
+    temporal_tls_ca: Path | None = Field(None, description="CA file that signed Temporal's certificate")
+    temporal_tls_cert: Path | None = Field(None, description="client certificate for mTLS")
+    temporal_tls_key: Path | None = Field(None, description="key of the client certificate")
+    decisions_by_signal: bool = Field(
+        True, description="accept `approve` and `reject` signals to Temporal workflows as decisions"
+    )
+
+    upstream: AnyHttpUrl = Field(
+        AnyHttpUrl(PYPI_SIMPLE_ENDPOINT), description="Simple API of the mirrored index; the default is PyPI"
+    )
+    allow_private_upstream: bool = Field(
+        False, description="let the upstream use plain http and addresses inside your network"
+    )
+    quarantine_days: Annotated[float, Field(ge=0, le=3650)] = Field(
+        7, description="days for which a new public release is held"
+    )
+    page_freshness: Annotated[float, Field(ge=0)] = Field(
+        600, description="seconds after which a mirrored page is looked up again, behind the answer"
+    )
+    max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
+    max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
+
+    host: str = Field("127.0.0.1", description="address that the web process listens on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")
+    base_url: AnyHttpUrl | None = Field(
+        None, description="address that users see, behind a proxy; default `http://host:port`"
+    )
+    web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
+    spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+
+    @model_validator(mode="after")
+    def _http_only_when_private(self) -> Self:
+        if self.upstream.scheme != "https" and not self.allow_private_upstream:
+            raise ValueError("the upstream must be https, or allow_private_upstream must be set")
+        return self
+
+    @property
+    def window(self) -> timedelta:
+        """How long a new public release is held."""
+        return timedelta(days=self.quarantine_days)
+
+    @property
+    def upstream_url(self) -> str:
+        """The upstream's Simple API with exactly one slash at its end."""
+        return str(self.upstream).rstrip("/") + "/"
+
+    @property
+    def public_url(self) -> str:
+        """What users reach Koschey under, without a slash at its end."""
+        return str(self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def load_settings(*, file: Path | None = None) -> Settings:
+    """Read the settings: the environment first, then the file that `koschey up` wrote.
+
+    Raises `StartError` with one line that names every unknown or invalid setting.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise StartError(f"unknown setting {', '.join(unknown)}; the README's table lists all that exist")
+    if file is not None and file.exists() and not os.access(file, os.R_OK):
+        raise StartError(f"{file} belongs to another user; set KOSCHEY_DATABASE_URL or run as its owner")
+    try:
+        return Settings(_env_file=file)
+    except ValidationError as error:
+        raise StartError("; ".join(_explain(problem) for problem in error.errors())) from None
+
+
+NOT_SETTINGS = frozenset({PREFIX + "DATA"})
+"""Variables that the commands read themselves: where `koschey up` keeps its data."""
+
+
+def _explain(problem: ErrorDetails) -> str:
+    where = "_".join(str(part) for part in problem["loc"]).upper()
+    what = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"
+    return f"{PREFIX}{where}: {what}" if where else what

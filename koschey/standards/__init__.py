@@ -1,0 +1,1 @@
+"""What the packaging standards say, as pure functions of data."""

@@ -1,0 +1,99 @@
+"""Names of projects, releases and files, and the public path of a file (PEP 503, 440, 427, 625)."""
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pypi_simple import UnparsableFilenameError, parse_filename
+
+from koschey.errors import UsageError
+from koschey.model import Sha256
+
+VALID_NAME = re.compile(r"([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])", re.IGNORECASE | re.ASCII)
+MAX_NAME = 200
+MAX_FILENAME = 250
+
+PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
+"""The form of file paths on the public index: blake2b-256 of the bytes, split. Kept, so that locks stay portable."""
+
+
+def parse_name(text: str) -> NormalizedName:
+    """Return the normalised name (PEP 503). Raises `UsageError` where the text is no project name."""
+    if len(text) > MAX_NAME or not VALID_NAME.fullmatch(text):
+        shown = text if len(text) <= 80 else text[:80] + "…"
+        raise UsageError(
+            f"{shown!r} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
+            "with a letter or digit at both ends"
+        )
+    return canonicalize_name(text)
+
+
+def parse_version(text: str) -> str:
+    """Return a version as PEP 440 normalises it. Raises `UsageError` where it is none."""
+    try:
+        return str(Version(text))
+    except InvalidVersion:
+        raise UsageError(f"{text!r} is not a version (PEP 440)") from None
+
+
+def parse_specifier(text: str) -> tuple[NormalizedName, str]:
+    """Split `name==version`. Raises `UsageError` for every other form."""
+    name, separator, version = text.partition("==")
+    if not separator or not version.strip("= "):
+        raise UsageError(f"{text!r} names no single release; write it as 'name==version'")
+    return parse_name(name.strip()), parse_version(version.strip())
+
+
+def parse_scope(text: str) -> tuple[NormalizedName, str | None]:
+    """Split `name` or `name==version`; the version is None for the whole project."""
+    return parse_specifier(text) if "=" in text else (parse_name(text.strip()), None)
+
+
+def version_of(filename: str, project: NormalizedName) -> str | None:
+    """Return the version that a mirrored file's name states, or None.
+
+    Lenient on purpose: eggs and sdists from before PEP 440 exist upstream and pass through.
+    """
+    try:
+        stated, version, _ = parse_filename(filename, project_hint=project)
+    except UnparsableFilenameError:
+        return None
+    if version is None or canonicalize_name(stated) != project:
+        return None
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version
+
+
+def is_safe_filename(filename: str) -> bool:
+    """Tell whether a filename can stand in a header, a URL and a page: printable ASCII, one segment, no tricks."""
+    return (
+        0 < len(filename) <= MAX_FILENAME
+        and filename.isascii()
+        and filename.isprintable()
+        and not filename.startswith(".")
+        and not set(filename) & set("/\\\"'<>`?#% ")
+    )
+
+
+def public_path(url: str, filename: str, digest: Sha256 | None) -> str | None:
+    """Return the public path of a mirrored file: the upstream's own where it has the public index's form.
+
+    Otherwise it is built in the same way from a digest of the bytes, and is None while none is known.
+    """
+    path = unquote(urlsplit(url).path)
+    if PUBLIC_INDEX_PATH.fullmatch(path) and path.endswith("/" + filename):
+        return path
+    return digest_path(digest, filename) if digest else None
+
+
+def digest_path(digest: str, filename: str) -> str:
+    """Return the path under `/packages/` for 64 hex digits."""
+    return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{filename}"
+
+
+def quote_path(path: str) -> str:
+    """Percent-encode a public path: `+` and `!` too, since clients compare the last segment with the filename."""
+    return quote(path, safe="/")

@@ -1,0 +1,64 @@
+"""Which form of a page a client gets (PEP 691, "Version + Format Selection").
+
+1. `?format=` with one of the five exact types wins over Accept; another value is ignored.
+2. No Accept header is the same as `*/*`.
+3. Types are ranked by q, then JSON before v1+html before text/html. A wildcard never gives JSON: tools that
+   send `*/*` parse HTML.
+4. Nothing acceptable is 406.
+"""
+
+from enum import StrEnum
+from functools import lru_cache
+
+
+class Form(StrEnum):
+    """The content types in which a page exists. JSON carries no parameters: some clients compare for equality."""
+
+    JSON = "application/vnd.pypi.simple.v1+json"
+    HTML = "application/vnd.pypi.simple.v1+html"
+    TEXT_HTML = "text/html"
+
+
+ALIASES = {
+    "application/vnd.pypi.simple.v1+json": Form.JSON,
+    "application/vnd.pypi.simple.latest+json": Form.JSON,
+    "application/vnd.pypi.simple.v1+html": Form.HTML,
+    "application/vnd.pypi.simple.latest+html": Form.HTML,
+    "text/html": Form.TEXT_HTML,
+    "*/*": Form.TEXT_HTML,
+    "text/*": Form.TEXT_HTML,
+    "application/*": Form.HTML,
+}
+RANK = {Form.JSON: 2, Form.HTML: 1, Form.TEXT_HTML: 0}
+
+
+@lru_cache(maxsize=512)
+def choose_form(accept: str, format_: str = "") -> Form | None:
+    """Return the form to answer with, or None where the client takes none of them (406)."""
+    if "*" not in format_ and format_ in ALIASES:
+        return ALIASES[format_]
+    wanted = [_parse(part) for part in (accept or "*/*").split(",")]
+    refused = {ALIASES[kind] for kind, quality in wanted if quality == 0 and kind in ALIASES and "*" not in kind}
+    # PEP 691: a type named explicitly is preferred to one that only a wildcard admits.
+    ranked = [
+        (quality, "*" not in kind, RANK[ALIASES[kind]], ALIASES[kind])
+        for kind, quality in wanted
+        if quality > 0 and kind in ALIASES and ALIASES[kind] not in refused
+    ]
+    return max(ranked)[3] if ranked else None
+
+
+def _parse(part: str) -> tuple[str, float]:
+    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+    try:
+        return kind, min(max(float(quality), 0.0), 1.0)
+    except ValueError:
+        return kind, 0.0
+
+
+@lru_cache(maxsize=512)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Tell whether a client takes gzip (RFC 9110, 12.5.3)."""
+    codings = dict(_parse(part) for part in accept_encoding.split(","))
+    return codings.get("gzip", codings.get("*", 0.0)) > 0

@@ -1,0 +1,122 @@
+"""The Simple API in JSON (PEP 691, 700, 714, 792): rendering our pages, parsing those of upstreams."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urljoin
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from koschey.errors import UpstreamMalformed
+from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPage
+from koschey.standards.names import quote_path
+from koschey.standards.project_page import API_VERSION, ProjectPage
+from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time
+
+
+def render_project(page: ProjectPage) -> bytes:
+    """Render a project's page. No key is ever null: some clients refuse the whole page for one."""
+    status = {"status": page.status, **({"reason": page.status_reason} if page.status_reason else {})}
+    return msgspec.json.encode(
+        {
+            "meta": {"api-version": API_VERSION, "_last-serial": page.serial},
+            "name": page.name,
+            "project-status": status,
+            "versions": page.versions,
+            "files": [_file(file) for file in page.files],
+        }
+    )
+
+
+def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], serial: Serial) -> bytes:
+    """Render the project list. Mirrors need the integer `_last-serial` of each project."""
+    return msgspec.json.encode(
+        {
+            "meta": {"api-version": API_VERSION, "_last-serial": serial},
+            "projects": [{"name": name, "_last-serial": changed} for name, changed in projects],
+        }
+    )
+
+
+def _file(file: File) -> dict[str, object]:
+    assert file.path is not None
+    # PEP 700: without an upstream's upload time the time of first sight is given; leaving it out breaks cool-downs.
+    fields: dict[str, object] = {
+        "filename": file.filename,
+        "url": quote_path(file.path),
+        # Only sha256: other names of hashlib mean other lengths to some clients.
+        "hashes": {"sha256": file.sha256},
+        "upload-time": format_time(file.upload_time or file.first_seen_at),
+        # PEP 592: "may be either a boolean or an arbitrary string"; an empty string is read both ways.
+        "yanked": False if file.yanked is None else (file.yanked or True),
+    }
+    if file.size is not None:
+        fields["size"] = file.size
+    if file.requires_python:
+        fields["requires-python"] = file.requires_python
+    if file.core_metadata:
+        fields["core-metadata"] = {"sha256": file.core_metadata}
+    return fields
+
+
+def format_time(time: datetime) -> str:
+    """PEP 700: `yyyy-mm-ddThh:mm:ss.ffffffZ`, always UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | None) -> UpstreamPage:
+    """Parse an upstream's page and clean it of what would harm our clients.
+
+    Raises `UpstreamMalformed` where it is no PEP 691 page; a single odd file is left out or kept from being served.
+    """
+    try:
+        page = msgspec.json.decode(body)
+        major = str(page["meta"]["api-version"]).partition(".")[0]
+        files = page["files"]
+    except (msgspec.DecodeError, KeyError, TypeError, RecursionError) as error:
+        raise UpstreamMalformed(f"{url} answered with JSON that is no index page: {error}") from None
+    # PEP 691: "clients MUST fail if the major version is greater than the one they support".
+    if major != "1" or not isinstance(files, list):
+        raise UpstreamMalformed(f"{url} speaks version {page['meta']['api-version']} of the Simple API, not 1.x")
+    return UpstreamPage(
+        files=tuple(found for file in files if (found := _parse_file(file, url, project))),
+        status=_parse_status(page.get("project-status")),
+        status_reason=_parse_reason(page.get("project-status")),
+        etag=etag,
+    )
+
+
+def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile | None:
+    if not isinstance(file, dict) or not isinstance(file.get("filename"), str) or not isinstance(file.get("url"), str):
+        return None
+    hashes = file.get("hashes")
+    yanked = file.get("yanked", False)
+    size = file.get("size")
+    return clean_file(
+        project,
+        filename=file["filename"],
+        url=urljoin(base, file["url"]),
+        sha256=clean_digest(hashes.get("sha256") if isinstance(hashes, dict) else None),
+        size=size if isinstance(size, int) and 0 <= size < 2**62 else None,
+        upload_time=clean_time(file.get("upload-time")),
+        requires_python=clean_text(file.get("requires-python")),
+        yanked=None if yanked in (False, None) else (yanked if isinstance(yanked, str) else ""),
+        # PEP 714: `core-metadata` first, then the name that PEP 658 used by mistake.
+        core_metadata=_parse_metadata(file.get("core-metadata", file.get("dist-info-metadata"))),
+    )
+
+
+def _parse_metadata(value: Any) -> Any:
+    """Only a digest can be checked; an upstream that says `true` leaves the metadata to the wheel."""
+    return clean_digest(value.get("sha256")) if isinstance(value, dict) else None
+
+
+def _parse_status(value: Any) -> ProjectStatus:
+    """PEP 792: top-level `project-status.status`; what is not known counts as active."""
+    status = value.get("status") if isinstance(value, dict) else None
+    return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
+
+
+def _parse_reason(value: Any) -> str | None:
+    return clean_text(value.get("reason")) if isinstance(value, dict) else None

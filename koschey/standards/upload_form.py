@@ -1,0 +1,149 @@
+"""The form of the legacy upload API, as twine, uv and their like send it.
+
+The form is a claim. It is compared with the bytes, the filename and the metadata in the archive, and never believed.
+"""
+
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from koschey.errors import Refused
+from koschey.standards.names import is_safe_filename, parse_name
+
+DIGESTS = {"md5_digest": 32, "sha256_digest": 64, "blake2_256_digest": 64}
+"""Fields for digests, and how many hex digits each has."""
+SINGLE = (":action", "protocol_version", "name", "version", "filetype", *DIGESTS)
+"""The fields that are read. All others are ignored: what they say stands in the archive."""
+GONE = ("submit", "submit_pkg_info", "doc_upload")
+HEX = re.compile(r"[0-9a-f]+")
+SHOWN = 100
+
+
+class Filetype(StrEnum):
+    """The two kinds of file that can be uploaded; eggs and installers ended with PEP 527 and 715."""
+
+    SDIST = "sdist"
+    WHEEL = "bdist_wheel"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """What the client claims to upload."""
+
+    project: NormalizedName
+    display_name: str
+    version: Version
+    """The filename's, which is the form's as PEP 440 compares them."""
+    filetype: Filetype
+    filename: str
+    digests: Mapping[str, str]
+    """Lowercase hex by the name of the field; at least one."""
+
+    def check_digests(self, found: Mapping[str, str]) -> None:
+        """Raise `Refused` unless every digest that was given is the one of the bytes."""
+        for field, claimed in self.digests.items():
+            if not hmac.compare_digest(claimed, found[field]):
+                raise Refused(
+                    f"The digest supplied does not match a digest calculated from the uploaded file: {field} says "
+                    f"{claimed}, the bytes have {found[field]}."
+                )
+
+
+def parse_upload_form(fields: Iterable[tuple[str, str]], filename: str | None) -> UploadForm:
+    """Read the form. Raises `Refused`, or `UsageError` for an impossible name, in words for the uploader."""
+    values = _single(fields)
+    _check_action(values)
+    display_name, stated = _required(values, "name"), _required(values, "version")
+    if filename is None:
+        raise Refused("Upload payload does not have a file: the form has no part 'content'.")
+    filetype = _filetype(values)
+    project, version = parse_name(display_name), _version(stated)
+    named, of_file = parse_distribution(filename, filetype)
+    if named != project:
+        raise Refused(f"The filename {filename!r} is of the project {named}, but the form says {display_name!r}.")
+    if of_file != version:
+        raise Refused(f"The filename {filename!r} is of version {of_file}, but the form says {stated!r}.")
+    return UploadForm(project, display_name, of_file, filetype, filename, _digests(values))
+
+
+def parse_distribution(filename: str, filetype: Filetype) -> tuple[NormalizedName, Version]:
+    """Return the project and the version that a filename names. Raises `Refused`."""
+    if not is_safe_filename(filename):
+        raise Refused(f"Invalid filename: {_shown(filename)} holds what a filename of a distribution cannot.")
+    try:
+        if filetype is Filetype.WHEEL:
+            name, version, _, _ = parse_wheel_filename(filename)
+        elif filename.endswith(".tar.gz"):
+            name, version = parse_sdist_filename(filename)
+        else:
+            raise Refused(f"Invalid filename: {filename!r}; an sdist ends in '.tar.gz' (PEP 625).")
+    except (InvalidWheelFilename, InvalidSdistFilename) as error:
+        raise Refused(f"Invalid filename: {error}") from None
+    return name, version
+
+
+def _single(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the fields that are read; empty and "UNKNOWN" mean absent, as old build tools wrote them."""
+    values: dict[str, str] = {}
+    for name, text in fields:
+        value = text.strip()
+        if name not in SINGLE or value in ("", "UNKNOWN"):
+            continue
+        if values.setdefault(name, value) != value:
+            raise Refused(f"The form gives {name!r} twice, with different values.")
+    return values
+
+
+def _check_action(values: Mapping[str, str]) -> None:
+    action = values.get(":action")
+    if action in GONE:
+        raise Refused(f"The action {action!r} is no longer part of the upload API; upload files.", status=410)
+    if action != "file_upload":
+        raise Refused("The form needs ':action' with the value 'file_upload'.")
+    if values.get("protocol_version", "1") != "1":
+        raise Refused(f"Unknown protocol version {_shown(values['protocol_version'])}; 1 is understood.")
+
+
+def _required(values: Mapping[str, str], name: str) -> str:
+    if name not in values:
+        raise Refused(f"The form lacks {name!r}.")
+    return values[name]
+
+
+def _filetype(values: Mapping[str, str]) -> Filetype:
+    filetype = _required(values, "filetype")
+    if filetype not in Filetype:
+        raise Refused(f"Unknown filetype {_shown(filetype)}; use 'sdist' or 'bdist_wheel'.")
+    return Filetype(filetype)
+
+
+def _version(text: str) -> Version:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        raise Refused(f"{_shown(text)} is not a version (PEP 440).") from None
+
+
+def _digests(values: Mapping[str, str]) -> dict[str, str]:
+    given = {field: values[field].lower() for field in DIGESTS if field in values}
+    if not given:
+        raise Refused(f"Include at least one digest: {', '.join(DIGESTS)}.")
+    for field, digest in given.items():
+        if len(digest) != DIGESTS[field] or not HEX.fullmatch(digest):
+            raise Refused(f"{field} must be {DIGESTS[field]} hex digits, not {_shown(digest)}.")
+    return given
+
+
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "...")

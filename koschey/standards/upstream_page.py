@@ -1,0 +1,76 @@
+"""Cleaning of what upstreams claim, common to both forms of their pages: what cannot be trusted becomes None."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urldefrag, urlsplit
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import NormalizedName
+
+from koschey.model import Sha256, UpstreamFile
+from koschey.standards.names import is_safe_filename, version_of
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_TEXT = 2000
+"""Longest text taken over from an upstream: yank reasons, specifiers."""
+
+
+def clean_file(
+    project: NormalizedName,
+    *,
+    filename: str,
+    url: str,
+    sha256: Sha256 | None,
+    size: int | None,
+    upload_time: datetime | None,
+    requires_python: str | None,
+    yanked: str | None,
+    core_metadata: Sha256 | None,
+) -> UpstreamFile | None:
+    """Return the file as we may keep it, or None where its name or address cannot be handled safely."""
+    bare = urldefrag(url).url
+    if not is_safe_filename(filename) or urlsplit(bare).scheme not in ("http", "https"):
+        return None
+    return UpstreamFile(
+        filename=filename,
+        version=version_of(filename, project),
+        url=bare,
+        sha256=sha256,
+        size=size,
+        upload_time=upload_time,
+        requires_python=_clean_specifier(requires_python),
+        yanked=yanked if yanked is None else (clean_text(yanked) or ""),
+        core_metadata=core_metadata if filename.endswith(".whl") else None,
+    )
+
+
+def clean_digest(value: Any) -> Sha256 | None:
+    """Return a sha256 in lowercase hex, or None."""
+    text = value.lower() if isinstance(value, str) else ""
+    return Sha256(text) if SHA256.fullmatch(text) else None
+
+
+def clean_time(value: Any) -> datetime | None:
+    """Return an upload time (PEP 700), or None where it is missing, empty or no time."""
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def clean_text(value: Any) -> str | None:
+    """Return a text without control characters, shortened; None where nothing is left."""
+    if not isinstance(value, str):
+        return None
+    return "".join(character for character in value if character.isprintable())[:MAX_TEXT].strip() or None
+
+
+def _clean_specifier(value: str | None) -> str | None:
+    """A specifier that clients cannot parse makes them drop the file without a word, so it is not passed on."""
+    try:
+        SpecifierSet(value or "")
+    except InvalidSpecifier:
+        return None
+    return value

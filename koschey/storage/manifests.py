@@ -1,0 +1,38 @@
+"""The manifest beside each blob: all that its row knows, so that PostgreSQL can be rebuilt from the bucket."""
+
+from typing import Any
+
+import msgspec
+
+from koschey.model import File, Origin, Sha256
+from koschey.storage.s3 import Bucket, manifest_key
+
+
+async def write_manifest(bucket: Bucket, file: File, origin: Origin, provenance: str | None) -> None:
+    """Store the facts of a file under its digest. It says nothing of states: a rebuilt file starts as held."""
+    assert file.sha256 is not None
+    await bucket.put(manifest_key(file.sha256), msgspec.json.encode(_facts(file, origin, provenance)))
+
+
+async def read_manifest(bucket: Bucket, digest: Sha256) -> dict[str, Any]:
+    """Return the facts that were stored under a digest."""
+    facts: dict[str, Any] = msgspec.json.decode(await bucket.get(manifest_key(digest)))
+    return facts
+
+
+def _facts(file: File, origin: Origin, provenance: str | None) -> dict[str, object]:
+    return {
+        "project": file.project,
+        "origin": origin,
+        "version": file.version,
+        "filename": file.filename,
+        "sha256": file.sha256,
+        "size": file.size,
+        "upload_time": file.upload_time,
+        "first_seen_at": file.first_seen_at,
+        "requires_python": file.requires_python,
+        "core_metadata": file.core_metadata,
+        "path": file.path,
+        "upstream_url": file.upstream_url,
+        "provenance_url": msgspec.Raw(provenance.encode()) if provenance else None,
+    }

@@ -1,0 +1,1 @@
+"""Talking to the indexes that Koschey mirrors."""

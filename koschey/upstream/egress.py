@@ -1,0 +1,161 @@
+"""The only module that opens client sockets to the outside, and the rules for where they may go.
+
+1. Only https, unless the operator allows a private upstream.
+2. Names are resolved here, addresses that lead inside are refused, and the connection goes to a checked address.
+3. Redirects are followed by hand, at most three, with every rule applied anew and never from https to http.
+4. Nothing secret is sent; no cookie is kept.
+"""
+
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from koschey import __version__
+from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamUnavailable
+
+MAX_REDIRECTS = 3
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_read=20)
+"""Seconds. A large file may take hours; a silence of `sock_read` may not."""
+
+# The special-purpose registries of IANA, less the blocks that exist for documentation: those lead nowhere.
+INSIDE = tuple(
+    ipaddress.ip_network(block)
+    for block in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+        *("::/128", "::1/128", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8"),
+    )
+)
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def leads_inside(address: str) -> bool:
+    """Tell whether an IP address lies in the operator's own network, or hides one that does."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        hidden = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            hidden = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        ip = hidden or ip
+    return any(ip in block for block in INSIDE)
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves names for the connector and refuses those with any address that leads inside.
+
+    The connector connects to exactly the addresses that were checked, so a name cannot change its mind in between.
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._resolver = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the checked addresses. Raises `EgressRefused`."""
+        found = await self._resolver.resolve(host, port, family)
+        if not self._allow_private and any(leads_inside(result["host"]) for result in found):
+            raise EgressRefused(f"{host} lies inside your network; set KOSCHEY_ALLOW_PRIVATE_UPSTREAM to allow that")
+        return found
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class Egress:
+    """Outgoing HTTP under the rules above."""
+
+    def __init__(self, *, allow_private: bool = False) -> None:
+        self._allow_private = allow_private
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=CheckedResolver(allow_private=allow_private), limit=100, limit_per_host=32
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": f"koschey/{__version__}"},
+            timeout=TIMEOUT,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    @asynccontextmanager
+    async def get(self, url: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET a URL and follow redirects. The answer's `url` is where it came from in the end.
+
+        Raises `EgressRefused` for a forbidden address, `UpstreamUnavailable` where no answer came or it broke off, and
+        `UpstreamMalformed` for too many redirects or an answer that is no HTTP.
+        """
+        with translated(url):
+            response = await self._follow(url, headers)
+        async with response:
+            yield response
+
+    async def _follow(self, url: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        for _ in range(MAX_REDIRECTS + 1):
+            self._check(url)
+            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            location = response.headers.get("Location")
+            if response.status not in REDIRECTS or not location:
+                return response
+            response.release()
+            target = urljoin(url, location)
+            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+                raise EgressRefused(f"{url} redirects from https to {target}")
+            url = target
+        raise UpstreamMalformed(f"{url} lies behind more than {MAX_REDIRECTS} redirects")
+
+    def _check(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (self._allow_private and parts.scheme == "http"):
+            raise EgressRefused(f"{url} is not https")
+        if parts.username or parts.password or not parts.hostname:
+            raise EgressRefused(f"the address of {parts.hostname} carries credentials or no host")
+        try:
+            inside = leads_inside(parts.hostname)
+        except ValueError:
+            return  # a name: the resolver checks what it stands for
+        if inside and not self._allow_private:
+            raise EgressRefused(f"{parts.hostname} lies inside your network")
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn what aiohttp raises while it talks to `url` into Koschey's own errors."""
+    try:
+        yield
+    except (aiohttp.InvalidURL, aiohttp.ClientResponseError) as error:
+        raise UpstreamMalformed(f"{url} gave an answer that is no HTTP: {error}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        if refused := _refusal(error):
+            raise refused from None
+        raise UpstreamUnavailable(f"{url} could not be read: {str(error) or type(error).__name__}") from error
+
+
+async def read_chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives. Raises as `Egress.get` does; a body cut short is `UpstreamUnavailable`."""
+    chunks = response.content.iter_any()
+    while True:
+        with translated(str(response.url)):
+            chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+def _refusal(error: BaseException | None) -> EgressRefused | None:
+    """Find a refusal by the resolver among the causes of a connector's error."""
+    while error is not None:
+        if isinstance(error, EgressRefused):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

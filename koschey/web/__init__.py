@@ -1,0 +1,1 @@
+"""HTTP for machines: one module per noun. Handlers parse, call one function, and render."""

@@ -1,0 +1,82 @@
+"""Errors as answers: one table from the error tree to statuses, one body for machines and people (RFC 9457)."""
+
+import json
+
+import structlog
+from quart import Quart, Response
+from werkzeug.exceptions import HTTPException
+
+from koschey.db.pool import LOST
+from koschey.errors import (
+    Busy,
+    EgressRefused,
+    KoscheyError,
+    NotAllowed,
+    NotKnown,
+    StoreUnavailable,
+    UpstreamMalformed,
+    UpstreamMissing,
+    UpstreamUnavailable,
+    UsageError,
+)
+from koschey.storage.s3 import UNAVAILABLE
+
+log = structlog.get_logger()
+
+STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
+    NotKnown: (404, "Not known here"),
+    NotAllowed: (403, "Not allowed"),
+    UsageError: (400, "Bad request"),
+    UpstreamMissing: (404, "The upstream has no such thing"),
+    UpstreamMalformed: (502, "The upstream cannot be trusted"),
+    UpstreamUnavailable: (503, "The upstream does not answer"),
+    EgressRefused: (502, "The upstream points to a forbidden address"),
+    StoreUnavailable: (503, "A store does not answer"),
+    Busy: (503, "Come back soon"),
+}
+RETRY_AFTER = 5
+"""Seconds after which a client may try again what is not available now."""
+
+
+def problem(status: int, title: str, detail: str, **extensions: object) -> Response:
+    """Return `application/problem+json`; the text stands in a header too, for clients that drop bodies."""
+    body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **extensions}
+    headers = {
+        "Content-Type": "application/problem+json",
+        "Cache-Control": "no-store",
+        "X-Error-Message": _one_line(f"{title}: {detail}"),
+        "X-Content-Type-Options": "nosniff",
+    }
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    return Response(json.dumps(body), status, headers)
+
+
+def register(app: Quart) -> None:
+    """Turn every error of a handler into an answer."""
+
+    @app.errorhandler(KoscheyError)
+    async def koschey_error(error: KoscheyError) -> Response:
+        status, title = next(
+            (STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), (500, "Internal error")
+        )
+        return problem(status, title, str(error))
+
+    @app.errorhandler(HTTPException)
+    async def http_error(error: HTTPException) -> Response:
+        response = problem(error.code or 500, error.name, error.description or error.name)
+        response.headers.extend(dict(error.get_headers()) if error.code in (405, 416) else {})
+        response.headers["Content-Type"] = "application/problem+json"
+        return response
+
+    for lost in (*LOST, *UNAVAILABLE):
+        app.register_error_handler(lost, _store_error)
+
+
+async def _store_error(error: Exception) -> Response:
+    log.warning("a store does not answer", error=repr(error))
+    return problem(503, "A store does not answer", "PostgreSQL or the bucket is away; try again soon")
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() and letter.isascii() else " " for letter in text)[:500]

@@ -1,0 +1,70 @@
+"""A thin ASGI layer in front of Quart that answers pages from memory, and passes everything else on."""
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from packaging.utils import NormalizedName
+
+from koschey.errors import KoscheyError
+from koschey.index.pages import Page, Pages
+from koschey.web.answer import answer_page
+
+log = structlog.get_logger()
+
+PREFIX = "/simple/"
+
+
+class FastPages:
+    """Answers `GET` and `HEAD` of `/simple/` and `/simple/<name>/` where the page is in the cache.
+
+    It decides nothing: a page that is not in the cache, or whose name is not normalised, is Quart's business.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.pages: Pages | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one ASGI connection."""
+        page = self._find(scope) if scope["type"] == "http" else None
+        if page is None:
+            await self._pass_on(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        format_ = parse_qs(scope["query_string"].decode("latin-1")).get("format", [""])[0]
+        answer = answer_page(
+            page,
+            accept=headers.get(b"accept", b"").decode("latin-1"),
+            format_=format_,
+            accept_encoding=headers.get(b"accept-encoding", b"").decode("latin-1"),
+            if_none_match=headers.get(b"if-none-match", b"").decode("latin-1"),
+            head=scope["method"] == "HEAD",
+        )
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let Quart answer. A body that breaks off must break the connection, so that no client takes it as whole."""
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            expected = isinstance(cause, KoscheyError | OSError)
+            log.error("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
+            raise ConnectionAbortedError(str(cause)) from None
+
+    def _find(self, scope: Any) -> Page | None:
+        path = scope["path"]
+        if self.pages is None or scope["method"] not in ("GET", "HEAD") or not path.startswith(PREFIX):
+            return None
+        name = path[len(PREFIX) :]
+        if name and not name.endswith("/"):
+            return None
+        return self.pages.cached(NormalizedName(name[:-1]))

@@ -1,0 +1,173 @@
+"""Files below `/packages/`, the core metadata and the provenance beside them: every form through the one verdict."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from quart import Blueprint, Response, request
+
+from koschey.db import files, projects
+from koschey.db.policies import load_policy
+from koschey.errors import Busy, KoscheyError
+from koschey.index.metadata import read_metadata
+from koschey.model import File, StandingFile, State
+from koschey.policy.verdict import Verdict, verdict
+from koschey.standards.simple_json import format_time
+from koschey.web.answer import matches
+from koschey.web.context import resources
+from koschey.web.errors import problem
+from koschey.web.ranges import Unsatisfiable, parse_range
+
+blueprint = Blueprint("files", __name__)
+
+METADATA = ".metadata"
+"""PEP 658: "appended to the URL of the file"."""
+PROVENANCE = ".provenance_url.json"
+IMMUTABLE = "max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A file that exists here, and what the verdict says of it now."""
+
+    item: StandingFile
+    verdict: Verdict
+
+
+@blueprint.get("/packages/<path:rest>")
+async def package(rest: str) -> Response:
+    """Serve a file, or what stands beside it."""
+    path = f"/packages/{rest}"
+    beside = next((suffix for suffix in (METADATA, PROVENANCE) if path.endswith(suffix)), "")
+    judged = await _judge(path.removesuffix(beside))
+    if judged is None:
+        return problem(404, "No such file", "this index has no file under this path")
+    if not judged.verdict.served:
+        return refuse(judged)
+    file = judged.item.file
+    if beside == METADATA:
+        return await _metadata(file)
+    if beside == PROVENANCE:
+        return await _provenance(file)
+    return await _file(file)
+
+
+async def _judge(path: str) -> Judged | None:
+    """Find the file under exactly this path; a project that was never seen is looked up, for the sake of locks."""
+    pool = resources().pool
+    item = await files.select_file_by_path(pool, path)
+    if item is None:
+        if not await _look_for_project(path.rpartition("/")[2]):
+            return None
+        item = await files.select_file_by_path(pool, path)
+    if item is None:
+        return None
+    project = await projects.select_project(pool, item.file.project)
+    assert project is not None
+    policy = await load_policy(pool, project)
+    return Judged(item, verdict(item.file, item.standing, policy, await projects.select_now(pool)))
+
+
+async def _look_for_project(filename: str) -> bool:
+    """Look at the page of the project that a filename names, if that project is not known yet."""
+    try:
+        parsed = parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return False
+    if await projects.select_project(resources().pool, parsed[0]) is not None:
+        return False
+    return await resources().refresher.find(parsed[0]) is not None
+
+
+def refuse(judged: Judged) -> Response:
+    """Say why a file is not served, until when, and where to ask."""
+    file, standing = judged.item.file, judged.item.standing
+    if standing.state is State.REMOVED:
+        return problem(410, "Removed", f"{file.filename} was removed: {standing.reason}")
+    release_at = standing.release_at if judged.verdict.state is State.HELD else None
+    when = f" until {format_time(release_at)}" if release_at else ""
+    return problem(
+        403,
+        f"{file.project} {file.version} is {judged.verdict.state}",
+        f"{file.filename} is {judged.verdict.state}{when}: {judged.verdict.reason}. "
+        f"A reviewer can release it with: koschey approve '{file.project}=={file.version}' --reason ...",
+        project=file.project,
+        version=file.version,
+        filename=file.filename,
+        state=judged.verdict.state,
+        release_at=format_time(release_at) if release_at else None,
+    )
+
+
+async def _file(file: File) -> Response:
+    head = request.method == "HEAD"
+    if head and not file.stored_at and file.size is not None:
+        return _whole(file, file.size, None)
+    body = await resources().files.open(file)
+    file = body.file
+    try:
+        span = parse_range(request.headers.get("Range"), body.size) if _range_applies(file) else None
+    except Unsatisfiable:
+        response = problem(416, "Range not satisfiable", f"{file.filename} has {body.size} bytes")
+        response.headers["Content-Range"] = f"bytes */{body.size}"
+        return response
+    start, stop = span or (0, body.size)
+    response = _whole(file, body.size, None if head else body.read(start, stop))
+    if span is not None and response.status_code == 200:
+        response.status_code = 206
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.size}"
+        response.headers["Content-Length"] = str(stop - start)
+    return response
+
+
+def _whole(file: File, size: int, chunks: AsyncIterator[bytes] | None) -> Response:
+    """Return 200 with the file, or 304. The type is never a guess: clients would undo a guessed encoding."""
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": IMMUTABLE,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if file.sha256:
+        headers["ETag"] = f'"{file.sha256}"'
+        if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+            return Response(b"", 304, headers)
+    response = Response(chunks if chunks is not None else b"", 200, headers)
+    response.headers["Content-Length"] = str(size)
+    # Quart ends every response after a minute; a large file over a slow line takes longer.
+    response.timeout = None
+    return response
+
+
+def _range_applies(file: File) -> bool:
+    """RFC 9110, 13.1.5: a range counts only while `If-Range` names the bytes that we have."""
+    condition = request.headers.get("If-Range")
+    return condition is None or condition == f'"{file.sha256}"'
+
+
+async def _metadata(file: File) -> Response:
+    try:
+        body = await read_metadata(resources().pool, resources().bucket, resources().upstream, file)
+    except Busy:
+        raise
+    except KoscheyError as error:
+        return problem(502, "No core metadata", str(error))
+    if body is None:
+        return problem(404, "No core metadata", f"{file.filename} has no core metadata beside it")
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Cache-Control": IMMUTABLE,
+        "ETag": f'"{file.core_metadata}"',
+    }
+    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        return Response(b"", 304, headers)
+    return Response(body, 200, headers)
+
+
+async def _provenance(file: File) -> Response:
+    record = await files.select_provenance(resources().pool, file.id)
+    if record is None:
+        return problem(
+            404, "No provenance", f"{file.filename} was not downloaded from an upstream yet, or is hosted here"
+        )
+    return Response(record, 200, {"Content-Type": "application/json", "Cache-Control": IMMUTABLE})

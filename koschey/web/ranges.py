@@ -1,0 +1,27 @@
+"""Byte ranges (RFC 9110, section 14): one range per request; several are answered with the whole."""
+
+import re
+
+RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+class Unsatisfiable(Exception):  # noqa: N818 - the RFC's own word
+    """No byte of the file lies in the range: 416."""
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return `(start, stop)`, stop not included, or None for the whole. Raises `Unsatisfiable`."""
+    match = RANGE.fullmatch((header or "").strip())
+    if match is None or match[0] == "bytes=-":
+        return None
+    first, last = match[1], match[2]
+    if not first:
+        if int(last) == 0 or size == 0:
+            raise Unsatisfiable
+        return max(0, size - int(last)), size
+    start, stop = int(first), min(int(last) + 1, size) if last else size
+    if last and int(last) < start:
+        return None  # an invalid range is ignored
+    if start >= size:
+        raise Unsatisfiable
+    return start, stop

@@ -1,0 +1,60 @@
+"""The Simple API: `/simple/` and `/simple/<project>/` (PEP 503, 691)."""
+
+from quart import Blueprint, Response, redirect, request
+from quart.typing import ResponseReturnValue
+
+from koschey.index.pages import Page
+from koschey.standards.names import parse_name
+from koschey.web.answer import answer_page
+from koschey.web.context import resources
+from koschey.web.errors import problem
+
+blueprint = Blueprint("simple", __name__)
+
+
+@blueprint.get("/simple/")
+async def project_list() -> ResponseReturnValue:
+    """List all projects."""
+    return _respond(await resources().pages.project_list())
+
+
+@blueprint.get("/simple")
+async def project_list_without_slash() -> ResponseReturnValue:
+    """PEP 503: URLs end with a slash."""
+    return _moved("/simple/")
+
+
+@blueprint.get("/simple/<project>/")
+async def project_detail(project: str) -> ResponseReturnValue:
+    """List a project's files."""
+    name = parse_name(project)
+    if name != project:
+        return _moved(f"/simple/{name}/")
+    page = await resources().pages.project(name)
+    if page is None:
+        return problem(404, "No such project", f"neither this index nor its upstream has a project {name}")
+    return _respond(page)
+
+
+@blueprint.get("/simple/<project>")
+async def project_detail_without_slash(project: str) -> ResponseReturnValue:
+    """PEP 503: URLs end with a slash."""
+    return _moved(f"/simple/{parse_name(project)}/")
+
+
+def _respond(page: Page) -> Response:
+    answer = answer_page(
+        page,
+        accept=request.headers.get("Accept", ""),
+        format_=request.args.get("format", ""),
+        accept_encoding=request.headers.get("Accept-Encoding", ""),
+        if_none_match=request.headers.get("If-None-Match", ""),
+        head=request.method == "HEAD",
+    )
+    return Response(answer.body, answer.status, answer.headers)
+
+
+def _moved(path: str) -> ResponseReturnValue:
+    """Permanent, as on the public index: the normalised form of a name never changes. The query is kept."""
+    query = request.query_string.decode("latin-1")
+    return redirect(path + (f"?{query}" if query else ""), 301)

@@ -1,0 +1,95 @@
+"""Uploads: `POST /legacy/`, what twine and `uv publish` send. Never a redirect: clients abort, or drop the body."""
+
+import json
+from http import HTTPStatus
+from typing import cast
+
+from quart import Blueprint, Quart, Response, current_app, request
+from quart.blueprints import BlueprintSetupState
+
+from koschey.auth.identity import authenticate, parse_authorization
+from koschey.db.accounts import Account
+from koschey.errors import NotAllowed, Refused, UsageError
+from koschey.inspection.inspect import Inspector
+from koschey.publish.accept import Upload, accept
+from koschey.resources import MIB
+from koschey.standards.upload_form import parse_upload_form
+from koschey.web.context import resources
+from koschey.web.errors import problem
+from koschey.web.multipart import BODY, MAX_FIELDS, Body, FormReader, Spool, UploadConnection
+
+blueprint = Blueprint("upload", __name__)
+
+INSPECTOR = "koschey_inspector"
+NOBODY = "Invalid or non-existent authentication information."
+"""The public index's words, and its 403: clients ask nobody for a password while they upload."""
+
+
+@blueprint.record_once
+def prepare(state: BlueprintSetupState) -> None:
+    """Let bodies of uploads be read as streams, and share one inspector among them."""
+    assert isinstance(state.app, Quart)
+    state.app.asgi_http_class = UploadConnection
+    state.app.extensions[INSPECTOR] = Inspector()
+
+
+@blueprint.post("/legacy/")
+@blueprint.post("/legacy")
+async def legacy() -> Response:
+    """Take a file in."""
+    try:
+        account = await _account()
+        await _receive(account)
+    except Refused as refusal:
+        return _refuse(refusal.status, str(refusal))
+    except NotAllowed as error:
+        return _refuse(403, str(error))
+    except UsageError as error:
+        return _refuse(400, str(error))
+    return _answer(200, "text/plain; charset=utf-8", "OK")
+
+
+async def _account() -> Account:
+    """Return who uploads, before a byte of the body is read."""
+    credentials = parse_authorization(request.headers.get("Authorization"))
+    account = await authenticate(resources().pool, *credentials) if credentials else None
+    if account is None:
+        raise NotAllowed(NOBODY)
+    return account
+
+
+async def _receive(account: Account) -> None:
+    settings, body = resources().settings, cast(dict[str, Body], request.scope)[BODY]
+    limit = int(settings.max_file_mib * MIB)
+    if (request.content_length or 0) > limit + 2 * MAX_FIELDS:
+        raise Refused(f"File too large. Limit of this index is {settings.max_file_mib:g} MiB.", status=413)
+    spool = Spool(settings.spool, limit)
+    try:
+        reader = FormReader(spool)
+        await reader.read(body.chunks(), request.headers.get("Content-Type", ""))
+        # The public index reads the action from the query too.
+        fields = [*reader.fields, *((name, value) for name, value in request.args.items() if name == ":action")]
+        form = parse_upload_form(fields, reader.filename)
+        upload = Upload(form, spool.descriptor, spool.size, spool.digests)
+        inspector: Inspector = current_app.extensions[INSPECTOR]
+        await accept(resources().pool, resources().bucket, inspector, account, upload)
+    finally:
+        spool.close()
+
+
+def _refuse(status: int, message: str) -> Response:
+    """Say it where each client looks: uv in JSON, all others in a text. There is no reason phrase in ASGI."""
+    title = HTTPStatus(status).phrase
+    if "application/json" not in request.headers.get("Accept", ""):
+        response = _answer(status, "text/plain; charset=utf-8", message)
+    else:
+        body = {"message": message, "code": f"{status} {message}", "title": title}
+        # With a charset uv would print the JSON as it stands.
+        response = _answer(status, "application/json", json.dumps(body))
+    response.headers["X-Error-Message"] = problem(status, title, message).headers["X-Error-Message"]
+    return response
+
+
+def _answer(status: int, content_type: str, text: str) -> Response:
+    headers = {"Content-Type": content_type, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(text, status, headers)

@@ -1,0 +1,115 @@
+"""The worker: runs workflows and activities, relays the outbox, talks to upstreams."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.client import Client, TLSConfig
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.release import FetchActivities, ReleaseActivities
+from koschey.db.listen import cancelled
+from koschey.relay import Relay
+from koschey.resources import Resources, open_resources
+from koschey.settings import Settings
+from workflows.fetch_file import FetchFile
+from workflows.names import SEARCH_ATTRIBUTES, TASK_QUEUE
+from workflows.quarantine_release import QuarantineRelease
+
+log = structlog.get_logger()
+
+WORKFLOWS = (QuarantineRelease, FetchFile)
+RECONNECT = 2.0
+"""Seconds between attempts to reach Temporal at the start; it may come up later than the worker."""
+
+
+async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    """Work until `stop` is set; call `ready` once Temporal is polled."""
+    async with open_resources(settings) as resources:
+        client = await _connect_patiently(settings, stop)
+        if client is None:
+            return
+        await ensure_search_attributes(client, settings.temporal_namespace)
+        relay = asyncio.create_task(Relay(resources.pool, client, str(settings.database_url)).run())
+        try:
+            async with Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=WORKFLOWS,
+                activities=wire_activities(resources),
+                max_concurrent_activities=20,
+            ):
+                ready()
+                await stop.wait()
+        finally:
+            await cancelled(relay)
+
+
+def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
+    """Return every activity, bound to what it works with. Nothing else constructs activities."""
+    release = ReleaseActivities(
+        resources.pool, resources.refresher, resources.files, resources.settings.decisions_by_signal
+    )
+    fetch = FetchActivities(resources.pool, resources.files)
+    return [release.store_held_file, release.settle_release, release.decide_release, fetch.store_wanted_file]
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """Connect to Temporal as the settings say."""
+    return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, tls=_tls(settings))
+
+
+async def ensure_search_attributes(client: Client, namespace: str) -> None:
+    """Register what makes Temporal's own pages a list of what waits; without the right to, an operator must."""
+    kinds = {"KoscheyReleaseAt": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME}
+    wanted = {key.name: kinds.get(key.name, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD) for key in SEARCH_ATTRIBUTES}
+    operator = client.operator_service
+    try:
+        known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
+        missing = {name: kind for name, kind in wanted.items() if name not in known.custom_attributes}
+        if missing:
+            await operator.add_search_attributes(
+                AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
+            )
+    except RPCError as error:
+        log.warning("search attributes could not be registered; see docker/README.md", error=str(error))
+
+
+async def _connect_patiently(settings: Settings, stop: asyncio.Event) -> Client | None:
+    while not stop.is_set():
+        try:
+            return await connect_temporal(settings)
+        except (RuntimeError, RPCError) as error:
+            log.warning("Temporal does not answer", address=settings.temporal_address, error=str(error))
+        try:
+            await asyncio.wait_for(stop.wait(), RECONNECT)
+        except TimeoutError:
+            continue
+    return None
+
+
+def _tls(settings: Settings) -> TLSConfig | bool:
+    if not settings.temporal_tls:
+        return False
+
+    def read(path: Path | None) -> bytes | None:
+        return path.read_bytes() if path else None
+
+    return TLSConfig(
+        server_root_ca_cert=read(settings.temporal_tls_ca),
+        client_cert=read(settings.temporal_tls_cert),
+        client_private_key=read(settings.temporal_tls_key),
+    )
+
+
+def announce(fd: int | None) -> None:
+    """Tell the process that started this one, through an inherited descriptor, that work is being taken."""
+    if fd is not None:
+        os.write(fd, b"ready\n")
+        os.close(fd)

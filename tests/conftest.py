@@ -1,0 +1,40 @@
+"""What all tests share: an upstream to drive, and a real `koschey up` beside it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import Koschey
+from upstream import Upstream
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that other accounts may enter: as root, PostgreSQL runs under one of its own."""
+    with tempfile.TemporaryDirectory(prefix="koschey-tests-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def shared_upstream() -> Iterator[Upstream]:
+    """The upstream of the shared index; each test uses project names of its own."""
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(shared_upstream: Upstream) -> Iterator[Upstream]:
+    """The upstream without faults and with an empty log."""
+    shared_upstream.clear_faults()
+    shared_upstream.forget_requests()
+    yield shared_upstream
+    shared_upstream.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def koschey(folder: Path, shared_upstream: Upstream) -> Iterator[Koschey]:
+    """A real `koschey up` with two web processes that mirrors the shared upstream."""
+    with Koschey(folder / "shared", shared_upstream.url, web_processes=2, freshness=0.5) as running:
+        yield running
