@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 from quart import Quart
 
+from koschey import admin
 from koschey.logs import configure_logs
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
@@ -11,7 +12,7 @@ from koschey.web import errors, files, health, simple, upload
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
 
-BLUEPRINTS = (simple.blueprint, files.blueprint, upload.blueprint, health.blueprint)
+BLUEPRINTS = (simple.blueprint, files.blueprint, upload.blueprint, health.blueprint, admin.blueprint)
 
 
 def create_app(settings: Settings | None = None) -> FastPages:

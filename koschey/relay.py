@@ -27,9 +27,10 @@ RPC_TIMEOUT = timedelta(seconds=10)
 class Relay:
     """One per worker; several may run, each taking what the others have not."""
 
-    def __init__(self, pool: Pool, client: Client, database_url: str) -> None:
+    def __init__(self, pool: Pool, client: Client, database_url: str, *, searchable: bool) -> None:
         self._pool = pool
         self._client = client
+        self._searchable = searchable
         self._heard = asyncio.Event()
         self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
 
@@ -62,7 +63,7 @@ class Relay:
             case ReleaseHeld(project, version):
                 await self._client.start_workflow(
                     QuarantineRelease.run,
-                    QuarantineReleaseInput(project, version),
+                    QuarantineReleaseInput(project, version, searchable=self._searchable),
                     id=quarantine_id(project, version),
                     task_queue=TASK_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

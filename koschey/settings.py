@@ -23,7 +23,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    database_url: PostgresDsn = Field(description="PostgreSQL, as a URL: `postgresql://user:password@host:port/name`")
+    database_url: PostgresDsn = Field(
+        repr=False, description="PostgreSQL, as a URL: `postgresql://user:password@host:port/name`"
+    )
 
     s3_endpoint: AnyHttpUrl | None = Field(None, description="S3 server; empty means AWS")
     s3_bucket: str = Field("koschey", min_length=3, max_length=63, description="bucket that holds all bytes")
@@ -68,7 +70,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _http_only_when_private(self) -> Self:
         if self.upstream.scheme != "https" and not self.allow_private_upstream:
-            raise ValueError("the upstream must be https, or allow_private_upstream must be set")
+            raise ValueError(
+                "KOSCHEY_UPSTREAM: the upstream must be https, or KOSCHEY_ALLOW_PRIVATE_UPSTREAM must be set"
+            )
         return self
 
     @property
@@ -111,6 +115,8 @@ NOT_SETTINGS = frozenset({PREFIX + "DATA"})
 def _explain(problem: ErrorDetails) -> str:
     where = "_".join(str(part) for part in problem["loc"]).upper()
     what = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":  # only the file can hold one, and its names are whole
+        return f"unknown setting {where}; the README's table lists all that exist"
     if problem["type"] == "missing":
         return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"
     return f"{PREFIX}{where}: {what}" if where else what

@@ -10,7 +10,7 @@ import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client, TLSConfig
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.release import FetchActivities, ReleaseActivities
@@ -35,8 +35,10 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
         client = await _connect_patiently(settings, stop)
         if client is None:
             return
-        await ensure_search_attributes(client, settings.temporal_namespace)
-        relay = asyncio.create_task(Relay(resources.pool, client, str(settings.database_url)).run())
+        searchable = await ensure_search_attributes(client, settings.temporal_namespace)
+        relay = asyncio.create_task(
+            Relay(resources.pool, client, str(settings.database_url), searchable=searchable).run()
+        )
         try:
             async with Worker(
                 client,
@@ -65,20 +67,29 @@ async def connect_temporal(settings: Settings) -> Client:
     return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, tls=_tls(settings))
 
 
-async def ensure_search_attributes(client: Client, namespace: str) -> None:
-    """Register what makes Temporal's own pages a list of what waits; without the right to, an operator must."""
+async def ensure_search_attributes(client: Client, namespace: str) -> bool:
+    """Register what makes Temporal's own pages a list of what waits.
+
+    False where that is not possible: workflows then go without, and an operator may register them (docker/README.md).
+    """
     kinds = {"KoscheyReleaseAt": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME}
     wanted = {key.name: kinds.get(key.name, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD) for key in SEARCH_ATTRIBUTES}
     operator = client.operator_service
     try:
         known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
-        missing = {name: kind for name, kind in wanted.items() if name not in known.custom_attributes}
-        if missing:
-            await operator.add_search_attributes(
-                AddSearchAttributesRequest(namespace=namespace, search_attributes=missing)
-            )
+        wanted = {name: kind for name, kind in wanted.items() if name not in known.custom_attributes}
     except RPCError as error:
-        log.warning("search attributes could not be registered; see docker/README.md", error=str(error))
+        if error.status is not RPCStatusCode.UNIMPLEMENTED:
+            log.warning("search attributes cannot be listed", error=str(error))
+            return False
+    try:
+        if wanted:
+            request = AddSearchAttributesRequest(namespace=namespace, search_attributes=wanted)
+            await operator.add_search_attributes(request)
+    except RPCError as error:
+        log.warning("search attributes cannot be registered; see docker/README.md", error=str(error))
+        return error.status is RPCStatusCode.ALREADY_EXISTS
+    return True
 
 
 async def _connect_patiently(settings: Settings, stop: asyncio.Event) -> Client | None:

@@ -8,6 +8,8 @@ import pytest
 from running import Koschey
 from upstream import Upstream
 
+pytest_plugins = ["parts"]
+
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:

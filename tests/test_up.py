@@ -263,10 +263,9 @@ def test_people_are_told_in_text(data: Path) -> None:
         command(data, "--port", "0"), cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        lines = []
-        while not lines or "Data" not in lines[-1]:
-            assert (line := process.stdout.readline())
-            lines.append(line)
+        lines = [process.stdout.readline()]
+        while lines[-1] and not lines[-1].startswith("  Data"):
+            lines.append(process.stdout.readline())
         process.terminate()
         assert process.wait(STOPPED) == 0
     text = "".join(lines)

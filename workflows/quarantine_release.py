@@ -8,11 +8,12 @@ Signals, with `{"reviewer": "<account>", "reason": "<why>"}`: `approve`, `reject
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
@@ -28,6 +29,8 @@ class QuarantineReleaseInput:
     project: str
     version: str
     decisions: list[SignalledDecision] = field(default_factory=list)
+    searchable: bool = True
+    """Whether Temporal knows our search attributes; it lets no workflow go on that sets one it does not know."""
 
 
 @dataclass
@@ -53,9 +56,7 @@ class QuarantineRelease:
     @workflow.run
     async def run(self, given: QuarantineReleaseInput) -> QuarantineReleaseResult:
         """Return once nothing of the release waits any more."""
-        workflow.upsert_search_attributes(
-            [PROJECT.value_set(given.project), VERSION.value_set(given.version), STATE.value_set("held")]
-        )
+        self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
         while True:
             self._look_again = False
             await self._decide()
@@ -69,7 +70,7 @@ class QuarantineRelease:
                 return QuarantineReleaseResult(status.state, status.reasons)
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                workflow.continue_as_new(QuarantineReleaseInput(given.project, given.version, self._decisions))
+                workflow.continue_as_new(replace(given, decisions=self._decisions))
             await self._wait(status, all_stored=all_stored)
 
     @workflow.signal
@@ -127,9 +128,9 @@ class QuarantineRelease:
             ReleaseActivities.settle_release, Release(self._given.project, self._given.version), **DATABASE
         )
         self._status = status
-        workflow.upsert_search_attributes([STATE.value_set(status.state)])
+        self._tag(STATE.value_set(status.state))
         if status.release_at is not None:
-            workflow.upsert_search_attributes([RELEASE_AT.value_set(status.release_at)])
+            self._tag(RELEASE_AT.value_set(status.release_at))
         workflow.set_current_details(self._describe(status))
         return status
 
@@ -159,6 +160,10 @@ class QuarantineRelease:
             )
         except TimeoutError:
             return
+
+    def _tag(self, *updates: SearchAttributeUpdate[Any]) -> None:
+        if self._given.searchable:
+            workflow.upsert_search_attributes(updates)
 
     def _describe(self, status: ReleaseStatus) -> str:
         until = f" until {status.release_at:%Y-%m-%d %H:%M} UTC" if status.release_at else ""

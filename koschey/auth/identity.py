@@ -1,7 +1,6 @@
 """From credentials to an account, and from an account and an action to yes or no."""
 
 import base64
-import binascii
 
 from packaging.utils import NormalizedName
 
@@ -23,10 +22,11 @@ def parse_authorization(header: str | None) -> tuple[str, str] | None:
     if scheme.lower() != "basic":
         return None
     try:
-        user, separator, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+        user, separator, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+    except ValueError:  # no base64, or no text in it
         return None
-    return (user.strip(), password.strip()) if separator else None
+    # No account's name holds a NUL, and PostgreSQL takes none.
+    return (user.strip(), password.strip()) if separator and "\0" not in user else None
 
 
 async def authenticate(db: Database, user: str, password: str) -> Account | None:

@@ -40,7 +40,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except LOST as error:
+            except (*LOST, OSError) as error:
                 log.warning("the listening connection is lost", error=str(error) or type(error).__name__)
             finally:
                 self._lose()

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: the pool that all statements run on, and the types that they take."""
 
 import json
+import socket
 from typing import Any, cast
 
 import asyncpg
@@ -26,6 +27,7 @@ LOST = (
     asyncpg.TooManyConnectionsError,
     ConnectionError,
     TimeoutError,
+    socket.gaierror,  # its name is gone while its container is started again
 )
 """What asyncpg raises while PostgreSQL is away; the same request may succeed later."""
 

@@ -34,6 +34,8 @@ class Part:
     patience: float = 60
     """Seconds that it may take to become ready."""
     stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGKILL
+    """What it gets when we die without having stopped it: nobody is left then to see whether it obeys."""
     grace: float = 10
     """Seconds that it may take to stop before it is killed."""
     account: Account | None = None
@@ -58,7 +60,7 @@ class Child:
             command += ["--ready-fd", str(write_end)]
             passed = [write_end]
         ids = f"{part.account.uid}:{part.account.gid}" if part.account else ""
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(part.stop_signal)), ids]
+        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(part.orphan_signal)), ids]
         try:
             with (
                 open(os.open(part.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log,  # noqa: PTH123 - the mode

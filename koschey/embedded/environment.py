@@ -21,8 +21,8 @@ ROLE = "koschey"
 OURS = re.compile(PREFIX + "(DATABASE_URL|S3_.*|TEMPORAL_.*)")
 """Settings that say where PostgreSQL, S3 and Temporal are: here, that is for `koschey up` to say."""
 
-PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR")
-"""All that PostgreSQL, S3 and Temporal see of the user's environment, each of which configures them by variables."""
+PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+"""All that PostgreSQL, S3 and Temporal see of the user's environment, by which other instances are configured."""
 
 FOLDER_MARK = "FOLDER_OF_KOSCHEY_UP"
 """Variable by which a process is known to belong to a data folder, whatever became of the `koschey up` above it."""

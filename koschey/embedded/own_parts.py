@@ -1,5 +1,6 @@
 """Our own processes: migrate, web and worker, as `python -m koschey`."""
 
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,9 @@ def web_part(folder: Path, values: Mapping[str, str], settings: Settings) -> Par
     def is_ready(_: Child) -> bool:
         return http_status(host, settings.port, HEALTH) == 200
 
-    return Part(name="web", title="web", is_ready=is_ready, **_common(folder, values, "web"))
+    common = _common(folder, values, "web")
+    # It has processes of its own, which only it can take along; it kills those that do not obey.
+    return Part(name="web", title="web", is_ready=is_ready, orphan_signal=signal.SIGTERM, **common)
 
 
 def worker_part(folder: Path, values: Mapping[str, str]) -> Part:

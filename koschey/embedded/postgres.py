@@ -54,6 +54,7 @@ def make_cluster(
                 folder=folder,
                 log=folder / "logs" / "postgres.log",
                 stop_signal=signal.SIGINT,
+                orphan_signal=signal.SIGINT,
                 account=account,
                 input=given,
             )
@@ -112,6 +113,7 @@ def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account 
         patience=600,
         # The fast shutdown: connections are closed, all is written.
         stop_signal=signal.SIGINT,
+        orphan_signal=signal.SIGINT,
         grace=30,
         account=account,
     )

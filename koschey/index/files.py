@@ -23,7 +23,7 @@ from koschey.storage.s3 import Bucket, blob_key
 
 log = structlog.get_logger()
 
-LEASE = 30.0
+LEASE = 15.0
 """Seconds after which a fetch whose process died may be begun again by another; renewed at a third of it."""
 PATIENCE = 25.0
 """Seconds to wait for another process's fetch before the client is asked to come back."""

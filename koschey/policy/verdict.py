@@ -5,7 +5,7 @@ The rules, in the order in which they decide:
 1. Removed, malformed and conflicting files are never served.
 2. A block, of the version or of the project, beats all else; so does the upstream's own quarantine of the project.
 3. What is released stays released; what is held waits.
-4. A held file in a trusted project is released.
+4. A held file in a trusted project is released, once it is known which bytes it is.
 5. A held file is released when its window has ended, its bytes are verified and stored, and the upstream, looked at
    after that moment, still lists it as it was and unyanked. If the upstream took it back, it is blocked.
 
@@ -51,7 +51,8 @@ def verdict(file: File, standing: Standing, policy: Policy, now: datetime) -> Ve
         return blocked
     if standing.state is State.RELEASED:
         return Verdict(True, State.RELEASED, standing.reason)
-    if trusted := policy.rules.find(RuleKind.TRUSTED, file.version):
+    trusted = policy.rules.find(RuleKind.TRUSTED, file.version)
+    if trusted and file.sha256 and file.path:
         return Verdict(False, State.RELEASED, f"trusted by {trusted.actor}: {trusted.reason}")
     return _judge_by_time(file, standing, policy, now)
 

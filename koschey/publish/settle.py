@@ -52,6 +52,8 @@ async def settle(connection: Connection, project: NormalizedName, version: str) 
 async def note_failure(connection: Connection, item: StandingFile, reason: str) -> None:
     """Say beside a held file why it could not be fetched; it stays held."""
     async with connection.transaction():
+        # First of all, as everybody does: locks taken in another order would be a deadlock with a decision.
+        await projects.lock_project(connection, item.file.project)
         if await files.update_held_reason(connection, item.file.id, reason):
             entry = Entry(item.file.version, item.file.filename, {"reason": reason})
             await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])

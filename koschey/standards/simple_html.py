@@ -67,15 +67,20 @@ def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | No
         raise UpstreamMalformed(f"{url} answered with something that is no HTML page")
     try:
         page = RepositoryPage.from_html(body.decode("utf-8", "replace"), base_url=url)
-        status = page.status
     except (UnsupportedRepoVersionError, ValueError) as error:
         raise UpstreamMalformed(f"{url} speaks a version of the Simple API that is not 1.x: {error}") from None
     return UpstreamPage(
         files=tuple(found for link in page.links if (found := _parse_link(link, project))),
-        status=ProjectStatus(status.value) if status else ProjectStatus.ACTIVE,
+        status=_parse_status(page),
         status_reason=clean_text(page.status_reason),
         etag=etag,
     )
+
+
+def _parse_status(page: RepositoryPage) -> ProjectStatus:
+    """PEP 792; as in JSON, what is not known counts as active."""
+    status = page.pypi_meta.get("project-status", [""])[0]
+    return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
 
 
 def _parse_link(link: Link, project: NormalizedName) -> UpstreamFile | None:

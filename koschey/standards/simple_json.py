@@ -96,15 +96,23 @@ def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile |
     return clean_file(
         project,
         filename=file["filename"],
-        url=urljoin(base, file["url"]),
+        url=_absolute(base, file["url"]),
         sha256=clean_digest(hashes.get("sha256") if isinstance(hashes, dict) else None),
-        size=size if isinstance(size, int) and 0 <= size < 2**62 else None,
+        size=size if type(size) is int and 0 <= size < 2**62 else None,
         upload_time=clean_time(file.get("upload-time")),
         requires_python=clean_text(file.get("requires-python")),
         yanked=None if yanked in (False, None) else (yanked if isinstance(yanked, str) else ""),
         # PEP 714: `core-metadata` first, then the name that PEP 658 used by mistake.
         core_metadata=_parse_metadata(file.get("core-metadata", file.get("dist-info-metadata"))),
     )
+
+
+def _absolute(base: str, url: str) -> str:
+    """Resolve a file's URL; one that is none is returned as it is, for the cleaning to drop."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url
 
 
 def _parse_metadata(value: Any) -> Any:

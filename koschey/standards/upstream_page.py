@@ -14,6 +14,8 @@ from koschey.standards.names import is_safe_filename, version_of
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_TEXT = 2000
 """Longest text taken over from an upstream: yank reasons, specifiers."""
+PLAUSIBLE_YEARS = range(1970, 3000)
+"""Years with which one can reckon and which all clients can read."""
 
 
 def clean_file(
@@ -29,8 +31,8 @@ def clean_file(
     core_metadata: Sha256 | None,
 ) -> UpstreamFile | None:
     """Return the file as we may keep it, or None where its name or address cannot be handled safely."""
-    bare = urldefrag(url).url
-    if not is_safe_filename(filename) or urlsplit(bare).scheme not in ("http", "https"):
+    bare = _clean_url(url)
+    if bare is None or not is_safe_filename(filename):
         return None
     return UpstreamFile(
         filename=filename,
@@ -52,12 +54,13 @@ def clean_digest(value: Any) -> Sha256 | None:
 
 
 def clean_time(value: Any) -> datetime | None:
-    """Return an upload time (PEP 700), or None where it is missing, empty or no time."""
+    """Return an upload time (PEP 700), or None where it is missing, empty or no time that a file can have."""
     try:
         time = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        utc = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    return utc if utc.year in PLAUSIBLE_YEARS else None
 
 
 def clean_text(value: Any) -> str | None:
@@ -65,6 +68,16 @@ def clean_text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     return "".join(character for character in value if character.isprintable())[:MAX_TEXT].strip() or None
+
+
+def _clean_url(url: str) -> str | None:
+    """Return an address without its fragment, or None where it is no web address or holds what a URL cannot."""
+    try:
+        bare = urldefrag(url).url
+        is_web = urlsplit(bare).scheme in ("http", "https")
+    except ValueError:
+        return None
+    return bare if is_web and bare.isprintable() else None
 
 
 def _clean_specifier(value: str | None) -> str | None:

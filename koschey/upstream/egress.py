@@ -10,10 +10,11 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from koschey import __version__
 from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamUnavailable
@@ -25,12 +26,14 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_rea
 """Seconds. A large file may take hours; a silence of `sock_read` may not."""
 
 # The special-purpose registries of IANA, less the blocks that exist for documentation: those lead nowhere.
+# With them go what IPv6 gave up: two ways to write an IPv4 address, Teredo's tunnels, and site-local addresses.
 INSIDE = tuple(
     ipaddress.ip_network(block)
     for block in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
         *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/128", "::1/128", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "ff00::/8"),
+        *("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32"),
+        *("100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 )
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -102,30 +105,49 @@ class Egress:
 
     async def _follow(self, url: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url)
-            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            # Parsed once, by aiohttp's own parser: what is checked is what is connected to.
+            address = _parse(url)
+            self._check(address)
+            response = await self._session.get(address, headers=headers, allow_redirects=False)
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or not location:
                 return response
             response.release()
-            target = urljoin(url, location)
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
+            target = _join(url, location)
+            if address.scheme == "https" and _parse(target).scheme != "https":
                 raise EgressRefused(f"{url} redirects from https to {target}")
             url = target
         raise UpstreamMalformed(f"{url} lies behind more than {MAX_REDIRECTS} redirects")
 
-    def _check(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (self._allow_private and parts.scheme == "http"):
-            raise EgressRefused(f"{url} is not https")
-        if parts.username or parts.password or not parts.hostname:
-            raise EgressRefused(f"the address of {parts.hostname} carries credentials or no host")
+    def _check(self, url: URL) -> None:
+        host = url.raw_host
+        if url.scheme != "https" and not (self._allow_private and url.scheme == "http"):
+            raise EgressRefused(f"{url.scheme}://{host} is not https")
+        if url.user or url.password or not host:
+            raise EgressRefused(f"the address of {host} carries credentials or no host")
         try:
-            inside = leads_inside(parts.hostname)
+            inside = leads_inside(host)
         except ValueError:
+            if not any(letter.isalpha() for letter in host):
+                # `127.1` and the like: no name to resolve, but an address to the system.
+                raise EgressRefused(f"{host} is no host name, and no address in its usual form") from None
             return  # a name: the resolver checks what it stands for
         if inside and not self._allow_private:
-            raise EgressRefused(f"{parts.hostname} lies inside your network")
+            raise EgressRefused(f"{host} lies inside your network")
+
+
+def _parse(url: str) -> URL:
+    try:
+        return URL(url)
+    except ValueError as error:
+        raise UpstreamMalformed(f"{url!r} is no address: {error}") from None
+
+
+def _join(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise UpstreamMalformed(f"{url} redirects to {location!r}, which is no address: {error}") from None
 
 
 @contextmanager

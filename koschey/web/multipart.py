@@ -61,6 +61,11 @@ class Body:
                 raise Refused("the client went away before the upload was complete")
             yield chunk
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it was read."""
+        return self._complete
+
     async def linger(self) -> None:
         """Drop what the client still sends, for a while."""
         with suppress(TimeoutError):
@@ -103,12 +108,16 @@ class UploadConnection(ASGIHTTPConnection):
         self.scope[BODY] = body  # type: ignore[literal-required]
 
         async def send_then_linger(message: Any) -> None:
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
+            if message["type"] == "http.response.start" and not body.is_complete:
+                # Servers close when they have sent as much as was announced. So nothing is announced.
+                headers = [header for header in message["headers"] if header[0].lower() != b"content-length"]
+                message = {**message, "headers": headers}
+            is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if is_last:
                 await body.linger()
-                await send(message)
+            await send(message)
+            if is_last:
                 body.end()
-            else:
-                await send(message)
 
         await super().__call__(body.receive_without_body, send_then_linger)
 

@@ -2,7 +2,7 @@
 
 import re
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Unsatisfiable(Exception):  # noqa: N818 - the RFC's own word

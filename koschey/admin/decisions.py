@@ -1,0 +1,81 @@
+"""From a form to a decision: every button of the panel ends in the one function."""
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+from quart import request
+
+from koschey.admin.visit import account, visit
+from koschey.auth.permissions import Action, RolePermissions
+from koschey.auth.sessions import leave_notice
+from koschey.db.pool import ACQUIRE_TIMEOUT
+from koschey.errors import UsageError
+from koschey.model import Actor
+from koschey.publish.decide import Choice, Decision, Outcome, decide
+from koschey.web.context import resources
+
+DOOR = "admin"
+MAX_VERSION = 200
+WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
+DONE = {
+    Choice.APPROVE: "Approved",
+    Choice.BLOCK: "Blocked",
+    Choice.UNBLOCK: "Unblocked",
+    Choice.TRUST: "Trusted",
+    Choice.UNTRUST: "No longer trusted:",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody typed into a form, to be shown again where it could not be carried out."""
+
+    project: str
+    version: str
+    reason: str
+
+
+async def read_draft(project: str | None = None) -> Draft:
+    """Read the form; the project is named by it or by the path."""
+    form = await request.form
+    return Draft(project or form.get("project", ""), form.get("version", ""), form.get("reason", "").strip())
+
+
+async def carry_out(project: NormalizedName, draft: Draft) -> None:
+    """Decide, and leave a notice of what changed. Raises `UsageError` in words for the person who decides."""
+    choice = _parse_choice((await request.form).get("choice", ""))
+    version = _parse_version(draft.version, choice)
+    if "\0" in draft.reason:
+        raise UsageError("the reason contains a character that cannot be kept")
+    decision = Decision(choice, project, version, draft.reason)
+    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+        outcome = await decide(connection, Actor(account().name, DOOR), decision)
+    await leave_notice(resources().pool, visit().id, _say(decision, outcome))
+
+
+def may_decide(project: NormalizedName) -> bool:
+    """Tell whether to offer forms for a project. `decide` asks again."""
+    return RolePermissions().allows(account().grants, Action.DECIDE, project)
+
+
+def _parse_choice(text: str) -> Choice:
+    try:
+        return Choice(text)
+    except ValueError:
+        raise UsageError(f"there is no decision {text[:40]!r}; choose one of {', '.join(Choice)}") from None
+
+
+def _parse_version(text: str, choice: Choice) -> str | None:
+    """Return the version as the files have it; old ones are not always PEP 440, so it is not parsed."""
+    if len(text) > MAX_VERSION or not text.isprintable():
+        raise UsageError("that is not a version")
+    if text and choice in WHOLE_PROJECT_ONLY:
+        raise UsageError(f"{choice} is for the whole project, not for one release")
+    return text or None
+
+
+def _say(decision: Decision, outcome: Outcome) -> str:
+    scope = f"{decision.project} {decision.version}" if decision.version else decision.project
+    if outcome.serial is None:
+        return f"{scope}: nothing to change, it was so already."
+    return f"{DONE[decision.choice]} {scope} ({outcome})."

@@ -1,0 +1,67 @@
+"""What stands before every route of the panel, so that no route can forget it: same origin, CSRF token, a session."""
+
+from urllib.parse import urlsplit
+
+from quart import redirect, request, url_for
+from quart.typing import ResponseReturnValue
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import Forbidden
+
+from koschey.admin.visit import find_person, visit
+from koschey.auth.sessions import is_csrf_token
+from koschey.web.context import resources
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN = frozenset({"admin.login", "admin.log_in"})
+"""Endpoints for people who are not logged in. The style sheet is the third; it needs no visit at all."""
+STATIC = "admin.static"
+FORM = "application/x-www-form-urlencoded"
+FORM_TIMEOUT = 15
+"""Seconds in which a form must have arrived."""
+
+
+async def guard() -> ResponseReturnValue | None:
+    """Let a request pass, or answer it."""
+    if request.endpoint == STATIC:
+        return None
+    if request.method not in SAFE:
+        await _check_form()
+    await find_person()
+    if visit().session is None and request.endpoint not in OPEN:
+        return redirect(url_for("admin.login"), 303)
+    return None
+
+
+async def _check_form() -> None:
+    """Raise `Forbidden` unless one of our own pages sent this request."""
+    if not is_same_origin(request.headers, resources().settings.public_url):
+        raise Forbidden("This request came from another site, so nothing was done.")
+    request.body_timeout = FORM_TIMEOUT
+    sent = (await request.form).get("csrf", "") if request.mimetype == FORM else ""
+    if not visit().known or not is_csrf_token(visit().id, sent):
+        raise Forbidden(
+            "This form is not from your present session, so nothing was done. "
+            "Go back, load the page again and send it once more; cookies must be allowed."
+        )
+
+
+def is_same_origin(headers: Headers, public_url: str) -> bool:
+    """Tell whether the browser says that one of our own pages sent this request.
+
+    `Host` is only compared with: another site's page cannot choose the one that the browser sends. Without either
+    header the sender is no present browser, and the token alone decides.
+    """
+    if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("Origin")
+    if origin is None:
+        return True
+    try:
+        sender, public = urlsplit(origin.lower()), urlsplit(public_url.lower())
+    except ValueError:
+        return False
+    if not sender.netloc:
+        return False
+    return (sender.scheme, sender.netloc) == (public.scheme, public.netloc) or (
+        sender.netloc == headers.get("Host", "").lower()
+    )

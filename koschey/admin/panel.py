@@ -1,0 +1,112 @@
+"""The blueprint, and what all of its answers have in common: headers, errors, and how a page is rendered."""
+
+from pathlib import Path
+
+import structlog
+from quart import Blueprint, Response, render_template, request, send_from_directory
+from werkzeug.exceptions import HTTPException, NotFound
+
+from koschey.admin import show
+from koschey.admin.guard import guard
+from koschey.admin.visit import visit
+from koschey.auth.sessions import leave_notice
+from koschey.db.pool import LOST
+from koschey.db.projects import select_now
+from koschey.errors import KoscheyError
+from koschey.web.context import resources
+from koschey.web.errors import RETRY_AFTER, STATUSES
+
+log = structlog.get_logger()
+
+HEADERS = {
+    # `form-action` keeps injected markup from sending a form, token and all, to another host.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Not `no-referrer`: with it browsers send `Origin: null`, and the guard could not tell our forms from others.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+STATIC_FOLDER = Path(__file__).parent / "static"
+
+blueprint = Blueprint("admin", "koschey.admin", url_prefix="/admin", template_folder="templates")
+blueprint.before_request(guard)
+for name, function in show.FILTERS.items():
+    blueprint.add_app_template_filter(function, name)
+
+
+async def render(template: str, status: int = 200, **context: object) -> Response:
+    """Render a page for the person who asks, with the notice that the last request left for them."""
+    session = visit().session
+    notice = session.notice if session else None
+    if notice and request.method == "GET":
+        await leave_notice(resources().pool, visit().id, None)
+    now = await select_now(resources().pool)
+    page = await render_template(f"admin/{template}", visit=visit(), session=session, notice=notice, now=now, **context)
+    return Response(page, status, content_type="text/html; charset=utf-8")
+
+
+async def render_error(status: int, title: str, detail: str) -> Response:
+    """Render a page that says what went wrong. Asks no store, for that may be what is wrong."""
+    page = await render_template(
+        "admin/error.html", visit=visit(), session=visit().session, status=status, title=title, detail=detail
+    )
+    response = Response(page, status, content_type="text/html; charset=utf-8")
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def status_of(error: KoscheyError) -> tuple[int, str]:
+    """Return the status of an error and its title."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), (500, "Internal error"))
+
+
+@blueprint.get("/static/<path:filename>", merge_slashes=False)
+async def static(filename: str) -> Response:
+    """Serve the style sheet and the icon.
+
+    Every route of the panel turns `merge_slashes` off: Quart merges by a redirect to the host that the request claims.
+    """
+    return await send_from_directory(STATIC_FOLDER, filename)
+
+
+@blueprint.route("/<path:rest>", methods=METHODS, merge_slashes=False)
+async def nothing(rest: str) -> Response:
+    """Answer every other path below `/admin/`, so that the guard and the headers cover it too."""
+    raise NotFound(f"There is no page {rest!r} in this panel.")
+
+
+@blueprint.after_request
+async def add_headers(response: Response) -> Response:
+    """Put the headers on every answer, errors included."""
+    response.headers.update(HEADERS)
+    return response
+
+
+@blueprint.errorhandler(KoscheyError)
+async def koschey_error(error: KoscheyError) -> Response:
+    """Say it in the error's own words."""
+    return await render_error(*status_of(error), str(error))
+
+
+@blueprint.errorhandler(HTTPException)
+async def http_error(error: HTTPException) -> Response:
+    """Show what Quart or a handler raised as a page."""
+    return await render_error(error.code or 500, error.name, error.description or error.name)
+
+
+async def _store_error(error: Exception) -> Response:
+    log.warning("a store does not answer", error=repr(error))
+    return await render_error(503, "The database does not answer", "Nothing was changed. Try again in a few seconds.")
+
+
+for lost in LOST:
+    blueprint.register_error_handler(lost, _store_error)

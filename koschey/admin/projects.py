@@ -1,0 +1,177 @@
+"""One project: where it comes from, what is in force for it, and every release with its files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+from quart import Response, redirect, request, url_for
+from quart.typing import ResponseReturnValue
+
+from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
+from koschey.admin.panel import blueprint, render, status_of
+from koschey.db import browse, files, policies, projects
+from koschey.db.browse import RuleInForce
+from koschey.errors import NotKnown, UsageError
+from koschey.model import File, Standing, StandingFile, State
+from koschey.policy.rules import RuleKind
+from koschey.policy.verdict import Policy, verdict
+from koschey.publish.settle import STATES_BY_WEIGHT
+from koschey.standards.names import parse_name
+from koschey.web.context import resources
+
+PER_PAGE = 50
+"""Releases on one page."""
+ENTRIES = 20
+"""Journal entries on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file with what the one verdict says of it now, which is what every client is told."""
+
+    file: File
+    standing: Standing
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRelease:
+    """A release as the page shows it."""
+
+    version: str
+    files: Sequence[ShownFile]
+    blocked_by_rule: bool
+
+    @property
+    def state(self) -> State:
+        """The state of the file that most wants attention."""
+        return min((shown.state for shown in self.files), key=STATES_BY_WEIGHT.index)
+
+    @property
+    def release_at(self) -> datetime | None:
+        """When time releases the first of its held files."""
+        held = [shown.standing.release_at for shown in self.files if shown.state is State.HELD]
+        return min((moment for moment in held if moment), default=None)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why its files are in that state."""
+        return sorted({shown.reason for shown in self.files if shown.state is self.state})
+
+    @property
+    def choices(self) -> list[str]:
+        """What can be decided as things stand."""
+        states = {shown.standing.state for shown in self.files}
+        stuck = states & {State.MALFORMED, State.CONFLICT, State.BLOCKED}
+        return [
+            *(["approve"] if State.HELD in states and not stuck and not self.blocked_by_rule else []),
+            *(["block"] if states - {State.BLOCKED, State.REMOVED} else []),
+            *(["unblock"] if State.BLOCKED in states or self.blocked_by_rule else []),
+        ]
+
+
+@blueprint.get("/projects/<project>", merge_slashes=False)
+async def project(project: str) -> ResponseReturnValue:
+    """Show a project."""
+    name = parse_name(project)
+    if name != project:
+        return redirect(url_for("admin.project", project=name), 301)
+    return await _page(name)
+
+
+@blueprint.post("/projects/<project>", merge_slashes=False)
+async def decide_on_project(project: str) -> ResponseReturnValue:
+    """Decide on the project or on one of its releases."""
+    name = parse_name(project)
+    draft = await read_draft(name)
+    try:
+        await carry_out(name, draft)
+    except UsageError as error:
+        return await _page(name, status_of(error)[0], str(error), draft)
+    return redirect(url_for("admin.project", project=name, **_place()), 303)
+
+
+async def _page(
+    name: NormalizedName, status: int = 200, error: str | None = None, draft: Draft | None = None
+) -> Response:
+    pool = resources().pool
+    found = await projects.select_project(pool, name)
+    rules = await browse.select_rules_in_force(pool, name)
+    if found is None and not rules:
+        raise NotKnown(error or f"{name} is not known here; ask the index for the project's page first")
+    policy = await policies.load_policy(pool, found) if found else Policy()
+    known = await files.select_project_files(pool, name)
+    releases = _releases(known, policy, rules, await projects.select_now(pool))
+    number = int(_place().get("page", 1))
+    shown = releases[(number - 1) * PER_PAGE : number * PER_PAGE]
+    return await render(
+        "project.html",
+        status,
+        error=error,
+        draft=draft,
+        name=name,
+        project=found,
+        upstream=resources().settings.upstream_url,
+        rules=rules,
+        releases=shown,
+        total=len(releases),
+        files=len(known),
+        number=number,
+        last=number * PER_PAGE >= len(releases),
+        origins=await browse.select_origins(pool, name),
+        entries=await browse.select_project_journal(pool, name, limit=ENTRIES),
+        choices=_project_choices(rules, known) if may_decide(name) else [],
+        may_decide=may_decide(name),
+    )
+
+
+def _releases(
+    known: Sequence[StandingFile], policy: Policy, rules: Sequence[RuleInForce], now: datetime
+) -> list[ShownRelease]:
+    """Group files by release, the newest version first."""
+    blocked = {rule.version for rule in rules if rule.kind is RuleKind.BLOCKED}
+    by_version = attrgetter("file.version")
+    grouped = groupby(sorted(known, key=by_version), key=by_version)
+    releases = [
+        ShownRelease(version, [_judge(item, policy, now) for item in items], version in blocked)
+        for version, items in grouped
+    ]
+    return sorted(releases, key=lambda release: _order(release.version), reverse=True)
+
+
+def _judge(item: StandingFile, policy: Policy, now: datetime) -> ShownFile:
+    judged = verdict(item.file, item.standing, policy, now)
+    if judged.state is State.RELEASED and not judged.served:
+        return ShownFile(item.file, item.standing, item.standing.state, f"about to be released: {judged.reason}")
+    return ShownFile(item.file, item.standing, judged.state, judged.reason)
+
+
+def _order(version: str) -> tuple[bool, Version, str]:
+    """Order versions as PEP 440 does; what is none comes after all others on the page."""
+    try:
+        return True, Version(version), ""
+    except InvalidVersion:
+        return False, Version("0"), version
+
+
+def _project_choices(rules: Sequence[RuleInForce], known: Sequence[StandingFile]) -> list[str]:
+    """Return what can be decided for the whole project as things stand."""
+    whole = {rule.kind for rule in rules if rule.version is None}
+    blocked = RuleKind.BLOCKED in whole
+    return [
+        *([] if RuleKind.TRUSTED in whole else ["trust"]),
+        *(["untrust"] if RuleKind.TRUSTED in whole else []),
+        *([] if blocked else ["block"]),
+        *(["unblock"] if blocked or any(item.standing.state is State.BLOCKED for item in known) else []),
+    ]
+
+
+def _place() -> dict[str, Any]:
+    number = request.args.get("page", "")[:6]
+    return {"page": number} if number.isascii() and number.isdigit() and int(number) > 1 else {}

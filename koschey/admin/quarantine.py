@@ -1,0 +1,79 @@
+"""The quarantine: all releases that wait, and the daily decisions on them."""
+
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from quart import Response, redirect, request, url_for
+from quart.typing import ResponseReturnValue
+
+from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
+from koschey.admin.panel import blueprint, render, status_of
+from koschey.db import browse
+from koschey.errors import UsageError
+from koschey.model import State
+from koschey.standards.names import MAX_NAME, parse_name
+from koschey.web.context import resources
+
+WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
+PER_PAGE = 100
+LAST_PAGE = 10_000
+NAMES = 20
+"""Most projects that a search names beside the releases that wait."""
+
+
+@blueprint.get("", merge_slashes=False)
+async def without_slash() -> ResponseReturnValue:
+    """Go to the panel. Spelt out, because Quart's own redirect would name the host that the request claims."""
+    return redirect(url_for("admin.quarantine"), 308)
+
+
+@blueprint.get("/", merge_slashes=False)
+async def quarantine() -> Response:
+    """List what waits."""
+    return await _page()
+
+
+@blueprint.post("/", merge_slashes=False)
+async def decide_on_release() -> ResponseReturnValue:
+    """Approve or block one release."""
+    draft = await read_draft()
+    try:
+        if not draft.version:
+            raise UsageError("choose a release; decisions on a whole project are made on its own page")
+        await carry_out(parse_name(draft.project), draft)
+    except UsageError as error:
+        return await _page(status_of(error)[0], str(error), draft)
+    return redirect(url_for("admin.quarantine", **_place()), 303)
+
+
+async def _page(status: int = 200, error: str | None = None, draft: Draft | None = None) -> Response:
+    pool, place = resources().pool, _place()
+    number, part = int(place.get("page", 1)), place.get("q")
+    waiting, total = await browse.select_waiting_releases(
+        pool, WAITING, part, limit=PER_PAGE, offset=(number - 1) * PER_PAGE
+    )
+    names = await browse.select_projects_like(pool, part, limit=NAMES) if part else []
+    return await render(
+        "quarantine.html",
+        status,
+        error=error,
+        draft=draft,
+        waiting=waiting,
+        total=total,
+        names=names,
+        place=place,
+        q=request.args.get("q", ""),
+        number=number,
+        last=(number - 1) * PER_PAGE + len(waiting) >= total,
+        may_decide=may_decide,
+    )
+
+
+def _place() -> dict[str, Any]:
+    """Return the search and the page number of the request, cleaned, as arguments for a link back to here."""
+    part = canonicalize_name(request.args.get("q", "").strip().replace("\0", ""))[:MAX_NAME]
+    number = request.args.get("page", "")
+    place = {"q": part} if part else {}
+    if number.isascii() and number.isdigit() and 1 < int(number[:6]) <= LAST_PAGE:
+        place["page"] = number[:6]
+    return place

@@ -1,0 +1,67 @@
+"""How values read on a page. Pure functions, used as filters of the templates."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
+SIZES = ("kB", "MB", "GB", "TB")
+
+
+def show_time(moment: datetime) -> str:
+    """Return a time in UTC, to the minute."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def machine_time(moment: datetime) -> str:
+    """Return a time for the attribute `datetime`."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def show_distance(moment: datetime, now: datetime) -> str:
+    """Return how far a time lies from now, in its two largest units: `in 6 d 3 h`, `5 min ago`."""
+    seconds = (moment - now).total_seconds()
+    parts, rest = [], int(abs(seconds))
+    for length, unit in UNITS:
+        count, rest = divmod(rest, length)
+        parts.append((count, unit))
+    first = next((place for place, (count, _) in enumerate(parts) if count), None)
+    if first is None:
+        return "in less than a minute" if seconds > 0 else "just now"
+    text = " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+    return f"in {text}" if seconds > 0 else f"{text} ago"
+
+
+def show_size(size: int) -> str:
+    """Return a number of bytes, short."""
+    if size < 1000:
+        return f"{size} B"
+    scaled = float(size)
+    for unit in SIZES:
+        scaled /= 1000
+        if scaled < 999.5 or unit == SIZES[-1]:
+            break
+    return f"{scaled:.1f} {unit}" if scaled < 10 else f"{scaled:.0f} {unit}"
+
+
+def show_detail(detail: Mapping[str, Any]) -> str:
+    """Return what a journal entry says beside its action: the reason as it is, all else with its name."""
+    named = [f"{key}: {value}" for key, value in detail.items() if key != "reason" and value is not None]
+    reason = detail.get("reason")
+    return "; ".join([str(reason), *named] if reason else named)
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return `1 file`, `2 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "show_time": show_time,
+    "machine_time": machine_time,
+    "show_distance": show_distance,
+    "show_size": show_size,
+    "show_detail": show_detail,
+    "count_of": count_of,
+}

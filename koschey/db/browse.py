@@ -1,0 +1,149 @@
+"""Statements for people who look: lists a page at a time. They decide nothing and change nothing."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Database
+from koschey.model import MAIN_INDEX, FileId, Serial, State
+from koschey.policy.rules import RuleKind
+
+# `state <> 'released'` says nothing new, but lets the planner use the partial index on what waits.
+SELECT_WAITING_RELEASES = """
+    SELECT project.name AS project, file.version, standing.state, count(*) AS files,
+           min(standing.release_at) AS release_at, min(file.first_seen_at) AS first_seen_at,
+           array_agg(DISTINCT standing.reason ORDER BY standing.reason) AS reasons,
+           count(*) OVER () AS total
+      FROM standing
+      JOIN index ON index.id = standing.index_id
+      JOIN file ON file.id = standing.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE index.name = $1 AND standing.state = ANY($2::text[]) AND standing.state <> 'released'
+       AND ($3::text IS NULL OR project.name LIKE $3)
+     GROUP BY project.name, file.version, standing.state
+     ORDER BY min(standing.release_at) NULLS LAST, project.name, file.version, standing.state
+     LIMIT $4 OFFSET $5
+"""
+SELECT_PROJECTS_LIKE = "SELECT name FROM project WHERE name LIKE $1 ORDER BY length(name), name LIMIT $2"
+SELECT_RULES_IN_FORCE = """
+    SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND rule.project = $2
+     ORDER BY rule.at DESC, rule.kind, rule.version
+"""
+SELECT_ORIGINS = """
+    SELECT provenance.file_id, provenance.record::jsonb ->> 'url' AS url
+      FROM provenance
+      JOIN file ON file.id = provenance.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE project.name = $1
+"""
+SELECT_JOURNAL = """
+    SELECT serial, at, actor, door, action, project, version, filename, detail FROM journal
+     WHERE ($1::bigint IS NULL OR serial < $1)
+     ORDER BY serial DESC
+     LIMIT $2
+"""
+# A statement of its own, so that its plan is always the one by the index on (project, serial).
+SELECT_PROJECT_JOURNAL = """
+    SELECT serial, at, actor, door, action, project, version, filename, detail FROM journal
+     WHERE project = $1
+     ORDER BY serial DESC
+     LIMIT $2
+"""
+
+
+class WaitingRelease(NamedTuple):
+    """The files of one release that wait in the same state."""
+
+    project: NormalizedName
+    version: str
+    state: State
+    files: int
+    release_at: datetime | None
+    """When time releases the first of them; None where a person decides."""
+    first_seen_at: datetime
+    reasons: tuple[str, ...]
+
+
+class RuleInForce(NamedTuple):
+    """A rule, who put it in force, and when."""
+
+    kind: RuleKind
+    version: str | None
+    """None: every version, also those to come."""
+    reason: str
+    actor: str
+    at: datetime
+
+
+class JournalEntry(NamedTuple):
+    """One change: who, what, why."""
+
+    serial: Serial
+    at: datetime
+    actor: str
+    door: str
+    action: str
+    project: NormalizedName | None
+    version: str | None
+    filename: str | None
+    detail: dict[str, Any]
+
+
+async def select_waiting_releases(
+    db: Database, states: Iterable[State], name_part: str | None, *, limit: int, offset: int
+) -> tuple[list[WaitingRelease], int]:
+    """Return a page of releases that wait, those that time releases first at the top, and how many there are."""
+    rows = await db.fetch(SELECT_WAITING_RELEASES, MAIN_INDEX, list(states), _contains(name_part), limit, offset)
+    return [_read_waiting(row) for row in rows], rows[0]["total"] if rows else 0
+
+
+async def select_projects_like(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:
+    """Return the names of known projects that contain this text, the shortest first."""
+    return [row["name"] for row in await db.fetch(SELECT_PROJECTS_LIKE, _contains(name_part), limit)]
+
+
+async def select_rules_in_force(db: Database, project: NormalizedName) -> list[RuleInForce]:
+    """Return the rules about a project or one of its versions, the newest first."""
+    rows = await db.fetch(SELECT_RULES_IN_FORCE, MAIN_INDEX, project)
+    return [
+        RuleInForce(RuleKind(row["kind"]), row["version"] or None, row["reason"], row["actor"], row["at"])
+        for row in rows
+    ]
+
+
+async def select_origins(db: Database, project: NormalizedName) -> dict[FileId, str]:
+    """Return where the files of a project that are stored were downloaded from (PEP 710)."""
+    return {row["file_id"]: row["url"] for row in await db.fetch(SELECT_ORIGINS, project)}
+
+
+async def select_journal(db: Database, before: Serial | None, *, limit: int) -> list[JournalEntry]:
+    """Return the changes before a serial, or the last ones of all, the newest first."""
+    return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL, before, limit)]
+
+
+async def select_project_journal(db: Database, project: NormalizedName, *, limit: int) -> list[JournalEntry]:
+    """Return the last changes of a project, the newest first."""
+    return [JournalEntry(*row) for row in await db.fetch(SELECT_PROJECT_JOURNAL, project, limit)]
+
+
+def _read_waiting(row: Any) -> WaitingRelease:
+    return WaitingRelease(
+        row["project"],
+        row["version"],
+        State(row["state"]),
+        row["files"],
+        row["release_at"],
+        row["first_seen_at"],
+        tuple(row["reasons"]),
+    )
+
+
+def _contains(text: str | None) -> str | None:
+    """Return the LIKE pattern for "contains exactly this text"."""
+    if not text:
+        return None
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -1,0 +1,219 @@
+"""PostgreSQL for tests that need no whole Koschey: one server a session, a database of its own for each test.
+
+`database` is the URL of a migrated database, `empty_database` of one that is not; `pool` is open on the former.
+"""
+
+import asyncio
+import hashlib
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from packaging.utils import NormalizedName
+
+from koschey.db import files, projects
+from koschey.db.files import NewFile
+from koschey.db.migrate import migrate
+from koschey.db.pool import Connection, Database, Pool, connect, open_pool
+from koschey.embedded.account import postgres_account, reachable_tree
+from koschey.embedded.binaries import find_binaries
+from koschey.embedded.child import Child, Part, stop_all
+from koschey.embedded.data_folder import private_folder
+from koschey.embedded.environment import ROLE
+from koschey.embedded.postgres import make_cluster, postgres_part
+from koschey.embedded.secret_file import Secrets
+from koschey.model import FileId, Origin, ProjectStatus, Sha256, Standing, StandingFile, State
+from koschey.standards.names import digest_path
+
+MIGRATED = "migrated"
+"""The database that all others are copies of."""
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server."""
+
+    port: int
+    secrets: Secrets = field(repr=False)
+    _numbers: Iterator[int] = field(default_factory=count, repr=False)
+
+    def url(self, database: str) -> str:
+        """Where Koschey's own role, which is no superuser, finds a database."""
+        return f"postgresql://{ROLE}:{self.secrets.postgres}@127.0.0.1:{self.port}/{database}"
+
+    async def create(self, template: str, name: str | None = None) -> str:
+        """Make a database and return its name."""
+        name = name or f"test_{next(self._numbers)}"
+        await self._command(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} STRATEGY FILE_COPY")
+        return name
+
+    async def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        await self._command(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def _command(self, command: str) -> None:
+        password = self.secrets.postgres_superuser
+        connection = await asyncpg.connect(f"postgresql://postgres:{password}@127.0.0.1:{self.port}/postgres")
+        try:
+            await connection.execute(command)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A server as `koschey up` starts it, only that it does not wait for the disk."""
+    home = folder / "parts"
+    home.mkdir()
+    home.chmod(0o711)
+    private_folder(home / "logs")
+    account, secrets = postgres_account(), Secrets()
+    tree = reachable_tree(find_binaries().postgres, home, account)
+    make_cluster(home, tree, secrets, account, _run)
+    server = Postgres(_free_port(), secrets)
+    part = postgres_part(home, tree, server.port, account, web_processes=1)
+    child = Child(replace(part, command=(*part.command, "--fsync=off")))
+    try:
+        _wait_for(child)
+        with asyncio.Runner() as runner:
+            runner.run(_make_template(server))
+        yield server
+    finally:
+        stop_all([child])
+
+
+@pytest_asyncio.fixture
+async def database(postgres: Postgres) -> AsyncIterator[str]:
+    """The URL of a migrated database that nobody else uses."""
+    async with _fresh(postgres, MIGRATED) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
+    """The URL of a database without a single table."""
+    async with _fresh(postgres, "template1") as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    """The pool of a web process or a worker."""
+    pool = await open_pool(database, size=30)
+    yield pool
+    await pool.close()
+
+
+@pytest_asyncio.fixture
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool, outside any transaction."""
+    async with pool.acquire() as connection:
+        yield connection
+
+
+async def set_clock(db: Database, moment: datetime) -> None:
+    """Put the one clock at a moment, where it stands still."""
+    await db.execute(
+        "CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE "
+        f"AS $$SELECT timestamptz '{moment.isoformat()}'$$"
+    )
+
+
+def digest_of(text: str) -> Sha256:
+    """A sha256 that is real and easy to tell apart."""
+    return Sha256(hashlib.sha256(text.encode()).hexdigest())
+
+
+def new_file(
+    filename: str, state: State = State.HELD, *, release_at: datetime | None = None, **changes: Any
+) -> NewFile:
+    """A row for a mirrored wheel; its version is what the filename says."""
+    sha256 = changes.get("sha256", digest_of(filename))
+    file = NewFile(
+        version=filename.split("-")[1],
+        filename=filename,
+        sha256=sha256,
+        size=1000,
+        upload_time=NOON,
+        requires_python=None,
+        yanked=None,
+        core_metadata=None,
+        upstream_url=f"https://files.example.org/{filename}",
+        path=digest_path(sha256, filename) if sha256 else None,
+        standing=Standing(state, f"a test made it {state}", release_at, None),
+    )
+    return file._replace(**changes)
+
+
+async def add_project(
+    connection: Connection, name: str, new: Sequence[NewFile] = (), *, looked_at: datetime | None = None
+) -> NormalizedName:
+    """Add a mirrored project with its files, stored where they have a digest, without a word in the journal."""
+    project = NormalizedName(name)
+    await projects.insert_project(connection, project, name, Origin.MIRRORED)
+    found = await projects.select_project(connection, project)
+    assert found is not None
+    await projects.update_look(connection, found.id, None, ProjectStatus.ACTIVE, None)
+    if looked_at:
+        await connection.execute("UPDATE project SET looked_at = $2 WHERE id = $1", found.id, looked_at)
+    if new:
+        ids = await files.insert_files(connection, found.id, new)
+        for file, row in zip(ids, new, strict=True):
+            if row.sha256 and row.path and row.size is not None:
+                await files.update_stored(connection, FileId(file), row.sha256, row.size, row.path)
+    return project
+
+
+async def select_files(db: Database, project: NormalizedName) -> dict[str, StandingFile]:
+    """All files of a project by their names."""
+    return {known.file.filename: known for known in await files.select_project_files(db, project)}
+
+
+async def select_states(db: Database, project: NormalizedName) -> dict[str, State]:
+    """The states of a project's files by their names."""
+    return {name: known.standing.state for name, known in (await select_files(db, project)).items()}
+
+
+@asynccontextmanager
+async def _fresh(postgres: Postgres, template: str) -> AsyncIterator[str]:
+    name = await postgres.create(template)
+    try:
+        yield postgres.url(name)
+    finally:
+        await postgres.drop(name)
+
+
+async def _make_template(server: Postgres) -> None:
+    await server.create("template1", MIGRATED)
+    connection = await connect(server.url(MIGRATED))
+    try:
+        await migrate(connection)
+    finally:
+        await connection.close()
+
+
+def _run(part: Part) -> None:
+    child = Child(part)
+    _wait_for(child)
+    child.finish()
+
+
+def _wait_for(child: Child) -> None:
+    while not child.is_ready():
+        assert child.exit_status() is None, child.last_words()
+        time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,128 @@
+"""A worker under Temporal's time-skipping server, with a database whose clock a test can set.
+
+Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the relay, every workflow and activity.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from packaging.utils import canonicalize_name
+from running import Koschey
+from temporal import program
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from koschey.db.migrate import migrate
+from koschey.db.pool import connect
+from koschey.relay import Relay
+from koschey.resources import Resources, open_resources
+from koschey.settings import Settings
+from koschey.worker import WORKFLOWS, ensure_search_attributes, wire_activities
+from workflows.names import TASK_QUEUE, quarantine_id
+
+CLOCK = """
+    CREATE TABLE test_clock (ahead interval NOT NULL);
+    INSERT INTO test_clock VALUES ('0');
+    CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE
+        AS 'SELECT now() + ahead FROM test_clock';
+"""
+
+
+@dataclass
+class SkippingKoschey:
+    """An index without a web process, whose time passes when a test says so."""
+
+    resources: Resources
+    environment: WorkflowEnvironment
+
+    async def see(self, project: str) -> list[str]:
+        """Look at the upstream's page, as a first request would, and return what is served."""
+        await self.resources.refresher.look(canonicalize_name(project))
+        return await self.served(project)
+
+    async def served(self, project: str) -> list[str]:
+        """Return the files that the page lists now."""
+        page = await self.resources.pages.project(canonicalize_name(project))
+        assert page is not None
+        body = next(variant.body for form, variant in page.forms.items() if "json" in form)
+        return [file["filename"] for file in json.loads(body)["files"]]
+
+    async def state_of(self, filename: str) -> tuple[str, str]:
+        """Return a file's state and reason."""
+        query = "SELECT state, reason FROM standing JOIN file ON file.id = file_id WHERE filename = $1"
+        row = await self.resources.pool.fetchrow(query, filename)
+        return row["state"], row["reason"]
+
+    async def wait_for_state(self, filename: str, state: str) -> str:
+        """Wait until a file is in a state; returns the reason."""
+        for _ in range(200):
+            now, reason = await self.state_of(filename)
+            if now == state:
+                return reason
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{filename} is {now}: {reason}")
+
+    async def wait_until_stored(self, filename: str) -> None:
+        """Wait until a file's bytes are in the bucket and its workflow has settled into waiting."""
+        for _ in range(200):
+            if await self.resources.pool.fetchval("SELECT stored_at FROM file WHERE filename = $1", filename):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{filename} was never stored")
+
+    async def pass_time(self, span: timedelta) -> None:
+        """Let time pass, for PostgreSQL and for Temporal."""
+        await self.resources.pool.execute("UPDATE test_clock SET ahead = ahead + $1", span)
+        await self.environment.sleep(span)
+
+    def workflow(self, project: str, version: str) -> "WorkflowHandle[object, object]":
+        """Return the quarantine of a release."""
+        return self.environment.client.get_workflow_handle(quarantine_id(project, version))
+
+
+async def new_database(koschey: Koschey, name: str) -> str:
+    """Make a database beside the one of a running index, with a clock of its own; returns its URL."""
+    parts = urlsplit(koschey.settings["KOSCHEY_DATABASE_URL"])
+    secret = json.loads((koschey.data / "secrets.json").read_text())["postgres_superuser"]
+    superuser = urlunsplit(parts._replace(netloc=f"postgres:{secret}@{parts.hostname}:{parts.port}", path="/postgres"))
+    connection = await asyncpg.connect(superuser)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} OWNER {parts.username}")
+    finally:
+        await connection.close()
+    url = urlunsplit(parts._replace(path=f"/{name}"))
+    connection = await connect(url)
+    try:
+        await migrate(connection)
+        await connection.execute(CLOCK)
+    finally:
+        await connection.close()
+    return url
+
+
+@asynccontextmanager
+async def skipping(koschey: Koschey, database: str, upstream: str) -> AsyncIterator[SkippingKoschey]:
+    """Run a worker under a time-skipping server until the block ends."""
+    given = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
+    given |= {"database_url": database, "upstream": upstream, "page_freshness": "1000000000"}
+    settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields})  # type: ignore[arg-type]
+    server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
+    async with server, open_resources(settings) as resources:
+        searchable = await ensure_search_attributes(server.client, "default")
+        relay = asyncio.create_task(Relay(resources.pool, server.client, database, searchable=searchable).run())
+        try:
+            activities = wire_activities(resources)
+            async with Worker(server.client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, activities=activities):
+                yield SkippingKoschey(resources, server)
+        finally:
+            relay.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await relay

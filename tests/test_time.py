@@ -1,0 +1,143 @@
+"""What time does to a quarantine: seven days pass in a moment."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from running import Koschey
+from skipping import SkippingKoschey, new_database, skipping
+from temporalio.worker import Replayer
+from upstream import Upstream, UpstreamFile
+
+from koschey.worker import WORKFLOWS
+
+DAY = timedelta(days=1)
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingKoschey]:
+    """An index whose time passes when the test says so."""
+    database = await new_database(koschey, f"skipping_{next(NUMBERS)}")
+    async with skipping(koschey, database, upstream.url) as running:
+        yield running
+
+
+async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
+    """Have a release of this moment held, fetched and waiting."""
+    file = upstream.add(project, "1.0", upload_time=datetime.now(UTC))
+    assert await index.see(project) == []
+    await index.wait_until_stored(file.filename)
+    return file
+
+
+async def test_release_is_held_for_seven_days_and_then_served(index: SkippingKoschey, upstream: Upstream) -> None:
+    """A fresh release is hidden for the whole window, then looked at again and released; the workflow ends."""
+    file = await hold(index, upstream, "t-seven")
+    upstream.forget_requests()
+    await index.pass_time(6 * DAY)
+    await asyncio.sleep(0.5)
+    assert (await index.state_of(file.filename))[0] == "held"
+    assert await index.served("t-seven") == []
+    await index.pass_time(DAY + timedelta(minutes=1))
+    assert await index.wait_for_state(file.filename, "released") == "the quarantine window ended"
+    assert upstream.count("/simple/t-seven/") == 1
+    assert await index.served("t-seven") == [file.filename]
+    result = await index.workflow("t-seven", "1.0").result()
+    assert result == {"state": "released", "reasons": ["the quarantine window ended"]}
+
+
+async def test_timer_that_fires_early_releases_nothing(index: SkippingKoschey, upstream: Upstream) -> None:
+    """Temporal's clock decides nothing: while PostgreSQL's window lasts, a fired timer changes nothing."""
+    file = await hold(index, upstream, "t-early")
+    await index.environment.sleep(30 * DAY)
+    await asyncio.sleep(0.5)
+    assert (await index.state_of(file.filename))[0] == "held"
+    await index.workflow("t-early", "1.0").signal("look_again")
+    await asyncio.sleep(0.5)
+    assert (await index.state_of(file.filename))[0] == "held"
+
+
+@pytest.mark.parametrize(
+    ("project", "change", "state", "words"),
+    [
+        ("t-yanked", lambda upstream, file: upstream.yank("t-yanked", "1.0", "bad build"), "blocked", "bad build"),
+        ("t-removed", lambda upstream, file: upstream.remove(file.filename), "blocked", "removed"),
+        ("t-gone", lambda upstream, file: upstream.remove_project("t-gone"), "blocked", "removed"),
+        ("t-seized", lambda upstream, file: upstream.set_status("t-seized", "quarantined", "evil"), "blocked", "evil"),
+        ("t-replaced", lambda upstream, file: upstream.replace(file.filename, b"other"), "conflict", "other bytes"),
+    ],
+)
+async def test_second_look_blocks_what_the_upstream_took_back(  # noqa: PLR0917
+    index: SkippingKoschey, upstream: Upstream, project: str, change: object, state: str, words: str
+) -> None:
+    """What the upstream yanked, removed, quarantined or replaced during the window is not released."""
+    file = await hold(index, upstream, project)
+    change(upstream, file)  # type: ignore[operator]
+    await index.pass_time(8 * DAY)
+    assert words in await index.wait_for_state(file.filename, state)
+    assert await index.served(project) == []
+
+
+async def test_upstream_down_at_the_end_of_the_window(index: SkippingKoschey, upstream: Upstream) -> None:
+    """When the upstream cannot be asked again the release stays held, and is released once it can."""
+    file = await hold(index, upstream, "t-down")
+    upstream.down()
+    try:
+        await index.pass_time(8 * DAY)
+        await asyncio.sleep(1)
+        assert (await index.state_of(file.filename))[0] == "held"
+    finally:
+        upstream.up()
+    for _ in range(20):
+        await index.environment.sleep(timedelta(minutes=5))
+        if (await index.state_of(file.filename))[0] == "released":
+            break
+    assert await index.wait_for_state(file.filename, "released")
+
+
+async def test_late_file_of_an_old_release_is_held_by_itself(index: SkippingKoschey, upstream: Upstream) -> None:
+    """A wheel that is added to a release long after it was released gets a window of its own."""
+    first = await hold(index, upstream, "t-late")
+    await index.pass_time(8 * DAY)
+    await index.wait_for_state(first.filename, "released")
+    late = upstream.add(
+        "t-late", "1.0", filename="t_late-1.0-py3-none-win32.whl", upload_time=datetime.now(UTC) + 8 * DAY
+    )
+    assert await index.see("t-late") == [first.filename]
+    await index.wait_until_stored(late.filename)
+    assert (await index.state_of(late.filename))[0] == "held"
+    await index.pass_time(8 * DAY)
+    await index.wait_for_state(late.filename, "released")
+    assert sorted(await index.served("t-late")) == sorted([first.filename, late.filename])
+
+
+async def test_bytes_that_never_match_stay_held_with_the_cause(index: SkippingKoschey, upstream: Upstream) -> None:
+    """A held file whose bytes are not those of the page is not released by time, and the reason stands beside it."""
+    file = upstream.add("t-liar", "1.0", upload_time=datetime.now(UTC))
+    upstream.fault(file.filename, body=b"z" * file.size)
+    assert await index.see("t-liar") == []
+    for _ in range(100):
+        if "sha256" in (await index.state_of(file.filename))[1]:
+            break
+        await asyncio.sleep(0.1)
+    assert "nothing was kept" in (await index.state_of(file.filename))[1]
+    await index.pass_time(8 * DAY)
+    await asyncio.sleep(1)
+    assert (await index.state_of(file.filename))[0] == "held"
+    upstream.clear_faults()
+    await index.pass_time(DAY)
+    await index.wait_for_state(file.filename, "released")
+
+
+async def test_history_replays(index: SkippingKoschey, upstream: Upstream) -> None:
+    """The history of a quarantine that saw a timer, a signal and a release replays without a difference."""
+    file = await hold(index, upstream, "t-replay")
+    workflow = index.workflow("t-replay", "1.0")
+    await workflow.signal("approve", {"reviewer": "nobody", "reason": "x"})
+    await index.pass_time(8 * DAY)
+    await index.wait_for_state(file.filename, "released")
+    await workflow.result()
+    await Replayer(workflows=WORKFLOWS).replay_workflow(await workflow.fetch_history())
