@@ -19,7 +19,6 @@ from koschey.publish.decide import Choice, Decision, decide
 from koschey.publish.settle import Settlement, note_failure, settle
 from koschey.standards.names import parse_name
 
-
 HEARTBEAT = 5.0
 """Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
 

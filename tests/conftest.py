@@ -11,6 +11,17 @@ from upstream import Upstream
 pytest_plugins = ["parts"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that keeps histories for later versions to replay; used once for each release."""
+    parser.addoption("--record-histories", action="store_true", help="write tests/histories/*.json anew")
+
+
+@pytest.fixture(scope="session")
+def record_histories(request: pytest.FixtureRequest) -> Path | None:
+    """The folder in which histories are to be kept, or None."""
+    return Path(__file__).parent / "histories" if request.config.getoption("--record-histories") else None
+
+
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """A folder that other accounts may enter: as root, PostgreSQL runs under one of its own."""

@@ -80,7 +80,7 @@ def test_not_modified(form: Form, accept_encoding: str, *, head: bool) -> None:
     [
         ("*", 304),
         ('"other", {etag}', 304),
-        ("{etag}, W/\"other\"", 304),
+        ('{etag}, W/"other"', 304),
         ("W/{etag}", 304),  # the comparison is the weak one
         ('"other"', 200),
         ("{bare}", 200),

@@ -4,14 +4,20 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from running import Koschey
 from skipping import SkippingKoschey, new_database, skipping
+from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from upstream import Upstream, UpstreamFile
 
+from koschey import __version__
+from koschey.db.outbox import insert_message
+from koschey.outbox import FileWanted
 from koschey.worker import WORKFLOWS
+from workflows.names import fetch_id
 
 DAY = timedelta(days=1)
 NUMBERS = itertools.count()
@@ -63,14 +69,14 @@ async def test_timer_that_fires_early_releases_nothing(index: SkippingKoschey, u
 @pytest.mark.parametrize(
     ("project", "change", "state", "words"),
     [
-        ("t-yanked", lambda upstream, file: upstream.yank("t-yanked", "1.0", "bad build"), "blocked", "bad build"),
+        ("t-yanked", lambda upstream, _: upstream.yank("t-yanked", "1.0", "bad build"), "blocked", "bad build"),
         ("t-removed", lambda upstream, file: upstream.remove(file.filename), "blocked", "removed"),
-        ("t-gone", lambda upstream, file: upstream.remove_project("t-gone"), "blocked", "removed"),
-        ("t-seized", lambda upstream, file: upstream.set_status("t-seized", "quarantined", "evil"), "blocked", "evil"),
+        ("t-gone", lambda upstream, _: upstream.remove_project("t-gone"), "blocked", "removed"),
+        ("t-seized", lambda upstream, _: upstream.set_status("t-seized", "quarantined", "evil"), "blocked", "evil"),
         ("t-replaced", lambda upstream, file: upstream.replace(file.filename, b"other"), "conflict", "other bytes"),
     ],
 )
-async def test_second_look_blocks_what_the_upstream_took_back(  # noqa: PLR0917
+async def test_second_look_blocks_what_the_upstream_took_back(
     index: SkippingKoschey, upstream: Upstream, project: str, change: object, state: str, words: str
 ) -> None:
     """What the upstream yanked, removed, quarantined or replaced during the window is not released."""
@@ -132,7 +138,7 @@ async def test_bytes_that_never_match_stay_held_with_the_cause(index: SkippingKo
     await index.wait_for_state(file.filename, "released")
 
 
-async def test_history_replays(index: SkippingKoschey, upstream: Upstream) -> None:
+async def test_history_replays(index: SkippingKoschey, upstream: Upstream, record_histories: Path | None) -> None:
     """The history of a quarantine that saw a timer, a signal and a release replays without a difference."""
     file = await hold(index, upstream, "t-replay")
     workflow = index.workflow("t-replay", "1.0")
@@ -140,4 +146,26 @@ async def test_history_replays(index: SkippingKoschey, upstream: Upstream) -> No
     await index.pass_time(8 * DAY)
     await index.wait_for_state(file.filename, "released")
     await workflow.result()
-    await Replayer(workflows=WORKFLOWS).replay_workflow(await workflow.fetch_history())
+    await check_history(await workflow.fetch_history(), record_histories, "quarantine_release")
+
+
+async def test_fetch_is_finished_and_replays(
+    index: SkippingKoschey, upstream: Upstream, record_histories: Path | None
+) -> None:
+    """`FetchFile` brings a file whose process died into the bucket; its history replays without a difference."""
+    file = upstream.add("t-fetch", "1.0")
+    assert await index.see("t-fetch") == [file.filename]
+    number = await index.resources.pool.fetchval("SELECT id FROM file WHERE filename = $1", file.filename)
+    async with index.resources.pool.acquire() as connection, connection.transaction():
+        await insert_message(connection, FileWanted(number))
+    await index.wait_until_stored(file.filename)
+    workflow = index.environment.client.get_workflow_handle(fetch_id(number))
+    assert await workflow.result() == file.sha256
+    await check_history(await workflow.fetch_history(), record_histories, "fetch_file")
+
+
+async def check_history(history: WorkflowHistory, folder: Path | None, name: str) -> None:
+    """Replay a history, and keep it where that was asked for."""
+    await Replayer(workflows=WORKFLOWS).replay_workflow(history)
+    if folder is not None:
+        (folder / f"{name}-{__version__}.json").write_text(history.to_json() + "\n")

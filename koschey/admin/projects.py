@@ -14,6 +14,7 @@ from quart.typing import ResponseReturnValue
 
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.show import without_login
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import RuleInForce
 from koschey.errors import NotKnown, UsageError
@@ -117,7 +118,7 @@ async def _page(
         draft=draft,
         name=name,
         project=found,
-        upstream=resources().settings.upstream_url,
+        upstream=without_login(resources().settings.upstream_url),
         rules=rules,
         releases=shown,
         total=len(releases),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
@@ -50,6 +51,12 @@ def show_detail(detail: Mapping[str, Any]) -> str:
     named = [f"{key}: {value}" for key, value in detail.items() if key != "reason" and value is not None]
     reason = detail.get("reason")
     return "; ".join([str(reason), *named] if reason else named)
+
+
+def without_login(url: str) -> str:
+    """Return a URL without the user name and password that a setting may hold."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def count_of(number: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from koschey.db.accounts import Account, select_account, select_token
 from koschey.db.pool import Database
 from koschey.errors import NotAllowed
 
-TOKEN_USER = "__token__"  # noqa: S105 - the user name that means "the password is a token"
+TOKEN_USER = "__token__"
 
 
 def parse_authorization(header: str | None) -> tuple[str, str] | None:

@@ -49,7 +49,7 @@ async def migrate(connection: Connection) -> list[Step]:
     """
     # Polled, not awaited: a session that waits for an advisory lock holds a snapshot, and CREATE INDEX CONCURRENTLY
     # in the session that has the lock would wait for that snapshot.
-    while not await connection.fetchval(TRY_LOCK, LOCK):
+    while not await connection.fetchval(TRY_LOCK, LOCK):  # noqa: ASYNC110 - the event would be another process's
         await asyncio.sleep(0.1)
     try:
         await connection.execute(CREATE_STEPS)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from koschey.db.pool import Connection, Database
-from koschey.outbox import Message, render_message, parse_message
+from koschey.outbox import Message, parse_message, render_message
 
 INSERT_MESSAGE = """
     INSERT INTO outbox (key, kind, payload, due_at) VALUES ($1, $2, $3, koschey_now() + $4)

@@ -25,6 +25,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.QueryCanceledError,
     ConnectionError,
     TimeoutError,
     socket.gaierror,  # its name is gone while its container is started again

@@ -196,7 +196,8 @@ class FileFetcher:
 
     async def _commit(self, file: File, url: str) -> File:
         """Write the row. From here on the file is served from the bucket."""
-        assert file.sha256 is not None and file.size is not None
+        assert file.sha256 is not None
+        assert file.size is not None
         if await self.bucket.size_of(blob_key(file.sha256)) != file.size:
             raise StoreUnavailable(f"the bucket did not keep {file.filename}")
         path = file.path or digest_path(file.sha256, file.filename)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
+from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
 from koschey.index.refresh import Refresher
 from koschey.model import Serial
 from koschey.policy.verdict import verdict
-from koschey.db.policies import load_policy
 from koschey.standards import simple_html, simple_json
 from koschey.standards.negotiation import Form
 from koschey.standards.project_page import ProjectPage

@@ -74,7 +74,7 @@ def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | No
         page = msgspec.json.decode(body)
         major = str(page["meta"]["api-version"]).partition(".")[0]
         files = page["files"]
-    except (msgspec.DecodeError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
         raise UpstreamMalformed(f"{url} answered with JSON that is no index page: {error}") from None
     # PEP 691: "clients MUST fail if the major version is greater than the one they support".
     if major != "1" or not isinstance(files, list):

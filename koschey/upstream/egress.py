@@ -26,13 +26,13 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_rea
 """Seconds. A large file may take hours; a silence of `sock_read` may not."""
 
 # The special-purpose registries of IANA, less the blocks that exist for documentation: those lead nowhere.
-# With them go what IPv6 gave up: two ways to write an IPv4 address, Teredo's tunnels, and site-local addresses.
+# With them go what IPv6 gave up: two ways to write an IPv4 address, tunnels like Teredo, and site-local addresses.
 INSIDE = tuple(
     ipaddress.ip_network(block)
     for block in (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
         *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32"),
+        *("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/23"),
         *("100::/64", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 )

@@ -57,7 +57,7 @@ class FastPages:
         except Exception as error:
             cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             expected = isinstance(cause, KoscheyError | OSError)
-            log.error("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
+            log.warning("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
             raise ConnectionAbortedError(str(cause)) from None
 
     def _find(self, scope: Any) -> Page | None:

@@ -5,7 +5,7 @@ import re
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
-class Unsatisfiable(Exception):  # noqa: N818 - the RFC's own word
+class Unsatisfiable(Exception):
     """No byte of the file lies in the range: 416."""
 
 
