@@ -8,20 +8,27 @@ from koschey import admin
 from koschey.logs import configure_logs
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
-from koschey.web import errors, files, health, simple, upload
+from koschey.web import errors, files, health, home, simple, upload
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
 
-BLUEPRINTS = (simple.blueprint, files.blueprint, upload.blueprint, health.blueprint, admin.blueprint)
+BLUEPRINTS = (
+    home.blueprint,
+    simple.blueprint,
+    files.blueprint,
+    upload.blueprint,
+    health.blueprint,
+    admin.blueprint,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastPages:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
     configure_logs(settings.log_level)
-    app = Quart("koschey")
-    # Each route that takes a body reads it as a stream under its own limit.
-    app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=None, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app = Quart("koschey", static_folder=None)
+    # For forms; uploads are read as a stream under limits of their own.
+    app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=15, PROVIDE_AUTOMATIC_OPTIONS=False)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)

@@ -1,6 +1,7 @@
 """The commands. Exit code 0: done; 1: refused or failed; 2: cannot start, or the command line is wrong."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -21,6 +22,10 @@ DATA = click.option(
 )
 REASON = click.option("--reason", required=True, help="Why; it is kept with the decision.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+WORKER_GRACE = 20
+"""Seconds that a worker gets to end by itself."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -69,9 +74,15 @@ def worker(ready_fd: int | None) -> None:
     configure_logs(settings.log_level)
 
     async def run() -> None:
-        stop = asyncio.Event()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def end() -> None:
+            stop.set()
+            # The client waits for Temporal, which may be gone; every step can be killed and is run again.
+            loop.call_later(WORKER_GRACE, os._exit, 0)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
         await run_worker(settings, stop=stop, ready=lambda: announce(ready_fd))
 
     asyncio.run(run())

@@ -6,12 +6,12 @@ from datetime import timedelta
 import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from koschey.db.listen import Listener, cancelled
-from koschey.db.outbox import delete_messages, select_due
+from koschey.db.outbox import Claim, claim_messages, delete_sent
 from koschey.db.pool import LOST, Pool
-from koschey.outbox import FileWanted, Message, ReleaseHeld
+from koschey.outbox import FileWanted, Message, ReleaseHeld, parse_message
 from workflows.fetch_file import FetchFile, FetchFileInput
 from workflows.names import TASK_QUEUE, fetch_id, quarantine_id
 from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
@@ -22,6 +22,8 @@ BATCH = 50
 POLL = 1.0
 """Seconds between looks for messages that become due by time; new ones are heard of at once."""
 RPC_TIMEOUT = timedelta(seconds=10)
+CLAIM = timedelta(seconds=30)
+"""How long a message that could not be sent rests before it is tried again."""
 
 
 class Relay:
@@ -47,15 +49,26 @@ class Relay:
 
     async def _relay_batch(self) -> int:
         try:
-            async with self._pool.acquire() as connection, connection.transaction():
-                due = await select_due(connection, BATCH)
-                for _, message in due:
-                    await self._send(message)
-                await delete_messages(connection, [number for number, _ in due])
-                return len(due)
+            claims = await claim_messages(self._pool, BATCH, CLAIM)
+            for claim in claims:
+                await self._relay(claim)
         except (RPCError, *LOST) as error:
             log.warning("the outbox waits", error=str(error) or type(error).__name__)
             return 0
+        return len(claims)
+
+    async def _relay(self, claim: Claim) -> None:
+        """Send one message. One that Temporal will never take must not keep the others waiting."""
+        try:
+            await self._send(parse_message(claim.kind, claim.payload))
+        except (KeyError, TypeError) as error:
+            log.error("a message is of a kind that this version does not know", claim=claim, error=repr(error))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            log.error("Temporal does not take a message", claim=claim, error=str(error))
+        else:
+            await delete_sent(self._pool, claim)
 
     async def _send(self, message: Message) -> None:
         """Start the workflow, or wake the one that runs: the id is the lock."""

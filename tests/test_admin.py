@@ -534,7 +534,7 @@ def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Ups
         ({"project": "../etc"}, 400, "is not a project name"),
     ],
 )
-def test_what_cannot_be_decided_is_said_on_the_page(  # noqa: PLR0917 - fixtures and cases
+def test_what_cannot_be_decided_is_said_on_the_page(
     koschey: Koschey, upstream: Upstream, reviewer: Person, change: dict[str, str], status: int, told: str
 ) -> None:
     """A decision that cannot be made changes nothing, and the page says why, with the error's status."""
@@ -591,6 +591,14 @@ def test_what_does_not_exist_is_a_page(reviewer: Person, path: str) -> None:
 def test_strange_searches_are_answered(reviewer: Person, query: str) -> None:
     """No query breaks the table."""
     assert reviewer.ask(f"/admin/?{query}").status == 200
+
+
+def test_a_page_that_is_empty_now_shows_the_first(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
+    """After the last release of the last page was decided on, the panel shows the first page, not an empty one."""
+    held(koschey, upstream, "admin-pages")
+    page = reviewer.ask("/admin/?q=admin-pages&page=2").text
+    assert "1 release waits" in page
+    assert '<nav class="pager"' not in page
 
 
 # Hostile text, and headers

@@ -388,17 +388,19 @@ def test_a_part_that_does_not_stop_is_killed(claimed: Path) -> None:
 def test_a_child_does_not_outlive_a_killed_parent(claimed: Path) -> None:
     """When the process that started a part is killed outright, the system ends the part."""
     script = (
-        "import sys, time; from pathlib import Path; from koschey.embedded.child import Child, Part\n"
+        "import os, sys, time; from pathlib import Path; from koschey.embedded.child import Child, Part\n"
         "folder = Path(sys.argv[1])\n"
-        f"child = Child(Part('p', 'p', {SLEEP!r}, {{}}, folder, folder / 'logs' / 'p.log'))\n"
+        f"child = Child(Part('p', 'p', {SLEEP!r}, os.environ, folder, folder / 'logs' / 'p.log'))\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", script, str(claimed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert eventually(lambda: psutil.Process(pid).cmdline() == list(SLEEP))
-        parent.kill()
+        try:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            assert eventually(lambda: psutil.Process(pid).cmdline() == list(SLEEP))
+        finally:
+            parent.kill()
     assert eventually(lambda: gone(pid))
 
 

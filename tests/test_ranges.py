@@ -29,7 +29,14 @@ def test_ranges(header: str, span: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("header", "size"),
-    [("bytes=100-", 100), ("bytes=100-200", 100), ("bytes=-0", 100), ("bytes=0-", 0), ("bytes=0-9", 0), ("bytes=-1", 0)],
+    [
+        ("bytes=100-", 100),
+        ("bytes=100-200", 100),
+        ("bytes=-0", 100),
+        ("bytes=0-", 0),
+        ("bytes=0-9", 0),
+        ("bytes=-1", 0),
+    ],
 )
 def test_unsatisfiable(header: str, size: int) -> None:
     """T-19.3: a range without a single byte of the file is 416."""

@@ -111,20 +111,20 @@ async def test_an_unmigrated_database_is_refused(empty_database: str) -> None:
     await connection.close()
 
 
-async def test_an_older_database_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_database_is_refused(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing starts on a database that lacks a step which this code knows."""
     steps = read_steps()
     monkeypatch.setattr("koschey.db.migrate.read_steps", lambda: [*steps, steps[-1]._replace(number=9999)])
-    connection = await connect(database)
-    with pytest.raises(StartError, match="older.*koschey migrate"):
+    connection = await connect(own_database)
+    with pytest.raises(StartError, match=r"older.*koschey migrate"):
         await require_present(connection)
     await connection.close()
 
 
 @pytest.mark.parametrize("act", [migrate, require_present])
-async def test_a_newer_database_is_refused(database: str, act: object) -> None:
+async def test_a_newer_database_is_refused(own_database: str, act: object) -> None:
     """Neither starting nor migrating touches a database with a step that this code does not know."""
-    connection = await connect(database)
+    connection = await connect(own_database)
     await connection.execute(INSERT_STEP, 9999, "from_the_future")
     assert callable(act)
     with pytest.raises(StartError, match="newer Koschey"):

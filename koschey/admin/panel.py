@@ -105,7 +105,9 @@ async def http_error(error: HTTPException) -> Response:
 
 async def _store_error(error: Exception) -> Response:
     log.warning("a store does not answer", error=repr(error))
-    return await render_error(503, "The database does not answer", "Nothing was changed. Try again in a few seconds.")
+    # A decision may have been committed just before; only a look can tell.
+    advice = "Try again in a few seconds. If you sent a decision, look first whether it was carried out."
+    return await render_error(503, "The database does not answer", advice)
 
 
 for lost in LOST:

@@ -127,7 +127,7 @@ async def _page(
         last=number * PER_PAGE >= len(releases),
         origins=await browse.select_origins(pool, name),
         entries=await browse.select_project_journal(pool, name, limit=ENTRIES),
-        choices=_project_choices(rules, known) if may_decide(name) else [],
+        choices=_project_choices(rules) if may_decide(name) else [],
         may_decide=may_decide(name),
     )
 
@@ -161,15 +161,12 @@ def _order(version: str) -> tuple[bool, Version, str]:
         return False, Version("0"), version
 
 
-def _project_choices(rules: Sequence[RuleInForce], known: Sequence[StandingFile]) -> list[str]:
-    """Return what can be decided for the whole project as things stand."""
+def _project_choices(rules: Sequence[RuleInForce]) -> list[str]:
+    """Return what can be decided for the whole project; a block of one release is lifted at the release."""
     whole = {rule.kind for rule in rules if rule.version is None}
-    blocked = RuleKind.BLOCKED in whole
     return [
-        *([] if RuleKind.TRUSTED in whole else ["trust"]),
-        *(["untrust"] if RuleKind.TRUSTED in whole else []),
-        *([] if blocked else ["block"]),
-        *(["unblock"] if blocked or any(item.standing.state is State.BLOCKED for item in known) else []),
+        "untrust" if RuleKind.TRUSTED in whole else "trust",
+        "unblock" if RuleKind.BLOCKED in whole else "block",
     ]
 
 

@@ -47,12 +47,13 @@ async def decide_on_release() -> ResponseReturnValue:
 
 
 async def _page(status: int = 200, error: str | None = None, draft: Draft | None = None) -> Response:
-    pool, place = resources().pool, _place()
+    place = _place()
+    waiting, total = await _select(place)
+    if not waiting and place.pop("page", None):
+        # The last release of the last page was decided on.
+        waiting, total = await _select(place)
     number, part = int(place.get("page", 1)), place.get("q")
-    waiting, total = await browse.select_waiting_releases(
-        pool, WAITING, part, limit=PER_PAGE, offset=(number - 1) * PER_PAGE
-    )
-    names = await browse.select_projects_like(pool, part, limit=NAMES) if part else []
+    names = await browse.select_projects_like(resources().pool, part, limit=NAMES) if part else []
     return await render(
         "quarantine.html",
         status,
@@ -66,6 +67,13 @@ async def _page(status: int = 200, error: str | None = None, draft: Draft | None
         number=number,
         last=(number - 1) * PER_PAGE + len(waiting) >= total,
         may_decide=may_decide,
+    )
+
+
+async def _select(place: dict[str, Any]) -> tuple[list[browse.WaitingRelease], int]:
+    offset = (int(place.get("page", 1)) - 1) * PER_PAGE
+    return await browse.select_waiting_releases(
+        resources().pool, WAITING, place.get("q"), limit=PER_PAGE, offset=offset
     )
 
 

@@ -21,7 +21,7 @@ async def hash_password(password: str) -> str:
 async def check_password(password: str, stored: str | None) -> bool:
     """Compare a password with what is stored; takes as long where nothing is."""
     right = await asyncio.get_running_loop().run_in_executor(POOL, _verify, stored or NOBODY, password)
-    return right and stored is not None
+    return right and bool(stored)
 
 
 def _verify(stored: str, password: str) -> bool:

@@ -1,25 +1,40 @@
-"""Statements on `outbox`: work for Temporal, written in the transaction of its cause and relayed by the worker."""
+"""Statements on `outbox`: work for Temporal, written in the transaction of its cause and relayed by the worker.
+
+A relay claims messages for a while and sends them outside of any transaction: whoever writes a message, also one that
+is just being sent, never waits for Temporal.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from koschey.db.pool import Connection, Database
-from koschey.outbox import Message, parse_message, render_message
+from koschey.outbox import Message, render_message
 
 INSERT_MESSAGE = """
     INSERT INTO outbox (key, kind, payload, due_at) VALUES ($1, $2, $3, koschey_now() + $4)
-    ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at)
+    ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
+                                    revision = outbox.revision + 1
 """
 NOTIFY = "SELECT pg_notify('koschey_outbox', '')"
-SELECT_DUE = """
-    SELECT id, kind, payload FROM outbox
-     WHERE due_at <= koschey_now()
-     ORDER BY due_at, id
-     LIMIT $1
-       FOR UPDATE SKIP LOCKED
+CLAIM_MESSAGES = """
+    UPDATE outbox SET due_at = koschey_now() + $2
+     WHERE id IN (SELECT id FROM outbox WHERE due_at <= koschey_now()
+                   ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+    RETURNING id, revision, kind, payload
 """
-DELETE_MESSAGES = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
+DELETE_SENT = "DELETE FROM outbox WHERE id = $1 AND revision = $2"
 DELETE_BY_KEY = "DELETE FROM outbox WHERE key = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message as it was when it was claimed."""
+
+    id: int
+    revision: int
+    kind: str
+    payload: dict[str, object]
 
 
 async def insert_message(connection: Connection, message: Message, *, delay: timedelta = timedelta()) -> None:
@@ -29,15 +44,15 @@ async def insert_message(connection: Connection, message: Message, *, delay: tim
     await connection.execute(NOTIFY)
 
 
-async def select_due(connection: Connection, limit: int) -> list[tuple[int, Message]]:
-    """Return what is due, locked for this transaction; other relays skip it."""
-    rows = await connection.fetch(SELECT_DUE, limit)
-    return [(row["id"], parse_message(row["kind"], row["payload"])) for row in rows]
+async def claim_messages(db: Database, limit: int, span: timedelta) -> Sequence[Claim]:
+    """Return what is due, oldest first, and keep it from other relays for a while."""
+    rows = await db.fetch(CLAIM_MESSAGES, limit, span)
+    return [Claim(**row) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
 
-async def delete_messages(connection: Connection, ids: Sequence[int]) -> None:
-    """Forget what Temporal has taken."""
-    await connection.execute(DELETE_MESSAGES, list(ids))
+async def delete_sent(db: Database, claim: Claim) -> None:
+    """Forget a message that Temporal has taken, unless it was written again meanwhile."""
+    await db.execute(DELETE_SENT, claim.id, claim.revision)
 
 
 async def delete_message(db: Database, message: Message) -> None:

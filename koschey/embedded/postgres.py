@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from koschey.embedded.account import Account
@@ -24,6 +25,15 @@ CREATE DATABASE {DATABASE} OWNER {ROLE}
 """One statement a line, as the single-user mode reads them. Koschey's role owns its database and no more."""
 
 
+INITDB = (
+    *("-U", "postgres", "--auth=scram-sha-256", "--no-instructions", "--encoding=UTF8"),
+    # The collation is PostgreSQL's own: that of the system changes with the system, and breaks indexes when it does.
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+)
+CAREFUL = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
+"""Exit at the first error, and no statement in the log: one of them holds the password."""
+
+
 def cluster_folder(folder: Path) -> Path:
     """Where PostgreSQL keeps its files."""
     return folder / "postgres"
@@ -42,41 +52,34 @@ def make_cluster(
     if account:
         for path in (new, password):
             os.chown(path, account.uid, account.gid)
-
-    def step(name: str, *command: str, given: Path | None = None) -> None:
-        program = str(tree.programs / "bin" / command[0])
-        run(
-            Part(
-                name=name,
-                title="the set-up of PostgreSQL",
-                command=(program, *command[1:], "-D", str(cluster)),
-                environment=bare_environment(folder),
-                folder=folder,
-                log=folder / "logs" / "postgres.log",
-                stop_signal=signal.SIGINT,
-                orphan_signal=signal.SIGINT,
-                account=account,
-                input=given,
-            )
-        )
-
-    # The collation is PostgreSQL's own: that of the system changes with the system, and breaks indexes when it does.
-    locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-    step(
-        "initdb",
-        "initdb",
-        "-U",
-        "postgres",
-        "--auth=scram-sha-256",
-        f"--pwfile={password}",
-        "--no-instructions",
-        *locale,
-    )
-    # Exit at the first error, and no statement in the log: one of them holds the password.
-    careful = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
-    step("set-up", "postgres", "--single", *careful, "template1", given=statements)
+    step = partial(_set_up_step, folder, tree, account, cluster)
+    run(step("initdb", ("initdb", *INITDB, f"--pwfile={password}")))
+    run(step("set-up", ("postgres", "--single", *CAREFUL, "template1"), statements))
     cluster.rename(cluster_folder(folder))
     shutil.rmtree(new)
+
+
+def _set_up_step(
+    folder: Path,
+    tree: PostgresTree,
+    account: Account | None,
+    cluster: Path,
+    name: str,
+    command: tuple[str, ...],
+    given: Path | None = None,
+) -> Part:
+    return Part(
+        name=name,
+        title="the set-up of PostgreSQL",
+        command=(str(tree.programs / "bin" / command[0]), *command[1:], "-D", str(cluster)),
+        environment=bare_environment(folder),
+        folder=folder,
+        log=folder / "logs" / "postgres.log",
+        stop_signal=signal.SIGINT,
+        orphan_signal=signal.SIGINT,
+        account=account,
+        input=given,
+    )
 
 
 def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account | None, web_processes: int) -> Part:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from koschey.db import files, journal
+from koschey.db import files, journal, projects
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message
 from koschey.db.pool import LOST, Pool
@@ -204,6 +204,8 @@ class FileFetcher:
         provenance = render_provenance(url, file.sha256)
         await write_manifest(self.bucket, replace(file, path=path), Origin.MIRRORED, provenance)
         async with self.pool.acquire() as connection, connection.transaction():
+            # The order of locks is everywhere: project, files, journal.
+            await projects.lock_project(connection, file.project)
             before = await files.select_file(connection, file.id)
             await files.update_stored(connection, file.id, file.sha256, file.size, path)
             await files.insert_provenance(connection, file.id, provenance)

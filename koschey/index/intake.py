@@ -111,7 +111,8 @@ class _Changes:
 
 
 def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:
-    path = public_path(file.url, file.filename, file.sha256)
+    # A file without a version is never served, and must not take a path from one that is.
+    path = public_path(file.url, file.filename, file.sha256) if file.version else None
     standing: Standing = admit(file, path, admission)
     return NewFile(
         file.version or "",

@@ -20,7 +20,7 @@ from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
-from koschey.policy.rules import RuleKind
+from koschey.policy.rules import RuleKind, Rules
 
 MAX_REASON = 2000
 
@@ -134,6 +134,10 @@ class _Change:
             await insert_message(self.connection, ReleaseHeld(project, version))
         return Outcome(serial, tuple(known.file.filename for known in moved))
 
+    async def rules(self) -> Rules:
+        """Return the rules that are in force now; a block among them beats every other decision."""
+        return await decisions.select_rules(self.connection, self.decision.project)
+
     async def put_rule(self, kind: RuleKind) -> None:
         decision = self.decision
         await decisions.upsert_rule(
@@ -149,7 +153,9 @@ async def _approve(change: _Change) -> Outcome:
         )
     if stuck := change.in_state(State.MALFORMED, State.CONFLICT):
         raise UsageError(f"{stuck[0].file.filename} is {stuck[0].standing.state}: {stuck[0].standing.reason}")
-    held = change.in_state(State.HELD)
+    held, rules = change.in_state(State.HELD), await change.rules()
+    if covered := [rule for known in held if (rule := rules.find(RuleKind.BLOCKED, known.file.version))]:
+        raise UsageError(f"a block of {covered[0].actor} is in force ({covered[0].reason}); lift it first")
     if unknown := [known for known in held if known.file.sha256 is None or known.file.path is None]:
         raise UsageError(f"{unknown[0].file.filename} is not fetched yet; an approval binds its sha256, try again soon")
     if not held:
@@ -170,7 +176,11 @@ async def _unblock(change: _Change) -> Outcome:
     lifted = await decisions.delete_rule(
         change.connection, RuleKind.BLOCKED, change.decision.project, change.decision.version
     )
-    moved = change.in_state(State.BLOCKED)
+    rules = await change.rules()
+    if change.decision.version and (rule := rules.find(RuleKind.BLOCKED, change.decision.version)):
+        raise UsageError(f"the whole project is blocked by {rule.actor} ({rule.reason}); unblock the project")
+    blocked = change.in_state(State.BLOCKED)
+    moved = [known for known in blocked if not rules.find(RuleKind.BLOCKED, known.file.version)]
     if not lifted and not moved:
         return Outcome(None, ())
     await change.move(moved, State.HELD)
@@ -179,7 +189,12 @@ async def _unblock(change: _Change) -> Outcome:
 
 async def _trust(change: _Change) -> Outcome:
     await change.put_rule(RuleKind.TRUSTED)
-    ready = [known for known in change.in_state(State.HELD) if known.file.sha256 and known.file.path]
+    rules = await change.rules()
+    ready = [
+        known
+        for known in change.in_state(State.HELD)
+        if known.file.sha256 and known.file.path and not rules.find(RuleKind.BLOCKED, known.file.version)
+    ]
     await change.move(ready, State.RELEASED)
     return await change.record(ready)
 

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 
 import structlog
 from packaging.utils import NormalizedName
+from quart import Quart
 
 from koschey.errors import KoscheyError
 from koschey.index.pages import Page, Pages
@@ -21,8 +22,8 @@ class FastPages:
     It decides nothing: a page that is not in the cache, or whose name is not normalised, is Quart's business.
     """
 
-    def __init__(self, app: Any) -> None:
-        self._app = app
+    def __init__(self, app: Quart) -> None:
+        self.quart = app
         self.pages: Pages | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,7 +54,7 @@ class FastPages:
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
         """Let Quart answer. A body that breaks off must break the connection, so that no client takes it as whole."""
         try:
-            await self._app(scope, receive, send)
+            await self.quart(scope, receive, send)
         except Exception as error:
             cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             expected = isinstance(cause, KoscheyError | OSError)

@@ -164,11 +164,13 @@ CREATE TRIGGER provenance_is_immutable BEFORE UPDATE OR DELETE ON provenance
 
 -- Work for Temporal, in the same transaction as its cause; the worker relays it.
 CREATE TABLE outbox (
-    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    key     text NOT NULL UNIQUE,
-    kind    text NOT NULL,
-    payload jsonb NOT NULL,
-    due_at  timestamptz NOT NULL DEFAULT koschey_now()
+    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key      text NOT NULL UNIQUE,
+    kind     text NOT NULL,
+    payload  jsonb NOT NULL,
+    due_at   timestamptz NOT NULL DEFAULT koschey_now(),
+    -- Grows when the same message is written again, so that one that is just being sent is sent once more.
+    revision bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX outbox_due ON outbox (due_at, id);
 

@@ -1,0 +1,41 @@
+"""The front page, for a person who opens the address in a browser."""
+
+from html import escape
+
+from quart import Blueprint, Response
+
+from koschey import __version__
+from koschey.web.context import resources
+
+blueprint = Blueprint("home", __name__)
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Koschey</title></head>
+<body>
+<h1>Koschey {version}</h1>
+<p>A Python package index. Point your clients at it:</p>
+<pre>pip install --index-url {url}/simple/ NAME
+uv pip install --index-url {url}/simple/ NAME</pre>
+<p>Uploads go to <code>{url}/legacy/</code>. New public releases are held for {days:g} days, or until a reviewer
+lets them out.</p>
+<p><a href="/simple/">All projects</a> · <a href="/admin/">Admin</a></p>
+</body>
+</html>
+"""
+
+
+@blueprint.get("/")
+async def home() -> Response:
+    """Say what this is and how to use it."""
+    settings = resources().settings
+    body = PAGE.format(version=__version__, url=escape(settings.public_url), days=settings.quarantine_days)
+    return Response(
+        body,
+        200,
+        {
+            "Content-Type": "text/html; charset=utf-8",
+            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )

@@ -1,0 +1,192 @@
+"""Settings: what is read from where, and what is said when it makes no sense."""
+
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+from koschey.errors import StartError
+from koschey.settings import PREFIX, Settings, load_settings
+
+DATABASE = "postgresql://koschey:hunter2@db.example.org:5432/koschey"
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting but the one that has no default."""
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("KOSCHEY_DATABASE_URL", DATABASE)
+
+
+def test_defaults() -> None:
+    """One setting has to be given; the others have safe defaults."""
+    settings = load_settings()
+    assert str(settings.database_url) == DATABASE
+    assert settings.upstream_url == PYPI_SIMPLE_ENDPOINT.rstrip("/") + "/"
+    assert settings.window == timedelta(days=7)
+    assert settings.public_url == "http://127.0.0.1:8080"
+    assert not settings.allow_private_upstream
+    assert {name for name, field in Settings.model_fields.items() if field.is_required()} == {"database_url"}
+
+
+def test_the_one_that_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a database the message says which variable is missing and what to do."""
+    monkeypatch.delenv("KOSCHEY_DATABASE_URL")
+    with pytest.raises(StartError, match=r"^KOSCHEY_DATABASE_URL is not set; run `koschey up`, or [^\n]*$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "attribute", "expected"),
+    [
+        ("QUARANTINE_DAYS", "0.5", "window", timedelta(hours=12)),
+        ("QUARANTINE_DAYS", "0", "window", timedelta()),
+        ("QUARANTINE_DAYS", "", "window", timedelta(days=7)),  # empty is not set
+        ("UPSTREAM", "https://index.example.org/simple", "upstream_url", "https://index.example.org/simple/"),
+        ("UPSTREAM", "https://index.example.org/simple//", "upstream_url", "https://index.example.org/simple/"),
+        ("BASE_URL", "https://koschey.example.org/", "public_url", "https://koschey.example.org"),
+        ("PORT", "9000", "public_url", "http://127.0.0.1:9000"),
+        ("DECISIONS_BY_SIGNAL", "false", "decisions_by_signal", False),
+        ("SPOOL", "spool", "spool", Path("spool")),
+    ],
+)
+def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribute: str, expected: object) -> None:
+    """A variable of the environment sets what it names."""
+    monkeypatch.setenv(PREFIX + name, value)
+    assert getattr(load_settings(), attribute) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://koschey:hunter2@db.example.org/koschey"),
+        ("DATABASE_URL", "hunter2"),
+        ("S3_ENDPOINT", "s3.example.org"),
+        ("S3_BUCKET", "ab"),
+        ("S3_BUCKET", "a" * 64),
+        ("TEMPORAL_TLS", "maybe"),
+        ("UPSTREAM", "index.example.org"),
+        ("UPSTREAM", "http://index.example.org/simple/"),
+        ("QUARANTINE_DAYS", "-1"),
+        ("QUARANTINE_DAYS", "a week"),
+        ("QUARANTINE_DAYS", "nan"),
+        ("QUARANTINE_DAYS", "inf"),
+        ("PAGE_FRESHNESS", "-1"),
+        ("MAX_PAGE_MIB", "0"),
+        ("MAX_FILE_MIB", "0"),
+        ("PORT", "65536"),
+        ("PORT", "-1"),
+        ("PORT", "http"),
+        ("WEB_PROCESSES", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_LEVEL", "INFO\n"),
+    ],
+)
+def test_bad_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """A value that makes no sense is refused in one line that names its variable, and repeats no secret."""
+    monkeypatch.setenv(PREFIX + name, value)
+    with pytest.raises(StartError) as refused:
+        load_settings()
+    message = str(refused.value)
+    assert message.startswith(f"{PREFIX}{name}: ")
+    assert "\n" not in message
+    assert "hunter2" not in message
+
+
+def test_all_bad_values_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several mistakes are told together, so that nobody has to start several times."""
+    monkeypatch.setenv("KOSCHEY_PORT", "x")
+    monkeypatch.setenv("KOSCHEY_LOG_LEVEL", "x")
+    with pytest.raises(StartError, match=r"^KOSCHEY_PORT: .*; KOSCHEY_LOG_LEVEL: [^\n]*$"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["KOSCHEY_QUARANTINE", "KOSCHEY_", "KOSCHEY_port", "KOSCHEY_DATABASE_URI"])
+def test_unknown_variables(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A misspelt setting is refused by name, for it would silently not be in force."""
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(StartError, match=rf"^unknown setting {name};"):
+        load_settings()
+
+
+def test_a_variable_of_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`KOSCHEY_DATA`, which commands read themselves, is no unknown setting."""
+    monkeypatch.setenv("KOSCHEY_DATA", "data")
+    assert load_settings().port == 8080
+
+
+def test_variables_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not begin with our prefix is none of our business."""
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("DATABASE_URL", "x")
+    assert load_settings().port == 8080
+
+
+def test_the_file_is_below_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file gives what the environment does not."""
+    file = tmp_path / "koschey.env"
+    file.write_text("KOSCHEY_PORT=9000\nKOSCHEY_HOST='0.0.0.0'\n")
+    monkeypatch.setenv("KOSCHEY_PORT", "9001")
+    settings = load_settings(file=file)
+    assert (settings.port, settings.host) == (9001, "0.0.0.0")
+    assert load_settings(file=tmp_path / "absent.env").host == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", ["KOSCHEY_PROT", "QUARANTINE"])
+def test_unknown_names_in_the_file(tmp_path: Path, name: str) -> None:
+    """A misspelt setting in the file is refused by its name too."""
+    file = tmp_path / "koschey.env"
+    file.write_text(f"{name}=9000\n")
+    with pytest.raises(StartError, match=rf"^unknown setting {name};[^\n]*$"):
+        load_settings(file=file)
+
+
+def test_a_file_of_somebody_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file that we may not read is named, and not taken for an empty one."""
+    file = tmp_path / "koschey.env"
+    file.write_text("")
+    monkeypatch.setattr("koschey.settings.os.access", lambda *_: False)  # root may read everything
+    with pytest.raises(StartError, match=r"koschey\.env belongs to another user"):
+        load_settings(file=file)
+
+
+def test_private_upstreams_are_allowed_explicitly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upstream without TLS needs the operator's word, and the message says which setting gives it."""
+    monkeypatch.setenv("KOSCHEY_UPSTREAM", "http://index.example.org/simple/")
+    with pytest.raises(StartError, match="KOSCHEY_ALLOW_PRIVATE_UPSTREAM"):
+        load_settings()
+    monkeypatch.setenv("KOSCHEY_ALLOW_PRIVATE_UPSTREAM", "true")
+    assert load_settings().upstream_url == "http://index.example.org/simple/"
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No secret is seen where settings are printed or logged."""
+    monkeypatch.setenv("KOSCHEY_S3_SECRET_KEY", "hunter3")
+    settings = load_settings()
+    for shown in (repr(settings), str(settings), f"{settings}", repr(settings.s3_secret_key)):
+        assert "hunter" not in shown
+    assert settings.s3_secret_key is not None
+    assert settings.s3_secret_key.get_secret_value() == "hunter3"
+
+
+def test_settings_do_not_change() -> None:
+    """What a process was started with is what it runs with."""
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1  # type: ignore[misc]
+
+
+def test_every_setting_is_described() -> None:
+    """Each setting says in a few words what it does."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_every_setting_stands_in_the_readme() -> None:
+    """The README's table lists exactly the settings that exist."""
+    rows = re.findall(r"^\|\s*`(KOSCHEY_[A-Z0-9_]+)`\s*\|", README.read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
