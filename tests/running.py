@@ -155,6 +155,11 @@ class Koschey:
         """Whether the file's bytes are in the bucket."""
         return bool(self.fetch_value("SELECT stored_at IS NOT NULL FROM file WHERE filename = $1", filename))
 
+    def errors_of(self, part: str) -> str:
+        """What a part has logged as an error, for the message of a failed assertion."""
+        lines = (self.data / "logs" / f"{part}.log").read_text().splitlines()
+        return "\n".join(line for line in lines if '"level": "error"' in line or "ERROR" in line)[-8000:]
+
     def fetch_value(self, query: str, *values: object) -> Any:
         """Ask its database."""
 

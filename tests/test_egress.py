@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -426,16 +426,19 @@ async def test_no_cookie_is_kept(private: Egress, upstream: Upstream) -> None:
         assert request.headers["User-Agent"].startswith("koschey/")
 
 
+async def read_into(received: bytearray, response: aiohttp.ClientResponse) -> None:
+    async for chunk in read_chunks(response):
+        received += chunk
+
+
 @pytest.mark.parametrize("cut", [{"truncate_at": 100}, {"reset_after": 100}, {"truncate_at": 0}])
 async def test_a_body_cut_short_is_noticed(private: Egress, upstream: Upstream, cut: dict[str, int]) -> None:
     """A body that ends before its promised length is an error that may pass, and never taken for the whole."""
     upstream.fault("/file", body=b"x" * 100_000, truncate_at=cut.get("truncate_at"), reset_after=cut.get("reset_after"))
     received = bytearray()
     async with private.get(f"{upstream.root}/file", {}) as response:
-        chunks = read_chunks(response)
         with pytest.raises(UpstreamUnavailable):
-            while True:
-                received += await anext(chunks)
+            await read_into(received, response)
     assert len(received) <= 100
 
 
@@ -511,7 +514,7 @@ async def test_pages_are_read_once(upstream: Upstream, private: Egress, *, html_
 
 
 async def test_limits_of_size(private: Egress, upstream: Upstream) -> None:
-    """A page or a file larger than allowed is not read to its end, whether its length is told or not."""
+    """A page or a file larger than allowed is not read to its end."""
     upstream.fault("spam", body=b"x" * 5000, content_type="text/html")
     upstream.fault("/file", body=b"x" * 5000)
     reader = client(private, upstream, max_page=4999, max_file=4999)
@@ -524,6 +527,37 @@ async def test_limits_of_size(private: Egress, upstream: Upstream) -> None:
     async with generous.fetch_file(f"{upstream.root}/file") as download:
         assert download.size == 5000
         assert b"".join([chunk async for chunk in download.chunks]) == b"x" * 5000
+
+
+@pytest.mark.parametrize(("limit", "whole"), [(4999, False), (5000, True)])
+async def test_limits_without_a_promised_length(
+    private: Egress, upstream: Upstream, limit: int, *, whole: bool
+) -> None:
+    """Where nobody says how long a file is, it is counted while it arrives."""
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write((b"3e8\r\n" + b"x" * 1000 + b"\r\n") * 5 + b"0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    received = bytearray()
+    expected: AbstractContextManager[object] = (
+        nullcontext() if whole else pytest.raises(UpstreamMalformed, match="MAX_FILE_MIB")
+    )
+    async with await asyncio.start_server(send, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/file"
+        with expected:
+            await collect(received, client(private, upstream, max_file=limit), url)
+    assert received == b"x" * 5000 if whole else len(received) <= limit
+
+
+async def collect(received: bytearray, reader: UpstreamClient, url: str) -> None:
+    async with reader.fetch_file(url) as download:
+        assert download.size is None
+        async for chunk in download.chunks:
+            received += chunk
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "application/zip"])
@@ -541,3 +575,14 @@ async def test_files_come_as_they_are(private: Egress, upstream: Upstream) -> No
         async with client(private, upstream).fetch_file(f"{upstream.root}/file"):
             pass
     assert upstream.requests[-1].headers["Accept-Encoding"] == "identity"
+
+
+async def test_core_metadata(private: Egress, upstream: Upstream) -> None:
+    """What stands beside a wheel is read as it is, and a file without it is told as missing."""
+    wheel = upstream.add("egress-metadata", "1.0")
+    bare = upstream.add("egress-metadata", "2.0", core_metadata=False)
+    reader = client(private, upstream)
+    assert wheel.metadata
+    assert await reader.fetch_metadata(wheel.url) == wheel.metadata
+    with pytest.raises(UpstreamMissing):
+        await reader.fetch_metadata(bare.url)

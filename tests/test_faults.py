@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import archives
 import psutil
 import pytest
+from commands import uv_publish
 from running import Koschey, ask, wait_until
 from temporal import temporal
 from upstream import Upstream, UpstreamFile
@@ -124,8 +126,8 @@ def test_web_killed_in_the_middle_of_a_download(koschey: Koschey, upstream: Upst
     assert ask(koschey.url + file.path).body == file.content
 
 
-def test_temporal_away(koschey: Koschey, upstream: Upstream) -> None:
-    """Without Temporal pages, files and decisions go on, nothing held gets out, and what was missed is caught up."""
+def test_temporal_away(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
+    """Without Temporal pages, files, uploads and decisions go on; nothing held gets out; later all is caught up."""
     known = upstream.add("f-known", "1.0")
     waiting = fresh(upstream, "f-waiting")
     koschey.page("f-known")
@@ -140,6 +142,11 @@ def test_temporal_away(koschey: Koschey, upstream: Upstream) -> None:
         koschey.run("approve", "f-waiting==2.0", "--reason", "while Temporal is away")
         wait_until(lambda: koschey.filenames("f-waiting") == [waiting.filename], timeout=2)
         assert not koschey.is_stored(late.filename)
+        filename, content = archives.wheel("f-private", "1.0")
+        (tmp_path / filename).write_bytes(content)
+        token = koschey.ready["upload_token"]
+        uv_publish("--publish-url", f"{koschey.url}/legacy/", "--token", token, str(tmp_path / filename))
+        assert koschey.filenames("f-private") == [filename]
     wait_until(lambda: koschey.is_stored(late.filename), timeout=90)
     assert koschey.state_of(late.filename) == "held"
 
@@ -172,7 +179,7 @@ def test_postgres_restarted(koschey: Koschey, upstream: Upstream) -> None:
     accepted_at = time.monotonic()
     wait_until(lambda: healthy(koschey), timeout=30)
     assert time.monotonic() - accepted_at < 5
-    assert seen <= {200, 503}
+    assert seen <= {200, 503}, koschey.errors_of("web")
     assert ask(koschey.url + file.path).body == file.content
     assert koschey.filenames("f-postgres") == [file.filename]
     later = fresh(upstream, "f-after")
@@ -218,7 +225,7 @@ def test_everything_killed_at_once(koschey: Koschey, upstream: Upstream) -> None
     koschey.page("f-all")
     koschey.page("f-all-held")
     ask(koschey.url + file.path)
-    wait_until(lambda: koschey.is_stored(waiting.filename))
+    wait_until(lambda: koschey.is_stored(waiting.filename), timeout=60)
     serial = koschey.fetch_value("SELECT serial FROM journal_head")
     supervisor = psutil.Process(koschey.process.pid)
     everything = [*supervisor.children(recursive=True), supervisor]
@@ -239,7 +246,8 @@ def test_everything_killed_at_once(koschey: Koschey, upstream: Upstream) -> None
         upstream.up()
     review = json.dumps({"reviewer": "admin", "reason": "after the crash"})
     temporal(koschey, "workflow", "signal", "-w", "quarantine/f-all-held/2.0", "--name", "approve", "--input", review)
-    wait_until(lambda: koschey.filenames("f-all-held") == [waiting.filename])
+    # The workflow's last task may have been with the worker that was killed; Temporal gives it ten seconds.
+    wait_until(lambda: koschey.filenames("f-all-held") == [waiting.filename], timeout=60)
 
 
 def test_large_file_over_a_slow_line(koschey: Koschey, upstream: Upstream) -> None:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import hashlib
 import http.client
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -257,7 +258,8 @@ def test_backdated_file_gains_nothing(koschey: Koschey, upstream: Upstream) -> N
         ("other-json", {"body": b"[1, 2]", "content_type": JSON}, 502, "no index page"),
         ("future", {"body": b'{"meta": {"api-version": "2.0"}, "files": []}', "content_type": JSON}, 502, "2.0"),
         ("huge-page", {"body": b" " * (50 * 2**20), "content_type": JSON}, 502, "40 MiB"),
-        ("not-html", {"body": b"\x00\x01\x02", "content_type": "text/html"}, 502, "no HTML page"),
+        ("not-html", {"body": b"\x00\x01\x02", "content_type": "text/html"}, 502, "no index page"),
+        ("a-site", {"body": b"<html><a href='/about'>About</a>", "content_type": "text/html"}, 502, "no index page"),
         ("failing", {"status": 500}, 503, "500"),
     ],
 )
@@ -278,6 +280,26 @@ def test_page_that_is_no_index_page(
 def test_locked_url_of_an_unseen_project_is_found(koschey: Koschey, upstream: Upstream) -> None:
     """A lock file that names a file's URL works before anybody has asked for the project's page."""
     file = upstream.add("locked", "1.0")
+    assert ask(koschey.url + file.path).body == file.content
+
+
+def test_file_that_two_projects_list_belongs_to_the_first(koschey: Koschey, upstream: Upstream) -> None:
+    """A page that lists another project's file is served without it, and cannot take its path."""
+    file = upstream.add("shared-file", "1.0", sdist=True)
+    upstream.add("shared", "1.0")
+    koschey.page("shared-file")
+    page = json.dumps(
+        {
+            "meta": {"api-version": "1.1"},
+            "files": [
+                {"filename": file.filename, "url": file.url, "hashes": {"sha256": file.sha256}},
+                {"filename": "shared-1.0.zip", "url": file.url, "hashes": {"sha256": file.sha256}},
+            ],
+        }
+    )
+    upstream.fault("/simple/shared/", body=page.encode(), content_type=JSON)
+    assert koschey.filenames("shared") == []
+    assert koschey.filenames("shared-file") == [file.filename]
     assert ask(koschey.url + file.path).body == file.content
 
 

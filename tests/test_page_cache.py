@@ -1,12 +1,15 @@
 """The cache of pages: what is kept, and above all what is not."""
 
 import gzip
+from typing import cast
 
 import pytest
 from packaging.utils import NormalizedName
 
+from koschey.db.pool import Pool
 from koschey.index import pages
-from koschey.index.pages import PROJECT_LIST, Page, PageCache, Variant
+from koschey.index.pages import PROJECT_LIST, Page, PageCache, Pages, Variant
+from koschey.index.refresh import Refresher
 from koschey.model import Serial
 from koschey.standards.negotiation import Form
 
@@ -127,3 +130,30 @@ def test_compression_is_done_once_and_is_the_same_everywhere() -> None:
     assert first.zipped is first.zipped
     assert first.zipped == second.zipped
     assert gzip.decompress(first.zipped) == first.body
+
+
+class Looks:
+    """In place of the refresher: notes which projects are to be looked at behind the answer."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def find_behind(self, name: NormalizedName) -> None:
+        self.names.append(name)
+
+
+def test_an_old_page_is_refreshed_behind_the_answer(cache: PageCache) -> None:
+    """A page older than its freshness is answered at once and looked at again, once for each such span."""
+    looks = Looks()
+    served = Pages(cast(Pool, None), cache, cast(Refresher, looks), freshness=600)
+    keep(cache, SPAM, PROJECT_LIST)
+    assert served.cached(SPAM)
+    assert looks.names == []
+    for name in (SPAM, PROJECT_LIST):
+        old = cache.get(name)
+        assert old is not None
+        old.built_at -= 601
+        assert served.cached(name) is old
+        assert served.cached(name) is old
+    assert looks.names == ["spam"]  # the list is no project: nobody is asked for it
+    assert served.cached(EGGS) is None

@@ -54,6 +54,15 @@ def test_the_one_that_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PORT", "9000", "public_url", "http://127.0.0.1:9000"),
         ("DECISIONS_BY_SIGNAL", "false", "decisions_by_signal", False),
         ("SPOOL", "spool", "spool", Path("spool")),
+        # at the very edge of what is allowed
+        ("S3_BUCKET", "abc", "s3_bucket", "abc"),
+        ("S3_BUCKET", "a" * 63, "s3_bucket", "a" * 63),
+        ("PORT", "0", "port", 0),
+        ("PORT", "65535", "port", 65535),
+        ("WEB_PROCESSES", "1", "web_processes", 1),
+        ("WEB_PROCESSES", "64", "web_processes", 64),
+        ("QUARANTINE_DAYS", "3650", "window", timedelta(days=3650)),
+        ("PAGE_FRESHNESS", "0", "page_freshness", 0),
     ],
 )
 def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribute: str, expected: object) -> None:
@@ -83,7 +92,9 @@ def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribut
         ("PORT", "65536"),
         ("PORT", "-1"),
         ("PORT", "http"),
+        ("QUARANTINE_DAYS", "3651"),
         ("WEB_PROCESSES", "0"),
+        ("WEB_PROCESSES", "65"),
         ("LOG_LEVEL", "loud"),
         ("LOG_LEVEL", "INFO\n"),
     ],

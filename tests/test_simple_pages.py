@@ -128,9 +128,9 @@ def test_quarantined_page() -> None:
 
 def test_versions_are_sorted_as_versions() -> None:
     """Every file's version is listed once, oldest first, and what is no PEP 440 version before all others."""
-    given_versions = ["1.10", "1.9", "1.9", "2004d", "1.9rc1"]
+    given_versions = ["1.10", "1.9", "0a1", "1.9", "2004d", "1.9rc1"]
     page = replace(PAGE, files=tuple(replace(WHEEL, version=version) for version in given_versions))
-    assert as_json(page)["versions"] == ["2004d", "1.9rc1", "1.9", "1.10"]
+    assert as_json(page)["versions"] == ["2004d", "0a1", "1.9rc1", "1.9", "1.10"]
 
 
 def test_project_list() -> None:
@@ -377,6 +377,8 @@ def parse(body: bytes) -> UpstreamPage:
         # sizes
         ({"size": 0}, {"size": 0}),
         ({"size": -1}, {"size": None}),
+        ({"size": 2**62 - 1}, {"size": 2**62 - 1}),
+        ({"size": 2**62}, {"size": None}),
         ({"size": 2**63}, {"size": None}),
         ({"size": 10**30}, {"size": None}),
         ({"size": 13.37}, {"size": None}),
@@ -386,6 +388,10 @@ def parse(body: bytes) -> UpstreamPage:
         ({"upload_time": "2026-11-19T07:03:28.866Z"}, {}),
         ({"upload_time": "2026-11-19T09:03:28.866000+02:00"}, {}),
         ({"upload_time": "2026-11-19T07:03:28.866000"}, {}),
+        ({"upload_time": "1970-01-01T00:00:00Z"}, {"upload_time": datetime(1970, 1, 1, tzinfo=UTC)}),
+        ({"upload_time": "1969-12-31T23:59:59Z"}, {"upload_time": None}),
+        ({"upload_time": "2999-12-31T00:00:00Z"}, {"upload_time": datetime(2999, 12, 31, tzinfo=UTC)}),
+        ({"upload_time": "3000-01-01T00:00:00Z"}, {"upload_time": None}),
         ({"upload_time": "yesterday"}, {"upload_time": None}),
         ({"upload_time": 1763535808}, {"upload_time": None}),
         ({"upload_time": "0001-01-01T00:00:00+14:00"}, {"upload_time": None}),
@@ -479,7 +485,7 @@ def test_what_is_no_page_is_refused(body: bytes) -> None:
     ("top", "status", "reason"),
     [
         ({}, "active", None),
-        ({"project-status": {"status": "quarantined", "reason": "mal\nware"}}, "quarantined", "malware"),
+        ({"project-status": {"status": "quarantined", "reason": "mal\nware"}}, "quarantined", "mal ware"),
         ({"project-status": {"status": "archived"}}, "archived", None),
         ({"project-status": {"status": "from-the-future", "reason": "?"}}, "active", "?"),
         ({"project-status": {"status": ["archived"], "reason": 5}}, "active", None),
@@ -667,8 +673,11 @@ def test_base_element() -> None:
 
 
 def test_an_empty_page_is_a_page() -> None:
-    """A project without files is one, in both forms."""
-    assert parse_html(html_page()) == UpstreamPage(files=())
+    """A project without files is one, in both forms; in HTML the mark of PEP 629 tells it from any web site."""
+    mark = '<meta name="pypi:repository-version" content="1.0">'
+    assert parse_html(html_page(head=mark)) == UpstreamPage(files=())
+    with pytest.raises(UpstreamMalformed, match="no index page"):
+        parse_html(html_page())
     assert parse(upstream_page()) == UpstreamPage(files=())
 
 

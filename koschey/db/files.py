@@ -37,6 +37,7 @@ SELECT_FILES_BY_STATE = f"""
      WHERE standing.state = ANY($2::text[])
      ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
 """  # noqa: S608
+SELECT_TAKEN_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[])"
 INSERT_FILES = """
     INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
                       core_metadata, upstream_url, path)
@@ -142,6 +143,11 @@ async def select_file_by_name(db: Database, project: NormalizedName, filename: s
 async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:
     """Return all files in one of the states, those that time releases first at the top."""
     return [_read(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
+
+
+async def select_taken_paths(db: Database, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths that belong to a file already."""
+    return {row["path"] for row in await db.fetch(SELECT_TAKEN_PATHS, list(paths))}
 
 
 async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:

@@ -21,6 +21,8 @@ ACQUIRE_TIMEOUT = 5.0
 LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # A connection on which the server said farewell between two statements.
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

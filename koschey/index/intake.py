@@ -51,7 +51,7 @@ class _Changes:
             return
         rules = await select_rules(self._connection, self._project.name)
         admission = Admission(rules, window, now, self._project.looked_at)
-        rows = [_new_file(file, admission) for file in new]
+        rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
         await files.insert_files(self._connection, self._project.id, rows)
         for version in sorted({row.version for row in rows if row.standing.state is State.HELD}):
             await insert_message(self._connection, ReleaseHeld(self._project.name, version))
@@ -62,6 +62,12 @@ class _Changes:
                 for row in rows
             ],
         )
+
+    async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
+        """A path belongs to the project that had it first; another that lists the same file cannot have it."""
+        taken = await files.select_taken_paths(self._connection, [row.path for row in rows if row.path])
+        refused = Standing(State.MALFORMED, "another project has a file under this path", None, None)
+        return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
 
     async def follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Take over what may change of a known file; other bytes under a known name are a conflict."""

@@ -18,7 +18,7 @@ from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, NotKnown, UsageError
-from koschey.model import Actor, Serial, StandingFile, State
+from koschey.model import Actor, Project, ProjectStatus, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.rules import RuleKind, Rules
 
@@ -69,9 +69,9 @@ async def decide(connection: Connection, actor: Actor, decision: Decision) -> Ou
     async with connection.transaction():
         if actor.door != "cli":
             await _check_reviewer(connection, actor, decision.project)
-        await projects.lock_project(connection, decision.project)
+        project = await projects.lock_project(connection, decision.project)
         known = await files.lock_release_files(connection, decision.project, decision.version)
-        return await CHOICES[decision.choice](_Change(connection, actor, decision, known))
+        return await CHOICES[decision.choice](_Change(connection, actor, decision, project, known))
 
 
 def _check(decision: Decision) -> None:
@@ -95,6 +95,7 @@ class _Change:
     connection: Connection
     actor: Actor
     decision: Decision
+    project: Project | None
     known: Sequence[StandingFile]
 
     def in_state(self, *states: State) -> list[StandingFile]:
@@ -147,6 +148,9 @@ class _Change:
 
 async def _approve(change: _Change) -> Outcome:
     change.require_known()
+    if change.project and change.project.status is ProjectStatus.QUARANTINED:
+        reason = change.project.status_reason or "it gives no reason"
+        raise UsageError(f"the upstream has quarantined {change.project.name} ({reason}); nothing of it is served")
     if blocked := change.in_state(State.BLOCKED):
         raise UsageError(
             f"{blocked[0].file.filename} is blocked ({blocked[0].standing.reason}); unblock the release first"

@@ -1,5 +1,6 @@
 """The Simple API in HTML (PEP 503, 592, 658, 714, 792), frozen at version 1.4 by PEP 833."""
 
+import re
 from collections.abc import Iterable
 from html import escape
 from urllib.parse import unquote, urldefrag
@@ -12,6 +13,10 @@ from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPag
 from koschey.standards.names import quote_path
 from koschey.standards.project_page import API_VERSION, ProjectPage
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text
+
+
+DISTRIBUTION = re.compile(r"\.(whl|egg|zip|tar|tar\.\w+|tgz|tbz|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE)
+"""Endings of the files that indexes list, or listed in their early years; other links on a page are not files."""
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -63,14 +68,16 @@ def _anchor(file: File) -> str:
 
 def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | None) -> UpstreamPage:
     """Parse an upstream's page. Raises `UpstreamMalformed` where it is no HTML index page."""
-    if b"<a" not in body.lower() and b"<html" not in body.lower():
-        raise UpstreamMalformed(f"{url} answered with something that is no HTML page")
     try:
         page = RepositoryPage.from_html(body.decode("utf-8", "replace"), base_url=url)
     except (UnsupportedRepoVersionError, ValueError) as error:
         raise UpstreamMalformed(f"{url} speaks a version of the Simple API that is not 1.x: {error}") from None
+    links = [link for link in page.links if DISTRIBUTION.search(unquote(urldefrag(link.url).url))]
+    if not links and page.repository_version is None:
+        # Any web site answers with HTML. An index without the mark of PEP 629 is known by its files alone.
+        raise UpstreamMalformed(f"{url} answered with HTML that is no index page; check KOSCHEY_UPSTREAM")
     return UpstreamPage(
-        files=tuple(found for link in page.links if (found := _parse_link(link, project))),
+        files=tuple(found for link in links if (found := _parse_link(link, project))),
         status=_parse_status(page),
         status_reason=clean_text(page.status_reason),
         etag=etag,

@@ -67,7 +67,8 @@ def clean_text(value: Any) -> str | None:
     """Return a text without control characters, shortened; None where nothing is left."""
     if not isinstance(value, str):
         return None
-    return "".join(character for character in value if character.isprintable())[:MAX_TEXT].strip() or None
+    lines = " ".join(value.split())
+    return "".join(character for character in lines if character.isprintable())[:MAX_TEXT].strip() or None
 
 
 def _clean_url(url: str) -> str | None:

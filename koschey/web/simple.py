@@ -32,7 +32,8 @@ async def project_detail(project: str) -> ResponseReturnValue:
         return _moved(f"/simple/{name}/")
     page = await resources().pages.project(name)
     if page is None:
-        return problem(404, "No such project", f"neither this index nor its upstream has a project {name}")
+        upstream = resources().settings.upstream_url
+        return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
     return _respond(page)
 
 

@@ -119,6 +119,7 @@ def test_the_keyboard_is_enough_to_log_in(koschey: Koschey, tmp_path: Path) -> N
     with browser(tmp_path / "profile") as context:
         page = context.pages[0]
         page.goto(koschey.ready["admin_url"])
+        expect(page.get_by_label("User")).to_be_focused()
         page.keyboard.type(USER)
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
