@@ -29,6 +29,8 @@ def create_app(settings: Settings | None = None) -> FastPages:
     app = Quart("koschey", static_folder=None)
     # For forms; uploads are read as a stream under limits of their own.
     app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=15, PROVIDE_AUTOMATIC_OPTIONS=False)
+    # Merging would redirect to whatever host the request claims to be for.
+    app.url_map.merge_slashes = False
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)

@@ -654,7 +654,7 @@ def test_what_is_no_html_page_is_refused(body: bytes) -> None:
             """<meta name="pypi:project-status" content="quarantined">
             <meta name="pypi:project-status-reason" content="mal&#10;ware">""",
             "quarantined",
-            "malware",
+            "mal ware",
         ),
         ('<meta name="pypi:project-status" content="from-the-future">', "active", None),
         ('<meta name="pypi:repository-version" content="1.99">', "active", None),
