@@ -62,11 +62,11 @@ class Relay:
         try:
             await self._send(parse_message(claim.kind, claim.payload))
         except (KeyError, TypeError) as error:
-            log.error("a message is of a kind that this version does not know", claim=claim, error=repr(error))
+            log.warning("a message is of a kind that this version does not know", claim=claim, error=repr(error))
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            log.error("Temporal does not take a message", claim=claim, error=str(error))
+            log.warning("Temporal does not take a message", claim=claim, error=str(error))
         else:
             await delete_sent(self._pool, claim)
 

@@ -10,9 +10,7 @@ from koschey.settings import Settings
 from koschey.worker import WORKFLOWS, wire_activities
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(
-    path for folder in ("koschey", "workflows", "activities") for path in (ROOT / folder).rglob("*.py")
-)
+SOURCES = sorted(path for folder in ("koschey", "workflows", "activities") for path in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LONGEST_MODULE = 350
 LONGEST_FUNCTION = 45

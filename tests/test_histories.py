@@ -1,4 +1,4 @@
-"""Histories of released versions, recorded with `pytest --record-histories tests/test_time.py`, replayed by this one."""
+"""Histories of released versions, replayed by this one; `pytest --record-histories tests/test_time.py` adds to them."""
 
 from pathlib import Path
 

@@ -168,8 +168,8 @@ class QuarantineRelease:
     def _describe(self, status: ReleaseStatus) -> str:
         until = f" until {status.release_at:%Y-%m-%d %H:%M} UTC" if status.release_at else ""
         lines = [
-            f"**{self._given.project} {self._given.version}** is {status.state}{until}, "
-            f"{len(status.held_files)} files wait.",
+            f"**{self._given.project} {self._given.version}** is {status.state}{until}",
+            f"{len(status.held_files)} files wait",
             *(f"- {reason}" for reason in status.reasons),
             *(f"- {answer}" for answer in self._answers),
         ]

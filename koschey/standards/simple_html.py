@@ -14,7 +14,6 @@ from koschey.standards.names import quote_path
 from koschey.standards.project_page import API_VERSION, ProjectPage
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text
 
-
 DISTRIBUTION = re.compile(r"\.(whl|egg|zip|tar|tar\.\w+|tgz|tbz|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE)
 """Endings of the files that indexes list, or listed in their early years; other links on a page are not files."""
 

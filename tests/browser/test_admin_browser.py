@@ -82,7 +82,7 @@ def test_a_release_is_approved_without_scripts(koschey: Koschey, upstream: Upstr
         page = context.pages[0]
         log_in(page, koschey)
         page.get_by_label("Project").fill("browser-dai")
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         row = page.get_by_role("row", name="browser-daily")
         expect(row).to_contain_text("in 6 d 23 h")
         row.get_by_label("Reason").fill("read the diff")
