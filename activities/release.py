@@ -1,17 +1,28 @@
 """The steps of a release's quarantine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from koschey.db import files
 from koschey.db.pool import Pool
-from koschey.errors import UpstreamError, UpstreamMalformed, UpstreamMissing, UsageError
+from koschey.errors import (
+    Busy,
+    EgressRefused,
+    KoscheyError,
+    StoreUnavailable,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamMissing,
+    UpstreamUnavailable,
+    UsageError,
+)
 from koschey.index.files import FileStore
 from koschey.index.refresh import Refresher
 from koschey.model import Actor, FileId, State
@@ -19,6 +30,10 @@ from koschey.publish.decide import Choice, Decision, decide
 from koschey.publish.settle import Settlement, note_failure, settle
 from koschey.standards.names import parse_name
 
+log = structlog.get_logger()
+
+LOOK_AGAIN_IN = timedelta(minutes=5)
+"""When a look at an upstream that did not answer is repeated."""
 HEARTBEAT = 5.0
 """Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
 
@@ -70,22 +85,29 @@ class ReleaseActivities:
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None:
             raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
-        try:
-            async with _heartbeats():
-                stored = await self.store.store(item.file)
-        except UpstreamError as error:
-            async with self.pool.acquire() as connection:
-                await note_failure(connection, item, str(error))
-            raise
+        with _expected():
+            try:
+                async with _heartbeats():
+                    stored = await self.store.store(item.file)
+            except UpstreamError as error:
+                async with self.pool.acquire() as connection:
+                    await note_failure(connection, item, str(error))
+                raise
         return stored.sha256 or ""
 
     @activity.defn
     async def settle_release(self, release: Release) -> ReleaseStatus:
-        """Apply the verdict to every file of a release, asking the upstream again where a window has ended."""
-        name = parse_name(release.project)
+        """Apply the verdict to every file of a release, asking the upstream again where a window has ended.
+
+        Where the upstream cannot be asked the release stays held, and the look is repeated later.
+        """
         settlement = await self._settle(release)
         if settlement.needs_look:
-            await self.refresher.look(name)
+            try:
+                await self.refresher.look(parse_name(release.project))
+            except (UpstreamError, EgressRefused, Busy) as error:
+                log.warning("the second look has to wait", project=release.project, error=str(error))
+                return _status(replace(settlement, look_again_in=LOOK_AGAIN_IN))
             settlement = await self._settle(release)
         return _status(settlement)
 
@@ -121,12 +143,23 @@ class FetchActivities:
         if item is None or item.standing.state not in (State.RELEASED, State.HELD):
             return "not wanted any more"
         try:
-            async with _heartbeats():
-                stored = await self.store.store(item.file)
+            with _expected((UpstreamUnavailable, StoreUnavailable, Busy)):
+                async with _heartbeats():
+                    stored = await self.store.store(item.file)
         except (UpstreamMalformed, UpstreamMissing) as error:
             # The next client that asks will be told; there is nobody here to tell.
             return f"not fetched: {error}"
         return stored.sha256 or ""
+
+
+@contextmanager
+def _expected(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> Iterator[None]:
+    """Tell Temporal of an error that belongs to the trade: by its name and words, for a retry, without a traceback."""
+    try:
+        yield
+    except kinds as error:
+        kind = type(error).__name__
+        raise ApplicationError(str(error), type=kind, category=ApplicationErrorCategory.BENIGN) from None
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ async def test_upstream_down_at_the_end_of_the_window(index: SkippingKoschey, up
     file = await hold(index, upstream, "t-down")
     upstream.down()
     try:
-        await index.pass_time(8 * DAY)
+        await index.pass_time(7 * DAY + timedelta(minutes=20))
         await asyncio.sleep(1)
         assert (await index.state_of(file.filename))[0] == "held"
     finally:

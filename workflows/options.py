@@ -18,8 +18,7 @@ class Options(TypedDict):
 DATABASE = Options(
     start_to_close_timeout=timedelta(seconds=60),
     heartbeat_timeout=None,
-    # As long as an outage may last: a release stays held meanwhile.
-    schedule_to_close_timeout=timedelta(days=7),
+    schedule_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
 FETCH = Options(
@@ -35,6 +34,8 @@ FETCH = Options(
 )
 FETCH_AGAIN_IN = timedelta(hours=6)
 """When a file that could not be fetched is tried once more."""
+TRY_AGAIN_IN = timedelta(minutes=10)
+"""When a quarantine goes on after an outage that was longer than all retries. It never gives up."""
 AT_ONCE = timedelta(minutes=1)
 """A wait up to this long means that a window is over."""
 FILES_AT_ONCE = 4

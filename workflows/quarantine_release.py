@@ -19,7 +19,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.release import Release, ReleaseActivities, ReleaseStatus, SignalledDecision
     from workflows.names import PROJECT, RELEASE_AT, STATE, VERSION
-    from workflows.options import AT_ONCE, DATABASE, FETCH, FETCH_AGAIN_IN, FILES_AT_ONCE
+    from workflows.options import AT_ONCE, DATABASE, FETCH, FETCH_AGAIN_IN, FILES_AT_ONCE, TRY_AGAIN_IN
 
 
 @dataclass
@@ -59,19 +59,26 @@ class QuarantineRelease:
         self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
         while True:
             self._look_again = False
-            await self._decide()
-            status = await self._settle()
-            if status.unstored_files:
-                all_stored = await self._store(status.unstored_files)
-                status = await self._settle()
-            else:
-                all_stored = True
+            try:
+                status, all_stored = await self._go_round()
+            except ActivityError:
+                await self._rest(TRY_AGAIN_IN)
+                continue
             if not status.held_files and not self._decisions:
                 return QuarantineReleaseResult(status.state, status.reasons)
             if workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 workflow.continue_as_new(replace(given, decisions=self._decisions))
             await self._wait(status, all_stored=all_stored)
+
+    async def _go_round(self) -> tuple[ReleaseStatus, bool]:
+        """Carry out what was decided, settle, and fetch what is missing; tells whether all is fetched."""
+        await self._decide()
+        status = await self._settle()
+        if not status.unstored_files:
+            return status, True
+        all_stored = await self._store(status.unstored_files)
+        return await self._settle(), all_stored
 
     @workflow.signal
     def approve(self, review: Any) -> None:
@@ -154,10 +161,12 @@ class QuarantineRelease:
         if not all_stored:
             # Where the window is over and only the bytes are missing, settling again at once would change nothing.
             waits = [FETCH_AGAIN_IN, *(wait for wait in waits if wait > AT_ONCE)]
+        await self._rest(min(waits, default=None))
+
+    async def _rest(self, span: timedelta | None) -> None:
+        """Wait for a signal, and no longer than `span`."""
         try:
-            await workflow.wait_condition(
-                lambda: bool(self._decisions) or self._look_again, timeout=min(waits, default=None)
-            )
+            await workflow.wait_condition(lambda: bool(self._decisions) or self._look_again, timeout=span)
         except TimeoutError:
             return
 
