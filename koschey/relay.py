@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from koschey.db.listen import Listener, cancelled
+from koschey.db.listen import Listener, cancelled, set_within
 from koschey.db.outbox import Claim, claim_messages, delete_sent
 from koschey.db.pool import LOST, Pool
 from koschey.outbox import FileWanted, Message, ReleaseHeld, parse_message
@@ -43,7 +43,7 @@ class Relay:
             while True:
                 self._heard.clear()
                 if await self._relay_batch() < BATCH:
-                    await self._rest()
+                    await set_within(self._heard, POLL)
         finally:
             await cancelled(listening)
 
@@ -96,9 +96,3 @@ class Relay:
                     static_summary=f"finish the fetch of file {file}",
                     rpc_timeout=RPC_TIMEOUT,
                 )
-
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._heard.wait(), POLL)
-        except TimeoutError:
-            return

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.release import FetchActivities, ReleaseActivities
-from koschey.db.listen import cancelled
+from koschey.db.listen import cancelled, set_within
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
@@ -98,10 +98,7 @@ async def _connect_patiently(settings: Settings, stop: asyncio.Event) -> Client 
             return await connect_temporal(settings)
         except (RuntimeError, RPCError) as error:
             log.warning("Temporal does not answer", address=settings.temporal_address, error=str(error))
-        try:
-            await asyncio.wait_for(stop.wait(), RECONNECT)
-        except TimeoutError:
-            continue
+        await set_within(stop, RECONNECT)
     return None
 
 

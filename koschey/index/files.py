@@ -13,6 +13,7 @@ import structlog
 
 from koschey.db import files
 from koschey.db.leases import drop_lease, take_lease
+from koschey.db.listen import set_within
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import Pool
 from koschey.errors import Busy
@@ -117,7 +118,7 @@ class FileStore:
                     return current.file
                 if time.monotonic() > deadline:
                     raise Busy(f"{file.filename} is being fetched by another process; try again soon")
-                await _wait(signal, 0.5)
+                await set_within(signal, 0.5)
         finally:
             self._signals[key].discard(signal)
             if not self._signals[key]:
@@ -161,10 +162,3 @@ class FileStore:
         while True:
             await asyncio.sleep(LEASE / 3)
             await take_lease(self._pool, key, self._holder, LEASE)
-
-
-async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(signal.wait(), seconds)
-    except TimeoutError:
-        return

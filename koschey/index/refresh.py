@@ -12,6 +12,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db import projects
 from koschey.db.leases import drop_lease, take_lease
+from koschey.db.listen import set_within
 from koschey.db.pool import Pool
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
 from koschey.index.intake import take_in
@@ -131,7 +132,7 @@ class Refresher:
                 if time.monotonic() > deadline:
                     raise Busy("another process is still asking the upstream; try again soon")
                 signal.clear()
-                await _wait(signal, 0.5)
+                await set_within(signal, 0.5)
             try:
                 yield
             finally:
@@ -152,13 +153,6 @@ class Refresher:
         if len(self._missing) >= MISSING_KEPT:
             self._missing.clear()
         self._missing[name] = time.monotonic() + MISSING_FOR
-
-
-async def _wait(signal: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(signal.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 def _log_failure(task: asyncio.Task[Project | None]) -> None:
