@@ -6,7 +6,6 @@
 
 import asyncio
 import hashlib
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from koschey.embedded.binaries import find_binaries
 from koschey.embedded.child import Child, Part, stop_all
 from koschey.embedded.data_folder import private_folder
 from koschey.embedded.environment import ROLE
+from koschey.embedded.ports import listen_anywhere
 from koschey.embedded.postgres import make_cluster, postgres_part
 from koschey.embedded.secret_file import Secrets
 from koschey.model import FileId, Origin, ProjectStatus, Sha256, Standing, StandingFile, State
@@ -258,5 +258,5 @@ def _wait_for(child: Child) -> None:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen_anywhere("127.0.0.1") as listener:
         return int(listener.getsockname()[1])

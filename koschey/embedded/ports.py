@@ -1,9 +1,10 @@
 """Which ports this start uses: the given ones, else those of the last start, else free ones."""
 
 import errno
+import random
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from koschey.embedded.options import UpOptions
 from koschey.errors import StartError
 
 NAME = "ports.json"
+FREE = range(20_000, 30_000)
+"""Where free ports are looked for: below those that the system gives to outgoing connections, one of which could take
+a port between its choice and the start of the server."""
+TRIES = 200
 LOOPBACK = "127.0.0.1"
+
+
+class PortTakenError(StartError):
+    """Somebody else listens there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +47,9 @@ def choose_ports(options: UpOptions, folder: Path) -> Ports:
 
         def preferred(name: str, host: str = LOOPBACK) -> int:
             try:
-                return given(host, last.get(name, 0), "")
-            except StartError:
-                return given(host, 0, "")
+                return given(host, last[name], "")
+            except (KeyError, StartError):
+                return _port(held.enter_context(listen_anywhere(host)))
 
         def embedded(name: str, port: int | None) -> int:
             return given(LOOPBACK, port, f"--{name.replace('_', '-')}-port") if port else preferred(name)
@@ -54,6 +63,14 @@ def choose_ports(options: UpOptions, folder: Path) -> Ports:
         )
     write_private(folder / NAME, msgspec.json.encode(asdict(ports)).decode() + "\n")
     return ports
+
+
+def listen_anywhere(host: str) -> socket.socket:
+    """Listen on a free port; raise `StartError` where the host is no address of ours, or every port is taken."""
+    for port in random.sample(FREE, TRIES):
+        with suppress(PortTakenError):
+            return _listen(host, port, "--port")
+    raise StartError(f"no port of {FREE.start} to {FREE.stop} is free on {host}; choose one with --port")
 
 
 def _read(path: Path) -> Mapping[str, int]:
@@ -75,7 +92,7 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise StartError(f"{host} is no address of this machine; choose another with --host") from None
-        raise StartError(f"port {port} on {host} is taken; choose another with {option}") from None
+        raise PortTakenError(f"port {port} on {host} is taken; choose another with {option}") from None
 
 
 def _port(listener: socket.socket) -> int:
