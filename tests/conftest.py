@@ -16,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record-histories", action="store_true", help="write tests/histories/*.json anew")
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their length: two workers must find the same tests, and no name should be an archive."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def record_histories(request: pytest.FixtureRequest) -> Path | None:
     """The folder in which histories are to be kept, or None."""

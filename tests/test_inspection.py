@@ -51,13 +51,13 @@ def tarred(*members: tuple[str, bytes], level: int = 6, kind: bytes = tarfile.RE
             info.size, info.type = len(body), kind
             info.linkname = "x" if kind == tarfile.SYMTYPE else ""
             archive.addfile(info, io.BytesIO(body))
-    return gzip.compress(buffer.getvalue(), level)
+    return gzip.compress(buffer.getvalue(), level, mtime=0)
 
 
 def slow_sdist() -> bytes:
     """An sdist that takes seconds to read, and breaks no rule."""
     header = tarfile.TarInfo("thing-1.0/x").tobuf()
-    return gzip.compress(header * 250_000, 0)
+    return gzip.compress(header * 250_000, 0, mtime=0)
 
 
 async def test_wheel_is_read() -> None:
@@ -125,10 +125,10 @@ async def test_wheel_with_two_metadata_is_refused() -> None:
         (b"", "broken"),
         (b"no tar at all", "broken"),
         (CONTENT, "broken"),
-        (gzip.compress(b"no tar at all"), "broken"),
+        (gzip.compress(b"no tar at all", mtime=0), "broken"),
         (SDIST_CONTENT[:-100], "broken"),
         (SDIST_CONTENT[:-6] + b"\0" + SDIST_CONTENT[-5:], "broken"),
-        (gzip.compress(bytes(1024)), "no 'thing-1.0/PKG-INFO'"),
+        (gzip.compress(bytes(1024), mtime=0), "no 'thing-1.0/PKG-INFO'"),
         (tarred(("thing-1.0/setup.py", b"")), "no 'thing-1.0/PKG-INFO'"),
         (tarred(("thing-1.0/src/PKG-INFO", b"x")), "no 'thing-1.0/PKG-INFO'"),
         (tarred(("thing-1.0/PKG-INFO", b"nothing")), "Invalid PKG-INFO"),
