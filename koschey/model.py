@@ -1,6 +1,6 @@
 """The nouns of a package index, named as in the packaging glossary. No I/O, no behaviour beyond their own fields."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -153,11 +153,3 @@ class Actor:
 
 
 SYSTEM = Actor("system", "system")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """An account that has proved who it is, and what it may do."""
-
-    account: str
-    permissions: frozenset[str] = field(default_factory=frozenset)

@@ -31,7 +31,6 @@ LOCK_RELEASE_FILES = f"""
 """  # noqa: S608
 SELECT_FILE_BY_PATH = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.path = $2"  # noqa: S608
 SELECT_FILE = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.id = $2"  # noqa: S608
-SELECT_FILE_BY_NAME = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 AND file.filename = $3"  # noqa: S608
 SELECT_FILES_BY_STATE = f"""
     SELECT {COLUMNS} FROM {TABLES}
      WHERE standing.state = ANY($2::text[])
@@ -131,12 +130,6 @@ async def select_file_by_path(db: Database, path: str) -> StandingFile | None:
 async def select_file(db: Database, file: FileId) -> StandingFile | None:
     """Return one file by its id."""
     row = await db.fetchrow(SELECT_FILE, MAIN_INDEX, file)
-    return _read(row) if row else None
-
-
-async def select_file_by_name(db: Database, project: NormalizedName, filename: str) -> StandingFile | None:
-    """Return the file of that name, whatever its state: a name once used stays used."""
-    row = await db.fetchrow(SELECT_FILE_BY_NAME, MAIN_INDEX, project, filename)
     return _read(row) if row else None
 
 

@@ -13,7 +13,6 @@ TAKE_LEASE = """
 """
 DROP_LEASE = "DELETE FROM lease WHERE key = $1 AND holder = $2"
 NOTIFY = "SELECT pg_notify('koschey_lease', $1)"
-SELECT_HOLDER = "SELECT holder FROM lease WHERE key = $1 AND until >= now()"
 
 
 async def take_lease(db: Database, key: str, holder: str, seconds: float) -> bool:
@@ -25,9 +24,3 @@ async def drop_lease(db: Database, key: str, holder: str) -> None:
     """Give the lease back and wake those who wait for it."""
     await db.execute(DROP_LEASE, key, holder)
     await db.execute(NOTIFY, key)
-
-
-async def select_holder(db: Database, key: str) -> str | None:
-    """Return who holds the lease now."""
-    holder: str | None = await db.fetchval(SELECT_HOLDER, key)
-    return holder

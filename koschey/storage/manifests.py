@@ -1,10 +1,8 @@
 """The manifest beside each blob: all that its row knows, so that PostgreSQL can be rebuilt from the bucket."""
 
-from typing import Any
-
 import msgspec
 
-from koschey.model import File, Origin, Sha256
+from koschey.model import File, Origin
 from koschey.storage.s3 import Bucket, manifest_key
 
 
@@ -12,12 +10,6 @@ async def write_manifest(bucket: Bucket, file: File, origin: Origin, provenance:
     """Store the facts of a file under its digest. It says nothing of states: a rebuilt file starts as held."""
     assert file.sha256 is not None
     await bucket.put(manifest_key(file.sha256), msgspec.json.encode(_facts(file, origin, provenance)))
-
-
-async def read_manifest(bucket: Bucket, digest: Sha256) -> dict[str, Any]:
-    """Return the facts that were stored under a digest."""
-    facts: dict[str, Any] = msgspec.json.decode(await bucket.get(manifest_key(digest)))
-    return facts
 
 
 def _facts(file: File, origin: Origin, provenance: str | None) -> dict[str, object]:
