@@ -91,7 +91,7 @@ def worker(ready_fd: int | None) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the present schema and make the bucket exist."""
-    from koschey.commands import migrate_all  # noqa: PLC0415
+    from koschey.commands.database import migrate_all  # noqa: PLC0415
 
     steps = asyncio.run(migrate_all(load_settings()))
     click.echo("\n".join(f"applied {step.number:04} {step.name}" for step in steps) or "nothing to apply")
@@ -102,7 +102,7 @@ def migrate() -> None:
 @JSON
 def quarantine(data: Path | None, *, as_json: bool) -> None:
     """List what is held, until when and why."""
-    from koschey.commands import list_quarantine  # noqa: PLC0415
+    from koschey.commands.quarantine import list_quarantine  # noqa: PLC0415
 
     _run(data, lambda settings: list_quarantine(settings, as_json=as_json, out=Console()))
 
@@ -116,7 +116,7 @@ def _decision(name: str, what: str, scope: str, example: str) -> None:
     @DATA
     @JSON
     def command(scope: str, reason: str, data: Path | None, *, as_json: bool) -> None:
-        from koschey.commands import decide_scope  # noqa: PLC0415
+        from koschey.commands.quarantine import decide_scope  # noqa: PLC0415
 
         _run(data, lambda settings: decide_scope(settings, name, scope, reason, as_json=as_json))
 

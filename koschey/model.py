@@ -47,6 +47,16 @@ class ProjectStatus(StrEnum):
     DEPRECATED = "deprecated"
 
 
+class AttestationVerdict(StrEnum):
+    """What the verification of a provenance object (PEP 740) said."""
+
+    VERIFIED = "verified"
+    REFUTED = "refuted"
+    """It is an object of the standard, but does not prove what it claims of this file."""
+    UNVERIFIABLE = "unverifiable"
+    """It cannot be judged here: a kind, a form or a root of trust that is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A named thing with releases."""
@@ -62,6 +72,8 @@ class Project:
     upstream_etag: str | None
     looked_at: datetime | None
     """When the upstream's page was last read; None for a hosted project."""
+    summary: str | None = None
+    """One line about the project, from the metadata that was read last; what `search` looks at beside the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,24 @@ class File:
     """Public path below the index, `/packages/aa/bb/<rest>/<filename>`; None while no digest is known."""
     absent_since: datetime | None
     """When the upstream's page first lacked this file; None while it is listed."""
+    blake2b_256: str | None = None
+    """Hex digest of the bytes; None where neither the uploader nor the public path gave it."""
+    md5: str | None = None
+    pkg_info: Sha256 | None = None
+    """Digest of an sdist's PKG-INFO, where we have read it. Not core metadata in the sense of PEP 658."""
+    metadata_error: str | None = None
+    """Why no core metadata could be extracted from this wheel."""
+    provenance_url: str | None = None
+    """PEP 740: where the upstream has the provenance object."""
+    record: str | None = None
+    """The PEP 710 record, byte for byte; None for a hosted file and for one that was not downloaded yet."""
+    attestation: AttestationVerdict | None = None
+    """What the verification of the stored provenance object said; None where none is stored."""
+
+    @property
+    def has_provenance(self) -> bool:
+        """Whether a provenance object (PEP 740) can be had for this file: it is here, or the upstream lists one."""
+        return self.attestation is not None or self.provenance_url is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +160,8 @@ class UpstreamFile:
     requires_python: str | None
     yanked: str | None
     core_metadata: Sha256 | None
+    provenance_url: str | None = None
+    """PEP 740: absolute address of the provenance object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +181,7 @@ class Actor:
     name: str
     """`system`, or the account's name."""
     door: str
-    """`system`, `cli`, `signal`, `upload` or `admin`."""
+    """`system`, `cli`, `signal`, `upload`, `api` or `admin`."""
 
 
 SYSTEM = Actor("system", "system")

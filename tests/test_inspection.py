@@ -68,9 +68,9 @@ async def test_wheel_is_read() -> None:
 
 
 async def test_sdist_is_read() -> None:
-    """An sdist gives its name and its version, and has no METADATA to serve."""
+    """An sdist gives its name, its version and the very bytes of PKG-INFO."""
     found = await look(SDIST, SDIST_CONTENT)
-    assert (found.project, str(found.version), found.metadata) == ("thing", "1.0", None)
+    assert (found.project, str(found.version), found.metadata) == ("thing", "1.0", core_metadata("thing", "1.0"))
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database
-from koschey.model import MAIN_INDEX, File, FileId, ProjectId, Sha256, Standing, StandingFile, State
+from koschey.model import MAIN_INDEX, AttestationVerdict, File, FileId, ProjectId, Sha256, Standing, StandingFile, State
 
 COLUMNS = """
     file.id, project.name AS project, file.version, file.filename, file.sha256, file.size, file.upload_time,
     file.first_seen_at, file.stored_at, file.requires_python, file.yanked, file.core_metadata,
-    file.metadata_stored, file.upstream_url, file.path, file.absent_since,
+    file.metadata_stored, file.upstream_url, file.path, file.absent_since, file.blake2b_256, file.md5,
+    file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
     standing.state, standing.reason, standing.release_at, standing.available_at
 """
 TABLES = """
@@ -20,6 +21,8 @@ TABLES = """
     JOIN project ON project.id = file.project_id
     JOIN index ON index.name = $1
     JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
+    LEFT JOIN provenance ON provenance.file_id = file.id
+    LEFT JOIN attestation ON attestation.file_id = file.id
 """
 
 SELECT_PROJECT_FILES = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 ORDER BY file.id"  # noqa: S608
@@ -39,9 +42,9 @@ SELECT_FILES_BY_STATE = f"""
 SELECT_TAKEN_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[])"
 INSERT_FILES = """
     INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
-                      core_metadata, upstream_url, path)
+                      core_metadata, upstream_url, path, provenance_url, blake2b_256)
     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[],
-                             $8::text[], $9::text[], $10::text[], $11::text[])
+                             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
     RETURNING id
 """
 INSERT_STANDINGS = """
@@ -68,9 +71,9 @@ UPDATE_HELD_REASON = """
 UPDATE_LISTING = """
     UPDATE file
        SET yanked = row.yanked, core_metadata = coalesce(file.core_metadata, row.core_metadata),
-           upstream_url = row.upstream_url, absent_since = NULL
-      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
-           AS row (file_id, yanked, core_metadata, upstream_url)
+           upstream_url = row.upstream_url, provenance_url = row.provenance_url, absent_since = NULL
+      FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+           AS row (file_id, yanked, core_metadata, upstream_url, provenance_url)
      WHERE file.id = row.file_id
 """
 UPDATE_ABSENT = "UPDATE file SET absent_since = koschey_now() WHERE id = ANY($1::bigint[]) AND absent_since IS NULL"
@@ -80,8 +83,11 @@ UPDATE_STORED = """
      WHERE id = $1 AND stored_at IS NULL
 """
 UPDATE_METADATA_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1"
+UPDATE_DIGESTS = """
+    UPDATE file SET blake2b_256 = coalesce(blake2b_256, $2), md5 = coalesce(md5, $3), pkg_info = coalesce(pkg_info, $4)
+     WHERE id = $1
+"""
 INSERT_PROVENANCE = "INSERT INTO provenance (file_id, record) VALUES ($1, $2) ON CONFLICT DO NOTHING"
-SELECT_PROVENANCE = "SELECT record FROM provenance WHERE file_id = $1"
 
 
 class NewFile(NamedTuple):
@@ -98,6 +104,8 @@ class NewFile(NamedTuple):
     upstream_url: str | None
     path: str | None
     standing: Standing
+    provenance_url: str | None = None
+    blake2b_256: str | None = None
 
 
 class Listing(NamedTuple):
@@ -107,6 +115,7 @@ class Listing(NamedTuple):
     yanked: str | None
     core_metadata: Sha256 | None
     upstream_url: str
+    provenance_url: str | None
 
 
 async def select_project_files(db: Database, project: NormalizedName) -> list[StandingFile]:
@@ -145,7 +154,7 @@ async def select_taken_paths(db: Database, paths: Sequence[str]) -> set[str]:
 
 async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:
     """Add files and their standings; returns their ids in the same order."""
-    columns = list(zip(*(file[:-1] for file in files), strict=True))
+    columns = [[getattr(file, name) for file in files] for name in NewFile._fields if name != "standing"]
     ids = [FileId(row["id"]) for row in await connection.fetch(INSERT_FILES, project, *columns)]
     standings = [file.standing for file in files]
     await connection.execute(
@@ -191,15 +200,21 @@ async def update_metadata_stored(db: Database, file: FileId) -> None:
     await db.execute(UPDATE_METADATA_STORED, file)
 
 
+async def update_digests(
+    connection: Connection,
+    file: FileId,
+    *,
+    blake2b_256: str | None = None,
+    md5: str | None = None,
+    pkg_info: Sha256 | None = None,
+) -> None:
+    """Note what was learned of a file's bytes; what is known already stays."""
+    await connection.execute(UPDATE_DIGESTS, file, blake2b_256, md5, pkg_info)
+
+
 async def insert_provenance(connection: Connection, file: FileId, record: str) -> None:
     """Keep the PEP 710 record of a file; a record that exists stays as it is."""
     await connection.execute(INSERT_PROVENANCE, file, record)
-
-
-async def select_provenance(db: Database, file: FileId) -> str | None:
-    """Return the PEP 710 record of a file, byte for byte."""
-    record: str | None = await db.fetchval(SELECT_PROVENANCE, file)
-    return record
 
 
 def _read(row: Any) -> StandingFile:
@@ -207,4 +222,5 @@ def _read(row: Any) -> StandingFile:
     standing = Standing(
         State(values.pop("state")), values.pop("reason"), values.pop("release_at"), values.pop("available_at")
     )
-    return StandingFile(File(**values), standing)
+    verdict = values.pop("attestation")
+    return StandingFile(File(**values, attestation=verdict and AttestationVerdict(verdict)), standing)

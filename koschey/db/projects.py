@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Connection, Database
 from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial
 
-COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at"
+COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary"
 
 SELECT_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1"  # noqa: S608
 LOCK_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
@@ -24,6 +24,7 @@ UPDATE_LOOK = """
      WHERE id = $1
 """
 UPDATE_LOOKED_AT = "UPDATE project SET looked_at = koschey_now() WHERE id = $1"
+UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
 
 
@@ -61,6 +62,11 @@ async def update_looked_at(db: Database, project: ProjectId) -> None:
     await db.execute(UPDATE_LOOKED_AT, project)
 
 
+async def update_summary(db: Database, name: NormalizedName, summary: str | None) -> None:
+    """Keep the one line that the newest metadata says of a project."""
+    await db.execute(UPDATE_SUMMARY, name, summary)
+
+
 async def select_now(db: Database) -> datetime:
     """Return the time by the only clock that decides."""
     now: datetime = await db.fetchval(SELECT_NOW)
@@ -79,4 +85,5 @@ def read_project(row: Any) -> Project:
         serial=Serial(row["serial"]),
         upstream_etag=row["upstream_etag"],
         looked_at=row["looked_at"],
+        summary=row["summary"],
     )

@@ -14,7 +14,7 @@ from koschey.db.pool import Connection
 from koschey.model import SYSTEM, Origin, Project, Standing, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import ReleaseHeld
 from koschey.policy.admission import Admission, admit
-from koschey.standards.names import public_path
+from koschey.standards.names import path_digest, public_path
 
 
 async def take_in(connection: Connection, name: NormalizedName, page: UpstreamPage, window: timedelta) -> None:
@@ -74,12 +74,13 @@ class _Changes:
         same = [(known, file) for known, file in listed if not _conflicts(known, file)]
         moved = [(known, file) for known, file in same if _listing_changed(known, file)]
         if moved:
-            listings = [Listing(known.file.id, file.yanked, file.core_metadata, file.url) for known, file in moved]
+            listings = [
+                Listing(known.file.id, file.yanked, file.core_metadata, file.url, file.provenance_url)
+                for known, file in moved
+            ]
             await files.update_listings(self._connection, listings)
         if visible := [(known, file) for known, file in moved if _page_changed(known, file)]:
-            entries = [
-                Entry(known.file.version, known.file.filename, {"yanked": file.yanked}) for known, file in visible
-            ]
+            entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
             await self._record("update file", entries)
         await self._refuse_conflicts([(known, file) for known, file in listed if _conflicts(known, file)])
 
@@ -132,7 +133,19 @@ def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:
         file.url,
         path,
         standing,
+        file.provenance_url,
+        _claimed_blake2b(path, file),
     )
+
+
+def _claimed_blake2b(path: str | None, file: UpstreamFile) -> str | None:
+    """Return the digest in a path of the public index's form; one that we built has the sha256 in its place."""
+    digest = path_digest(path) if path else None
+    return digest if digest != file.sha256 else None
+
+
+def _seen(file: UpstreamFile) -> dict[str, object]:
+    return {"yanked": file.yanked, "core_metadata": file.core_metadata, "provenance": file.provenance_url}
 
 
 def _conflicts(known: StandingFile, file: UpstreamFile) -> bool:
@@ -146,4 +159,5 @@ def _listing_changed(known: StandingFile, file: UpstreamFile) -> bool:
 
 def _page_changed(known: StandingFile, file: UpstreamFile) -> bool:
     gained = known.file.core_metadata is None and file.core_metadata is not None
-    return gained or known.file.yanked != file.yanked
+    proved = known.file.provenance_url != file.provenance_url
+    return gained or proved or known.file.yanked != file.yanked

@@ -53,5 +53,5 @@ def _inspect(archive: BinaryIO, filename: str) -> dict[str, str | None]:
         "project": core.project,
         "version": str(core.version),
         "requires_python": core.requires_python,
-        "metadata": base64.b64encode(body).decode() if is_wheel else None,
+        "metadata": base64.b64encode(body).decode(),
     }

@@ -41,8 +41,8 @@ class Inspected:
     project: NormalizedName
     version: Version
     requires_python: str | None
-    metadata: bytes | None
-    """METADATA of a wheel, byte for byte; None for an sdist."""
+    metadata: bytes
+    """METADATA of a wheel, PKG-INFO of an sdist: byte for byte."""
 
 
 class Inspector:
@@ -62,10 +62,14 @@ class Inspector:
             answer = msgspec.json.decode(printed, type=Answer)
             if answer.refused is not None:
                 raise Refused(answer.refused)
-            if status != 0 or not answer.project or not answer.version:
+            if status != 0 or not answer.project or not answer.version or not answer.metadata:
                 raise ValueError(printed)
-            metadata = base64.b64decode(answer.metadata) if answer.metadata is not None else None
-            return Inspected(NormalizedName(answer.project), Version(answer.version), answer.requires_python, metadata)
+            return Inspected(
+                NormalizedName(answer.project),
+                Version(answer.version),
+                answer.requires_python,
+                base64.b64decode(answer.metadata),
+            )
         except (msgspec.MsgspecError, ValueError) as error:
             # Ours to repair, not the uploader's: the child could not even say what is wrong.
             raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error

@@ -34,7 +34,7 @@ from koschey.model import (
 )
 from koschey.policy.rules import RuleKind
 from koschey.standards.names import digest_path
-from koschey.standards.upload_form import UploadForm
+from koschey.standards.upload_form import Filetype, UploadForm
 from koschey.storage.manifests import write_manifest
 from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 
@@ -157,8 +157,7 @@ class _Addition:
         await writer.commit()
         if await self.bucket.size_of(blob_key(self.upload.sha256)) != self.upload.size:
             raise StoreUnavailable(f"the bucket did not keep {form.filename}")
-        metadata = await self._store_metadata()
-        file = await self._insert(project, metadata)
+        file = await self._insert(project, await self._store_metadata())
         detail: dict[str, object] = {"state": State.RELEASED, "sha256": self.upload.sha256, "size": self.upload.size}
         # The last statement: its lock makes all other writers wait.
         return await journal.insert_entries(
@@ -169,16 +168,15 @@ class _Addition:
             [Entry(file.file.version, form.filename, detail)],
         )
 
-    async def _store_metadata(self) -> Sha256 | None:
+    async def _store_metadata(self) -> Sha256:
         body = self.inspected.metadata
-        if body is None:
-            return None
         digest = Sha256(hashlib.sha256(body).hexdigest())
         await self.bucket.put(blob_key(digest), body)
         return digest
 
-    async def _insert(self, project: Project, metadata: Sha256 | None) -> StandingFile:
+    async def _insert(self, project: Project, metadata: Sha256) -> StandingFile:
         upload, form = self.upload, self.upload.form
+        is_wheel = form.filetype is Filetype.WHEEL
         path = digest_path(upload.digests["blake2_256_digest"], form.filename)
         new = NewFile(
             version=str(form.version),
@@ -188,15 +186,23 @@ class _Addition:
             upload_time=await projects.select_now(self.connection),
             requires_python=self.inspected.requires_python,
             yanked=None,
-            core_metadata=metadata,
+            # PEP 658 for wheels only: what an sdist says may change when it is built.
+            core_metadata=metadata if is_wheel else None,
             upstream_url=None,
             path=path,
             standing=Standing(State.RELEASED, f"uploaded by {self.account.name}", None, None),
         )
         file: FileId = (await files.insert_files(self.connection, project.id, [new]))[0]
         await files.update_stored(self.connection, file, upload.sha256, upload.size, path)
-        if metadata is not None:
+        if is_wheel:
             await files.update_metadata_stored(self.connection, file)
+        await files.update_digests(
+            self.connection,
+            file,
+            blake2b_256=upload.digests["blake2_256_digest"],
+            md5=upload.digests["md5_digest"],
+            pkg_info=None if is_wheel else metadata,
+        )
         inserted = await files.select_file(self.connection, file)
         assert inserted is not None
         await write_manifest(self.bucket, inserted.file, Origin.HOSTED, None)

@@ -94,6 +94,11 @@ def digest_path(digest: str, filename: str) -> str:
     return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{filename}"
 
 
+def path_digest(path: str) -> str | None:
+    """Return the blake2b-256 that a path in the public index's form states, or None."""
+    return "".join(path.split("/")[2:5]) if PUBLIC_INDEX_PATH.fullmatch(path) else None
+
+
 def quote_path(path: str) -> str:
     """Percent-encode a public path: `+` and `!` too, since clients compare the last segment with the filename."""
     return quote(path, safe="/")

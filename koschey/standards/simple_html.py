@@ -104,4 +104,5 @@ def _parse_link(link: Link, project: NormalizedName) -> UpstreamFile | None:
         requires_python=clean_text(link.get_str_attrib("data-requires-python")),
         yanked=link.get_str_attrib("data-yanked"),
         core_metadata=clean_digest(metadata.removeprefix("sha256=")),
+        provenance_url=link.get_str_attrib("data-provenance"),
     )

@@ -93,6 +93,7 @@ def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile |
     hashes = file.get("hashes")
     yanked = file.get("yanked", False)
     size = file.get("size")
+    provenance = file.get("provenance")
     return clean_file(
         project,
         filename=file["filename"],
@@ -104,6 +105,7 @@ def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile |
         yanked=None if yanked in (False, None) else (yanked if isinstance(yanked, str) else ""),
         # PEP 714: `core-metadata` first, then the name that PEP 658 used by mistake.
         core_metadata=_parse_metadata(file.get("core-metadata", file.get("dist-info-metadata"))),
+        provenance_url=provenance if isinstance(provenance, str) else None,
     )
 
 

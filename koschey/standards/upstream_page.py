@@ -29,6 +29,7 @@ def clean_file(
     requires_python: str | None,
     yanked: str | None,
     core_metadata: Sha256 | None,
+    provenance_url: str | None = None,
 ) -> UpstreamFile | None:
     """Return the file as we may keep it, or None where its name or address cannot be handled safely."""
     bare = _clean_url(url)
@@ -44,6 +45,7 @@ def clean_file(
         requires_python=_clean_specifier(requires_python),
         yanked=yanked if yanked is None else (clean_text(yanked) or ""),
         core_metadata=core_metadata if filename.endswith(".whl") else None,
+        provenance_url=_clean_url(provenance_url) if provenance_url else None,
     )
 
 

@@ -22,7 +22,8 @@ blueprint = Blueprint("files", __name__)
 
 METADATA = ".metadata"
 """PEP 658: "appended to the URL of the file"."""
-PROVENANCE = ".provenance_url.json"
+RECORD = ".provenance_url.json"
+"""PEP 710's name of the file, appended in the same way."""
 IMMUTABLE = "max-age=31536000, immutable"
 
 
@@ -38,7 +39,7 @@ class Judged:
 async def package(rest: str) -> Response:
     """Serve a file, or what stands beside it."""
     path = f"/packages/{rest}"
-    beside = next((suffix for suffix in (METADATA, PROVENANCE) if path.endswith(suffix)), "")
+    beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
     judged = await _judge(path.removesuffix(beside))
     if judged is None:
         return problem(404, "No such file", "this index has no file under this path")
@@ -47,8 +48,8 @@ async def package(rest: str) -> Response:
     file = judged.item.file
     if beside == METADATA:
         return await _metadata(file)
-    if beside == PROVENANCE:
-        return await _provenance(file)
+    if beside == RECORD:
+        return _record(file)
     return await _file(file)
 
 
@@ -164,10 +165,9 @@ async def _metadata(file: File) -> Response:
     return Response(body, 200, headers)
 
 
-async def _provenance(file: File) -> Response:
-    record = await files.select_provenance(resources().pool, file.id)
-    if record is None:
+def _record(file: File) -> Response:
+    if file.record is None:
         return problem(
             404, "No provenance", f"{file.filename} was not downloaded from an upstream yet, or is hosted here"
         )
-    return Response(record, 200, {"Content-Type": "application/json", "Cache-Control": IMMUTABLE})
+    return Response(file.record, 200, {"Content-Type": "application/json", "Cache-Control": IMMUTABLE})

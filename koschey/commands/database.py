@@ -1,0 +1,56 @@
+"""What all commands share that work on the stores directly: the connection, the migration, and in whose name."""
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from koschey.db.migrate import Step, migrate, require_present
+from koschey.db.pool import LOST, Connection, Pool, connect, open_pool
+from koschey.errors import StartError
+from koschey.model import Actor
+from koschey.settings import Settings
+from koschey.storage.s3 import UNAVAILABLE, OpenBucket
+
+
+async def migrate_all(settings: Settings) -> list[Step]:
+    """Migrate the database and create the bucket. Raises `StartError` where either cannot be reached."""
+    async with _connection(settings) as connection:
+        steps = await migrate(connection)
+    try:
+        async with OpenBucket(settings) as bucket:
+            await bucket.ensure()
+    except UNAVAILABLE as error:
+        raise StartError(f"the bucket {settings.s3_bucket} cannot be used: {error}") from None
+    return steps
+
+
+def operator() -> Actor:
+    """Return the actor under which what this command line decides stands in the journal."""
+    try:
+        return Actor(getpass.getuser(), "cli")
+    except (KeyError, OSError):
+        return Actor("operator", "cli")
+
+
+@asynccontextmanager
+async def _connection(settings: Settings) -> AsyncIterator[Connection]:
+    try:
+        connection = await connect(str(settings.database_url))
+    except LOST as error:
+        raise StartError(f"PostgreSQL does not answer: {error}; is it running, and is the URL right?") from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Pool]:
+    """Open a pool on a database that is migrated."""
+    async with _connection(settings) as connection:
+        await require_present(connection)
+    pool = await open_pool(str(settings.database_url), size=2)
+    try:
+        yield pool
+    finally:
+        await pool.close()
