@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from koschey.db.listen import Listener, cancelled
 from koschey.db.migrate import require_present
 from koschey.db.pool import Pool, open_pool
+from koschey.index.attestations import ProvenanceStore
 from koschey.index.fetching import FileFetcher
 from koschey.index.files import FileStore
-from koschey.index.pages import PageCache, Pages
+from koschey.index.page_cache import PageCache
+from koschey.index.pages import Pages
+from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
+from koschey.inspection.trust import Trust
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
 from koschey.upstream.client import UpstreamClient
@@ -31,6 +35,8 @@ class Resources:
     refresher: Refresher
     pages: Pages
     files: FileStore
+    provenance: ProvenanceStore
+    trust: Trust
 
 
 @asynccontextmanager
@@ -47,8 +53,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             try:
                 yield resources
             finally:
+                await resources.provenance.close()
                 await resources.files.close()
                 await resources.refresher.close()
+                await resources.pages.close()
                 await cancelled(listening)
     finally:
         await egress.close()
@@ -65,6 +73,15 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
     cache = PageCache(lambda: listener.connected)
+    project_list = ProjectList(pool, lambda: listener.connected)
+
+    def hear_project(name: str) -> None:
+        cache.forget(name)
+        project_list.change()
+
+    def lose() -> None:
+        cache.forget_all()
+        project_list.change()
 
     def hear_lease(key: str) -> None:
         refresher.hear(key)
@@ -72,8 +89,18 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
 
     listener = Listener(
         str(settings.database_url),
-        {"koschey_project": cache.forget, "koschey_lease": hear_lease},
-        on_lost=cache.forget_all,
+        {"koschey_project": hear_project, "koschey_lease": hear_lease},
+        on_lost=lose,
     )
-    pages = Pages(pool, cache, refresher, freshness=settings.page_freshness)
-    return Resources(settings, pool, bucket, upstream, refresher, pages, store), listener
+    pages = Pages(
+        pool,
+        cache,
+        refresher,
+        project_list,
+        freshness=settings.page_freshness,
+        root=settings.public_url,
+        upstream=settings.upstream_url,
+    )
+    trust = Trust(settings.sigstore_trust_root)
+    provenance = ProvenanceStore(pool, bucket, upstream, trust)
+    return Resources(settings, pool, bucket, upstream, refresher, pages, store, provenance, trust), listener

@@ -10,7 +10,7 @@ from parts import add_project, digest_of, new_file
 from koschey.db.decisions import insert_decisions
 from koschey.db.journal import Entry, insert_entries, select_serial
 from koschey.db.pool import Connection, Pool, connect
-from koschey.db.projects import lock_project, select_project, select_project_names
+from koschey.db.projects import lock_project, select_project, select_listed_since
 from koschey.model import SYSTEM, Actor, Serial, Sha256
 
 ADA = Actor("ada", "cli")
@@ -57,7 +57,9 @@ async def test_serials_have_no_gaps(pool: Pool, connection: Connection) -> None:
         found = await select_project(connection, name)
         assert found is not None
         assert found.serial == max(row["serial"] for row in rows if row["project"] == name)
-    assert dict(await select_project_names(connection)) == {
+    head, listed = await select_listed_since(pool, Serial(0))
+    assert head == len(rows)
+    assert {project.name: project.serial for project in listed} == {
         name: max(row["serial"] for row in rows if row["project"] == name) for name in names
     }
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koschey.standards.negotiation import Form, accepts_gzip, choose_form
+from koschey.standards.negotiation import Coding, Form, choose_coding, choose_form
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
@@ -113,27 +113,31 @@ def test_types_have_no_parameters() -> None:
 def test_no_header_is_an_error(accept: str, format_: str) -> None:
     """Whatever a client sends, the answer is a form or none."""
     assert choose_form(accept, format_) in (*Form, None)
-    assert accepts_gzip(accept) in (True, False)
+    assert choose_coding(accept) in Coding
 
 
 @pytest.mark.parametrize(
-    ("accept_encoding", "zipped"),
+    ("accept_encoding", "coding"),
     [
-        ("gzip, deflate", True),
-        ("gzip, deflate, zstd", True),
-        ("gzip", True),
-        ("GZIP;q=0.1", True),
-        ("*", True),
-        ("identity;q=0.5, *;q=0.1", True),
-        ("", False),
-        ("identity", False),
-        ("br, zstd", False),
-        ("gzip;q=0", False),
-        ("gzip;q=0, *", False),
-        ("*;q=0", False),
-        ("xgzip", False),
+        ("gzip, deflate", "gzip"),  # pip
+        ("gzip, deflate, zstd", "zstd"),  # uv
+        ("gzip;q=1, zstd;q=0.5", "gzip"),
+        ("gzip", "gzip"),
+        ("GZIP;q=0.1", "gzip"),
+        ("*", "zstd"),
+        ("gzip;q=0, *", "zstd"),
+        ("gzip, zstd;q=0", "gzip"),
+        ("identity;q=0.5, *;q=0.1", "identity"),
+        ("identity, gzip", "gzip"),
+        ("", "identity"),
+        ("identity", "identity"),
+        ("br", "identity"),
+        ("gzip;q=0", "identity"),
+        ("*;q=0", "identity"),
+        ("identity;q=0", "identity"),
+        ("xgzip", "identity"),
     ],
 )
-def test_gzip(accept_encoding: str, *, zipped: bool) -> None:
-    """gzip goes to those who take it, and to nobody else."""
-    assert accepts_gzip(accept_encoding) is zipped
+def test_coding(accept_encoding: str, coding: str) -> None:
+    """A coding goes to those who take it, the client's favourite first, and to nobody else."""
+    assert choose_coding(accept_encoding) == coding

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from koschey.model import File, FileId, ProjectStatus, Sha256, Standing, State
+from koschey.model import File, FileId, Origin, ProjectStatus, Sha256, Standing, State
 from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.policy.states import may_move
 from koschey.policy.verdict import Policy, Verdict, verdict
@@ -23,6 +23,7 @@ HELD, RELEASED, BLOCKED = State.HELD, State.RELEASED, State.BLOCKED
 MALFORMED, CONFLICT, REMOVED = State.MALFORMED, State.CONFLICT, State.REMOVED
 TRUST = Rule(RuleKind.TRUSTED, None, "ours", "ada")
 BLOCK = Rule(RuleKind.BLOCKED, None, "evil", "bob")
+RESERVE = Rule(RuleKind.RESERVED, None, "our names", "bob")
 
 
 class Case(NamedTuple):
@@ -39,6 +40,7 @@ class Case(NamedTuple):
     absent: bool = False
     status: ProjectStatus = ProjectStatus.ACTIVE
     rules: tuple[Rule, ...] = ()
+    origin: Origin = Origin.MIRRORED
 
     def judge(self) -> Verdict:
         """Ask for the verdict."""
@@ -61,7 +63,8 @@ class Case(NamedTuple):
             absent_since=AFTER if self.absent else None,
         )
         standing = Standing(self.state, "as it was", self.release_at, None)
-        return verdict(file, standing, Policy(Rules(self.rules), self.status, None, self.looked_at), self.now)
+        policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin)
+        return verdict(file, standing, policy, self.now)
 
 
 QUARANTINED = ProjectStatus.QUARANTINED
@@ -106,6 +109,10 @@ TABLE: list[tuple[Case, tuple[bool, State, datetime | None, bool]]] = [
     (Case(HELD, rules=(TRUST, BLOCK)), (NO, BLOCKED, None, NO)),
     (Case(RELEASED, rules=(replace(BLOCK, version="1.0"), TRUST)), (NO, BLOCKED, None, NO)),
     (Case(RELEASED, rules=(replace(BLOCK, version="1.1"),)), (YES, RELEASED, None, NO)),
+    # A reservation closes the name to upstreams, and to nobody else.
+    (Case(RELEASED, rules=(RESERVE,)), (NO, BLOCKED, None, NO)),
+    (Case(HELD, rules=(TRUST, RESERVE)), (NO, BLOCKED, None, NO)),
+    (Case(RELEASED, rules=(RESERVE,), origin=Origin.HOSTED), (YES, RELEASED, None, NO)),
     (Case(BLOCKED), (NO, BLOCKED, None, NO)),
     (Case(BLOCKED, rules=(TRUST,)), (NO, BLOCKED, None, NO)),
     (Case(RELEASED, status=QUARANTINED), (NO, BLOCKED, None, NO)),

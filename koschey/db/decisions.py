@@ -1,6 +1,8 @@
 """Statements on `decision` and `rule`: who decided what, and what is in force for files to come."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
@@ -28,7 +30,16 @@ DELETE_RULES = """
 SELECT_RULES = """
     SELECT rule.kind, rule.version, rule.reason, rule.actor
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND rule.project = $2
+     WHERE index.name = $1
+       AND (rule.project = $2
+            OR (rule.kind = 'reserved' AND right(rule.project, 2) = '-*'
+                AND ($2 = left(rule.project, -2) OR starts_with($2, left(rule.project, -1)))))
+"""
+SELECT_RESERVATIONS = """
+    SELECT rule.project AS pattern, rule.reason, rule.actor, rule.at
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND rule.kind = 'reserved'
+     ORDER BY rule.project
 """
 
 WHOLE_PROJECT = ""
@@ -62,16 +73,30 @@ async def insert_decisions(
 
 
 async def upsert_rule(
-    connection: Connection, kind: RuleKind, project: NormalizedName, version: str | None, reason: str, actor: Actor
+    connection: Connection, kind: RuleKind, project: str, version: str | None, reason: str, actor: Actor
 ) -> None:
     """Put a rule in force, in place of the one of the same kind and scope."""
     await connection.execute(UPSERT_RULE, MAIN_INDEX, kind, project, version or WHOLE_PROJECT, reason, actor.name)
 
 
-async def delete_rule(connection: Connection, kind: RuleKind, project: NormalizedName, version: str | None) -> bool:
+async def delete_rule(connection: Connection, kind: RuleKind, project: str, version: str | None) -> bool:
     """Lift a rule; False when there was none."""
     done = await connection.execute(DELETE_RULES, MAIN_INDEX, kind, project, version or WHOLE_PROJECT)
     return bool(done != "DELETE 0")
+
+
+class Reservation(NamedTuple):
+    """A name, or all names that begin so, kept for private packages."""
+
+    pattern: str
+    reason: str
+    actor: str
+    at: datetime
+
+
+async def select_reservations(db: Database) -> list[Reservation]:
+    """Return all reservations that are in force."""
+    return [Reservation(*row) for row in await db.fetch(SELECT_RESERVATIONS, MAIN_INDEX)]
 
 
 async def select_rules(db: Database, project: NormalizedName) -> Rules:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from packaging.utils import NormalizedName
-
 from koschey.db.pool import Connection, Database
 from koschey.model import Actor, Serial
 
@@ -33,7 +31,7 @@ class Entry:
 
 
 async def insert_entries(
-    connection: Connection, actor: Actor, action: str, project: NormalizedName, entries: Sequence[Entry]
+    connection: Connection, actor: Actor, action: str, project: str, entries: Sequence[Entry]
 ) -> Serial:
     """Record what this transaction changes and tell every web process to forget the project's page.
 

@@ -10,6 +10,7 @@ async def load_policy(db: Database, project: Project) -> Policy:
     """Return what the verdict needs to know beside a file and its standing."""
     return Policy(
         rules=await select_rules(db, project.name),
+        origin=project.origin,
         project_status=project.status,
         project_status_reason=project.status_reason,
         looked_at=project.looked_at,

@@ -1,18 +1,19 @@
 """Statements on `project`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.pool import Connection, Database
+from koschey.db.pool import Connection, Database, Pool
 from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial
 
 COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary"
 
 SELECT_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1"  # noqa: S608
 LOCK_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
-SELECT_PROJECT_NAMES = "SELECT name, serial FROM project WHERE status <> 'quarantined' ORDER BY name"
+SELECT_LISTED_SINCE = "SELECT name, serial, status FROM project WHERE serial > $1 ORDER BY name"
+SELECT_SERIAL = "SELECT serial FROM journal_head"
 INSERT_PROJECT = f"""
     INSERT INTO project (name, display_name, origin) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO NOTHING
@@ -23,6 +24,7 @@ UPDATE_LOOK = """
        SET looked_at = koschey_now(), upstream_etag = $2, status = $3, status_reason = $4
      WHERE id = $1
 """
+UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
 UPDATE_LOOKED_AT = "UPDATE project SET looked_at = koschey_now() WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
@@ -40,9 +42,20 @@ async def lock_project(connection: Connection, name: NormalizedName) -> Project 
     return read_project(row) if row else None
 
 
-async def select_project_names(db: Database) -> list[tuple[NormalizedName, Serial]]:
-    """Return every project that the project list may name, with its serial."""
-    return [(row["name"], row["serial"]) for row in await db.fetch(SELECT_PROJECT_NAMES)]
+class ListedProject(NamedTuple):
+    """What the project list says of a project."""
+
+    name: NormalizedName
+    serial: Serial
+    status: ProjectStatus
+
+
+async def select_listed_since(db: Pool, serial: Serial) -> tuple[Serial, list[ListedProject]]:
+    """Return the last serial of all, and every project that changed after the given one, by name."""
+    async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        head = Serial(await connection.fetchval(SELECT_SERIAL))
+        rows = await connection.fetch(SELECT_LISTED_SINCE, serial)
+    return head, [ListedProject(row["name"], row["serial"], ProjectStatus(row["status"])) for row in rows]
 
 
 async def insert_project(connection: Connection, name: NormalizedName, display_name: str, origin: Origin) -> bool:
@@ -55,6 +68,13 @@ async def update_look(
 ) -> None:
     """Note that the upstream's page was read now, and what it said of the project."""
     await connection.execute(UPDATE_LOOK, project, etag, status, reason)
+
+
+async def update_status(
+    connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None
+) -> None:
+    """Set the status of a hosted project (PEP 792); a mirrored one has its upstream's."""
+    await connection.execute(UPDATE_STATUS, project, status, reason)
 
 
 async def update_looked_at(db: Database, project: ProjectId) -> None:

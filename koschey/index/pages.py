@@ -1,155 +1,97 @@
-"""A project's page as ready bytes: rendered once per change, kept in memory, forgotten on the notification of a commit.
+"""A project's page as ready bytes: rendered once per change, through the one verdict, and kept in memory.
 
-The cache is never trusted blindly: while the listening connection is lost nothing is kept, and a page that was built
-while its project changed is answered once and not kept.
+A page that was built while its project changed is answered once and not kept.
 """
 
-import gzip
-import hashlib
+import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
+from koschey.db.decisions import select_rules
 from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
+from koschey.index.page_cache import Page, PageCache, page_of
+from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
-from koschey.model import Serial
-from koschey.policy.verdict import verdict
+from koschey.model import Origin, ProjectStatus
+from koschey.policy.rules import RuleKind
+from koschey.policy.verdict import Policy, verdict
 from koschey.standards import simple_html, simple_json
-from koschey.standards.negotiation import Form
 from koschey.standards.project_page import ProjectPage
 
-CACHE_BYTES = 256 * 2**20
-"""Memory for pages in one process."""
-PROJECT_LIST = NormalizedName("")
-"""Key of the project list, which is no project's name."""
-
-
-@dataclass(slots=True)
-class Variant:
-    """One form of a page. Each encoding has a strong ETag of its own: some clients ignore weak ones."""
-
-    body: bytes
-    etag: str
-    _zipped: bytes | None = None
-
-    @property
-    def zipped(self) -> bytes:
-        """The body in gzip, made when it is first asked for."""
-        if self._zipped is None:
-            self._zipped = gzip.compress(self.body, compresslevel=6, mtime=0)
-        return self._zipped
-
-
-@dataclass(slots=True)
-class Page:
-    """A page in all its forms."""
-
-    serial: Serial
-    forms: dict[Form, Variant]
-    built_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def weight(self) -> int:
-        """Bytes of memory, with room for the compressed forms."""
-        return sum(2 * len(variant.body) for variant in self.forms.values())
-
-
-class PageCache:
-    """Pages by project name, the least recently used ones leaving first."""
-
-    def __init__(self, trusted: Callable[[], bool]) -> None:
-        self._trusted = trusted
-        self._pages: OrderedDict[NormalizedName, Page] = OrderedDict()
-        self._weight = 0
-        self._changes = 0
-
-    def get(self, name: NormalizedName) -> Page | None:
-        """Return the page, if it is certain that nothing has changed since it was built."""
-        page = self._pages.get(name)
-        if page is None or not self._trusted():
-            return None
-        self._pages.move_to_end(name)
-        return page
-
-    @property
-    def changes(self) -> int:
-        """A number that differs once anything was forgotten; taken before rows are read, given back to `put`."""
-        return self._changes
-
-    def put(self, name: NormalizedName, page: Page, changes: int) -> None:
-        """Keep a page, unless something changed since `changes` was taken."""
-        if changes != self._changes or not self._trusted():
-            return
-        self._drop(name)
-        self._pages[name] = page
-        self._weight += page.weight
-        while self._weight > CACHE_BYTES:
-            self._drop(next(iter(self._pages)))
-
-    def forget(self, name: str) -> None:
-        """A project changed."""
-        self._changes += 1
-        self._drop(NormalizedName(name))
-        self._drop(PROJECT_LIST)
-
-    def forget_all(self) -> None:
-        """Anything may have changed."""
-        self._changes += 1
-        self._pages.clear()
-        self._weight = 0
-
-    def _drop(self, name: NormalizedName) -> None:
-        if page := self._pages.pop(name, None):
-            self._weight -= page.weight
+CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
+"""Rules under which a name has a page without files, whether or not anything of it is here."""
+RENDER_IN_THREAD = 500
+"""Files above which a page is rendered in a thread, so that other requests go on."""
 
 
 class Pages:
     """Builds pages from rows, through the one verdict."""
 
-    def __init__(self, pool: Pool, cache: PageCache, refresher: Refresher, *, freshness: float) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        cache: PageCache,
+        refresher: Refresher,
+        project_list: ProjectList,
+        *,
+        freshness: float,
+        root: str,
+        upstream: str,
+    ) -> None:
         self._pool = pool
         self._cache = cache
         self._refresher = refresher
+        self._list = project_list
         self._freshness = freshness
+        self._root = root
+        self._upstream = upstream
 
     def cached(self, name: NormalizedName) -> Page | None:
         """Return the page from memory; one that has grown old is refreshed behind the answer."""
         page = self._cache.get(name)
-        if page is not None and name and time.monotonic() - page.built_at > self._freshness:
+        if page is not None and time.monotonic() - page.built_at > self._freshness:
             page.built_at = time.monotonic()
             self._refresher.find_behind(name)
         return page
+
+    def cached_list(self) -> Page | None:
+        """Return the project list from memory, while it is as new as it needs to be."""
+        return self._list.cached()
+
+    async def close(self) -> None:
+        """End what is being made."""
+        await self._list.close()
+
+    async def project_list(self) -> Page:
+        """Return the list of all projects."""
+        return await self._list.get()
 
     async def project(self, name: NormalizedName) -> Page | None:
         """Return a project's page, or None where there is no such project. Raises `UpstreamError` or `Busy`."""
         if page := self.cached(name):
             return page
+        changes = self._cache.changes
         project = await self._refresher.find(name)
         if project is None:
-            return None
-        changes = self._cache.changes
-        # Read again: what was found before `changes` was taken may be old by now.
-        page = await self._build(name)
-        self._cache.put(name, page, changes)
+            page = await self._closed(name)
+        else:
+            # Read again: what was found before `changes` was taken may be old by now.
+            changes = self._cache.changes
+            page = await self._build(name)
+        if page is not None:
+            self._cache.put(name, page, changes)
         return page
 
-    async def project_list(self) -> Page:
-        """Return the list of all projects."""
-        if page := self.cached(PROJECT_LIST):
-            return page
-        changes = self._cache.changes
+    async def _closed(self, name: NormalizedName) -> Page | None:
+        """Return the page of a name that is blocked or reserved although nothing of it is here: never a 404."""
+        rule = (await select_rules(self._pool, name)).find_whole(*CLOSING)
+        if rule is None:
+            return None
         serial = await journal.select_serial(self._pool)
-        names = await projects.select_project_names(self._pool)
-        page = _page(
-            serial, simple_json.render_project_list(names, serial), simple_html.render_project_list(names, serial)
-        )
-        self._cache.put(PROJECT_LIST, page, changes)
-        return page
+        return _render(ProjectPage(name, serial, (), ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"))
 
     async def _build(self, name: NormalizedName) -> Page:
         async with (
@@ -161,21 +103,25 @@ class Pages:
             known = await files.select_project_files(connection, name)
             policy = await load_policy(connection, project)
             now = await projects.select_now(connection)
-        served = (item.file for item in known if verdict(item.file, item.standing, policy, now).served)
-        page = ProjectPage(name, project.serial, tuple(served), project.status, project.status_reason)
-        return _page(project.serial, simple_json.render_project(page), simple_html.render_project(page))
+        served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
+        page = ProjectPage(
+            name,
+            project.serial,
+            served,
+            *_status(policy),
+            root=self._root,
+            upstream=self._upstream if project.origin is Origin.MIRRORED else None,
+        )
+        return await asyncio.to_thread(_render, page) if len(served) > RENDER_IN_THREAD else _render(page)
 
 
-def _page(serial: Serial, json: bytes, html: bytes) -> Page:
-    return Page(
-        serial,
-        {
-            Form.JSON: Variant(json, _etag(json, "j")),
-            Form.HTML: Variant(html, _etag(html, "h")),
-            Form.TEXT_HTML: Variant(html, _etag(html, "t")),
-        },
-    )
+def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:
+    """Return what the page says of the project (PEP 792); one that is closed here is shown as quarantined."""
+    kinds = CLOSING if policy.origin is Origin.MIRRORED else (RuleKind.BLOCKED,)
+    if rule := policy.rules.find_whole(*kinds):
+        return ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"
+    return policy.project_status, policy.project_status_reason
 
 
-def _etag(body: bytes, form: str) -> str:
-    return hashlib.sha256(body).hexdigest()[:32] + form
+def _render(page: ProjectPage) -> Page:
+    return page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))

@@ -11,12 +11,14 @@ import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import projects
+from koschey.db.decisions import select_rules
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.listen import set_within
 from koschey.db.pool import Pool
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
 from koschey.index.intake import take_in
 from koschey.model import Origin, Project, UpstreamPage
+from koschey.policy.rules import RuleKind
 from koschey.upstream.client import UpstreamClient
 
 log = structlog.get_logger()
@@ -53,7 +55,7 @@ class Refresher:
         """
         project = await projects.select_project(self._pool, name)
         if project is None:
-            return None if self._is_missing(name) else await self.look(name)
+            return None if self._is_missing(name) or await self._is_closed(name) else await self.look(name)
         if project.origin is Origin.MIRRORED and not self._is_fresh(project, await self._now()):
             self.look_behind(name)
         return project
@@ -142,6 +144,11 @@ class Refresher:
 
     async def _now(self) -> datetime:
         return await projects.select_now(self._pool)
+
+    async def _is_closed(self, name: NormalizedName) -> bool:
+        """Tell whether no upstream may be asked for a name that is not known here."""
+        rules = await select_rules(self._pool, name)
+        return rules.find_whole(RuleKind.BLOCKED, RuleKind.RESERVED) is not None
 
     def _is_fresh(self, project: Project, now: datetime) -> bool:
         return project.looked_at is not None and now - project.looked_at < self._freshness

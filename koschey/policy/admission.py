@@ -26,8 +26,8 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
     """
     if file.version is None:
         return Standing(State.MALFORMED, "the filename names no version of this project", None, None)
-    if rule := admission.rules.find(RuleKind.BLOCKED, file.version):
-        return Standing(State.BLOCKED, f"blocked by {rule.actor}: {rule.reason}", None, None)
+    if closed := _closed(admission.rules, file.version):
+        return Standing(State.BLOCKED, closed, None, None)
     start = window_start(file.upload_time, admission.now, admission.last_absent_at)
     end = window_end(start, admission.window)
     if file.sha256 is None or path is None:
@@ -37,3 +37,12 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
     if end <= admission.now:
         return Standing(State.RELEASED, "older than the quarantine window when it was first seen", end, None)
     return Standing(State.HELD, "in quarantine", end, None)
+
+
+def _closed(rules: Rules, version: str) -> str | None:
+    """Return why nothing of an upstream may come in under this name and version."""
+    if rule := rules.find(RuleKind.BLOCKED, version):
+        return f"blocked by {rule.actor}: {rule.reason}"
+    if rule := rules.find(RuleKind.RESERVED, version):
+        return f"the name is reserved for private packages: {rule.reason}"
+    return None

@@ -9,6 +9,8 @@ class RuleKind(StrEnum):
 
     TRUSTED = "trusted"
     BLOCKED = "blocked"
+    RESERVED = "reserved"
+    """The name is for private packages: no upstream is asked for it, and what came from one is blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,7 @@ class Rules:
     def find(self, kind: RuleKind, version: str) -> Rule | None:
         """Return the rule of that kind that covers a version, if there is one."""
         return next((rule for rule in self.rules if rule.kind is kind and rule.version in (None, version)), None)
+
+    def find_whole(self, *kinds: RuleKind) -> Rule | None:
+        """Return a rule of one of the kinds that covers all versions, also those to come."""
+        return next((rule for rule in self.rules if rule.kind in kinds and rule.version is None), None)

@@ -3,7 +3,8 @@
 The rules, in the order in which they decide:
 
 1. Removed, malformed and conflicting files are never served.
-2. A block, of the version or of the project, beats all else; so does the upstream's own quarantine of the project.
+2. A block, of the version or of the project, beats all else; so do a reservation of the name for private packages,
+   where the file is an upstream's, and a quarantine of the project.
 3. What is released stays released; what is held waits.
 4. A held file in a trusted project is released, once it is known which bytes it is.
 5. A held file is released when its window has ended, its bytes are verified and stored, and the upstream, looked at
@@ -15,7 +16,7 @@ An approval is not a rule here: it moves the standing at once, and binds bytes t
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from koschey.model import File, ProjectStatus, Standing, State
+from koschey.model import File, Origin, ProjectStatus, Standing, State
 from koschey.policy.rules import RuleKind, Rules
 
 
@@ -28,6 +29,7 @@ class Policy:
     project_status_reason: str | None = None
     looked_at: datetime | None = None
     """When the upstream's page was last read; None for a hosted project."""
+    origin: Origin = Origin.MIRRORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,18 @@ def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
         return Verdict(False, State.BLOCKED, standing.reason)
     if rule := policy.rules.find(RuleKind.BLOCKED, file.version):
         return Verdict(False, State.BLOCKED, f"blocked by {rule.actor}: {rule.reason}")
+    if policy.origin is Origin.MIRRORED and (rule := policy.rules.find(RuleKind.RESERVED, file.version)):
+        return Verdict(False, State.BLOCKED, f"the name is reserved for private packages: {rule.reason}")
     if policy.project_status is ProjectStatus.QUARANTINED:
-        reason = policy.project_status_reason or "the upstream gives no reason"
-        return Verdict(False, State.BLOCKED, f"the upstream quarantined the project: {reason}")
+        return Verdict(False, State.BLOCKED, _why_quarantined(policy))
     return None
+
+
+def _why_quarantined(policy: Policy) -> str:
+    """Return who closed the project: an upstream closes its own, an admin here those that are hosted here."""
+    if policy.origin is Origin.HOSTED:
+        return f"the project is quarantined: {policy.project_status_reason or 'no reason given'}"
+    return f"the upstream quarantined the project: {policy.project_status_reason or 'the upstream gives no reason'}"
 
 
 def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime) -> Verdict:

@@ -1,4 +1,4 @@
-"""Which form of a page a client gets (PEP 691, "Version + Format Selection").
+"""Which form of a page a client gets (PEP 691, "Version + Format Selection"), and in which coding.
 
 1. `?format=` with one of the five exact types wins over Accept; another value is ignored.
 2. No Accept header is the same as `*/*`.
@@ -57,8 +57,21 @@ def _parse(part: str) -> tuple[str, float]:
         return kind, 0.0
 
 
+class Coding(StrEnum):
+    """The content codings in which a page exists, the one that is worth most first."""
+
+    ZSTD = "zstd"
+    GZIP = "gzip"
+    IDENTITY = "identity"
+
+
 @lru_cache(maxsize=512)
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Tell whether a client takes gzip (RFC 9110, 12.5.3)."""
-    codings = dict(_parse(part) for part in accept_encoding.split(","))
-    return codings.get("gzip", codings.get("*", 0.0)) > 0
+def choose_coding(accept_encoding: str) -> Coding:
+    """Return the coding to answer with (RFC 9110, 12.5.3): the client's favourite, and zstd where it has none.
+
+    Never 406: a client that refuses even `identity` gets it all the same, as the RFC allows.
+    """
+    given = dict(_parse(part) for part in accept_encoding.split(",") if part.strip())
+    ranked = [(given.get(coding, given.get("*", 0.0)), coding) for coding in (Coding.ZSTD, Coding.GZIP)]
+    quality, coding = max(ranked, key=lambda pair: pair[0])
+    return coding if quality > 0 and quality >= given.get(Coding.IDENTITY, 0.0) else Coding.IDENTITY

@@ -1,11 +1,13 @@
 """A project's page as Koschey serves it: the one source of truth for its JSON and its HTML form."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
 from packaging.version import InvalidVersion, Version
 
 from koschey.model import File, ProjectStatus, Serial
+from koschey.standards.names import quote_path
 
 API_VERSION = "1.4"
 """PEP 629. PEP 833 freezes HTML at this version for ever."""
@@ -20,11 +22,36 @@ class ProjectPage:
     files: tuple[File, ...]
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
+    root: str = ""
+    """What users reach the index under, without a slash at its end."""
+    upstream: str | None = None
+    """The Simple API that the project is mirrored from; None for a hosted project."""
 
     @property
     def versions(self) -> list[str]:
         """PEP 700: "all of the project version strings uploaded for this project", oldest first."""
         return sorted({file.version for file in self.files}, key=version_key)
+
+
+    def provenance_of(self, file: File) -> str | None:
+        """Return where the provenance object of a file is.
+
+        PEP 740: "The value MUST be a fully qualified URL" on a secure origin, so a plain http index links none.
+        """
+        if not file.has_provenance or not is_secure(self.root):
+            return None
+        return f"{self.root}{quote_path(f'/integrity/{self.name}/{file.version}/{file.filename}/provenance')}"
+
+    def record_of(self, file: File) -> str:
+        """Return where the PEP 710 record of a file is."""
+        assert file.path is not None
+        return f"{self.root}{quote_path(file.path)}.provenance_url.json"
+
+
+def is_secure(url: str) -> bool:
+    """Tell whether an origin is https, or this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def version_key(version: str) -> tuple[bool, Version, str]:

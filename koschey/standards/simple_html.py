@@ -23,7 +23,7 @@ def render_project(page: ProjectPage) -> bytes:
     head = [f'<meta name="pypi:project-status" content="{page.status}">']
     if page.status_reason:
         head.append(f'<meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">')
-    return _page(f"Links for {page.name}", head, [_anchor(file) for file in page.files], page.serial)
+    return _page(f"Links for {page.name}", head, [_anchor(file, page) for file in page.files], page.serial)
 
 
 def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], serial: Serial) -> bytes:
@@ -51,7 +51,7 @@ def _page(title: str, head: list[str], anchors: list[str], serial: Serial) -> by
     return "\n".join(lines).encode()
 
 
-def _anchor(file: File) -> str:
+def _anchor(file: File, page: ProjectPage) -> str:
     assert file.path is not None
     attributes = [f'href="{quote_path(file.path)}#sha256={file.sha256}"']
     if file.requires_python:
@@ -62,6 +62,8 @@ def _anchor(file: File) -> str:
         # PEP 714: both names, with the same value.
         attributes.append(f'data-core-metadata="sha256={file.core_metadata}"')
         attributes.append(f'data-dist-info-metadata="sha256={file.core_metadata}"')
+    if provenance := page.provenance_of(file):
+        attributes.append(f'data-provenance="{escape(provenance)}"')
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br>"
 
 

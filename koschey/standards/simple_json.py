@@ -24,7 +24,7 @@ def render_project(page: ProjectPage) -> bytes:
             "name": page.name,
             "project-status": status,
             "versions": page.versions,
-            "files": [_file(file) for file in page.files],
+            "files": [_file(file, page) for file in page.files],
         }
     )
 
@@ -39,7 +39,7 @@ def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], seria
     )
 
 
-def _file(file: File) -> dict[str, object]:
+def _file(file: File, page: ProjectPage) -> dict[str, object]:
     assert file.path is not None
     # PEP 700: without an upstream's upload time the time of first sight is given; leaving it out breaks cool-downs.
     fields: dict[str, object] = {
@@ -57,6 +57,26 @@ def _file(file: File) -> dict[str, object]:
         fields["requires-python"] = file.requires_python
     if file.core_metadata:
         fields["core-metadata"] = {"sha256": file.core_metadata}
+    if provenance := page.provenance_of(file):
+        fields["provenance"] = provenance
+    if file.record or file.attestation:
+        fields["_koschey"] = _private(file, page)
+    return fields
+
+
+def _private(file: File, page: ProjectPage) -> dict[str, object]:
+    """Return what no standard knows: keys that begin with an underscore "are reserved for private use of the index"."""
+    fields: dict[str, object] = {}
+    if file.record:
+        # The record of PEP 710 has exactly its own keys; what else is known stands beside it.
+        fields |= {"provenance-url": msgspec.Raw(file.record.encode()), "record": page.record_of(file)}
+    if page.upstream:
+        fields["upstream-index"] = page.upstream
+        fields["first-seen"] = format_time(file.first_seen_at)
+    if file.stored_at:
+        fields["fetched-at"] = format_time(file.stored_at)
+    if file.attestation:
+        fields["attestation"] = file.attestation
     return fields
 
 

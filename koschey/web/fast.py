@@ -8,18 +8,21 @@ from packaging.utils import NormalizedName
 from quart import Quart
 
 from koschey.errors import KoscheyError
-from koschey.index.pages import Page, Pages
-from koschey.web.answer import answer_page
+from koschey.index.page_cache import Page
+from koschey.index.pages import Pages
+from koschey.web.answer import Asked, answer_page, encoded_content
 
 log = structlog.get_logger()
 
 PREFIX = "/simple/"
+READ = frozenset({b"accept", b"accept-encoding", b"if-none-match"})
 
 
 class FastPages:
     """Answers `GET` and `HEAD` of `/simple/` and `/simple/<name>/` where the page is in the cache.
 
-    It decides nothing: a page that is not in the cache, or whose name is not normalised, is Quart's business.
+    It decides nothing: a page that is not in the cache, that has still to be compressed, or whose name is not
+    normalised, is Quart's business.
     """
 
     def __init__(self, app: Quart) -> None:
@@ -29,19 +32,11 @@ class FastPages:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
         page = self._find(scope) if scope["type"] == "http" else None
-        if page is None:
+        asked = _asked(scope) if page is not None else None
+        if page is None or asked is None or encoded_content(page, asked):
             await self._pass_on(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        format_ = parse_qs(scope["query_string"].decode("latin-1")).get("format", [""])[0]
-        answer = answer_page(
-            page,
-            accept=headers.get(b"accept", b"").decode("latin-1"),
-            format_=format_,
-            accept_encoding=headers.get(b"accept-encoding", b"").decode("latin-1"),
-            if_none_match=headers.get(b"if-none-match", b"").decode("latin-1"),
-            head=scope["method"] == "HEAD",
-        )
+        answer = answer_page(page, asked)
         await send(
             {
                 "type": "http.response.start",
@@ -66,6 +61,17 @@ class FastPages:
         if self.pages is None or scope["method"] not in ("GET", "HEAD") or not path.startswith(PREFIX):
             return None
         name = path[len(PREFIX) :]
-        if name and not name.endswith("/"):
-            return None
-        return self.pages.cached(NormalizedName(name[:-1]))
+        if not name:
+            return self.pages.cached_list()
+        return self.pages.cached(NormalizedName(name[:-1])) if name.endswith("/") else None
+
+
+def _asked(scope: Any) -> Asked:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in READ}
+    return Asked(
+        accept=headers.get(b"accept", ""),
+        format_=parse_qs(scope["query_string"].decode("latin-1")).get("format", [""])[0],
+        accept_encoding=headers.get(b"accept-encoding", ""),
+        if_none_match=headers.get(b"if-none-match", ""),
+        head=scope["method"] == "HEAD",
+    )

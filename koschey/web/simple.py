@@ -1,11 +1,13 @@
 """The Simple API: `/simple/` and `/simple/<project>/` (PEP 503, 691)."""
 
+import asyncio
+
 from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 
-from koschey.index.pages import Page
+from koschey.index.page_cache import Page
 from koschey.standards.names import parse_name
-from koschey.web.answer import answer_page
+from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.context import resources
 from koschey.web.errors import problem
 
@@ -15,7 +17,7 @@ blueprint = Blueprint("simple", __name__)
 @blueprint.get("/simple/")
 async def project_list() -> ResponseReturnValue:
     """List all projects."""
-    return _respond(await resources().pages.project_list())
+    return await _respond(await resources().pages.project_list())
 
 
 @blueprint.get("/simple")
@@ -34,7 +36,7 @@ async def project_detail(project: str) -> ResponseReturnValue:
     if page is None:
         upstream = resources().settings.upstream_url
         return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
-    return _respond(page)
+    return await _respond(page)
 
 
 @blueprint.get("/simple/<project>")
@@ -43,15 +45,18 @@ async def project_detail_without_slash(project: str) -> ResponseReturnValue:
     return _moved(f"/simple/{parse_name(project)}/")
 
 
-def _respond(page: Page) -> Response:
-    answer = answer_page(
-        page,
+async def _respond(page: Page) -> Response:
+    asked = Asked(
         accept=request.headers.get("Accept", ""),
         format_=request.args.get("format", ""),
         accept_encoding=request.headers.get("Accept-Encoding", ""),
         if_none_match=request.headers.get("If-None-Match", ""),
         head=request.method == "HEAD",
     )
+    if missing := encoded_content(page, asked):
+        content, coding = missing
+        await asyncio.to_thread(content.get, coding)
+    answer = answer_page(page, asked)
     return Response(answer.body, answer.status, answer.headers)
 
 

@@ -1,0 +1,55 @@
+"""Names that are kept for private packages: list, reserve, give free."""
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from koschey.commands.database import open_database, operator
+from koschey.db.decisions import Reservation, select_reservations
+from koschey.publish.reserve import parse_pattern, reserve, unreserve
+from koschey.settings import Settings
+from koschey.standards.simple_json import format_time
+
+
+async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:
+    """Reserve. Raises `UsageError` where the pattern is none."""
+    parsed = parse_pattern(pattern)
+    async with open_database(settings) as pool, pool.acquire() as connection:
+        serial = await reserve(connection, operator(), parsed, reason)
+    click.echo(
+        json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"reserve {parsed}: serial {serial}"
+    )
+
+
+async def unreserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:
+    """Give free. Raises `UsageError` where the pattern is none."""
+    parsed = parse_pattern(pattern)
+    async with open_database(settings) as pool, pool.acquire() as connection:
+        serial = await unreserve(connection, operator(), parsed, reason)
+    done = f"serial {serial}" if serial is not None else "nothing to change"
+    click.echo(json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"unreserve {parsed}: {done}")
+
+
+async def list_reservations(settings: Settings, *, as_json: bool, out: Console) -> None:
+    """Print a row for each reservation."""
+    async with open_database(settings) as pool:
+        reservations = await select_reservations(pool)
+    if as_json:
+        click.echo(json.dumps([_as_json(reservation) for reservation in reservations]))
+    elif reservations:
+        out.print(_table(reservations))
+    else:
+        out.print("No name is reserved.")
+
+
+def _table(reservations: list[Reservation]) -> Table:
+    table = Table("pattern", "why", "by", "since (UTC)")
+    for reservation in reservations:
+        table.add_row(reservation.pattern, reservation.reason, reservation.actor, f"{reservation.at:%Y-%m-%d %H:%M}")
+    return table
+
+
+def _as_json(reservation: Reservation) -> dict[str, str]:
+    return {**reservation._asdict(), "at": format_time(reservation.at)}

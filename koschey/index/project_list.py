@@ -1,0 +1,108 @@
+"""The project list: kept up to date from what changed, rendered once per serial, never per request.
+
+With hundreds of thousands of projects a rendering takes seconds. So it is done in a thread, once for all who ask, and
+for at most a tenth of the time: while a list is young, compared with what it cost, it is served although something
+has changed meanwhile. It names projects and nothing else; what is served of them their own pages decide.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Pool
+from koschey.db.projects import ListedProject, select_listed_since
+from koschey.index.page_cache import Page, page_of
+from koschey.model import ProjectStatus, Serial
+from koschey.standards import simple_html, simple_json
+
+REST = 9.0
+"""A list is served unchanged for so many times the time that it took to make."""
+QUICK = 0.05
+"""Seconds of making up to which everybody waits for the new list."""
+OLDEST = 60.0
+"""Seconds of age from which everybody waits for it, however long it takes."""
+
+
+class ProjectList:
+    """The list of one index. One per process."""
+
+    def __init__(self, pool: Pool, trusted: Callable[[], bool]) -> None:
+        self._pool = pool
+        self._trusted = trusted
+        self._serials: dict[NormalizedName, Serial] = {}
+        self._serial = Serial(-1)
+        self._page: Page | None = None
+        self._cost = 0.0
+        self._changed = True
+        self._making: asyncio.Task[Page] | None = None
+
+    def change(self) -> None:
+        """Something was committed, or may have been."""
+        self._changed = True
+
+    def cached(self) -> Page | None:
+        """Return the list where nobody has to wait for a newer one."""
+        page = self._page
+        if page is None or not (self._changed or not self._trusted()):
+            return page
+        age = time.monotonic() - page.built_at
+        if age < REST * self._cost:
+            return page
+        if self._cost <= QUICK or age > OLDEST:
+            return None
+        self._make()
+        return page
+
+    async def get(self) -> Page:
+        """Return the list, waiting for a new one where `cached` has none."""
+        return self.cached() or await asyncio.shield(self._make())
+
+    async def close(self) -> None:
+        """Wait for no list any more."""
+        if self._making is not None:
+            self._making.cancel()
+            await asyncio.gather(self._making, return_exceptions=True)
+
+    def _make(self) -> asyncio.Task[Page]:
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._make_once())
+        return self._making
+
+    async def _make_once(self) -> Page:
+        begun = time.monotonic()
+        # Before the rows are read: a change that is heard of from here on may be missing from them.
+        self._changed = False
+        try:
+            serial, changed = await select_listed_since(self._pool, self._serial)
+            if self._page is not None and serial == self._serial:
+                self._page.built_at = time.monotonic()
+                return self._page
+            page = self._page = await asyncio.to_thread(self._render, serial, changed)
+        except BaseException:
+            self._changed = True
+            raise
+        self._cost = time.monotonic() - begun
+        return page
+
+    def _render(self, serial: Serial, changed: list[ListedProject]) -> Page:
+        for project in changed:
+            if project.status is ProjectStatus.QUARANTINED:
+                self._serials.pop(project.name, None)
+            else:
+                self._serials[project.name] = project.serial
+        # Nearly sorted already, which is quick to sort.
+        self._serials = dict(sorted(self._serials.items()))
+        self._serial = serial
+        listed = list(self._serials.items())
+        page = page_of(
+            serial,
+            simple_json.render_project_list(listed, serial),
+            simple_html.render_project_list(listed, serial),
+        )
+        # What was asked for of the last list will be asked for of this one.
+        for form, variant in self._page.forms.items() if self._page else ():
+            for coding in variant.content.made:
+                page.forms[form].content.get(coding)
+        return page
