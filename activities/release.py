@@ -85,9 +85,9 @@ class ReleaseActivities:
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None:
             raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
-        with _expected():
+        with expected_errors():
             try:
-                async with _heartbeats():
+                async with heartbeats():
                     stored = await self.store.store(item.file)
             except UpstreamError as error:
                 async with self.pool.acquire() as connection:
@@ -143,8 +143,8 @@ class FetchActivities:
         if item is None or item.standing.state not in (State.RELEASED, State.HELD):
             return "not wanted any more"
         try:
-            with _expected((UpstreamUnavailable, StoreUnavailable, Busy)):
-                async with _heartbeats():
+            with expected_errors((UpstreamUnavailable, StoreUnavailable, Busy)):
+                async with heartbeats():
                     stored = await self.store.store(item.file)
         except (UpstreamMalformed, UpstreamMissing) as error:
             # The next client that asks will be told; there is nobody here to tell.
@@ -153,7 +153,7 @@ class FetchActivities:
 
 
 @contextmanager
-def _expected(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> Iterator[None]:
+def expected_errors(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> Iterator[None]:
     """Tell Temporal of an error that belongs to the trade: by its name and words, for a retry, without a traceback."""
     try:
         yield
@@ -163,7 +163,7 @@ def _expected(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> Iterat
 
 
 @asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
+async def heartbeats() -> AsyncIterator[None]:
     """Tell Temporal that the activity lives, so that a dead worker is noticed long before the timeout."""
 
     async def beat() -> None:

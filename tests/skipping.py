@@ -25,6 +25,7 @@ from koschey.db.pool import connect
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
+from koschey.standards.negotiation import Form
 from koschey.worker import WORKFLOWS, ensure_search_attributes, wire_activities
 from workflows.names import TASK_QUEUE, quarantine_id
 
@@ -52,7 +53,7 @@ class SkippingKoschey:
         """Return the files that the page lists now."""
         page = await self.resources.pages.project(canonicalize_name(project))
         assert page is not None
-        body = next(variant.body for form, variant in page.forms.items() if "json" in form)
+        body = page.forms[Form.JSON].content.plain
         return [file["filename"] for file in json.loads(body)["files"]]
 
     async def state_of(self, filename: str) -> tuple[str, str]:

@@ -1,12 +1,14 @@
 """What time does to a quarantine: seven days pass in a moment."""
 
 import asyncio
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from archives import read_core_metadata
 from running import Koschey
 from skipping import SkippingKoschey, new_database, skipping
 from temporalio.client import WorkflowHistory
@@ -17,7 +19,7 @@ from koschey import __version__
 from koschey.db.outbox import insert_message
 from koschey.outbox import FileWanted
 from koschey.worker import WORKFLOWS
-from workflows.names import fetch_id
+from workflows.names import fetch_id, metadata_id
 
 DAY = timedelta(days=1)
 NUMBERS = itertools.count()
@@ -162,6 +164,28 @@ async def test_fetch_is_finished_and_replays(
     workflow = index.environment.client.get_workflow_handle(fetch_id(number))
     assert await workflow.result() == file.sha256
     await check_history(await workflow.fetch_history(), record_histories, "fetch_file")
+
+
+async def test_core_metadata_is_read_once_the_upstream_answers_and_replays(
+    index: SkippingKoschey, upstream: Upstream, record_histories: Path | None
+) -> None:
+    """While the upstream is away `DescribeProject` rests, and reads METADATA when it is back; its history replays."""
+    file = upstream.add("t-bare", "1.0", core_metadata=False)
+    fault = upstream.fault(file.filename, status=503)
+    await index.see("t-bare")
+    for _ in range(200):
+        if fault.applied:
+            break
+        await asyncio.sleep(0.1)
+    await index.pass_time(timedelta(hours=3))  # longer than all retries
+    upstream.clear_faults()
+    await index.pass_time(timedelta(hours=7))
+    workflow = index.environment.client.get_workflow_handle(metadata_id("t-bare"))
+    assert await workflow.result() >= 2
+    query = "SELECT core_metadata FROM file WHERE filename = $1"
+    expected = hashlib.sha256(read_core_metadata(file.content) or b"").hexdigest()
+    assert await index.resources.pool.fetchval(query, file.filename) == expected
+    await check_history(await workflow.fetch_history(), record_histories, "describe_project")
 
 
 async def check_history(history: WorkflowHistory, folder: Path | None, name: str) -> None:

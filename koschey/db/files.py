@@ -63,6 +63,7 @@ UPDATE_STATES = """
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
 """
+UPDATE_YANKED = "UPDATE file SET yanked = $2 WHERE id = ANY($1::bigint[])"
 UPDATE_HELD_REASON = """
     UPDATE standing SET reason = $3 FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = $2
@@ -79,7 +80,7 @@ UPDATE_LISTING = """
 UPDATE_ABSENT = "UPDATE file SET absent_since = koschey_now() WHERE id = ANY($1::bigint[]) AND absent_since IS NULL"
 UPDATE_STORED = """
     UPDATE file
-       SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4)
+       SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4), metadata_error = NULL
      WHERE id = $1 AND stored_at IS NULL
 """
 UPDATE_METADATA_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1"
@@ -120,31 +121,31 @@ class Listing(NamedTuple):
 
 async def select_project_files(db: Database, project: NormalizedName) -> list[StandingFile]:
     """Return all files of a project, served or not, in the order in which they were first seen."""
-    return [_read(row) for row in await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)]
+    return [read_file(row) for row in await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)]
 
 
 async def lock_release_files(
     connection: Connection, project: NormalizedName, version: str | None
 ) -> list[StandingFile]:
     """Return the files of a release, or of the whole project, and keep other deciders waiting."""
-    return [_read(row) for row in await connection.fetch(LOCK_RELEASE_FILES, MAIN_INDEX, project, version)]
+    return [read_file(row) for row in await connection.fetch(LOCK_RELEASE_FILES, MAIN_INDEX, project, version)]
 
 
 async def select_file_by_path(db: Database, path: str) -> StandingFile | None:
     """Return the file that is public under exactly this path."""
     row = await db.fetchrow(SELECT_FILE_BY_PATH, MAIN_INDEX, path)
-    return _read(row) if row else None
+    return read_file(row) if row else None
 
 
 async def select_file(db: Database, file: FileId) -> StandingFile | None:
     """Return one file by its id."""
     row = await db.fetchrow(SELECT_FILE, MAIN_INDEX, file)
-    return _read(row) if row else None
+    return read_file(row) if row else None
 
 
 async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:
     """Return all files in one of the states, those that time releases first at the top."""
-    return [_read(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
+    return [read_file(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
 
 
 async def select_taken_paths(db: Database, paths: Sequence[str]) -> set[str]:
@@ -178,6 +179,11 @@ async def update_states(
 async def update_held_reason(connection: Connection, file: FileId, reason: str) -> bool:
     """Say why a held file is held; False where that is said already or it is not held any more."""
     return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, file, reason) == "UPDATE 1")
+
+
+async def update_yanked(connection: Connection, files: Sequence[FileId], yanked: str | None) -> None:
+    """Mark files as yanked, with the reason (PEP 592), or take the mark back with None."""
+    await connection.execute(UPDATE_YANKED, list(files), yanked)
 
 
 async def update_listings(connection: Connection, listings: Sequence[Listing]) -> None:
@@ -217,7 +223,8 @@ async def insert_provenance(connection: Connection, file: FileId, record: str) -
     await connection.execute(INSERT_PROVENANCE, file, record)
 
 
-def _read(row: Any) -> StandingFile:
+def read_file(row: Any) -> StandingFile:
+    """Turn a row of `COLUMNS` into a file and its standing."""
     values = dict(row)
     standing = Standing(
         State(values.pop("state")), values.pop("reason"), values.pop("release_at"), values.pop("available_at")

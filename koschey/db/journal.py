@@ -51,8 +51,13 @@ async def insert_entries(
     )
     serial = Serial(max(row["serial"] for row in rows))
     await connection.execute(UPDATE_PROJECT_SERIAL, project, serial)
-    await connection.execute(NOTIFY, project)
+    await notify(connection, project)
     return serial
+
+
+async def notify(connection: Connection, project: str) -> None:
+    """Tell every web process to forget the project's page, for a change that takes no serial of its own."""
+    await connection.execute(NOTIFY, project)
 
 
 async def select_serial(db: Database) -> Serial:

@@ -17,16 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from koschey.db import files, journal, projects
-from koschey.db.journal import Entry
-from koschey.db.outbox import delete_message
 from koschey.db.pool import LOST, Pool
-from koschey.errors import KoscheyError, StoreUnavailable, UpstreamMalformed, UpstreamUnavailable
-from koschey.model import SYSTEM, File, Origin, Sha256
-from koschey.outbox import FileWanted
-from koschey.standards.names import digest_path
-from koschey.standards.provenance import render_provenance
-from koschey.storage.manifests import write_manifest
+from koschey.errors import KoscheyError, Refused, StoreUnavailable, UpstreamMalformed, UpstreamUnavailable
+from koschey.index.keeping import Fetched, keep
+from koschey.inspection.partial import read_wheel_metadata
+from koschey.model import File, Sha256
 from koschey.storage.s3 import CHUNK, UNAVAILABLE, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import Download, UpstreamClient
 
@@ -77,6 +72,10 @@ class Fetch:
         finally:
             self._readers -= 1
             self._close_spool()
+
+    async def read_piece(self, start: int, stop: int) -> bytes:
+        """Return bytes that have arrived."""
+        return await asyncio.to_thread(self._read_at, start, stop)
 
     async def copy_to(self, writer: BlobWriter) -> None:
         """Give all that arrived to a blob's writer."""
@@ -164,7 +163,8 @@ class FileFetcher:
                 )
             fetch.total = file.size if file.size is not None else download.size
             digest = await self._receive(fetch, download)
-            return await self._commit(replace(file, sha256=digest, size=fetch.received), download.url)
+            whole = replace(file, sha256=digest, size=fetch.received)
+            return await keep(self.pool, self.bucket, await self._inspect(fetch, whole, download.url))
 
     async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
         """Read all bytes, and make the blob exist if and only if they are the right ones."""
@@ -194,29 +194,14 @@ class FileFetcher:
                 if writer is not None:
                     await writer.write(chunk)
 
-    async def _commit(self, file: File, url: str) -> File:
-        """Write the row. From here on the file is served from the bucket."""
-        assert file.sha256 is not None
-        assert file.size is not None
-        if await self.bucket.size_of(blob_key(file.sha256)) != file.size:
-            raise StoreUnavailable(f"the bucket did not keep {file.filename}")
-        path = file.path or digest_path(file.sha256, file.filename)
-        provenance = render_provenance(url, file.sha256)
-        await write_manifest(self.bucket, replace(file, path=path), Origin.MIRRORED, provenance)
-        async with self.pool.acquire() as connection, connection.transaction():
-            # The order of locks is everywhere: project, files, journal.
-            await projects.lock_project(connection, file.project)
-            before = await files.select_file(connection, file.id)
-            await files.update_stored(connection, file.id, file.sha256, file.size, path)
-            await files.insert_provenance(connection, file.id, provenance)
-            await delete_message(connection, FileWanted(file.id))
-            if before and (before.file.sha256, before.file.size, before.file.path) != (file.sha256, file.size, path):
-                detail: dict[str, object] = {"sha256": file.sha256, "size": file.size}
-                entry = Entry(file.version, file.filename, detail)
-                await journal.insert_entries(connection, SYSTEM, "file facts", file.project, [entry])
-            stored = await files.select_file(connection, file.id)
-        assert stored is not None
-        return stored.file
+    async def _inspect(self, fetch: Fetch, file: File, url: str) -> Fetched:
+        """Read METADATA of a wheel while its bytes are still at hand."""
+        if not file.filename.endswith(".whl"):
+            return Fetched(file, url)
+        try:
+            return Fetched(file, url, await read_wheel_metadata(file.filename, fetch.received, fetch.read_piece))
+        except Refused as error:
+            return Fetched(file, url, metadata_error=str(error))
 
 
 def _verified(fetch: Fetch, digest: str) -> Sha256:

@@ -12,7 +12,7 @@ from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.model import SYSTEM, Origin, Project, Standing, StandingFile, State, UpstreamFile, UpstreamPage
-from koschey.outbox import ReleaseHeld
+from koschey.outbox import MetadataWanted, ProvenanceWanted, ReleaseHeld
 from koschey.policy.admission import Admission, admit
 from koschey.standards.names import path_digest, public_path
 
@@ -55,6 +55,8 @@ class _Changes:
         await files.insert_files(self._connection, self._project.id, rows)
         for version in sorted({row.version for row in rows if row.standing.state is State.HELD}):
             await insert_message(self._connection, ReleaseHeld(self._project.name, version))
+        if any(_lacks_metadata(row) for row in rows):
+            await insert_message(self._connection, MetadataWanted(self._project.name))
         await self._record(
             "add file",
             [
@@ -79,10 +81,19 @@ class _Changes:
                 for known, file in moved
             ]
             await files.update_listings(self._connection, listings)
+            await self._want_provenance(moved)
         if visible := [(known, file) for known, file in moved if _page_changed(known, file)]:
             entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
             await self._record("update file", entries)
         await self._refuse_conflicts([(known, file) for known, file in listed if _conflicts(known, file)])
+
+    async def _want_provenance(self, moved: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
+        """Have provenance objects fetched that the upstream has begun to list; a file not stored yet has its turn."""
+        proved = {
+            known.file.version for known, file in moved if known.file.stored_at and _gained_provenance(known, file)
+        }
+        for version in sorted(proved):
+            await insert_message(self._connection, ProvenanceWanted(self._project.name, version))
 
     async def _refuse_conflicts(self, conflicts: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Keep the old bytes and let none of the new in; a file that is still held stays so for a person to see."""
@@ -138,6 +149,11 @@ def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:
     )
 
 
+def _lacks_metadata(row: NewFile) -> bool:
+    waits = row.standing.state in (State.HELD, State.RELEASED)
+    return waits and row.core_metadata is None and row.filename.endswith(".whl")
+
+
 def _claimed_blake2b(path: str | None, file: UpstreamFile) -> str | None:
     """Return the digest in a path of the public index's form; one that we built has the sha256 in its place."""
     digest = path_digest(path) if path else None
@@ -161,3 +177,7 @@ def _page_changed(known: StandingFile, file: UpstreamFile) -> bool:
     gained = known.file.core_metadata is None and file.core_metadata is not None
     proved = known.file.provenance_url != file.provenance_url
     return gained or proved or known.file.yanked != file.yanked
+
+
+def _gained_provenance(known: StandingFile, file: UpstreamFile) -> bool:
+    return file.provenance_url not in (None, known.file.provenance_url)

@@ -57,7 +57,9 @@ class ProjectList:
 
     async def get(self) -> Page:
         """Return the list, waiting for a new one where `cached` has none."""
-        return self.cached() or await asyncio.shield(self._make())
+        if page := self.cached():
+            return page
+        return await asyncio.shield(self._make())
 
     async def close(self) -> None:
         """Wait for no list any more."""

@@ -1,23 +1,33 @@
-"""What Koschey asks of an upstream: a project's page, a file's bytes, a wheel's core metadata."""
+"""What Koschey asks of an upstream: a project's page, a file's bytes, core metadata and provenance beside it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 from packaging.utils import NormalizedName
 
 from koschey.errors import UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
-from koschey.model import UpstreamPage
+from koschey.model import Origin, UpstreamPage
 from koschey.standards import simple_html, simple_json
 from koschey.upstream.egress import Egress, read_chunks
 
 ACCEPT_PAGE = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
 JSON_TYPES = ("application/vnd.pypi.simple.v1+json", "application/json")
+ACCEPT_PROVENANCE = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5"
 MAX_METADATA = 10 * 2**20
+MAX_RANGE = 20 * 2**20
+CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+MAX_PROVENANCE = 2 * 2**20
+"""Bytes; an attestation has about five thousand, and an object a few of them."""
+MAX_RECORD = 2**20
+PROVENANCE_TIMEOUT = 20.0
+"""Seconds in which the whole object must arrive; clients may be waiting for it."""
 PARSE_IN_THREAD = 512 * 2**10
 """Bytes above which a page is parsed in a thread, so that other requests go on."""
 
@@ -30,6 +40,25 @@ class Download:
     """Where they come from in the end, after redirects."""
     size: int | None
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A piece of a file."""
+
+    start: int
+    body: bytes
+    size: int
+    """Bytes of the whole file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What another Koschey says of where it has a file from (PEP 710)."""
+
+    record: bytes | None
+    hosted: bool
+    """Whether there is no record because the file was uploaded there."""
 
 
 class UpstreamClient:
@@ -53,7 +82,7 @@ class UpstreamClient:
             if response.status == 304 and etag:
                 return None
             _check_status(response, url)
-            body = await _read(response, self._max_page)
+            body = await _read(response, self._max_page, " (KOSCHEY_MAX_PAGE_MIB)")
             return await self._parse(response, body, project)
 
     async def fetch_metadata(self, file_url: str) -> bytes:
@@ -62,6 +91,45 @@ class UpstreamClient:
         async with self._egress.get(url, {"Accept-Encoding": "gzip"}) as response:
             _check_status(response, url)
             return await _read(response, MAX_METADATA)
+
+    async def fetch_provenance(self, url: str) -> bytes:
+        """Return the provenance object that the upstream lists for a file (PEP 740), as it is."""
+        try:
+            async with asyncio.timeout(PROVENANCE_TIMEOUT), self._egress.get(url, {"Accept": ACCEPT_PROVENANCE}) as got:
+                _check_status(got, url)
+                return await _read(got, MAX_PROVENANCE)
+        except TimeoutError:
+            raise UpstreamUnavailable(f"{url} took longer than {PROVENANCE_TIMEOUT:g} seconds") from None
+
+    async def fetch_range(self, file_url: str, span: str) -> Range:
+        """Return a piece of a file; `span` is `first-last` or `-length`, as in a `Range` header.
+
+        Raises `UpstreamMalformed` where the server knows no ranges (RFC 9110, 14.2: it "MAY ignore" them).
+        """
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes={span}"}
+        async with self._egress.get(file_url, headers) as response:
+            if response.status == 200:
+                raise UpstreamMalformed(f"{file_url} is not served in ranges")
+            if response.status != 206:
+                _check_status(response, file_url)
+            stated = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if stated is None:
+                raise UpstreamMalformed(f"{file_url} sends a range without saying which")
+            start, stop, size = int(stated[1]), int(stated[2]) + 1, int(stated[3])
+            body = await _read(response, MAX_RANGE)
+            if len(body) != stop - start or stop > size:
+                raise UpstreamMalformed(f"{file_url} sends {len(body)} bytes as bytes {start}-{stop - 1} of {size}")
+            return Range(start, body, size)
+
+    async def fetch_record(self, file_url: str) -> Recorded:
+        """Return the record that a Koschey serves beside a file (PEP 710), or why there is none."""
+        url = f"{file_url}.provenance_url.json"
+        async with self._egress.get(url, {"Accept": "application/json"}) as response:
+            body = await _read(response, MAX_RECORD)
+            if response.status == 404:
+                return Recorded(None, hosted=_origin(body) == Origin.HOSTED)
+            _check_status(response, url)
+            return Recorded(body, hosted=False)
 
     @asynccontextmanager
     async def fetch_file(self, url: str) -> AsyncIterator[Download]:
@@ -99,12 +167,12 @@ def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
         raise UpstreamMalformed(f"{url} answered {response.status}")
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int, hint: str = "") -> bytes:
     body = bytearray()
     async for chunk in read_chunks(response):
         body += chunk
         if len(body) > limit:
-            raise UpstreamMalformed(f"{response.url} is larger than {limit // 2**20} MiB (KOSCHEY_MAX_PAGE_MIB)")
+            raise UpstreamMalformed(f"{response.url} is larger than {limit // 2**20} MiB{hint}")
     return bytes(body)
 
 
@@ -115,3 +183,15 @@ async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterato
         if count > limit:
             raise UpstreamMalformed(f"{response.url} is longer than {limit} bytes (KOSCHEY_MAX_FILE_MIB)")
         yield chunk
+
+
+class _Problem(msgspec.Struct):
+    origin: str = ""
+
+
+def _origin(body: bytes) -> str:
+    """Return the origin that a refusal (RFC 9457) names, or nothing."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).origin
+    except (msgspec.DecodeError, UnicodeError):
+        return ""

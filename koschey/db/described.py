@@ -1,0 +1,52 @@
+"""Statements about core metadata that we read ourselves: which wheels lack it, and what was found."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from packaging.utils import NormalizedName
+
+from koschey.db.files import COLUMNS, TABLES, read_file
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX, File, FileId, Sha256
+
+SELECT_UNDESCRIBED = f"""
+    SELECT {COLUMNS} FROM {TABLES}
+     WHERE project.name = $2 AND file.filename LIKE '%.whl' AND file.core_metadata IS NULL
+       AND file.metadata_error IS NULL AND file.upstream_url IS NOT NULL
+       AND standing.state IN ('held', 'released')
+     ORDER BY file.upload_time DESC NULLS LAST, file.id DESC
+     LIMIT $3
+"""  # noqa: S608
+UPDATE_DESCRIBED = """
+    UPDATE file SET core_metadata = row.core_metadata, metadata_error = row.error,
+                    metadata_stored = row.core_metadata IS NOT NULL
+      FROM unnest($1::bigint[], $2::text[], $3::text[]) AS row (file_id, core_metadata, error)
+     WHERE file.id = row.file_id AND file.core_metadata IS NULL
+    RETURNING file.id
+"""
+
+
+class Described(NamedTuple):
+    """A wheel of which METADATA was looked for."""
+
+    wheel: File
+    core_metadata: Sha256 | None
+    """Digest of what was found and stored."""
+    error: str | None
+    """Why nothing was found."""
+
+
+async def select_undescribed(db: Database, project: NormalizedName, limit: int) -> list[File]:
+    """Return wheels of a mirrored project that have no core metadata, the newest first."""
+    return [read_file(row).file for row in await db.fetch(SELECT_UNDESCRIBED, MAIN_INDEX, project, limit)]
+
+
+async def update_described(connection: Connection, found: Sequence[Described]) -> set[FileId]:
+    """Note what was found; returns the files for which that was news."""
+    rows = await connection.fetch(
+        UPDATE_DESCRIBED,
+        [one.wheel.id for one in found],
+        [one.core_metadata for one in found],
+        [one.error for one in found],
+    )
+    return {FileId(row["id"]) for row in rows}

@@ -1,0 +1,127 @@
+"""The end of a fetch: what is written down once the bytes are verified and in the bucket, in one transaction.
+
+A wheel's METADATA is read from these bytes. Where the page promised another (PEP 658), the file is blocked: a resolver
+would be told other dependencies than are installed. Where it promised none, this one is advertised from now on.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from koschey.db import described, files, journal, projects
+from koschey.db.described import Described
+from koschey.db.journal import Entry
+from koschey.db.outbox import delete_message, insert_message
+from koschey.db.pool import Connection, Pool
+from koschey.errors import StoreUnavailable, UpstreamMalformed
+from koschey.model import SYSTEM, File, Origin, Sha256, StandingFile, State
+from koschey.outbox import FileWanted, ProvenanceWanted
+from koschey.standards.names import digest_path
+from koschey.standards.provenance import render_provenance
+from koschey.storage.manifests import write_manifest
+from koschey.storage.s3 import Bucket, blob_key
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file whose bytes are in the bucket."""
+
+    file: File
+    """With the sha256 and the size of these bytes."""
+    url: str
+    """Where they came from in the end."""
+    metadata: bytes | None = None
+    """METADATA of a wheel."""
+    metadata_error: str | None = None
+    """Why it has none that could be read."""
+
+    @property
+    def core_metadata(self) -> Sha256 | None:
+        """Digest of METADATA."""
+        return Sha256(hashlib.sha256(self.metadata).hexdigest()) if self.metadata is not None else None
+
+
+async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
+    """Write the rows. From here on the file is served from the bucket.
+
+    Raises `StoreUnavailable` where the bucket lost the bytes, and `UpstreamMalformed` where the wheel holds another
+    METADATA than the page promised; the bytes are kept then, and the file is blocked.
+    """
+    file, digest = fetched.file, fetched.core_metadata
+    assert file.sha256 is not None
+    if await bucket.size_of(blob_key(file.sha256)) != file.size:
+        raise StoreUnavailable(f"the bucket did not keep {file.filename}")
+    if fetched.metadata is not None and digest is not None and not (file.metadata_stored and file.core_metadata):
+        await bucket.put(blob_key(digest), fetched.metadata)
+    path = file.path or digest_path(file.sha256, file.filename)
+    record = render_provenance(fetched.url, file.sha256)
+    shown = replace(file, path=path, core_metadata=file.core_metadata or digest)
+    await write_manifest(bucket, shown, Origin.MIRRORED, record)
+    async with pool.acquire() as connection, connection.transaction():
+        # The order of locks is everywhere: project, files, journal.
+        await projects.lock_project(connection, file.project)
+        before = await files.select_file(connection, file.id)
+        assert before is not None
+        refused = await _Keeping(connection, fetched, before).write(path, record)
+        stored = await files.select_file(connection, file.id)
+    assert stored is not None
+    if refused:
+        raise UpstreamMalformed(refused)
+    return stored.file
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """The steps of the transaction."""
+
+    connection: Connection
+    fetched: Fetched
+    before: StandingFile
+
+    async def write(self, path: str, record: str) -> str | None:
+        """Write all rows; returns why the file is blocked now, where it is."""
+        file, known = self.fetched.file, self.before.file
+        assert file.sha256 is not None
+        assert file.size is not None
+        await files.update_stored(self.connection, file.id, file.sha256, file.size, path)
+        await files.insert_provenance(self.connection, file.id, record)
+        await delete_message(self.connection, FileWanted(file.id))
+        if known.provenance_url:
+            await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
+        refused = await self._compare_metadata()
+        if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
+            await self._record("file facts", {"sha256": file.sha256, "size": file.size})
+        # The record of PEP 710 stands on the page from now on.
+        await journal.notify(self.connection, file.project)
+        return refused
+
+    async def _compare_metadata(self) -> str | None:
+        file, promised, found = self.fetched.file, self.before.file.core_metadata, self.fetched.core_metadata
+        if found is None:
+            if self.fetched.metadata_error and promised is None:
+                described_none = Described(file, None, self.fetched.metadata_error)
+                await described.update_described(self.connection, [described_none])
+            return None
+        if promised is None:
+            await described.update_described(self.connection, [Described(file, found, None)])
+            await self._record("core metadata", {"core_metadata": found})
+        elif promised == found:
+            await files.update_metadata_stored(self.connection, file.id)
+        else:
+            return await self._block(promised, found)
+        return None
+
+    async def _block(self, promised: Sha256, found: Sha256) -> str:
+        file = self.fetched.file
+        reason = (
+            f"METADATA in {file.filename} has sha256 {found}, its core metadata was promised as {promised}; "
+            "installers would resolve other dependencies than they install"
+        )
+        if self.before.standing.state in (State.HELD, State.RELEASED):
+            await files.update_states(self.connection, [file.id], State.BLOCKED, reason)
+            await self._record(State.BLOCKED, {"reason": reason})
+        return reason
+
+    async def _record(self, action: str, detail: dict[str, object]) -> None:
+        file = self.fetched.file
+        entry = Entry(file.version, file.filename, detail)
+        await journal.insert_entries(self.connection, SYSTEM, action, file.project, [entry])
