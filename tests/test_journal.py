@@ -144,10 +144,10 @@ IMPOSSIBLE = [
     ("UPDATE file SET path = '/etc/passwd'", "file_path_check"),
     ("UPDATE file SET stored_at = now()", "file_check"),
     ("UPDATE file SET core_metadata = 'true'", "core_metadata_check"),
-    ("UPDATE project SET name = 'Spam'", "project_name_check"),
-    ("UPDATE project SET name = 'spam--eggs'", "project_name_check"),
+    ("INSERT INTO project (name, display_name, origin) VALUES ('Spam', '', 'hosted')", "project_name_check"),
+    ("INSERT INTO project (name, display_name, origin) VALUES ('a--b', '', 'hosted')", "project_name_check"),
     ("UPDATE project SET status = 'gone'", "project_status_check"),
-    ("UPDATE project SET origin = 'stolen'", "project_origin_check"),
+    ("INSERT INTO project (name, display_name, origin) VALUES ('eggs', '', 'stolen')", "project_origin_check"),
     ("INSERT INTO journal_head VALUES (true, 7)", "journal_head_pkey"),
     ("INSERT INTO journal_head VALUES (false, 7)", "only_row_check"),
     (

@@ -29,6 +29,9 @@ UPDATE_LOOKED_AT = "UPDATE project SET looked_at = koschey_now() WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
 
+PORTION = 10_000
+"""Rows that are fetched at a time where there may be very many."""
+
 
 async def select_project(db: Database, name: NormalizedName) -> Project | None:
     """Return the project of that name, if it is known."""
@@ -54,8 +57,9 @@ async def select_listed_since(db: Pool, serial: Serial) -> tuple[Serial, list[Li
     """Return the last serial of all, and every project that changed after the given one, by name."""
     async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         head = Serial(await connection.fetchval(SELECT_SERIAL))
-        rows = await connection.fetch(SELECT_LISTED_SINCE, serial)
-    return head, [ListedProject(row["name"], row["serial"], ProjectStatus(row["status"])) for row in rows]
+        # In portions: all rows of a large index take longer than a statement may.
+        rows = connection.cursor(SELECT_LISTED_SINCE, serial, prefetch=PORTION)
+        return head, [ListedProject(row["name"], row["serial"], ProjectStatus(row["status"])) async for row in rows]
 
 
 async def insert_project(connection: Connection, name: NormalizedName, display_name: str, origin: Origin) -> bool:
