@@ -128,6 +128,178 @@ _decision("trust", "Let new releases of a project in at once.", "NAME", "six --r
 _decision("untrust", "Hold new releases of a project again.", "NAME", "six --reason 'new maintainer'")
 
 
+def _yank(name: str, what: str, example: str) -> None:
+    """Add one of the two commands that mark releases."""
+
+    @cli.command(name, help=f"{what}\n\nExample: koschey {name} {example}")
+    @click.argument("release", metavar="NAME==VERSION")
+    @click.option("--file", "filename", help="Only this file of the release.")
+    @REASON
+    @DATA
+    @JSON
+    def command(release: str, filename: str | None, reason: str, data: Path | None, *, as_json: bool) -> None:
+        from koschey.commands import publishing  # noqa: PLC0415
+
+        operation = publishing.yank_release if name == "yank" else publishing.unyank_release
+        _run(data, lambda settings: operation(settings, release, filename, reason, as_json=as_json))
+
+
+_yank(
+    "yank", "Let installers pass over a hosted release, unless it is pinned.", "'acme==1.0' --reason 'does not start'"
+)
+_yank("unyank", "Let installers choose a yanked release again.", "'acme==1.0' --reason 'it does'")
+
+
+@cli.command()
+@click.argument("scope", metavar="NAME[==VERSION]")
+@click.option("--file", "filename", help="Only this file.")
+@REASON
+@click.option("--yes", is_flag=True, help="Do not ask for the name once more.")
+@DATA
+@JSON
+def remove(scope: str, filename: str | None, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Remove hosted files for ever; their names stay used.
+
+    Example: koschey remove 'acme==1.0' --reason 'holds a key' --yes
+    """
+    from koschey.commands.publishing import remove_scope  # noqa: PLC0415
+
+    _run(data, lambda settings: remove_scope(settings, scope, filename, reason, yes=yes, as_json=as_json))
+
+
+@cli.command()
+@click.argument("name")
+@click.argument("status", type=click.Choice(["active", "archived", "deprecated", "quarantined"]))
+@REASON
+@DATA
+@JSON
+def status(name: str, status: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    """Set the status of a hosted project (PEP 792).
+
+    Archived takes no uploads, quarantined takes none and serves no file, deprecated is a word to its users.
+
+    Example: koschey status acme archived --reason 'use acme-core'
+    """
+    from koschey.commands.publishing import set_project_status  # noqa: PLC0415
+
+    _run(data, lambda settings: set_project_status(settings, name, status, reason, as_json=as_json))
+
+
+@cli.command()
+@click.argument("pattern", required=False)
+@click.option("--reason", help="Why; it is kept with the reservation.")
+@DATA
+@JSON
+def reserve(pattern: str | None, reason: str | None, data: Path | None, *, as_json: bool) -> None:
+    """Keep names for private packages: NAME, or 'NAME-*'. Without a pattern: list what is reserved.
+
+    No upstream is asked for a reserved name, and what came from one under it is blocked.
+
+    Example: koschey reserve 'acme-*' --reason 'our namespace'
+    """
+    from koschey.commands.reservations import list_reservations, reserve_pattern  # noqa: PLC0415
+
+    if pattern is None:
+        _run(data, lambda settings: list_reservations(settings, as_json=as_json, out=Console()))
+        return
+    if reason is None:
+        raise click.UsageError("Missing option '--reason'.")
+    _run(data, lambda settings: reserve_pattern(settings, pattern, reason, as_json=as_json))
+
+
+@cli.command()
+@click.argument("pattern")
+@REASON
+@DATA
+@JSON
+def unreserve(pattern: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    """Give reserved names free again: upstreams are asked for them."""
+    from koschey.commands.reservations import unreserve_pattern  # noqa: PLC0415
+
+    _run(data, lambda settings: unreserve_pattern(settings, pattern, reason, as_json=as_json))
+
+
+@cli.command()
+@click.argument("url")
+@click.option("--project", "projects", multiple=True, metavar="NAME", help="Look at it.  [default: the first 10]")
+@JSON
+def conformance(url: str, projects: tuple[str, ...], *, as_json: bool) -> None:
+    """Say which assertions of the standards an index keeps, by reading alone. URL is that of its Simple API.
+
+    Exit code 1: some are not kept; 2: the index cannot be reached.
+
+    Example: koschey conformance http://localhost:8080/simple/ --project six
+    """
+    from koschey.commands.conformance import report_conformance  # noqa: PLC0415
+
+    if not asyncio.run(report_conformance(url, projects, as_json=as_json, out=Console())):
+        sys.exit(1)
+
+
+@cli.group("upload-rules", invoke_without_command=True)
+@DATA
+@JSON
+@click.pass_context
+def upload_rules(context: click.Context, data: Path | None, *, as_json: bool) -> None:
+    """List the rules that uploads must keep, which of them are on, and why."""
+    from koschey.commands.upload_rules import list_rules  # noqa: PLC0415
+
+    if context.invoked_subcommand is None:
+        _run(data, lambda settings: list_rules(settings, as_json=as_json, out=Console()))
+
+
+@upload_rules.command("set")
+@click.argument("name")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@REASON
+@DATA
+@JSON
+def set_upload_rule(name: str, state: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    """Turn a rule on or off, for uploads from now on; one that is off only warns.
+
+    Example: koschey upload-rules set local-version on --reason 'we publish these elsewhere too'
+    """
+    from koschey.commands.upload_rules import set_rule  # noqa: PLC0415
+
+    _run(data, lambda settings: set_rule(settings, name, reason, enabled=state == "on", as_json=as_json))
+
+
+@cli.command()
+@click.argument("scope", metavar="NAME[==VERSION]")
+@DATA
+@JSON
+def attest(scope: str, data: Path | None, *, as_json: bool) -> None:
+    """Fetch and verify the provenance (PEP 740) of stored files anew; the worker does it.
+
+    Example: koschey attest 'six==1.17.0'
+    """
+    from koschey.commands.attest import attest_scope  # noqa: PLC0415
+
+    _run(data, lambda settings: attest_scope(settings, scope, as_json=as_json))
+
+
+@cli.command()
+@click.argument("site_packages", type=click.Path(path_type=Path))
+@click.option(
+    "--index",
+    envvar=["UV_DEFAULT_INDEX", "PIP_INDEX_URL"],
+    default="http://127.0.0.1:8080/simple/",
+    show_default="UV_DEFAULT_INDEX, PIP_INDEX_URL, or http://127.0.0.1:8080/simple/",
+    help="Simple API of the Koschey that it was installed from.",
+)
+@click.option("--write", is_flag=True, help="Write provenance_url.json (PEP 710) beside what was installed.")
+@click.option("--sbom", metavar="FILE", help="Write a CycloneDX 1.6 bill of materials; - is standard output.")
+@JSON
+def provenance(site_packages: Path, *, index: str, write: bool, sbom: str | None, as_json: bool) -> None:
+    """Say from where each distribution in a SITE_PACKAGES folder came. Exit code 1: it is unknown for some.
+
+    Example: koschey provenance .venv/lib/python3.13/site-packages --sbom sbom.json
+    """
+    from koschey.commands.provenance import Wanted, show_provenance  # noqa: PLC0415
+
+    asyncio.run(show_provenance(Wanted(site_packages, index, write, sbom, as_json), Console()))
+
+
 def _run(data: Path | None, command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     """Run a command against the settings of the environment, or of the instance that `koschey up` runs."""
     from koschey.embedded import default_data_folder, settings_file  # noqa: PLC0415

@@ -3,7 +3,8 @@
     KoscheyError
     ├── UsageError              the user asked for something that cannot be: what, where, what to do
     │   ├── NotKnown            no such project, release or account
-    │   └── NotAllowed          the identity lacks the permission
+    │   ├── NotAllowed          the identity lacks the permission
+    │   └── Stale               the project is not as whoever asks saw it last
     ├── Refused                 an upload that breaks a rule; nothing was kept
     ├── UpstreamError           the upstream did not do its part
     │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
@@ -32,6 +33,10 @@ class NotKnown(UsageError):
 
 class NotAllowed(UsageError):
     """The identity may not do this."""
+
+
+class Stale(UsageError):
+    """The project has changed since the serial that the request names."""
 
 
 class Refused(KoscheyError):

@@ -184,9 +184,9 @@ async def test_without_a_hash_no_password_is_right(stored: str | None) -> None:
 @pytest.mark.parametrize(
     ("role", "actions"),
     [
-        ("uploader", {Action.UPLOAD}),
-        ("reviewer", {Action.DECIDE}),
-        ("admin", {Action.UPLOAD, Action.DECIDE}),
+        ("uploader", {Action.READ, Action.UPLOAD, Action.YANK}),
+        ("reviewer", {Action.READ, Action.DECIDE}),
+        ("admin", set(Action)),
         ("Admin", set()),
         ("", set()),
         ("*", set()),

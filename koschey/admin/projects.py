@@ -126,6 +126,7 @@ async def _page(
         number=number,
         last=number * PER_PAGE >= len(releases),
         origins=await browse.select_origins(pool, name),
+        attestations=await browse.select_attestations(pool, name),
         entries=await browse.select_project_journal(pool, name, limit=ENTRIES),
         choices=_project_choices(rules) if may_decide(name) else [],
         may_decide=may_decide(name),

@@ -17,6 +17,12 @@ class Action(StrEnum):
     UPLOAD = "upload"
     DECIDE = "decide"
     """Approve, block, trust: what an index lets out."""
+    READ = "read"
+    """See of a project what its page does not show: what is held or removed, and why."""
+    YANK = "yank"
+    """Say that a release should not be chosen any more (PEP 592), and take that back."""
+    MANAGE = "manage"
+    """Remove files for ever, and set a project's status (PEP 792)."""
 
 
 class Permissions(Protocol):
@@ -26,11 +32,18 @@ class Permissions(Protocol):
         """Tell whether the grants of an account allow the action. A pure function of its arguments."""
 
 
+# Whoever may publish a release may also say that it was a mistake: a yank breaks nobody's lock and can be taken back.
+# A removal cannot, and a status shuts out all uploaders of the project, so both are left to an admin.
 ROLES: dict[str, frozenset[Action]] = {
-    "uploader": frozenset({Action.UPLOAD}),
-    "reviewer": frozenset({Action.DECIDE}),
-    "admin": frozenset({Action.UPLOAD, Action.DECIDE}),
+    "uploader": frozenset({Action.READ, Action.UPLOAD, Action.YANK}),
+    "reviewer": frozenset({Action.READ, Action.DECIDE}),
+    "admin": frozenset(Action),
 }
+
+
+def may_somewhere(grants: tuple[Grant, ...], action: Action) -> bool:
+    """Tell whether the grants allow the action on any project at all."""
+    return any(action in ROLES.get(grant.role, frozenset()) for grant in grants)
 
 
 class RolePermissions:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.db.decisions import CONCERNS
 from koschey.db.pool import Database
-from koschey.model import MAIN_INDEX, FileId, Serial, State
+from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Serial, State
 from koschey.policy.rules import RuleKind
 
 # `state <> 'released'` says nothing new, but lets the planner use the partial index on what waits.
@@ -27,12 +28,12 @@ SELECT_WAITING_RELEASES = """
      LIMIT $4 OFFSET $5
 """
 SELECT_PROJECTS_LIKE = "SELECT name FROM project WHERE name LIKE $1 ORDER BY length(name), name LIMIT $2"
-SELECT_RULES_IN_FORCE = """
+SELECT_RULES_IN_FORCE = f"""
     SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND rule.project = $2
+     WHERE index.name = $1 AND {CONCERNS}
      ORDER BY rule.at DESC, rule.kind, rule.version
-"""
+"""  # noqa: S608
 SELECT_ORIGINS = """
     SELECT provenance.file_id, provenance.record::jsonb ->> 'url' AS url
       FROM provenance
@@ -40,10 +41,23 @@ SELECT_ORIGINS = """
       JOIN project ON project.id = file.project_id
      WHERE project.name = $1
 """
+SELECT_ATTESTATIONS = """
+    SELECT attestation.file_id, attestation.verdict, attestation.detail, attestation.checked_at
+      FROM attestation
+      JOIN file ON file.id = attestation.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE project.name = $1
+"""
 SELECT_JOURNAL = """
     SELECT serial, at, actor, door, action, project, version, filename, detail FROM journal
      WHERE ($1::bigint IS NULL OR serial < $1)
      ORDER BY serial DESC
+     LIMIT $2
+"""
+SELECT_JOURNAL_AFTER = """
+    SELECT serial, at, actor, door, action, project, version, filename, detail FROM journal
+     WHERE serial > $1
+     ORDER BY serial
      LIMIT $2
 """
 # A statement of its own, so that its plan is always the one by the index on (project, serial).
@@ -77,6 +91,14 @@ class RuleInForce(NamedTuple):
     reason: str
     actor: str
     at: datetime
+
+
+class CheckedAttestation(NamedTuple):
+    """What the verification of a provenance object said, and when."""
+
+    verdict: AttestationVerdict
+    detail: str
+    checked_at: datetime
 
 
 class JournalEntry(NamedTuple):
@@ -120,9 +142,22 @@ async def select_origins(db: Database, project: NormalizedName) -> dict[FileId, 
     return {row["file_id"]: row["url"] for row in await db.fetch(SELECT_ORIGINS, project)}
 
 
+async def select_attestations(db: Database, project: NormalizedName) -> dict[FileId, CheckedAttestation]:
+    """Return what the verification of the provenance objects (PEP 740) of a project's files said."""
+    return {
+        row["file_id"]: CheckedAttestation(AttestationVerdict(row["verdict"]), row["detail"], row["checked_at"])
+        for row in await db.fetch(SELECT_ATTESTATIONS, project)
+    }
+
+
 async def select_journal(db: Database, before: Serial | None, *, limit: int) -> list[JournalEntry]:
     """Return the changes before a serial, or the last ones of all, the newest first."""
     return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL, before, limit)]
+
+
+async def select_journal_after(db: Database, after: Serial, *, limit: int) -> list[JournalEntry]:
+    """Return the changes after a serial, the oldest first."""
+    return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL_AFTER, after, limit)]
 
 
 async def select_project_journal(db: Database, project: NormalizedName, *, limit: int) -> list[JournalEntry]:

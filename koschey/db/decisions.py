@@ -27,14 +27,17 @@ DELETE_RULES = """
      WHERE index.name = $1 AND rule.index_id = index.id
        AND rule.kind = $2 AND rule.project = $3 AND rule.version = $4
 """
-SELECT_RULES = """
+CONCERNS = """
+    (rule.project = $2
+     OR (rule.kind = 'reserved' AND right(rule.project, 2) = '-*'
+         AND ($2 = left(rule.project, -2) OR starts_with($2, left(rule.project, -1)))))
+"""
+"""Whether a rule speaks of the project $2: by its name, or by a reserved pattern that the name is of."""
+SELECT_RULES = f"""
     SELECT rule.kind, rule.version, rule.reason, rule.actor
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1
-       AND (rule.project = $2
-            OR (rule.kind = 'reserved' AND right(rule.project, 2) = '-*'
-                AND ($2 = left(rule.project, -2) OR starts_with($2, left(rule.project, -1)))))
-"""
+     WHERE index.name = $1 AND {CONCERNS}
+"""  # noqa: S608
 SELECT_RESERVATIONS = """
     SELECT rule.project AS pattern, rule.reason, rule.actor, rule.at
       FROM rule JOIN index ON index.id = rule.index_id

@@ -74,9 +74,7 @@ async def update_look(
     await connection.execute(UPDATE_LOOK, project, etag, status, reason)
 
 
-async def update_status(
-    connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None
-) -> None:
+async def update_status(connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None) -> None:
     """Set the status of a hosted project (PEP 792); a mirrored one has its upstream's."""
     await connection.execute(UPDATE_STATUS, project, status, reason)
 

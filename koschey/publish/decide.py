@@ -18,7 +18,7 @@ from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, NotKnown, UsageError
-from koschey.model import Actor, Project, ProjectStatus, Serial, StandingFile, State
+from koschey.model import Actor, Origin, Project, ProjectStatus, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.rules import RuleKind, Rules
 
@@ -149,8 +149,10 @@ class _Change:
 async def _approve(change: _Change) -> Outcome:
     change.require_known()
     if change.project and change.project.status is ProjectStatus.QUARANTINED:
-        reason = change.project.status_reason or "it gives no reason"
-        raise UsageError(f"the upstream has quarantined {change.project.name} ({reason}); nothing of it is served")
+        name, reason = change.project.name, change.project.status_reason or "it gives no reason"
+        if change.project.origin is Origin.HOSTED:
+            raise UsageError(f"{name} is quarantined ({reason}); lift it first: koschey status {name} active")
+        raise UsageError(f"the upstream has quarantined {name} ({reason}); nothing of it is served")
     if blocked := change.in_state(State.BLOCKED):
         raise UsageError(
             f"{blocked[0].file.filename} is blocked ({blocked[0].standing.reason}); unblock the release first"

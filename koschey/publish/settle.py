@@ -10,7 +10,7 @@ from koschey.db import files, journal, projects
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
-from koschey.model import SYSTEM, File, StandingFile, State
+from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.policy.verdict import Policy, Verdict, verdict
 
 SOONEST = timedelta(seconds=5)
@@ -44,8 +44,9 @@ async def settle(connection: Connection, project: NormalizedName, version: str) 
         now = await projects.select_now(connection)
         policy = await load_policy(connection, found) if found else Policy()
         judged = [(item, verdict(item.file, item.standing, policy, now)) for item in known]
-        due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
-        await _move(connection, project, due)
+        if not _keeps_states(found):
+            due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
+            await _move(connection, project, due)
         return _summarise(judged, now)
 
 
@@ -57,6 +58,14 @@ async def note_failure(connection: Connection, item: StandingFile, reason: str) 
         if await files.update_held_reason(connection, item.file.id, reason):
             entry = Entry(item.file.version, item.file.filename, {"reason": reason})
             await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])
+
+
+def _keeps_states(project: Project | None) -> bool:
+    """Tell whether a quarantine hides the files without moving them.
+
+    A hosted project's is lifted as a whole, and then exactly what was released before must be served again.
+    """
+    return project is not None and project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
 
 
 async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:

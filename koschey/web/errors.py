@@ -13,6 +13,7 @@ from koschey.errors import (
     KoscheyError,
     NotAllowed,
     NotKnown,
+    Stale,
     StoreUnavailable,
     UpstreamMalformed,
     UpstreamMissing,
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     NotKnown: (404, "Not known here"),
     NotAllowed: (403, "Not allowed"),
+    Stale: (412, "Changed meanwhile"),
     UsageError: (400, "Bad request"),
     UpstreamMissing: (404, "The upstream has no such thing"),
     UpstreamMalformed: (502, "The upstream cannot be trusted"),

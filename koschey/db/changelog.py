@@ -1,0 +1,25 @@
+"""Statements on the journal for mirrors: what changed since a serial, and what of it is served now."""
+
+from collections.abc import Sequence
+
+from koschey.db.pool import Database
+from koschey.model import MAIN_INDEX
+from koschey.standards.changelog import Change
+
+SELECT_CHANGES = """
+    SELECT journal.serial, journal.at, journal.action, project.name AS project, journal.version, journal.filename,
+           journal.detail ->> 'state' AS state, journal.detail ->> 'status' AS status,
+           journal.detail ->> 'yanked' AS yanked, journal.detail ->> 'was' AS was,
+           EXISTS (SELECT FROM served_file
+                    WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1)
+                      AND served_file.project_id = project.id AND served_file.filename = journal.filename) AS file_served
+      FROM journal LEFT JOIN project ON project.name = journal.project
+     WHERE journal.serial > $2
+     ORDER BY journal.serial
+     LIMIT $3
+"""
+
+
+async def select_changes(db: Database, since: int, *, limit: int) -> Sequence[Change]:
+    """Return the first changes after a serial, the oldest first."""
+    return [Change(**dict(row)) for row in await db.fetch(SELECT_CHANGES, MAIN_INDEX, since, limit)]

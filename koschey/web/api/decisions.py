@@ -1,0 +1,41 @@
+"""Decisions about what the index lets out, through the one function of every door."""
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db.journal import select_serial
+from koschey.db.projects import select_project
+from koschey.errors import UsageError
+from koschey.publish.decide import Choice, Decision, decide
+from koschey.standards.names import parse_name, parse_version
+from koschey.web.api.expected import as_expected
+from koschey.web.api.operations import Call, operation
+from koschey.web.api.types import Changed, NewDecision
+
+WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
+
+
+@operation("POST", "/decisions", NewDecision, Changed, needs=Action.DECIDE)
+async def make_decision(call: Call[NewDecision]) -> Changed:
+    """Approve, block, unblock, trust or untrust."""
+    sent = call.sent
+    name, version = parse_name(sent.project), _parse_version(sent)
+    # Asked of the account as the credentials gave it; `decide` asks the database once more.
+    authorize(call.account, Action.DECIDE, name)
+    async with as_expected(name) as connection:
+        outcome = await decide(connection, call.actor, Decision(sent.choice, name, version, sent.reason))
+        project = await select_project(connection, name)
+        # A rule can be about a project that is not known yet.
+        serial = outcome.serial or (project.serial if project else await select_serial(connection))
+    return Changed(project=name, serial=serial, changed=outcome.serial is not None, files=outcome.filenames)
+
+
+def _parse_version(sent: NewDecision) -> str | None:
+    """Return the version as the files have it: normalised, or as it stands where it is from before PEP 440."""
+    if sent.version is None:
+        return None
+    if sent.choice in WHOLE_PROJECT_ONLY:
+        raise UsageError(f"{sent.choice} is for the whole project, not for one release")
+    try:
+        return parse_version(sent.version)
+    except UsageError:
+        return sent.version

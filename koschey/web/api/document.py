@@ -1,0 +1,133 @@
+"""The OpenAPI document of the management API, made from the operations and their types.
+
+Not by quart-schema: of msgspec's types it keeps the outermost alone, so that references lead nowhere, it knows errors
+only as `application/json`, and it wraps how every answer of the application is made, to convert what ours never need.
+"""
+
+import re
+from functools import cache
+from typing import Any
+
+import msgspec
+from quart import Response
+
+from koschey import __version__
+from koschey.web.api.operations import JSON, OPERATIONS, TAGGED, Operation, blueprint
+from koschey.web.api.types import Problem
+
+REFERENCE = "#/components/schemas/{name}"
+ERRORS = {
+    400: "The request is not what this operation takes, or cannot be carried out as things stand.",
+    401: "No account is proved by the `Authorization` header.",
+    403: "The account may not do this.",
+    404: "There is no such project, release or file here.",
+    412: "The project is not at the serial that `If-Match` names.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    503: "A store does not answer; try again.",
+}
+ERROR_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"schema": {"type": "integer"}}},
+}
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of an earlier answer: nothing is changed where the project has moved on since.",
+    "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+}
+ETAG = {"description": "The project's serial, for `If-Match`.", "schema": {"type": "string"}}
+ABOUT = "Manage what a Koschey index hosts, and what it holds. All of it needs an account, apart from this document."
+
+
+@blueprint.get("/openapi.json")
+async def openapi() -> Response:
+    """Return this document."""
+    headers = {"Content-Type": JSON, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(msgspec.json.encode(build_document()), 200, headers)
+
+
+@cache
+def build_document() -> dict[str, Any]:
+    """Return the document, OpenAPI 3.1."""
+    schemas = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(_path(operation.rule), {})[operation.method.lower()] = _operation(operation, schemas)
+    paths[f"{blueprint.url_prefix}/openapi.json"] = {"get": _this_document()}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Koschey", "version": __version__, "description": ABOUT},
+        "paths": paths,
+        "security": [{"token": []}, {"password": []}],
+        "components": {
+            "schemas": schemas,
+            "responses": {str(status): _error(status) for status in ERRORS},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "kos_<id>_<secret>"},
+                "password": {"type": "http", "scheme": "basic"},
+            },
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    types = {kind for operation in OPERATIONS for kind in (operation.takes, operation.answers)} | {Problem}
+    _, schemas = msgspec.json.schema_components(sorted(types, key=lambda kind: kind.__name__), ref_template=REFERENCE)
+    return schemas
+
+
+def _path(rule: str) -> str:
+    return f"{blueprint.url_prefix}{re.sub('<([a-z]+)>', r'{\1}', rule)}"
+
+
+def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    ok: dict[str, Any] = {"description": "Done.", "content": {JSON: {"schema": _reference(operation.answers)}}}
+    if operation.answers in TAGGED:
+        ok["headers"] = {"ETag": ETAG}
+    errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in operation.errors}
+    described = {
+        "operationId": operation.name,
+        "summary": operation.about,
+        "description": f"Needs the permission `{operation.needs}`.",
+        "parameters": _parameters(operation, schemas),
+        "responses": {"200": ok, **errors},
+    }
+    if operation.reads_body:
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.takes)}}}
+    return described
+
+
+def _parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall("<([a-z]+)>", operation.rule)
+    ]
+    if not operation.reads_body:
+        taken = schemas[operation.takes.__name__]
+        required = taken.get("required", [])
+        found += [
+            {"name": name, "in": "query", "required": name in required, "schema": schema}
+            for name, schema in taken["properties"].items()
+        ]
+    return [*found, IF_MATCH] if operation.changes else found
+
+
+def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(name=kind.__name__)}
+
+
+def _error(status: int) -> dict[str, Any]:
+    content = {"application/problem+json": {"schema": _reference(Problem)}}
+    return {"description": ERRORS[status], "content": content, "headers": ERROR_HEADERS.get(status, {})}
+
+
+def _this_document() -> dict[str, Any]:
+    content = {JSON: {"schema": {"type": "object"}}}
+    return {
+        "operationId": "openapi",
+        "summary": openapi.__doc__,
+        "security": [],
+        "responses": {"200": {"description": "This document.", "content": content}},
+    }

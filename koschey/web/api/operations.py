@@ -1,0 +1,169 @@
+"""The one way to add an operation to the API: what is registered here asks who it is, is read strictly and documented.
+
+Only the `Authorization` header says who somebody is. A cookie is never looked at, and a body must be JSON: what another
+site's form could make a browser send opens nothing here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from packaging.utils import NormalizedName
+from quart import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+
+from koschey.auth.identity import authenticate, authorize, parse_authorization
+from koschey.auth.permissions import Action, may_somewhere
+from koschey.db.accounts import Account
+from koschey.errors import NotAllowed, UsageError
+from koschey.model import Actor
+from koschey.standards.names import parse_name
+from koschey.web.api.types import Changed, Input, Project
+from koschey.web.context import resources
+from koschey.web.errors import problem
+
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+
+MAX_BODY = 2**16
+"""Bytes of a request; the longest reason fits several times."""
+JSON = "application/json"
+TAGGED = (Project, Changed)
+"""Answers that are of one project: their ETag is its serial, for a later `If-Match`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call[T: Input]:
+    """A request that was read, by somebody who may make it."""
+
+    account: Account
+    path: Mapping[str, str]
+    sent: T
+
+    @property
+    def actor(self) -> Actor:
+        """Who stands in the journal."""
+        return Actor(self.account.name, "api")
+
+    @property
+    def project(self) -> NormalizedName:
+        """The project that the path names."""
+        return parse_name(self.path["project"])
+
+
+type Handler[T: Input] = Callable[[Call[T]], Awaitable[msgspec.Struct]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """All that is said about an operation, once."""
+
+    name: str
+    about: str
+    method: str
+    rule: str
+    """Below the prefix."""
+    takes: type[Input]
+    answers: type[msgspec.Struct]
+    needs: Action
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the input is a body; else it is the query, for RFC 9110 gives the body of a DELETE no meaning."""
+        return self.method in ("POST", "PUT")
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything, and so takes `If-Match`."""
+        return self.method != "GET"
+
+    @property
+    def errors(self) -> list[int]:
+        """The statuses with which it can be refused."""
+        about_project = (404,) if self.changes or "<project>" in self.rule else ()
+        return sorted(
+            {400, 401, 403, 503, *about_project}
+            | ({412} if self.changes else set())
+            | ({413, 415} if self.reads_body else set())
+        )
+
+
+OPERATIONS: list[Operation] = []
+
+
+def operation[T: Input](
+    method: str, rule: str, takes: type[T], answers: type[msgspec.Struct], *, needs: Action
+) -> Callable[[Handler[T]], Handler[T]]:
+    """Register a handler. Its name and docstring go into the document."""
+
+    def register(handler: Handler[T]) -> Handler[T]:
+        name, about = getattr(handler, "__name__", ""), handler.__doc__ or ""
+        added = Operation(name, about, method, rule, takes, answers, needs)
+        OPERATIONS.append(added)
+
+        async def view(**path: str) -> Response:
+            return await _answer(added, takes, handler, path)
+
+        blueprint.add_url_rule(rule, name, view, methods=[method])
+        return handler
+
+    return register
+
+
+async def _answer[T: Input](
+    operation: Operation, takes: type[T], handler: Handler[T], path: Mapping[str, str]
+) -> Response:
+    credentials = parse_authorization(request.headers.get("Authorization"))
+    account = await authenticate(resources().pool, *credentials) if credentials else None
+    if account is None:
+        return _ask_who()
+    _check_permission(account, operation.needs, path)
+    sent = await _read_body(takes) if operation.reads_body else _read_query(takes)
+    return _render(await handler(Call(account, path, sent)))
+
+
+def _ask_who() -> Response:
+    response = problem(401, "Not authenticated", "send a token: 'Authorization: Bearer kos_...', or Basic credentials")
+    response.headers.add("WWW-Authenticate", 'Bearer realm="koschey"')
+    response.headers.add("WWW-Authenticate", 'Basic realm="koschey", charset="UTF-8"')
+    return response
+
+
+def _check_permission(account: Account, action: Action, path: Mapping[str, str]) -> None:
+    """Raise `NotAllowed` before anything of the request is read; whoever changes something is asked again there."""
+    if "project" in path:
+        authorize(account, action, parse_name(path["project"]))
+    elif not may_somewhere(account.grants, action):
+        raise NotAllowed(f"{account.name} may not {action} anything here; an admin can grant it")
+
+
+async def _read_body[T: Input](takes: type[T]) -> T:
+    if request.mimetype != JSON:
+        raise UnsupportedMediaType(f"Send the body as {JSON}.")
+    if request.args:
+        raise UsageError("this request takes its values from the body, not from the query")
+    body = b"" if (request.content_length or 0) > MAX_BODY else await request.get_data(cache=False)
+    if (request.content_length or len(body)) > MAX_BODY:
+        raise RequestEntityTooLarge(f"A request has {MAX_BODY} bytes at the most.")
+    try:
+        return msgspec.json.decode(body, type=takes)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UsageError(f"the body is not what this request takes: {error}") from None
+
+
+def _read_query[T: Input](takes: type[T]) -> T:
+    given: dict[str, Any] = {name: values[0] for name, values in request.args.lists() if len(values) == 1}
+    if len(given) != len(request.args):
+        raise UsageError("the query names a value more than once")
+    try:
+        # A query has only texts; numbers among them are read as such.
+        return msgspec.convert(given, takes, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the query is not what this request takes: {error}") from None
+
+
+def _render(answer: msgspec.Struct) -> Response:
+    headers = {"Content-Type": JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if isinstance(answer, TAGGED):
+        headers["ETag"] = f'"{answer.serial}"'
+    return Response(msgspec.json.encode(answer), 200, headers)

@@ -1,0 +1,156 @@
+"""What the management API takes and answers. The document is made from these types, and so is what is refused."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from koschey.model import Origin, ProjectStatus, Serial, State
+from koschey.publish.decide import MAX_REASON, Choice
+
+TEXT = r"^[^\u0000]+$"
+"""A text without the one character that PostgreSQL cannot keep."""
+WORD = r"^[^\u0000-\u001f\u007f]*$"
+"""A text on one line."""
+
+type Reason = Annotated[str, Meta(max_length=MAX_REASON, pattern=TEXT, description="Why; it is kept in the journal.")]
+type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at the most.")]
+type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
+type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]
+type Text = Annotated[str, Meta(max_length=200, pattern=WORD)]
+type Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body or the query of a request. What it does not name is refused."""
+
+
+class Nothing(Input, frozen=True, kw_only=True):
+    """A request that says all in its path."""
+
+
+class Why(Input, frozen=True, kw_only=True):
+    """The reason of a change."""
+
+    reason: Reason
+
+
+class NewStatus(Input, frozen=True, kw_only=True):
+    """The status that a project shall have (PEP 792). Its page shows the reason, but for `active`."""
+
+    status: ProjectStatus
+    reason: Reason
+
+
+class NewDecision(Input, frozen=True, kw_only=True):
+    """A decision about what the index lets out. Without a version it is about the whole project."""
+
+    choice: Choice
+    project: Name
+    version: Version | None = None
+    reason: Reason
+
+
+class QuarantineQuery(Input, frozen=True, kw_only=True):
+    """Which part of the quarantine."""
+
+    project: Annotated[Text, Meta(description="Only projects whose name contains this.")] = ""
+    offset: Position = 0
+    limit: Limit = 100
+
+
+class JournalQuery(Input, frozen=True, kw_only=True):
+    """Which part of the journal: what came after a serial, the oldest first."""
+
+    after: Position = 0
+    limit: Limit = 100
+
+
+class ProjectFile(Struct, frozen=True, kw_only=True):
+    """A file, and what the verdict says of it now."""
+
+    filename: str
+    version: str
+    state: State
+    served: bool
+    reason: str
+    release_at: datetime | None
+    available_at: datetime | None
+    sha256: str | None
+    size: int | None
+    upload_time: datetime | None
+    requires_python: str | None
+    yanked: str | None
+    path: str | None
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """A project with all its files, served or not."""
+
+    name: str
+    display_name: str
+    origin: Origin
+    status: ProjectStatus
+    status_reason: str | None
+    serial: Serial
+    versions: list[str]
+    files: list[ProjectFile]
+
+
+class Changed(Struct, frozen=True, kw_only=True):
+    """What a request changed: nothing, where it was so already."""
+
+    project: str
+    serial: Serial
+    changed: bool
+    files: tuple[str, ...]
+
+
+class WaitingRelease(Struct, frozen=True, kw_only=True):
+    """The files of one release that wait in the same state."""
+
+    project: str
+    version: str
+    state: State
+    files: int
+    release_at: datetime | None
+    first_seen_at: datetime
+    reasons: tuple[str, ...]
+
+
+class Quarantine(Struct, frozen=True, kw_only=True):
+    """A part of what waits, those that time releases first at the top."""
+
+    serial: Serial
+    total: int
+    releases: list[WaitingRelease]
+
+
+class JournalEntry(Struct, frozen=True, kw_only=True):
+    """One change: who, what, why."""
+
+    serial: Serial
+    at: datetime
+    actor: str
+    door: str
+    action: str
+    project: str | None
+    version: str | None
+    filename: str | None
+    detail: dict[str, Any]
+
+
+class Journal(Struct, frozen=True, kw_only=True):
+    """A part of the journal, and the last serial of all."""
+
+    serial: Serial
+    entries: list[JournalEntry]
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457), in the words of the one who asked."""
+
+    type: str
+    status: int
+    title: str
+    detail: str
