@@ -8,7 +8,7 @@ from koschey import admin
 from koschey.logs import configure_logs
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
-from koschey.web import errors, files, health, home, simple, upload
+from koschey.web import api, errors, feeds, files, health, home, integrity, project_json, simple, upload, xmlrpc
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
 
@@ -16,8 +16,13 @@ BLUEPRINTS = (
     home.blueprint,
     simple.blueprint,
     files.blueprint,
+    integrity.blueprint,
+    project_json.blueprint,
+    feeds.blueprint,
+    xmlrpc.blueprint,
     upload.blueprint,
     health.blueprint,
+    api.blueprint,
     admin.blueprint,
 )
 

@@ -22,9 +22,33 @@ class FileWanted:
     file: FileId
 
 
-type Message = ReleaseHeld | FileWanted
+@dataclass(frozen=True, slots=True)
+class ProvenanceWanted:
+    """Files of a release were stored, or the upstream lists other provenance objects: fetch and verify them.
 
-KINDS: dict[str, type[ReleaseHeld | FileWanted]] = {"release_held": ReleaseHeld, "file_wanted": FileWanted}
+    With `again`, also those that are here already.
+    """
+
+    project: NormalizedName
+    version: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataWanted:
+    """A project has wheels for which the upstream gives no core metadata."""
+
+    project: NormalizedName
+
+
+type Message = ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted
+
+KINDS: dict[str, type[ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted]] = {
+    "release_held": ReleaseHeld,
+    "file_wanted": FileWanted,
+    "provenance_wanted": ProvenanceWanted,
+    "metadata_wanted": MetadataWanted,
+}
 
 
 def render_message(message: Message) -> tuple[str, str, dict[str, object]]:
@@ -34,6 +58,11 @@ def render_message(message: Message) -> tuple[str, str, dict[str, object]]:
             return "release_held", f"release_held/{project}/{version}", asdict(message)
         case FileWanted(file):
             return "file_wanted", f"file_wanted/{file}", asdict(message)
+        case ProvenanceWanted(project, version, again):
+            key = f"provenance_wanted/{project}/{version}{'/again' if again else ''}"
+            return "provenance_wanted", key, asdict(message)
+        case MetadataWanted(project):
+            return "metadata_wanted", f"metadata_wanted/{project}", asdict(message)
 
 
 def parse_message(kind: str, payload: dict[str, object]) -> Message:

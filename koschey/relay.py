@@ -1,7 +1,10 @@
 """Carries the outbox to Temporal: at least once, in order, and again after every crash."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from temporalio.client import Client
@@ -11,9 +14,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from koschey.db.listen import Listener, cancelled, set_within
 from koschey.db.outbox import Claim, claim_messages, delete_sent
 from koschey.db.pool import LOST, Pool
-from koschey.outbox import FileWanted, Message, ReleaseHeld, parse_message
+from koschey.outbox import FileWanted, Message, MetadataWanted, ProvenanceWanted, ReleaseHeld, parse_message
+from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
+from workflows.describe_project import DescribeProject, DescribeProjectInput
 from workflows.fetch_file import FetchFile, FetchFileInput
-from workflows.names import TASK_QUEUE, fetch_id, quarantine_id
+from workflows.names import TASK_QUEUE, fetch_id, metadata_id, provenance_id, quarantine_id
 from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
 
 log = structlog.get_logger()
@@ -72,27 +77,59 @@ class Relay:
 
     async def _send(self, message: Message) -> None:
         """Start the workflow, or wake the one that runs: the id is the lock."""
-        match message:
-            case ReleaseHeld(project, version):
-                await self._client.start_workflow(
-                    QuarantineRelease.run,
-                    QuarantineReleaseInput(project, version, searchable=self._searchable),
-                    id=quarantine_id(project, version),
-                    task_queue=TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    start_signal="look_again",
-                    static_summary=f"{project} {version} in quarantine",
-                    rpc_timeout=RPC_TIMEOUT,
-                )
-            case FileWanted(file):
-                await self._client.start_workflow(
-                    FetchFile.run,
-                    FetchFileInput(file),
-                    id=fetch_id(file),
-                    task_queue=TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                    static_summary=f"finish the fetch of file {file}",
-                    rpc_timeout=RPC_TIMEOUT,
-                )
+        start = _start(message, searchable=self._searchable)
+        await self._client.start_workflow(
+            start.workflow,
+            start.given,
+            id=start.id,
+            task_queue=TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=start.signal,
+            start_signal_args=start.signal_args,
+            static_summary=start.summary,
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Which workflow a message starts, and by which signal it wakes one that runs."""
+
+    workflow: Any
+    given: object
+    id: str
+    summary: str
+    signal: str | None = None
+    signal_args: Sequence[object] = ()
+
+
+def _start(message: Message, *, searchable: bool) -> _Start:
+    match message:
+        case ReleaseHeld(project, version):
+            return _Start(
+                QuarantineRelease.run,
+                QuarantineReleaseInput(project, version, searchable=searchable),
+                quarantine_id(project, version),
+                f"{project} {version} in quarantine",
+                "look_again",
+            )
+        case FileWanted(file):
+            return _Start(FetchFile.run, FetchFileInput(file), fetch_id(file), f"finish the fetch of file {file}")
+        case ProvenanceWanted(project, version, again):
+            return _Start(
+                AttachProvenance.run,
+                AttachProvenanceInput(project, version),
+                provenance_id(project, version),
+                f"provenance of {project} {version}",
+                "look_again",
+                [again],
+            )
+        case MetadataWanted(project):
+            return _Start(
+                DescribeProject.run,
+                DescribeProjectInput(project),
+                metadata_id(project),
+                f"core metadata of {project}",
+                "look_again",
+            )

@@ -1,7 +1,7 @@
 """What a process holds open: one function opens it all, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,12 +9,17 @@ from koschey.db.listen import Listener, cancelled
 from koschey.db.migrate import require_present
 from koschey.db.pool import Pool, open_pool
 from koschey.index.attestations import ProvenanceStore
+from koschey.index.documents import DocumentCache
 from koschey.index.fetching import FileFetcher
 from koschey.index.files import FileStore
+from koschey.index.mirror_calls import MirrorCalls
 from koschey.index.page_cache import PageCache
 from koschey.index.pages import Pages
+from koschey.index.project_json import ProjectDocuments
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
+from koschey.index.served import Served
+from koschey.index.surveys import Surveys
 from koschey.inspection.trust import Trust
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
@@ -37,6 +42,9 @@ class Resources:
     files: FileStore
     provenance: ProvenanceStore
     trust: Trust
+    documents: ProjectDocuments
+    surveys: Surveys
+    calls: MirrorCalls
 
 
 @asynccontextmanager
@@ -73,34 +81,48 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
     cache = PageCache(lambda: listener.connected)
+    document_cache = DocumentCache(lambda: listener.connected)
     project_list = ProjectList(pool, lambda: listener.connected)
 
-    def hear_project(name: str) -> None:
-        cache.forget(name)
-        project_list.change()
+    listener = _listener(settings, refresher, store, project_list, (cache, document_cache))
+    served, freshness = Served(pool, settings.public_url, settings.upstream_url), settings.page_freshness
+    pages = Pages(pool, cache, refresher, project_list, served, freshness=freshness)
+    trust = Trust(settings.sigstore_trust_root)
+    provenance = ProvenanceStore(pool, bucket, upstream, trust)
+    documents = ProjectDocuments(pool, bucket, upstream, refresher, document_cache, served, freshness=freshness)
+    surveys = Surveys(pool, refresher, served)
+    calls = MirrorCalls(pool, pages)
+    resources = Resources(
+        settings, pool, bucket, upstream, refresher, pages, store, provenance, trust, documents, surveys, calls
+    )
+    return resources, listener
 
-    def lose() -> None:
-        cache.forget_all()
+
+def _listener(
+    settings: Settings,
+    refresher: Refresher,
+    store: FileStore,
+    project_list: ProjectList,
+    caches: Sequence[PageCache | DocumentCache],
+) -> Listener:
+    """Return what hears of every commit, and forgets what it has changed."""
+
+    def hear_project(name: str) -> None:
         project_list.change()
+        for cache in caches:
+            cache.forget(name)
 
     def hear_lease(key: str) -> None:
         refresher.hear(key)
         store.hear(key)
 
-    listener = Listener(
+    def lose() -> None:
+        project_list.change()
+        for cache in caches:
+            cache.forget_all()
+
+    return Listener(
         str(settings.database_url),
         {"koschey_project": hear_project, "koschey_lease": hear_lease},
         on_lost=lose,
     )
-    pages = Pages(
-        pool,
-        cache,
-        refresher,
-        project_list,
-        freshness=settings.page_freshness,
-        root=settings.public_url,
-        upstream=settings.upstream_url,
-    )
-    trust = Trust(settings.sigstore_trust_root)
-    provenance = ProvenanceStore(pool, bucket, upstream, trust)
-    return Resources(settings, pool, bucket, upstream, refresher, pages, store, provenance, trust), listener

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     )
     max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
     max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
+    sigstore_trust_root: Path | None = Field(
+        None, description="`trusted_root.json` of a private Sigstore; empty means the public one's, as installed"
+    )
 
     host: str = Field("127.0.0.1", description="address that the web process listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")

@@ -13,18 +13,23 @@ from temporalio.client import Client, TLSConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
+from activities.metadata import MetadataActivities
+from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
 from koschey.db.listen import cancelled, set_within
+from koschey.index.extraction import Extractor
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
+from workflows.attach_provenance import AttachProvenance
+from workflows.describe_project import DescribeProject
 from workflows.fetch_file import FetchFile
 from workflows.names import SEARCH_ATTRIBUTES, TASK_QUEUE
 from workflows.quarantine_release import QuarantineRelease
 
 log = structlog.get_logger()
 
-WORKFLOWS = (QuarantineRelease, FetchFile)
+WORKFLOWS = (QuarantineRelease, FetchFile, AttachProvenance, DescribeProject)
 RECONNECT = 2.0
 """Seconds between attempts to reach Temporal at the start; it may come up later than the worker."""
 
@@ -59,7 +64,12 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
         resources.pool, resources.refresher, resources.files, resources.settings.decisions_by_signal
     )
     fetch = FetchActivities(resources.pool, resources.files)
-    return [release.store_held_file, release.settle_release, release.decide_release, fetch.store_wanted_file]
+    metadata = MetadataActivities(Extractor(resources.pool, resources.bucket, resources.upstream))
+    provenance = ProvenanceActivities(resources.pool, resources.provenance)
+    return [
+        *(release.store_held_file, release.settle_release, release.decide_release, fetch.store_wanted_file),
+        *(provenance.list_stored_files, provenance.attach_provenance, metadata.describe_wheels),
+    ]
 
 
 async def connect_temporal(settings: Settings) -> Client:

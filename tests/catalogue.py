@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -64,6 +64,12 @@ class UpstreamFile:
     upload_time: datetime
     requires_python: str | None
     yanked: bool | str
+    provenance: bytes | None = field(default=None, repr=False)  # PEP 740, as the page lists it
+
+    @property
+    def provenance_path(self) -> str:
+        """Where its provenance object is, or would be."""
+        return f"/integrity/{self.project}/{self.version}/{quote(self.filename)}/provenance"
 
     @property
     def path(self) -> str:
@@ -125,8 +131,12 @@ class Catalogue:
         yanked: bool | str = False,
         core_metadata: bool = True,
         modules: Mapping[str, str] | None = None,
+        provenance: Callable[[str, str], bytes] | None = None,
     ) -> UpstreamFile:
-        """Publish a real wheel (or sdist), or the given bytes, 400 days ago unless told otherwise."""
+        """Publish a real wheel (or sdist), or the given bytes, 400 days ago unless told otherwise.
+
+        `provenance` makes the object of PEP 740 from the filename and the sha256.
+        """
         if content is None or filename is None:
             build = partial(
                 archives.sdist if sdist else archives.wheel,
@@ -141,7 +151,19 @@ class Catalogue:
         metadata = archives.read_core_metadata(content) if core_metadata and not sdist else None
         file = self._file(project, version, filename, Body.of(content), upload_time)
         file = replace(file, metadata=metadata, requires_python=requires_python, yanked=yanked)
+        if provenance is not None:
+            file = replace(file, provenance=provenance(file.filename, file.sha256))
         return self._put(project, file)
+
+    def promise(self, filename: str, metadata: bytes) -> UpstreamFile:
+        """Serve and list other core metadata than the wheel holds."""
+        file = self.file(filename)
+        return self._put(file.project, replace(file, metadata=metadata))
+
+    def attest(self, filename: str, provenance: bytes | None) -> UpstreamFile:
+        """List another provenance object for a file under the same address, or none any more."""
+        file = self.file(filename)
+        return self._put(file.project, replace(file, provenance=provenance))
 
     def add_large(
         self,
@@ -288,6 +310,8 @@ class Catalogue:
             entry["upload-time"] = file.upload_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         if file.requires_python is not None:
             entry["requires-python"] = file.requires_python
+        if file.provenance is not None:
+            entry["provenance"] = self.root + file.provenance_path
         return entry
 
     def _digests(self, body: Body) -> dict[str, str]:
@@ -323,5 +347,7 @@ def _anchor(entry: Page) -> str:
     if metadata := entry["core-metadata"]:
         known = "true" if metadata is True else "".join(f"{name}={value}" for name, value in metadata.items())
         attributes["data-core-metadata"] = known
+    if "provenance" in entry:
+        attributes["data-provenance"] = entry["provenance"]
     rendered = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
     return f"<a {rendered}>{escape(entry['filename'])}</a><br>"

@@ -6,19 +6,30 @@ from pathlib import Path
 
 import pytest
 from running import Koschey
+from sigstore_trust import Sigstore
 from upstream import Upstream
 
-pytest_plugins = ["parts"]
+pytest_plugins = ["parts", "examined", "shelf"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that keeps histories for later versions to replay; used once for each release."""
+    """Add the option that keeps histories for later versions to replay, and those that name another index."""
     parser.addoption("--record-histories", action="store_true", help="write tests/histories/*.json anew")
+    parser.addoption("--index-url", help="run what only reads of tests/conformance against the index with this URL")
+    parser.addoption("--index-project", action="append", default=[], help="a project of that index to look at")
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Name bytes by their length: two workers must find the same tests, and no name should be an archive."""
     return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--index-url`, leave out all that does more than read an index."""
+    if config.getoption("--index-url"):
+        for item in items:
+            if "keeps" not in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.skip(reason="needs an index of its own"))
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +63,18 @@ def upstream(shared_upstream: Upstream) -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="session")
-def koschey(folder: Path, shared_upstream: Upstream) -> Iterator[Koschey]:
+def sigstore() -> Sigstore:
+    """The Sigstore whose attestations the shared index believes."""
+    return Sigstore()
+
+
+@pytest.fixture(scope="session")
+def koschey(folder: Path, shared_upstream: Upstream, sigstore: Sigstore) -> Iterator[Koschey]:
     """A real `koschey up` with two web processes that mirrors the shared upstream."""
-    with Koschey(folder / "shared", shared_upstream.url, web_processes=2, freshness=0.5) as running:
+    trust_root = folder / "trusted_root.json"
+    trust_root.write_text(sigstore.trusted_root)
+    trust_root.chmod(0o644)
+    with Koschey(
+        folder / "shared", shared_upstream.url, web_processes=2, freshness=0.5, trust_root=trust_root
+    ) as running:
         yield running

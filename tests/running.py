@@ -59,7 +59,14 @@ class Koschey:
     """`koschey up --json`, started as a user would."""
 
     def __init__(
-        self, data: Path, upstream: str, *, web_processes: int = 1, days: float = 7, freshness: float = 600
+        self,
+        data: Path,
+        upstream: str,
+        *,
+        web_processes: int = 1,
+        days: float = 7,
+        freshness: float = 600,
+        trust_root: Path | None = None,
     ) -> None:
         self.data = data
         self._command = [
@@ -67,14 +74,16 @@ class Koschey:
             *("--upstream", upstream, "--allow-private-upstream", "--quarantine-days", str(days)),
             *("--web-processes", str(web_processes)),
         ]
-        self._freshness = freshness
+        self._variables = {"KOSCHEY_PAGE_FRESHNESS": str(freshness)}
+        if trust_root is not None:
+            self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> Self:
         """Start and wait until it says that it is ready."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("KOSCHEY_")}
-        environment["KOSCHEY_PAGE_FRESHNESS"] = str(self._freshness)
+        environment |= self._variables
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
         )

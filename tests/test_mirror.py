@@ -313,3 +313,32 @@ def test_serial_grows_with_every_change_and_is_on_the_page(koschey: Koschey, ups
     serials = {project["name"]: project["_last-serial"] for project in listing.json["projects"]}
     assert serials["counted"] == serial
     assert int(listing.headers["x-pypi-last-serial"]) >= max(serials.values())
+
+
+def test_head_of_a_page_is_its_get(koschey: Koschey, upstream: Upstream) -> None:
+    """T-19.4: HEAD has the status and all headers of GET, for a page that was never asked for and for one in memory."""
+    upstream.add("m-head", "1.0")
+    for encoding in ("identity", "gzip", "zstd"):
+        heads = [
+            ask(f"{koschey.index_url}m-head/", method="HEAD", Accept=JSON, Accept_Encoding=encoding) for _ in range(2)
+        ]
+        full = ask(f"{koschey.index_url}m-head/", Accept=JSON, Accept_Encoding=encoding)
+        for head in heads:
+            assert (head.status, head.body) == (200, b"")
+            volatile = ("date",)
+            assert {k: v for k, v in head.headers.items() if k not in volatile} == {
+                k: v for k, v in full.headers.items() if k not in volatile
+            }
+        assert int(full.headers["content-length"]) == len(full.body)
+
+
+def test_page_links_the_record_of_what_was_downloaded(koschey: Koschey, upstream: Upstream) -> None:
+    """T-11.2: once a file was downloaded its page carries the PEP 710 record, under the one private key."""
+    file = upstream.add("m-origin", "1.0")
+    assert "_koschey" not in koschey.page("m-origin")["files"][0]
+    assert ask(koschey.url + file.path).status == 200
+    wait_until(lambda: "_koschey" in koschey.page("m-origin")["files"][0])
+    private = koschey.page("m-origin")["files"][0]["_koschey"]
+    assert private["provenance-url"] == {"url": file.url, "archive_info": {"hashes": {"sha256": file.sha256}}}
+    assert private["upstream-index"] == upstream.url
+    assert ask(private["record"]).json == private["provenance-url"]

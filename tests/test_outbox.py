@@ -13,16 +13,28 @@ from parts import NOON, set_clock
 from koschey.db.outbox import Claim, claim_messages, delete_message, delete_sent, insert_message
 from koschey.db.pool import Connection, Pool, connect
 from koschey.model import FileId
-from koschey.outbox import KINDS, FileWanted, Message, ReleaseHeld, parse_message, render_message
+from koschey.outbox import (
+    KINDS,
+    FileWanted,
+    Message,
+    MetadataWanted,
+    ProvenanceWanted,
+    ReleaseHeld,
+    parse_message,
+    render_message,
+)
 
 SPAM, EGGS = ReleaseHeld(NormalizedName("spam"), "1.0"), ReleaseHeld(NormalizedName("eggs"), "1.0")
 MINUTE, TICK = timedelta(minutes=1), timedelta(microseconds=1)
 
-messages: st.SearchStrategy[Message] = st.builds(
-    ReleaseHeld,
-    st.sampled_from(["spam", "spam-1", "eggs"]).map(NormalizedName),
-    st.text().filter(lambda t: "/" not in t),
-) | st.builds(FileWanted, st.integers(1, 2**62).map(FileId))
+names = st.sampled_from(["spam", "spam-1", "eggs"]).map(NormalizedName)
+versions = st.text().filter(lambda text: "/" not in text)
+messages: st.SearchStrategy[Message] = (
+    st.builds(ReleaseHeld, names, versions)
+    | st.builds(FileWanted, st.integers(1, 2**62).map(FileId))
+    | st.builds(ProvenanceWanted, names, versions, st.booleans())
+    | st.builds(MetadataWanted, names)
+)
 
 
 @given(messages)
@@ -41,7 +53,9 @@ def test_keys_tell_messages_apart(first: Message, second: Message) -> None:
 
 def test_every_kind_is_known() -> None:
     """The relay can read whatever can be written, and an unknown kind is an error, not a guess."""
-    assert {kind for kind, _, _ in (render_message(SPAM), render_message(FileWanted(FileId(1))))} == set(KINDS)
+    project = NormalizedName("spam")
+    every = (SPAM, FileWanted(FileId(1)), ProvenanceWanted(project, "1.0"), MetadataWanted(project))
+    assert {render_message(message)[0] for message in every} == set(KINDS)
     with pytest.raises(KeyError):
         parse_message("from_the_future", {})
 

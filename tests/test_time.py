@@ -3,23 +3,26 @@
 import asyncio
 import hashlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from archives import read_core_metadata
 from running import Koschey
+from sigstore_trust import Sigstore
 from skipping import SkippingKoschey, new_database, skipping
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
 from temporalio.worker import Replayer
 from upstream import Upstream, UpstreamFile
 
 from koschey import __version__
+from koschey.db.attestations import select_attestation
+from koschey.db.files import select_file
 from koschey.db.outbox import insert_message
 from koschey.outbox import FileWanted
 from koschey.worker import WORKFLOWS
-from workflows.names import fetch_id, metadata_id
+from workflows.names import fetch_id, metadata_id, provenance_id
 
 DAY = timedelta(days=1)
 NUMBERS = itertools.count()
@@ -186,6 +189,64 @@ async def test_core_metadata_is_read_once_the_upstream_answers_and_replays(
     expected = hashlib.sha256(read_core_metadata(file.content) or b"").hexdigest()
     assert await index.resources.pool.fetchval(query, file.filename) == expected
     await check_history(await workflow.fetch_history(), record_histories, "describe_project")
+
+
+async def test_provenance_waits_for_the_upstream_and_replays(
+    index: SkippingKoschey, upstream: Upstream, sigstore: Sigstore, record_histories: Path | None
+) -> None:
+    """Provenance that the upstream does not give is asked for again hours later, and again when somebody says so."""
+    file = upstream.add("t-proved", "1.0", provenance=sigstore.provenance)
+    assert await index.see("t-proved") == [file.filename]
+    number = await index.resources.pool.fetchval("SELECT id FROM file WHERE filename = $1", file.filename)
+    fault = upstream.fault(file.provenance_path, status=503)
+    item = await select_file(index.resources.pool, number)
+    assert item is not None
+    await index.resources.files.store(item.file)
+    workflow = index.environment.client.get_workflow_handle(provenance_id("t-proved", "1.0"))
+    await wait_for(lambda: fault.applied > 1)
+    await index.pass_time(timedelta(hours=3))
+    assert await select_attestation(index.resources.pool, number) is None
+    upstream.clear_faults()
+    await workflow.signal("look_again", True)
+    assert await workflow.result() == {"verdicts": {"verified": 1}, "unanswered": 0}
+    attested = await select_attestation(index.resources.pool, number)
+    assert attested is not None
+    assert attested.object == file.provenance
+    await check_history(await workflow.fetch_history(), record_histories, "attach_provenance")
+
+
+async def test_provenance_is_given_up_in_the_end(
+    index: SkippingKoschey, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workflow does not ask for ever, and says for how many files it got no answer; what is stored is served."""
+    monkeypatch.setattr("workflows.options.PROVENANCE_ROUNDS", 2)
+    file = upstream.add("t-mute", "1.0", provenance=lambda *_: b"{}")
+    assert await index.see("t-mute") == [file.filename]
+    fault = upstream.fault(file.provenance_path, status=503)
+    number = await index.resources.pool.fetchval("SELECT id FROM file WHERE filename = $1", file.filename)
+    item = await select_file(index.resources.pool, number)
+    assert item is not None
+    await index.resources.files.store(item.file)
+    await wait_for(lambda: fault.applied > 0)
+    workflow = index.environment.client.get_workflow_handle(provenance_id("t-mute", "1.0"))
+    for _ in range(30):
+        if (await workflow.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            break
+        await index.pass_time(timedelta(hours=1))
+    assert await workflow.result() == {"verdicts": {}, "unanswered": 1}
+    found = await workflow.describe()
+    assert found.close_time is not None
+    assert timedelta(hours=6) < found.close_time - found.start_time < DAY
+    assert await index.served("t-mute") == [file.filename]
+
+
+async def wait_for(what: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    for _ in range(200):
+        if what():
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never came to be so")
 
 
 async def check_history(history: WorkflowHistory, folder: Path | None, name: str) -> None:

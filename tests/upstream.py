@@ -29,6 +29,7 @@ __all__ = ["Fault", "Hold", "Request", "Upstream", "UpstreamFile"]
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "text/html"
+INTEGRITY = "application/vnd.pypi.integrity.v1+json"
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,8 @@ class Upstream(Catalogue):
     def _answer(self, request: web.BaseRequest) -> Answer:
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "Method not allowed")
+        if request.path.startswith("/integrity/"):
+            return self._answer_provenance(request)
         if not request.path.startswith("/simple"):
             return self._answer_file(request)
         project = request.path.removeprefix("/simple").strip("/")
@@ -231,6 +234,15 @@ class Upstream(Catalogue):
             if etag in request.headers.get("If-None-Match", ""):
                 return Answer(304, headers, Body.of(b""))
         return Answer(200, headers, Body.of(content))
+
+    def _answer_provenance(self, request: web.BaseRequest) -> Answer:
+        try:
+            file = self.file(request.path.split("/")[-2])
+        except KeyError:
+            return _plain(404, "404 Not Found")
+        if file.provenance is None or quote(request.path) != file.provenance_path:
+            return _plain(404, "404 Not Found")
+        return Answer(200, {"Content-Type": INTEGRITY}, Body.of(file.provenance))
 
     def _answer_file(self, request: web.BaseRequest) -> Answer:
         filename = request.path.rpartition("/")[2]

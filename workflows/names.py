@@ -16,6 +16,16 @@ def quarantine_id(project: str, version: str) -> str:
     return f"quarantine/{project}/{version}"
 
 
+def provenance_id(project: str, version: str) -> str:
+    """Return the id of the workflow that attaches provenance to a release: `provenance/<project>/<version>`."""
+    return f"provenance/{project}/{version}"
+
+
+def metadata_id(project: str) -> str:
+    """Return the id of the workflow that reads core metadata of a project's wheels: `metadata/<project>`."""
+    return f"metadata/{project}"
+
+
 def fetch_id(file_id: int) -> str:
     """Return the id of the workflow that finishes a fetch."""
     return f"fetch/{file_id}"

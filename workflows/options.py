@@ -34,6 +34,8 @@ FETCH = Options(
 )
 FETCH_AGAIN_IN = timedelta(hours=6)
 """When a file that could not be fetched is tried once more."""
+PROVENANCE_ROUNDS = 28
+"""How often provenance is asked for, `FETCH_AGAIN_IN` apart, of an upstream that does not answer: a week."""
 TRY_AGAIN_IN = timedelta(minutes=10)
 """When a quarantine goes on after an outage that was longer than all retries. It never gives up."""
 AT_ONCE = timedelta(minutes=1)

@@ -12,7 +12,8 @@ SELECT_CHANGES = """
            journal.detail ->> 'yanked' AS yanked, journal.detail ->> 'was' AS was,
            EXISTS (SELECT FROM served_file
                     WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1)
-                      AND served_file.project_id = project.id AND served_file.filename = journal.filename) AS file_served
+                      AND served_file.project_id = project.id
+                      AND served_file.filename = journal.filename) AS file_served
       FROM journal LEFT JOIN project ON project.name = journal.project
      WHERE journal.serial > $2
      ORDER BY journal.serial

@@ -13,13 +13,13 @@ WINDOW = 2000
 STATISTICS_TIMEOUT = 60.0
 """Seconds for which a sum over all files may take."""
 
-# The index's id by itself, so that the order can be that of an index on it and on the time.
+# Read in the order of `debut_newest`, and asked one by one whether they are served: EXISTS might be joined with all.
 SELECT_NEWEST_PROJECTS = """
     SELECT project.name, NULL AS version, project.summary, debut.at
       FROM debut JOIN project ON project.id = debut.project_id
      WHERE debut.index_id = (SELECT id FROM index WHERE name = $1)
-       AND EXISTS (SELECT FROM served_file
-                    WHERE served_file.index_id = debut.index_id AND served_file.project_id = debut.project_id)
+       AND (SELECT true FROM served_file
+             WHERE served_file.index_id = debut.index_id AND served_file.project_id = debut.project_id LIMIT 1)
      ORDER BY debut.at DESC, debut.project_id DESC
      LIMIT $2
 """

@@ -8,21 +8,17 @@ import time
 
 from packaging.utils import NormalizedName
 
-from koschey.db import files, journal, projects
+from koschey.db import journal
 from koschey.db.decisions import select_rules
-from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
 from koschey.index.page_cache import Page, PageCache, page_of
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
-from koschey.model import Origin, ProjectStatus
-from koschey.policy.rules import RuleKind
-from koschey.policy.verdict import Policy, verdict
+from koschey.index.served import CLOSING, Served
+from koschey.model import ProjectStatus
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 
-CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
-"""Rules under which a name has a page without files, whether or not anything of it is here."""
 RENDER_IN_THREAD = 500
 """Files above which a page is rendered in a thread, so that other requests go on."""
 
@@ -36,18 +32,16 @@ class Pages:
         cache: PageCache,
         refresher: Refresher,
         project_list: ProjectList,
+        served: Served,
         *,
         freshness: float,
-        root: str,
-        upstream: str,
     ) -> None:
         self._pool = pool
         self._cache = cache
         self._refresher = refresher
         self._list = project_list
         self._freshness = freshness
-        self._root = root
-        self._upstream = upstream
+        self._served = served
 
     def cached(self, name: NormalizedName) -> Page | None:
         """Return the page from memory; one that has grown old is refreshed behind the answer."""
@@ -94,33 +88,9 @@ class Pages:
         return _render(ProjectPage(name, serial, (), ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"))
 
     async def _build(self, name: NormalizedName) -> Page:
-        async with (
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            project = await projects.select_project(connection, name)
-            assert project is not None
-            known = await files.select_project_files(connection, name)
-            policy = await load_policy(connection, project)
-            now = await projects.select_now(connection)
-        served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
-        page = ProjectPage(
-            name,
-            project.serial,
-            served,
-            *_status(policy),
-            root=self._root,
-            upstream=self._upstream if project.origin is Origin.MIRRORED else None,
-        )
-        return await asyncio.to_thread(_render, page) if len(served) > RENDER_IN_THREAD else _render(page)
-
-
-def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:
-    """Return what the page says of the project (PEP 792); one that is closed here is shown as quarantined."""
-    kinds = CLOSING if policy.origin is Origin.MIRRORED else (RuleKind.BLOCKED,)
-    if rule := policy.rules.find_whole(*kinds):
-        return ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"
-    return policy.project_status, policy.project_status_reason
+        page = await self._served.load(name)
+        assert page is not None
+        return await asyncio.to_thread(_render, page) if len(page.files) > RENDER_IN_THREAD else _render(page)
 
 
 def _render(page: ProjectPage) -> Page:

@@ -23,8 +23,8 @@ def main() -> None:
     _bind(int(memory), int(cpu))
     os.lseek(0, 0, os.SEEK_SET)
     with open(0, "rb", closefd=False) as archive:
-        answer = _answer(archive, filename, int(memory))
-    sys.stdout.write(json.dumps(answer))
+        printed = json.dumps(answer(archive, filename, os.fstat(0).st_size, int(memory)))
+    sys.stdout.write(printed)
 
 
 def _bind(memory: int, cpu: int) -> None:
@@ -34,9 +34,10 @@ def _bind(memory: int, cpu: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def _answer(archive: BinaryIO, filename: str, memory: int) -> dict[str, str | None]:
+def answer(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, str | None]:
+    """Return what an archive says of itself, or under `refused` which rule it breaks."""
     try:
-        return _inspect(archive, filename)
+        return _inspect(archive, filename, size)
     except Refused as refusal:
         return {"refused": str(refusal)}
     except MemoryError:
@@ -45,9 +46,9 @@ def _answer(archive: BinaryIO, filename: str, memory: int) -> dict[str, str | No
         return {"refused": f"Invalid distribution file. {filename} is broken: {error or type(error).__name__}"[:500]}
 
 
-def _inspect(archive: BinaryIO, filename: str) -> dict[str, str | None]:
+def _inspect(archive: BinaryIO, filename: str, size: int) -> dict[str, str | None]:
     is_wheel = filename.endswith(".whl")
-    body = (read_wheel if is_wheel else read_sdist)(archive, filename, os.fstat(0).st_size)
+    body = (read_wheel if is_wheel else read_sdist)(archive, filename, size)
     core = parse_core_metadata(body, "METADATA" if is_wheel else "PKG-INFO")
     return {
         "project": core.project,

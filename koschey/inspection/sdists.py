@@ -1,15 +1,23 @@
 """The rules for sdists (PEP 517, 625): the tar is read once, as a stream, and nothing is ever extracted."""
 
-import gzip
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from koschey.errors import Refused
-from koschey.inspection.limits import MAX_METADATA, is_bomb
+from koschey.inspection.gzip_stream import GzipStream
+from koschey.inspection.license_files import check_license_files
+from koschey.inspection.limits import MAX_METADATA
+from koschey.inspection.member_names import DRIVE, Names
+from koschey.inspection.rules import Rule, member_in, refusal
+from koschey.inspection.tar_headers import FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK, TarHeader
+from koschey.inspection.tar_members import read_content, read_members
+from koschey.inspection.zip_records import END, END_SIGNATURE
 
-CHUNK = 2**16
+SUFFIX = ".tar.gz"
+ZIP_TAIL = 2**16 + END.size
+"""How far from the end installers look for the end record of a ZIP file."""
+KINDS = (FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK)
+RELINK = "Replace the link by the file it leads to."
 
 
 @dataclass(slots=True)
@@ -17,84 +25,105 @@ class Sdist:
     """What is known of an sdist while its members pass."""
 
     filename: str
+    names: Names
     root: str | None = None
-    found: list[str] = field(default_factory=list)
-    """Names under which PKG-INFO of the root was met."""
-
-
-class Inflated:
-    """The inflated bytes, counted; ends with `Refused` where an honest archive would have ended before."""
-
-    def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
-        self._gzip = gzip.GzipFile(fileobj=file)
-        self._filename = filename
-        self._size = size
-        self._count = 0
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes."""
-        chunk = self._gzip.read(size)
-        self._count += len(chunk)
-        if is_bomb(self._count, self._size):
-            raise Refused(f"{self._filename} inflates from {self._size} to more than {self._count} bytes; a tar bomb.")
-        return chunk
+    files: set[str] = field(default_factory=set)
+    """Names of plain files, to which hard links may lead."""
 
 
 def read_sdist(file: BinaryIO, filename: str, size: int) -> bytes:
     """Return the PKG-INFO of an sdist that breaks no rule."""
-    inflated, sdist, body = Inflated(file, filename, size), Sdist(filename), b""
-    # `r|` only ever calls `read`, a buffer at a time, so that every byte passes the counter.
-    with tarfile.open(fileobj=cast(BinaryIO, inflated), mode="r|", bufsize=CHUNK) as archive:
-        for member in archive:
-            for rule in RULES:
-                rule(sdist, member)
-            if member.name == f"{sdist.root}/PKG-INFO":
-                body = _read_metadata(archive, member, filename)
-            # tarfile would keep a description of every member.
-            archive.members.clear()  # type: ignore[attr-defined]
-    while inflated.read(CHUNK):
-        pass  # the checksum of the whole stands at its end
-    if not sdist.found:
-        raise Refused(f"{filename} has no '{sdist.root or filename.removesuffix('.tar.gz')}/PKG-INFO'.")
+    if not filename.endswith(SUFFIX):
+        raise refusal(Rule.GZIP, filename, f"is no '{SUFFIX}', which is what an sdist is (PEP 625)")
+    _is_no_zip(file, filename, size)
+    # Unlike a wheel, an sdist is no picture of what is installed; names that differ in case only do happen in tests.
+    sdist, body = Sdist(filename, Names(filename, twins=True)), None
+    stream = GzipStream(file, filename, size)
+    for member in read_members(stream, filename):
+        for rule in RULES:
+            rule(sdist, member)
+        if member.name == f"{sdist.root}/PKG-INFO":
+            body = _read_metadata(stream, member, filename)
+        else:
+            for _ in read_content(stream, member, filename):
+                pass
+    if body is None:
+        root = sdist.root or filename.removesuffix(SUFFIX)
+        raise refusal(Rule.METADATA, filename, f"has no '{root}/PKG-INFO'")
+    check_license_files(body, filename, f"{sdist.root}/", sdist.names)
     return body
 
 
-def _read_metadata(archive: tarfile.TarFile, member: tarfile.TarInfo, filename: str) -> bytes:
-    source = archive.extractfile(member) if member.isreg() else None
-    if source is None or member.size > MAX_METADATA:
-        raise Refused(f"PKG-INFO in {filename} is no plain file, or is larger than {MAX_METADATA} bytes.")
-    return source.read(MAX_METADATA)
+def _is_no_zip(file: BinaryIO, filename: str, size: int) -> None:
+    """Installers take a file of any name for a ZIP file where one's end is near its own."""
+    file.seek(max(0, size - ZIP_TAIL))
+    tail = file.read(ZIP_TAIL)
+    file.seek(0)
+    if 0 <= tail.find(END_SIGNATURE) <= len(tail) - END.size:
+        fault = "has the end record of a ZIP file near its end, and pip would unpack it as one"
+        raise refusal(Rule.TAR_TOO, filename, fault, "Compress it at another level.")
 
 
-def _has_plain_name(sdist: Sdist, member: tarfile.TarInfo) -> None:
-    parts = member.name.split("/")
-    if member.name.startswith("/") or ".." in parts or "\\" in member.name or not member.name.isprintable():
-        raise Refused(f"{sdist.filename} has a member {member.name!a}, which leads out of its folder.")
+def _read_metadata(stream: GzipStream, member: TarHeader, filename: str) -> bytes:
+    if member.kind != FILE or member.size > MAX_METADATA:
+        fault = f"is no plain file, or is larger than {MAX_METADATA} bytes"
+        raise refusal(Rule.METADATA, member_in(member.name, filename), fault)
+    return b"".join(read_content(stream, member, filename))
 
 
-def _is_below_one_root(sdist: Sdist, member: tarfile.TarInfo) -> None:
-    root = member.name.partition("/")[0]
+def _is_of_known_kind(sdist: Sdist, member: TarHeader) -> None:
+    place = member_in(member.name, sdist.filename)
+    if member.kind not in KINDS:
+        fault = f"is of the kind {member.kind!a}; an sdist has files, folders and links, and no devices"
+        raise refusal(Rule.TAR_KIND, place, fault, "Leave it out, and build again.")
+    if member.kind != FILE and member.size:
+        raise refusal(Rule.TAR_KIND, place, "is no file, and has content, which some tools skip and some do not")
+    if member.kind == FILE and member.name.endswith("/"):
+        raise refusal(Rule.TAR_KIND, place, "is a file, and named as a folder")
+
+
+def _has_its_own_place(sdist: Sdist, member: TarHeader) -> None:
+    name = member.name.removesuffix("/") if member.kind == FOLDER else member.name
+    sdist.names.add(name, is_folder=member.kind == FOLDER)
+    if member.kind == FILE:
+        sdist.files.add(name)
+
+
+def _is_below_one_root(sdist: Sdist, member: TarHeader) -> None:
+    root, _, below = member.name.partition("/")
     sdist.root = sdist.root or root
-    if root != sdist.root:
-        raise Refused(f"An sdist has one folder at its top; {sdist.filename} has {sdist.root!a} and {root!a}.")
+    if root != sdist.root or (not below and member.kind != FOLDER):
+        fault = f"is not below {sdist.root!a}; an sdist has one folder at its top, and all else in it"
+        raise refusal(Rule.ROOT, member_in(member.name, sdist.filename), fault)
 
 
-def _is_not_sparse(sdist: Sdist, member: tarfile.TarInfo) -> None:
-    if member.issparse():
-        raise Refused(f"{sdist.filename} has a sparse member {member.name!a}; such files are not portable.")
+def _links_to_a_file(sdist: Sdist, member: TarHeader) -> None:
+    """A hard link names an earlier file from the top of the archive. One to a symbolic link could lead anywhere."""
+    if member.kind == HARD_LINK and member.link not in sdist.files:
+        fault = "is a hard link, and leads to no file before it in the archive"
+        raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 
-def _has_one_metadata(sdist: Sdist, member: tarfile.TarInfo) -> None:
-    if member.name == f"{sdist.root}/PKG-INFO":
-        sdist.found.append(member.name)
-        if len(sdist.found) > 1:
-            raise Refused(f"{sdist.filename} has {member.name!a} twice.")
+def _links_within_the_root(sdist: Sdist, member: TarHeader) -> None:
+    """A symbolic link starts from its own folder, which is a real one: `Names` lets nothing lie below a link.
+
+    '..' may only come first. After another link it would lead to where that one leads, and up from there.
+    """
+    if member.kind != SYMBOLIC_LINK:
+        return
+    parts = member.link.split("/")
+    ups = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    leads_out = ups >= member.name.count("/") or ".." in parts[ups:] or member.link.startswith("/")
+    if leads_out or not member.link or "\\" in member.link or DRIVE.match(member.link):
+        fault = "is a symbolic link that leads out of the archive's folder"
+        raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 
-RULES: tuple[Callable[[Sdist, tarfile.TarInfo], None], ...] = (
-    _has_plain_name,
+RULES: tuple[Callable[[Sdist, TarHeader], None], ...] = (
+    _is_of_known_kind,
+    _has_its_own_place,
     _is_below_one_root,
-    _is_not_sparse,
-    _has_one_metadata,
+    _links_to_a_file,
+    _links_within_the_root,
 )
 """Each sees every member, in this order; add one here."""

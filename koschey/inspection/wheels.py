@@ -1,63 +1,70 @@
-"""The rules for wheels (PEP 427): each looks at the archive's directory and raises `Refused`."""
+"""The rules for wheels (PEP 427): what makes a ZIP file, whose frame has been checked, one that can be installed."""
 
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.parser import BytesParser
 from typing import BinaryIO
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from koschey.errors import Refused
-from koschey.inspection.limits import MAX_METADATA, is_bomb
+from koschey.inspection.entry_points import check_entry_points
+from koschey.inspection.license_files import check_license_files
+from koschey.inspection.limits import MAX_METADATA
+from koschey.inspection.record import Digest, Row, check_record, read_record
+from koschey.inspection.rules import Rule, member_in, refusal, shown
+from koschey.inspection.zip_content import check_bomb, inflate
+from koschey.inspection.zip_framing import Entry, read_entries
+from koschey.inspection.zip_records import Source
 
 DIST_INFO = ".dist-info"
 REQUIRED = ("METADATA", "WHEEL", "RECORD")
-INSTALLABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ENCRYPTED = 0x1
+READ = (*REQUIRED, "entry_points.txt")
+"""Files of the folder that are read whole."""
+MAX_RECORD = 64 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wheel:
     """An opened wheel."""
 
-    filename: str
-    size: int
-    members: tuple[zipfile.ZipInfo, ...]
+    source: Source
+    entries: tuple[Entry, ...]
+    files: dict[str, Entry]
+    dist_info: str
+    """The one folder that describes the distribution, without a slash."""
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    """Of the files in READ, by their names in the folder."""
 
     @property
-    def dist_info(self) -> str:
-        """The one folder that describes the distribution, without a slash."""
-        tops = {member.filename.partition("/")[0] for member in self.members if "/" in member.filename}
-        found = sorted(top for top in tops if top.endswith(DIST_INFO))
-        if len(found) != 1:
-            raise Refused(f"A wheel has exactly one folder '*{DIST_INFO}'; {self.filename} has {len(found)}.")
-        return found[0]
+    def filename(self) -> str:
+        """Of the wheel."""
+        return self.source.filename
+
+    def place(self, name: str) -> str:
+        """Name a file of the folder, for messages."""
+        return member_in(f"{self.dist_info}/{name}", self.filename)
 
 
 def read_wheel(file: BinaryIO, filename: str, size: int) -> bytes:
     """Return the METADATA of a wheel that breaks no rule."""
-    with zipfile.ZipFile(file) as archive:
-        wheel = Wheel(filename, size, tuple(archive.infolist()))
-        for rule in RULES:
-            rule(wheel)
-        with archive.open(f"{wheel.dist_info}/METADATA") as member:
-            body = member.read(MAX_METADATA + 1)
-    if len(body) > MAX_METADATA:
-        raise Refused(f"METADATA in {filename} is larger than {MAX_METADATA} bytes.")
-    return body
+    source = Source(file, filename, size)
+    entries = read_entries(source)
+    check_bomb(source, entries)
+    files = {entry.name: entry for entry in entries if not entry.is_folder}
+    wheel = Wheel(source, entries, files, _find_dist_info(entries, filename))
+    for rule in RULES:
+        rule(wheel)
+    return wheel.bodies["METADATA"]
 
 
-def _is_no_bomb(wheel: Wheel) -> None:
-    inflated = sum(member.file_size for member in wheel.members)
-    if is_bomb(inflated, wheel.size):
-        raise Refused(f"{wheel.filename} inflates from {wheel.size} to {inflated} bytes; that is a zip bomb.")
-
-
-def _is_installable(wheel: Wheel) -> None:
-    for member in wheel.members:
-        if member.compress_type not in INSTALLABLE or member.flag_bits & ENCRYPTED:
-            raise Refused(f"{member.filename!a} in {wheel.filename} is encrypted, or not compressed by deflate.")
+def _find_dist_info(entries: tuple[Entry, ...], filename: str) -> str:
+    tops = {entry.name.partition("/")[0] for entry in entries if entry.is_folder or "/" in entry.name}
+    # On some systems a folder of another case is the same folder.
+    found = sorted(top for top in tops if top.lower().endswith(DIST_INFO))
+    if len(found) != 1 or not found[0].endswith(DIST_INFO):
+        raise refusal(Rule.DIST_INFO, filename, f"has {len(found)} folders '*{DIST_INFO}'; a wheel has exactly one")
+    return found[0]
 
 
 def _is_named_as_its_file(wheel: Wheel) -> None:
@@ -68,16 +75,64 @@ def _is_named_as_its_file(wheel: Wheel) -> None:
     except InvalidVersion:
         same = False
     if not same:
-        raise Refused(f"{wheel.filename} holds {wheel.dist_info!a}, which is of another release.")
+        raise refusal(Rule.DIST_INFO, wheel.filename, f"holds {shown(wheel.dist_info)}, which is of another release")
 
 
 def _is_complete(wheel: Wheel) -> None:
-    names = [member.filename for member in wheel.members]
     for name in REQUIRED:
-        count = names.count(f"{wheel.dist_info}/{name}")
-        if count != 1:
-            raise Refused(f"{wheel.filename} has {count or 'no'} '{wheel.dist_info}/{name}'; it needs exactly one.")
+        if f"{wheel.dist_info}/{name}" not in wheel.files:
+            raise refusal(Rule.DIST_INFO, wheel.filename, f"has no '{wheel.dist_info}/{name}'")
 
 
-RULES: tuple[Callable[[Wheel], None], ...] = (_is_no_bomb, _is_installable, _is_named_as_its_file, _is_complete)
-"""In the order in which they are tried; add one here."""
+def _is_described_briefly(wheel: Wheel) -> None:
+    for name in READ:
+        if entry := wheel.files.get(f"{wheel.dist_info}/{name}"):
+            limit = MAX_RECORD if name == "RECORD" else MAX_METADATA
+            if entry.inflated > limit:
+                raise refusal(Rule.METADATA, wheel.place(name), f"is larger than {limit} bytes")
+            wheel.bodies[name] = b"".join(inflate(wheel.source, entry))
+
+
+def _has_a_valid_wheel_file(wheel: Wheel) -> None:
+    place, headers = wheel.place("WHEEL"), BytesParser().parsebytes(wheel.bodies["WHEEL"], headersonly=True)
+    versions, pure = headers.get_all("Wheel-Version", []), headers.get_all("Root-Is-Purelib", [])
+    if len(versions) != 1 or versions[0].strip().partition(".")[0] != "1":
+        fault = "does not state one 'Wheel-Version: 1.x'; installers know no other"
+        raise refusal(Rule.WHEEL, place, fault)
+    if len(pure) != 1 or pure[0].strip().lower() not in ("true", "false"):
+        raise refusal(Rule.WHEEL, place, "does not state one 'Root-Is-Purelib' that is true or false")
+    if not headers.get_all("Tag"):
+        raise refusal(Rule.WHEEL, place, "states no 'Tag'")
+
+
+def _has_valid_entry_points(wheel: Wheel) -> None:
+    if (body := wheel.bodies.get("entry_points.txt")) is not None:
+        check_entry_points(body, wheel.place("entry_points.txt"))
+
+
+def _has_its_licence_files(wheel: Wheel) -> None:
+    folder = f"{wheel.dist_info}/licenses/"
+    check_license_files(wheel.bodies["METADATA"], wheel.filename, folder, wheel.files)
+
+
+def _holds_what_record_says(wheel: Wheel) -> None:
+    place = wheel.place("RECORD")
+    rows: dict[str, Row] = read_record(wheel.bodies["RECORD"], place)
+    check_record(rows, wheel.files, place, wheel.dist_info)
+    for entry in wheel.entries:
+        digest = Digest(rows.get(entry.name))
+        for chunk in inflate(wheel.source, entry):
+            digest.update(chunk)
+        digest.check(place)
+
+
+RULES: tuple[Callable[[Wheel], None], ...] = (
+    _is_named_as_its_file,
+    _is_complete,
+    _is_described_briefly,
+    _has_a_valid_wheel_file,
+    _has_valid_entry_points,
+    _has_its_licence_files,
+    _holds_what_record_says,
+)
+"""In the order in which they are tried; the slowest is the last. Add one here."""

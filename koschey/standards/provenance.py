@@ -4,7 +4,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from koschey.errors import UsageError
 from koschey.model import Sha256
+
+
+class _ArchiveInfo(msgspec.Struct, forbid_unknown_fields=True):
+    hashes: dict[str, str]
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """PEP 710: the keys `url` and `archive_info`, and no other."""
+
+    url: str
+    archive_info: _ArchiveInfo
 
 
 def render_provenance(url: str, sha256: Sha256) -> str:
@@ -14,5 +26,13 @@ def render_provenance(url: str, sha256: Sha256) -> str:
     """
     parts = urlsplit(url)
     bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    record = {"url": bare, "archive_info": {"hashes": {"sha256": sha256}}}
-    return msgspec.json.encode(record).decode()
+    return msgspec.json.encode(_Record(bare, _ArchiveInfo({"sha256": sha256}))).decode()
+
+
+def parse_provenance(body: bytes) -> tuple[str, Sha256]:
+    """Return the URL and the sha256 of a record. Raises `UsageError` where it is none, or has no sha256."""
+    try:
+        record = msgspec.json.decode(body, type=_Record)
+        return record.url, Sha256(record.archive_info.hashes["sha256"])
+    except (msgspec.DecodeError, UnicodeError, KeyError) as error:
+        raise UsageError(f"the record is none of PEP 710: {error}") from None

@@ -59,13 +59,16 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
         fields["core-metadata"] = {"sha256": file.core_metadata}
     if provenance := page.provenance_of(file):
         fields["provenance"] = provenance
-    if file.record or file.attestation:
-        fields["_koschey"] = _private(file, page)
-    return fields
+    return fields | private_fields(file, page)
 
 
-def _private(file: File, page: ProjectPage) -> dict[str, object]:
-    """Return what no standard knows: keys that begin with an underscore "are reserved for private use of the index"."""
+def private_fields(file: File, page: ProjectPage) -> dict[str, object]:
+    """Return what no standard knows of a file, under the one key `_koschey`; nothing where nothing is to say.
+
+    Keys that begin with an underscore are left to each index by the standard (PEP 691).
+    """
+    if not file.record and not file.attestation:
+        return {}
     fields: dict[str, object] = {}
     if file.record:
         # The record of PEP 710 has exactly its own keys; what else is known stands beside it.
@@ -77,7 +80,7 @@ def _private(file: File, page: ProjectPage) -> dict[str, object]:
         fields["fetched-at"] = format_time(file.stored_at)
     if file.attestation:
         fields["attestation"] = file.attestation
-    return fields
+    return {"_koschey": fields}
 
 
 def format_time(time: datetime) -> str:

@@ -1,11 +1,12 @@
 """The form of the legacy upload API, as twine, uv and their like send it.
 
 The form is a claim. It is compared with the bytes, the filename and the metadata in the archive, and never believed.
+Fields that are named neither here nor in `upload_claims` are ignored, and so is a signature.
 """
 
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,11 +21,12 @@ from packaging.version import InvalidVersion, Version
 
 from koschey.errors import Refused
 from koschey.standards.names import is_safe_filename, parse_name
+from koschey.standards.upload_claims import Claims, read_claims
 
 DIGESTS = {"md5_digest": 32, "sha256_digest": 64, "blake2_256_digest": 64}
 """Fields for digests, and how many hex digits each has."""
-SINGLE = (":action", "protocol_version", "name", "version", "filetype", *DIGESTS)
-"""The fields that are read. All others are ignored: what they say stands in the archive."""
+SINGLE = (":action", "protocol_version", "name", "version", "filetype", "pyversion", "attestations", *DIGESTS)
+"""The fields about the upload itself. Each stands once."""
 GONE = ("submit", "submit_pkg_info", "doc_upload")
 HEX = re.compile(r"[0-9a-f]+")
 SHOWN = 100
@@ -42,13 +44,16 @@ class UploadForm:
     """What the client claims to upload."""
 
     project: NormalizedName
-    display_name: str
     version: Version
     """The filename's, which is the form's as PEP 440 compares them."""
     filetype: Filetype
     filename: str
     digests: Mapping[str, str]
     """Lowercase hex by the name of the field; at least one."""
+    claims: Claims
+    """What the form says about the metadata in the file."""
+    attestations: str | None
+    """PEP 740: a JSON array of attestation objects, not yet looked at."""
 
     def check_digests(self, found: Mapping[str, str]) -> None:
         """Raise `Refused` unless every digest that was given is the one of the bytes."""
@@ -60,21 +65,30 @@ class UploadForm:
                 )
 
 
-def parse_upload_form(fields: Iterable[tuple[str, str]], filename: str | None) -> UploadForm:
-    """Read the form. Raises `Refused`, or `UsageError` for an impossible name, in words for the uploader."""
+def parse_upload_form(
+    fields: Sequence[tuple[str, str]], filename: str | None, content_type: str | None = None
+) -> UploadForm:
+    """Read the form; `content_type` is that of the part with the file.
+
+    Raises `Refused`, or `UsageError` for an impossible name, in words for the uploader.
+    """
     values = _single(fields)
     _check_action(values)
-    display_name, stated = _required(values, "name"), _required(values, "version")
+    name, stated = _required(values, "name"), _required(values, "version")
     if filename is None:
         raise Refused("Upload payload does not have a file: the form has no part 'content'.")
+    _check_content_type(content_type)
     filetype = _filetype(values)
-    project, version = parse_name(display_name), _version(stated)
+    project, version = parse_name(name), _version(stated)
     named, of_file = parse_distribution(filename, filetype)
     if named != project:
-        raise Refused(f"The filename {filename!r} is of the project {named}, but the form says {display_name!r}.")
+        raise Refused(f"The filename {filename!r} is of the project {named}, but the form says {name!r}.")
     if of_file != version:
         raise Refused(f"The filename {filename!r} is of version {of_file}, but the form says {stated!r}.")
-    return UploadForm(project, display_name, of_file, filetype, filename, _digests(values))
+    _check_python(values.get("pyversion"), filetype)
+    return UploadForm(
+        project, of_file, filetype, filename, _digests(values), read_claims(fields), values.get("attestations")
+    )
 
 
 def parse_distribution(filename: str, filetype: Filetype) -> tuple[NormalizedName, Version]:
@@ -126,6 +140,21 @@ def _filetype(values: Mapping[str, str]) -> Filetype:
     if filetype not in Filetype:
         raise Refused(f"Unknown filetype {_shown(filetype)}; use 'sdist' or 'bdist_wheel'.")
     return Filetype(filetype)
+
+
+def _check_python(python: str | None, filetype: Filetype) -> None:
+    """What a wheel runs on is in its filename; clients fill this field in as they like, but they fill it in."""
+    if filetype is Filetype.SDIST and python not in (None, "source"):
+        raise Refused(f"The pyversion of an sdist is 'source', not {_shown(str(python))}.")
+    if filetype is Filetype.WHEEL and python is None:
+        raise Refused("The form of a wheel needs 'pyversion', such as 'py3'.")
+
+
+def _check_content_type(content_type: str | None) -> None:
+    """Without a type a part is text (RFC 7578, section 4.4), which is how flit sends it; an image is a mistake."""
+    kind = "text/plain" if content_type is None else content_type.partition(";")[0].strip().lower()
+    if "/" not in kind or kind.startswith("image/"):
+        raise Refused(f"Invalid distribution file. The part 'content' has the type {_shown(kind)}.")
 
 
 def _version(text: str) -> Version:

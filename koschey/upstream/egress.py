@@ -103,6 +103,28 @@ class Egress:
         async with response:
             yield response
 
+    @asynccontextmanager
+    async def send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes = b""
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send exactly one request and follow nothing: a redirect is an answer like any other.
+
+        `Accept` and `Accept-Encoding` are sent only where `headers` has them. Raises as `get` does.
+        """
+        with translated(url):
+            address = _parse(url)
+            self._check(address)
+            response = await self._session.request(
+                method,
+                address,
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
+                skip_auto_headers=("Accept", "Accept-Encoding"),
+            )
+        async with response:
+            yield response
+
     async def _follow(self, url: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
             # Parsed once, by aiohttp's own parser: what is checked is what is connected to.

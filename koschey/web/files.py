@@ -1,5 +1,6 @@
 """Files below `/packages/`, the core metadata and the provenance beside them: every form through the one verdict."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.errors import Busy, KoscheyError
 from koschey.index.metadata import read_metadata
-from koschey.model import File, StandingFile, State
+from koschey.model import File, Origin, StandingFile, State
 from koschey.policy.verdict import Verdict, verdict
 from koschey.standards.simple_json import format_time
 from koschey.web.answer import matches
@@ -90,14 +91,20 @@ def refuse(judged: Judged) -> Response:
     return problem(
         403,
         f"{file.project} {file.version} is {judged.verdict.state}",
-        f"{file.filename} is {judged.verdict.state}{when}: {judged.verdict.reason}. "
-        f"A reviewer can release it with: koschey approve '{file.project}=={file.version}' --reason ...",
+        f"{file.filename} is {judged.verdict.state}{when}: {judged.verdict.reason}. {_hint(judged)}",
         project=file.project,
         version=file.version,
         filename=file.filename,
         state=judged.verdict.state,
         release_at=format_time(release_at) if release_at else None,
     )
+
+
+def _hint(judged: Judged) -> str:
+    file = judged.item.file
+    if judged.verdict.state is State.HELD:
+        return f"A reviewer can release it with: koschey approve '{file.project}=={file.version}' --reason ..."
+    return "If you need it, ask the reviewers of this index."
 
 
 async def _file(file: File) -> Response:
@@ -166,8 +173,21 @@ async def _metadata(file: File) -> Response:
 
 
 def _record(file: File) -> Response:
+    """Serve the PEP 710 record byte for byte; the origin tells why there is none, or will be one."""
     if file.record is None:
-        return problem(
-            404, "No provenance", f"{file.filename} was not downloaded from an upstream yet, or is hosted here"
-        )
-    return Response(file.record, 200, {"Content-Type": "application/json", "Cache-Control": IMMUTABLE})
+        hosted = file.upstream_url is None
+        why = "was uploaded here" if hosted else "was not downloaded from the upstream yet"
+        origin = Origin.HOSTED if hosted else Origin.MIRRORED
+        return problem(404, "No provenance", f"{file.filename} {why}", origin=origin)
+    body = file.record.encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Cache-Control": IMMUTABLE,
+        "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        return Response(b"", 304, headers)
+    response = Response(b"" if request.method == "HEAD" else body, 200, headers)
+    response.headers["Content-Length"] = str(len(body))
+    return response

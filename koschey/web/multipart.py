@@ -20,10 +20,12 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from koschey.errors import Refused, StoreUnavailable
 
-STREAMED = ("/legacy/", "/legacy")
+STREAMED = ("/legacy/", "/legacy", "/pypi", "/pypi/", "/RPC2")
 BODY = "koschey.body"
 """Key of the body in the ASGI scope."""
 
+IGNORED = "gpg_signature"
+"""A file beside the file, from times when indexes kept signatures; twine sends it still, and it is dropped."""
 STALL = 15.0
 """Seconds without a byte after which an upload is given up."""
 MAX_FIELDS = 2**20
@@ -181,6 +183,8 @@ class FormReader:
     def __init__(self, spool: Spool) -> None:
         self.fields: list[tuple[str, str]] = []
         self.filename: str | None = None
+        self.content_type: str | None = None
+        """Of the part with the file; None where it has none."""
         self._spool = spool
         self._name = ""
         self._text: bytearray | None = None
@@ -225,7 +229,8 @@ class FormReader:
             if not isinstance(part, File) or self.filename is not None:
                 raise Refused("The form needs one part 'content', which is a file.")
             self.filename, self._text = part.filename, None
-        elif isinstance(part, File) and self._name != "gpg_signature":
+            self.content_type = part.headers.get("Content-Type")
+        elif isinstance(part, File) and self._name != IGNORED:
             raise Refused(f"{self._name[:100]!a}: Should not be a file.")
         else:
             self._text = bytearray()
@@ -235,8 +240,12 @@ class FormReader:
         assert self._text is not None
         self._weigh(len(data.data))
         self._text += data.data
-        if not data.more_data:
+        if data.more_data or self._name == IGNORED:
+            return
+        try:
             self.fields.append((self._name, self._text.decode()))
+        except UnicodeDecodeError:
+            raise Refused(f"{self._name[:100]!a} is not UTF-8.") from None
 
     def _weigh(self, size: int) -> None:
         self._weight += size

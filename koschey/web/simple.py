@@ -39,6 +39,12 @@ async def project_detail(project: str) -> ResponseReturnValue:
     return await _respond(page)
 
 
+@blueprint.get("/legacy/+simple/<project>/")
+async def uploaded_project(project: str) -> ResponseReturnValue:
+    """Give the same page below the upload URL, where hatch looks before it uploads, to skip what is there."""
+    return await project_detail(parse_name(project))
+
+
 @blueprint.get("/simple/<project>")
 async def project_detail_without_slash(project: str) -> ResponseReturnValue:
     """PEP 503: URLs end with a slash."""
@@ -57,7 +63,11 @@ async def _respond(page: Page) -> Response:
         content, coding = missing
         await asyncio.to_thread(content.get, coding)
     answer = answer_page(page, asked)
-    return Response(answer.body, answer.status, answer.headers)
+    response = Response(answer.body, answer.status, answer.headers)
+    if length := answer.headers.get("Content-Length"):
+        # Quart counts what is sent; for HEAD that is nothing (RFC 9110, 9.3.2).
+        response.headers["Content-Length"] = length
+    return response
 
 
 def _moved(path: str) -> ResponseReturnValue:

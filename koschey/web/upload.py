@@ -11,7 +11,7 @@ from koschey.auth.identity import authenticate, parse_authorization
 from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, Refused, UsageError
 from koschey.inspection.inspect import Inspector
-from koschey.publish.accept import Upload, accept
+from koschey.publish.accept import Accepted, Intake, Upload, accept
 from koschey.resources import MIB
 from koschey.standards.upload_form import parse_upload_form
 from koschey.web.context import resources
@@ -39,14 +39,14 @@ async def legacy() -> Response:
     """Take a file in."""
     try:
         account = await _account()
-        await _receive(account)
+        accepted = await _receive(account)
     except Refused as refusal:
         return _refuse(refusal.status, str(refusal))
     except NotAllowed as error:
         return _refuse(403, str(error))
     except UsageError as error:
         return _refuse(400, str(error))
-    return _answer(200, "text/plain; charset=utf-8", "OK")
+    return _answer(200, "text/plain; charset=utf-8", "\n".join(accepted.warnings) or "OK")
 
 
 async def _account() -> Account:
@@ -58,7 +58,7 @@ async def _account() -> Account:
     return account
 
 
-async def _receive(account: Account) -> None:
+async def _receive(account: Account) -> Accepted:
     settings, body = resources().settings, cast(dict[str, Body], request.scope)[BODY]
     limit = int(settings.max_file_mib * MIB)
     if (request.content_length or 0) > limit + 2 * MAX_FIELDS:
@@ -69,10 +69,11 @@ async def _receive(account: Account) -> None:
         await reader.read(body.chunks(), request.headers.get("Content-Type", ""))
         # The public index reads the action from the query too.
         fields = [*reader.fields, *((name, value) for name, value in request.args.items() if name == ":action")]
-        form = parse_upload_form(fields, reader.filename)
+        form = parse_upload_form(fields, reader.filename, reader.content_type)
         upload = Upload(form, spool.descriptor, spool.size, spool.digests)
         inspector: Inspector = current_app.extensions[INSPECTOR]
-        await accept(resources().pool, resources().bucket, inspector, account, upload)
+        intake = Intake(resources().pool, resources().bucket, inspector, resources().trust)
+        return await accept(intake, account, upload)
     finally:
         spool.close()
 

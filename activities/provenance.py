@@ -1,0 +1,52 @@
+"""The steps of attaching provenance to a release: which files, and one file at a time."""
+
+from dataclasses import dataclass
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.release import Release
+from koschey.db import files
+from koschey.db.attestations import select_stored_ids
+from koschey.db.pool import Pool
+from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing
+from koschey.index.attestations import ProvenanceStore
+from koschey.model import FileId, State
+from koschey.standards.names import parse_name
+
+
+@dataclass(frozen=True)
+class FileToAttest:
+    """Which file, and whether also what is here already is to be fetched and verified anew."""
+
+    file_id: int
+    again: bool
+
+
+@dataclass(frozen=True)
+class ProvenanceActivities:
+    """Writes records (PEP 710) and brings provenance objects (PEP 740) here."""
+
+    pool: Pool
+    store: ProvenanceStore
+
+    @activity.defn
+    async def list_stored_files(self, release: Release) -> list[int]:
+        """Return the files of a release whose bytes are here."""
+        return [int(file) for file in await select_stored_ids(self.pool, parse_name(release.project), release.version)]
+
+    @activity.defn
+    async def attach_provenance(self, wanted: FileToAttest) -> str:
+        """Make sure that a file has its record and its object; returns the verdict, or why there is none."""
+        item = await files.select_file(self.pool, FileId(wanted.file_id))
+        if item is None or item.standing.state is State.REMOVED:
+            return "not wanted any more"
+        try:
+            await self.store.ensure_record(item.file)
+            return await self.store.attach(item.file.id, again=wanted.again) or "none listed"
+        except (UpstreamMalformed, UpstreamMissing, EgressRefused) as error:
+            # Asking again would bring the same; what was here before stays.
+            return f"not fetched: {error}"
+        except KoscheyError as error:
+            kind = type(error).__name__
+            raise ApplicationError(str(error), type=kind, category=ApplicationErrorCategory.BENIGN) from None

@@ -1,0 +1,54 @@
+"""Runs the checks against one index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from koschey.conformance import (  # noqa: F401 - importing them registers their checks
+    addresses,
+    metadata,
+    negotiation,
+    pages,
+    project_json,
+    project_list,
+    provenance,
+    status,
+    transport,
+    versions,
+    xml_rpc,
+)
+from koschey.conformance.checks import Check, Failed, Outcome, Skipped, registered
+from koschey.conformance.client import Client
+from koschey.conformance.subject import Subject
+from koschey.errors import KoscheyError
+from koschey.upstream.egress import Egress
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one check ended."""
+
+    check: Check
+    outcome: Outcome
+    detail: str = ""
+
+
+async def examine(url: str, names: Sequence[str] = ()) -> list[Result]:
+    """Run every check against the index. Raises `StartError` where it cannot be reached."""
+    # The operator names the address on the command line, and it may well be one of their own network.
+    egress = Egress(allow_private=True)
+    try:
+        subject = Subject(Client(egress), url, names)
+        await subject.load()
+        return [await run_check(check, subject) for check in registered()]
+    finally:
+        await egress.close()
+
+
+async def run_check(check: Check, subject: Subject) -> Result:
+    """Run one check; an answer that is no HTTP, or none at all, is a failure of the index."""
+    try:
+        return Result(check, Outcome.PASS, await check.run(subject) or "")
+    except Skipped as reason:
+        return Result(check, Outcome.SKIP, str(reason))
+    except (Failed, KoscheyError) as failure:
+        return Result(check, Outcome.FAIL, str(failure))

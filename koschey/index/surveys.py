@@ -1,0 +1,120 @@
+"""Documents about the whole index: feeds and statistics, made once for all who ask, for as long as nothing changes."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from koschey.db import feeds, journal
+from koschey.db.feeds import Novelty
+from koschey.db.pool import Pool
+from koschey.index.documents import Document, document_of
+from koschey.index.refresh import Refresher
+from koschey.index.served import Served
+from koschey.standards.feeds import Feed, Item, render_feed
+from koschey.standards.project_json import releases_of
+from koschey.standards.project_page import ProjectPage
+
+PROJECTS = 40
+RELEASES = 100
+RELEASES_OF_PROJECT = 40
+LARGEST = 100
+REST = 20.0
+"""Statistics are served unchanged for so many times the time that they took to make: they read every file's row."""
+
+
+class Surveys:
+    """Feeds and statistics of one index. One per process."""
+
+    def __init__(self, pool: Pool, refresher: Refresher, served: Served) -> None:
+        self._pool = pool
+        self._refresher = refresher
+        self._served = served
+        self._root = served.root
+        self._kept: dict[str, Document] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._rested_at = 0.0
+
+    async def newest_projects(self) -> Document:
+        """Return the feed of the projects that the index began to serve last."""
+        return await self._current("projects", self._projects)
+
+    async def newest_releases(self) -> Document:
+        """Return the feed of the releases that the index began to serve last."""
+        return await self._current("releases", self._releases)
+
+    async def project_releases(self, name: NormalizedName) -> Document | None:
+        """Return the feed of a project's releases, the newest first; None where nothing of it is served.
+
+        Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
+        """
+        if await self._refresher.find(name) is None:
+            return None
+        page = await self._served.load(name)
+        if page is None or not page.files:
+            return None
+        title = f"Releases of {name}"
+        feed = Feed(title, self._page_of(name), title, self._items(page))
+        return document_of(page.serial, render_feed(feed))
+
+    async def sizes(self) -> Document:
+        """Return how large the largest projects are, and all together."""
+        async with self._locks["sizes"]:
+            kept = self._kept.get("sizes")
+            if kept is None or time.monotonic() > self._rested_at:
+                begun = time.monotonic()
+                kept = self._kept["sizes"] = await self._sizes()
+                self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
+            return kept
+
+    async def _current(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
+        """Return what is kept, unless something was committed since it was made."""
+        async with self._locks[key]:
+            serial = await journal.select_serial(self._pool)
+            kept = self._kept.get(key)
+            if kept is None or kept.serial != serial:
+                kept = self._kept[key] = document_of(serial, await build())
+            return kept
+
+    async def _projects(self) -> bytes:
+        found = await feeds.select_newest_projects(self._pool, limit=PROJECTS)
+        items = [Item(each.project, self._page_of(each.project), each.summary or "", each.at) for each in found]
+        return render_feed(Feed("Newest projects", f"{self._root}/simple/", "Projects that are served here now", items))
+
+    async def _releases(self) -> bytes:
+        found = await feeds.select_newest_releases(self._pool, limit=RELEASES)
+        items = [self._item(each) for each in found]
+        return render_feed(Feed("Newest releases", f"{self._root}/simple/", "Releases that are served here now", items))
+
+    def _item(self, release: Novelty) -> Item:
+        assert release.version is not None
+        link = self._release_of(release.project, release.version)
+        return Item(f"{release.project} {release.version}", link, release.summary or "", release.at)
+
+    def _items(self, page: ProjectPage) -> list[Item]:
+        """Return the releases by their upload times: those that were here before us have come all at once."""
+        releases = {
+            version: min(file.upload_time or file.first_seen_at for file in files)
+            for version, files in releases_of(page.files).items()
+        }
+        newest = sorted(releases.items(), key=lambda release: release[1], reverse=True)
+        return [
+            Item(f"{page.name} {version}", self._release_of(page.name, version), "", at)
+            for version, at in newest[:RELEASES_OF_PROJECT]
+        ]
+
+    async def _sizes(self) -> Document:
+        serial = await journal.select_serial(self._pool)
+        sizes = await feeds.select_sizes(self._pool, limit=LARGEST)
+        largest = {name: {"size": size} for name, size in sizes.largest.items()}
+        return document_of(serial, msgspec.json.encode({"top_packages": largest, "total_packages_size": sizes.total}))
+
+    def _page_of(self, project: NormalizedName) -> str:
+        return f"{self._root}/simple/{project}/"
+
+    def _release_of(self, project: NormalizedName, version: str) -> str:
+        return f"{self._root}/pypi/{project}/{quote(version, safe='')}/json"

@@ -1,0 +1,37 @@
+"""The rules for entry_points.txt: a UTF-8 INI file, and scripts whose names are names, and not paths."""
+
+import re
+from configparser import ConfigParser, Error
+
+from koschey.inspection.rules import Rule, refusal, shown
+
+SCRIPTS = ("console_scripts", "gui_scripts")
+SCRIPT_NAME = re.compile(r"[\w.-]+")
+SCRIPT_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?")
+"""The entry points specification: `importable.module:object.attr`, and extras that are deprecated."""
+
+
+def check_entry_points(body: bytes, place: str) -> None:
+    """Refuse a file that installers read differently, or by which they write a script elsewhere."""
+    parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="", empty_lines_in_values=False)
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    try:
+        parser.read_string(body.decode())
+    except (UnicodeDecodeError, Error) as error:
+        raise refusal(Rule.ENTRY_POINTS, place, f"is no INI file of UTF-8 ({shown(str(error))})") from None
+    for group in parser.sections():
+        for name, target in parser.items(group):
+            if "\n" in target:
+                fault = f"has a value of several lines for {shown(name)}, which some tools take for several entries"
+                raise refusal(Rule.ENTRY_POINTS, place, fault)
+            if group in SCRIPTS:
+                _check_script(name, target, place)
+
+
+def _check_script(name: str, target: str, place: str) -> None:
+    if not SCRIPT_NAME.fullmatch(name) or not name.strip("."):
+        fault = f"has a script {shown(name)}; names of scripts are letters, digits, '_', '-' and '.'"
+        raise refusal(Rule.ENTRY_POINTS, place, fault, "Rename the script, and build again.")
+    if not SCRIPT_TARGET.fullmatch(target):
+        fault = f"has a script {shown(name)} that leads to {shown(target)}, and not to 'module:function'"
+        raise refusal(Rule.ENTRY_POINTS, place, fault, "Correct the script, and build again.")

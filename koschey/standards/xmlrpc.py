@@ -1,0 +1,85 @@
+"""XML-RPC calls as strangers send them: parsed without DTD and entities, answered with a value or a fault.
+
+Nothing but the form is here; which methods there are is `koschey.web.xmlrpc`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+from xmlrpc.client import Fault, Unmarshaller, dumps
+
+from defusedxml.xmlrpc import DefusedExpatParser
+
+from koschey.standards.xml_text import clean_xml
+
+type Value = str | int | Sequence["Value"] | Mapping[str, "Value"] | None
+"""What an answer is made of."""
+
+
+class FaultCode(IntEnum):
+    """Codes that servers agree on for what is wrong with a call."""
+
+    NOT_WELL_FORMED = -32700
+    UNKNOWN_METHOD = -32601
+    INVALID_PARAMETERS = -32602
+    REFUSED = -32500
+    """The method exists on the public index, but cannot be used."""
+
+
+class CallFault(Exception):
+    """A call that is answered with a fault; this is no error of the server."""
+
+    def __init__(self, code: FaultCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One method call."""
+
+    method: str
+    parameters: tuple[Any, ...]
+
+
+def parse_call(body: bytes) -> Call:
+    """Read a method call. Raises `CallFault` for everything that is none."""
+    target = Unmarshaller()
+    parser = DefusedExpatParser(target, forbid_dtd=True)
+    try:
+        parser.feed(body)
+        parser.close()
+        parameters, method = tuple(target.close()), target.getmethodname()
+    except Exception as error:  # noqa: BLE001 - on hostile input the library fails in whatever way it happens to
+        raise CallFault(
+            FaultCode.NOT_WELL_FORMED, f"parse error: not an XML-RPC call ({type(error).__name__})"
+        ) from None
+    if not method:
+        raise CallFault(FaultCode.NOT_WELL_FORMED, "parse error: no methodName")
+    return Call(method, parameters)
+
+
+def render_value(value: Value) -> bytes:
+    """Render the answer to a call."""
+    return _document(dumps((_clean(value),), methodresponse=True, allow_none=True))
+
+
+def render_fault(fault: CallFault) -> bytes:
+    """Render what is wrong with a call."""
+    return _document(dumps(Fault(int(fault.code), clean_xml(str(fault))), methodresponse=True))
+
+
+def _document(text: str) -> bytes:
+    return text.encode()
+
+
+def _clean(value: Value) -> Any:
+    match value:
+        case str():
+            return clean_xml(value)
+        case Mapping():
+            return {clean_xml(key): _clean(item) for key, item in value.items()}
+        case None | int():
+            return value
+    return [_clean(item) for item in value]

@@ -1,0 +1,49 @@
+"""RSS feeds and statistics."""
+
+from quart import Blueprint, Response
+from quart.typing import ResponseReturnValue
+
+from koschey.standards.names import parse_name
+from koschey.web.context import resources
+from koschey.web.documents import answer_document, moved
+from koschey.web.errors import problem
+
+blueprint = Blueprint("feeds", __name__)
+
+RSS = "text/xml; charset=utf-8"
+
+
+@blueprint.get("/rss/packages.xml")
+async def newest_projects() -> Response:
+    """The projects that this index began to serve last."""
+    return await answer_document(await resources().surveys.newest_projects(), RSS)
+
+
+@blueprint.get("/rss/updates.xml")
+async def newest_releases() -> Response:
+    """The releases that this index began to serve last."""
+    return await answer_document(await resources().surveys.newest_releases(), RSS)
+
+
+@blueprint.get("/rss/project/<project>/releases.xml")
+async def project_releases(project: str) -> ResponseReturnValue:
+    """The releases of one project."""
+    name = parse_name(project)
+    if name != project:
+        return moved(f"/rss/project/{name}/releases.xml")
+    document = await resources().surveys.project_releases(name)
+    if document is None:
+        return problem(404, "No such project", f"this index serves nothing of a project {name}")
+    return await answer_document(document, RSS)
+
+
+@blueprint.get("/stats/")
+async def statistics() -> Response:
+    """How large the largest projects are, and all together; in JSON, whatever is asked for."""
+    return await answer_document(await resources().surveys.sizes(), "application/json")
+
+
+@blueprint.get("/stats")
+async def statistics_without_slash() -> ResponseReturnValue:
+    """The same address as a person would type it."""
+    return moved("/stats/")

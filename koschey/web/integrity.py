@@ -1,0 +1,105 @@
+"""`/integrity/<project>/<version>/<filename>/provenance`: provenance objects (PEP 740) as the public index serves them.
+
+The bytes are those of the upstream or of the uploader's attestations; what this index made of them is in a header.
+"""
+
+import hashlib
+import json
+
+from packaging.version import InvalidVersion, Version
+from quart import Blueprint, Response, request
+
+from koschey.db import files, projects
+from koschey.db.attestations import Attested, select_file_id
+from koschey.db.policies import load_policy
+from koschey.errors import UpstreamMissing, UsageError
+from koschey.model import StandingFile
+from koschey.policy.verdict import verdict
+from koschey.standards.names import parse_name
+from koschey.web.answer import matches
+from koschey.web.context import resources
+from koschey.web.files import Judged, refuse
+
+blueprint = Blueprint("integrity", __name__)
+
+INTEGRITY = "application/vnd.pypi.integrity.v1+json"
+FORMS = (INTEGRITY, "application/json")
+HEADERS = {
+    "Vary": "Accept",
+    # The object may change, and so may the verdict on its file.
+    "Cache-Control": "max-age=0, must-revalidate",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@blueprint.get("/integrity/<project>/<version>/<filename>/provenance")
+async def provenance(project: str, version: str, filename: str) -> Response:
+    """Serve the provenance object of a file, if the file itself would be served."""
+    form = _choose_form()
+    if form is None:
+        return _message(406, "Request not acceptable")
+    item = await _find(project, version, filename)
+    if item is None:
+        return _message(404, f"No provenance available for {filename}")
+    judged = await _judge(item)
+    if not judged.verdict.served:
+        return refuse(judged)
+    try:
+        found = await resources().provenance.read(item.file)
+    except UpstreamMissing:
+        found = None
+    return _message(404, f"No provenance available for {filename}") if found is None else _respond(found, form)
+
+
+def _choose_form() -> str | None:
+    """Return the type to answer with; the same object is sent under either."""
+    accepted = request.accept_mimetypes
+    return accepted.best_match(FORMS) if request.headers.get("Accept") else INTEGRITY
+
+
+async def _find(project: str, version: str, filename: str) -> StandingFile | None:
+    """Find the file; a project that was never seen is looked up."""
+    pool = resources().pool
+    try:
+        name = parse_name(project)
+    except UsageError:
+        return None
+    if await resources().refresher.find(name) is None:
+        return None
+    file = await select_file_id(pool, name, filename)
+    item = await files.select_file(pool, file) if file is not None else None
+    return item if item and _normalised(version) == item.file.version else None
+
+
+def _normalised(version: str) -> str:
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version
+
+
+async def _judge(item: StandingFile) -> Judged:
+    pool = resources().pool
+    project = await projects.select_project(pool, item.file.project)
+    assert project is not None
+    policy = await load_policy(pool, project)
+    return Judged(item, verdict(item.file, item.standing, policy, await projects.select_now(pool)))
+
+
+def _respond(found: Attested, form: str) -> Response:
+    mark = "i" if form == INTEGRITY else "j"
+    headers = {
+        **HEADERS,
+        "ETag": f'"{hashlib.sha256(found.object).hexdigest()[:32]}{mark}"',
+        "X-Koschey-Attestation": found.judgement.verdict,
+    }
+    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        return Response(b"", 304, headers)
+    response = Response(b"" if request.method == "HEAD" else found.object, 200, headers | {"Content-Type": form})
+    response.headers["Content-Length"] = str(len(found.object))
+    return response
+
+
+def _message(status: int, text: str) -> Response:
+    headers = {**HEADERS, "Content-Type": "application/json", "Cache-Control": "no-store"}
+    return Response(json.dumps({"message": text}), status, headers)

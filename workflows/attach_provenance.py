@@ -1,0 +1,96 @@
+"""Attaches provenance to the files of one release: the record of PEP 710 and the verified object of PEP 740.
+
+It decides nothing, and no file waits for it: `/integrity/` fetches for itself what is not here yet. It can be started
+by hand with `{"project": "<name>", "version": "<version>", "again": true}` to fetch and verify everything anew.
+
+Signal `look_again`, with true to the same end: files were stored, or the upstream lists other objects.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.provenance import FileToAttest, ProvenanceActivities
+    from activities.release import Release
+    from workflows.options import DATABASE, FETCH_AGAIN_IN, FILES_AT_ONCE, PROVENANCE_ROUNDS
+
+
+@dataclass
+class AttachProvenanceInput:
+    """Which release, and whether also what is here already is to be fetched and verified anew."""
+
+    project: str
+    version: str
+    again: bool = False
+
+
+@dataclass
+class AttachProvenanceResult:
+    """How it ended: how many files have which verdict, and for how many the upstream did not answer."""
+
+    verdicts: dict[str, int] = field(default_factory=dict)
+    unanswered: int = 0
+
+
+@workflow.defn(name="AttachProvenance")
+class AttachProvenance:
+    """See the module."""
+
+    @workflow.init
+    def __init__(self, given: AttachProvenanceInput) -> None:
+        self._again = given.again
+        self._look_again = False
+
+    @workflow.run
+    async def run(self, given: AttachProvenanceInput) -> AttachProvenanceResult:
+        """Return once every stored file was judged, or the upstream has not answered for a week."""
+        rounds = 0
+        while True:
+            rounds += 1
+            again, self._again, self._look_again = self._again, False, False
+            result = await self._go_round(Release(given.project, given.version), again=again)
+            if self._look_again:
+                rounds = 0
+            elif not result.unanswered or rounds >= PROVENANCE_ROUNDS:
+                return result
+            else:
+                self._again = self._again or again
+                await self._rest()
+
+    @workflow.signal
+    def look_again(self, again: bool = False) -> None:
+        """Something about this release has changed."""
+        self._look_again = True
+        self._again = self._again or again
+
+    async def _go_round(self, release: Release, *, again: bool) -> AttachProvenanceResult:
+        file_ids: list[int] = await workflow.execute_activity_method(
+            ProvenanceActivities.list_stored_files, release, **DATABASE
+        )
+        turns = asyncio.Semaphore(FILES_AT_ONCE)
+
+        async def attach(file_id: int) -> str | None:
+            async with turns:
+                try:
+                    verdict: str = await workflow.execute_activity_method(
+                        ProvenanceActivities.attach_provenance, FileToAttest(file_id, again), **DATABASE
+                    )
+                except ActivityError:
+                    return None
+            return verdict
+
+        found = await asyncio.gather(*(attach(file_id) for file_id in file_ids))
+        verdicts = [verdict for verdict in found if verdict is not None]
+        return AttachProvenanceResult(
+            {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}, len(found) - len(verdicts)
+        )
+
+    async def _rest(self) -> None:
+        """Wait for a signal, and no longer than it makes sense to let the upstream rest."""
+        try:
+            await workflow.wait_condition(lambda: self._look_again, timeout=FETCH_AGAIN_IN)
+        except TimeoutError:
+            return
