@@ -14,6 +14,9 @@ from running import Answer, Koschey, ask, wait_until
 from sigstore_trust import GITHUB, Sigstore
 from upstream import Upstream, UpstreamFile
 
+from koschey.model import Sha256
+from koschey.storage.s3 import provenance_key
+
 INTEGRITY = "application/vnd.pypi.integrity.v1+json"
 
 
@@ -48,6 +51,8 @@ def test_object_is_relayed_byte_for_byte(koschey: Koschey, upstream: Upstream, s
         assert answer.headers["cache-control"] == "max-age=0, must-revalidate"
         assert "access-control-allow-origin" not in answer.headers  # private names, read from inside the company
         assert answer.headers["x-koschey-attestation"] == "verified"
+    kept = koschey.data / "s3" / "koschey" / provenance_key(Sha256(file.sha256))
+    assert kept.read_bytes() == file.provenance  # rows can be rebuilt from the bucket
     assert upstream.count(file.provenance_path) == 1
     assert verdict_of(koschey, file) == "verified"
     assert journalled(koschey, file) == 1
@@ -353,6 +358,8 @@ def test_uv_publishes_attestations(koschey: Koschey, sigstore: Sigstore, tmp_pat
     again = "SELECT detail FROM attestation JOIN file ON file.id = file_id WHERE filename = $1"
     wait_until(lambda: koschey.fetch_value(again, name).startswith("1 attestation verified"))
     assert ask(f"{koschey.url}/integrity/i-published/1.0/{name}/provenance").body == answer.body
+    kept = koschey.data / "s3" / "koschey" / provenance_key(Sha256(hashlib.sha256(content).hexdigest()))
+    assert kept.read_bytes() == answer.body
 
 
 def test_wrong_attestations_refuse_the_upload(koschey: Koschey, sigstore: Sigstore, tmp_path: Path) -> None:

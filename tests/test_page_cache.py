@@ -178,7 +178,7 @@ def test_an_old_page_is_refreshed_behind_the_answer(cache: PageCache) -> None:
     """A page older than its freshness is answered at once and looked at again, once for each such span."""
     looks = Looks()
     none = cast(Any, None)
-    served = Pages(none, cache, cast(Refresher, looks), none, freshness=600, root="", upstream="")
+    served = Pages(none, cache, cast(Refresher, looks), none, none, freshness=600)
     keep(cache, SPAM)
     assert served.cached(SPAM)
     assert looks.names == []

@@ -1,13 +1,14 @@
-"""The upload form, the filename in it, and core metadata: pure functions."""
+"""The upload form, the filename in it, and what it claims about the metadata in the file: pure functions."""
 
 import pytest
-from archives import core_metadata
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
 from koschey.errors import KoscheyError, Refused
-from koschey.standards.core_metadata import parse_core_metadata
+from koschey.standards.core_metadata import REPEATABLE, parse_core_metadata
+from koschey.standards.upload_claims import ONCE, check_claims, read_claims
+from koschey.standards.upload_claims import RENAMED as FIELD_NAMES
 from koschey.standards.upload_form import UploadForm, parse_upload_form
 
 WHEEL = "some_thing-1.0-py3-none-any.whl"
@@ -18,6 +19,7 @@ FIELDS = {
     "name": "Some.Thing",
     "version": "1.0",
     "filetype": "bdist_wheel",
+    "pyversion": "py3",
     "sha256_digest": SHA256,
 }
 
@@ -29,19 +31,22 @@ def parse(filename: str | None = WHEEL, **changes: str | None) -> UploadForm:
 
 
 def test_good_form_is_read() -> None:
-    """Names and versions are normalised, digests are lowercase, and the name keeps its spelling for display."""
-    form = parse(sha256_digest=SHA256.upper())
-    assert (form.project, form.display_name, form.version) == ("some-thing", "Some.Thing", Version("1.0"))
+    """Names and versions are normalised, digests are lowercase, and attestations are passed on as they are."""
+    form = parse(sha256_digest=SHA256.upper(), attestations="[]")
+    assert (form.project, form.version, form.attestations) == ("some-thing", Version("1.0"), "[]")
     assert form.digests == {"sha256_digest": SHA256}
 
 
 def test_sdist_is_read() -> None:
-    """An sdist is a `.tar.gz`."""
-    assert parse("some_thing-1.0.tar.gz", filetype="sdist").filename == "some_thing-1.0.tar.gz"
+    """An sdist is a `.tar.gz`; its Python is "source", which flit leaves out."""
+    for python in ("source", "", None):
+        form = parse("some_thing-1.0.tar.gz", filetype="sdist", pyversion=python)
+        assert form.filename == "some_thing-1.0.tar.gz"
 
 
 @pytest.mark.parametrize(
-    "changes", [{"protocol_version": None}, {"summary": "x"}, {"md5_digest": ""}, {"version": "1"}]
+    "changes",
+    [{"protocol_version": None}, {"unknown_field": "x"}, {"summary": " "}, {"md5_digest": ""}, {"version": "1"}],
 )
 def test_absent_and_unknown_fields_are_ignored(changes: dict[str, str | None]) -> None:
     """The protocol's version defaults to 1, unknown and empty fields say nothing, and 1 is 1.0."""
@@ -63,6 +68,9 @@ def test_absent_and_unknown_fields_are_ignored(changes: dict[str, str | None]) -
         (WHEEL, {"name": "other"}, 400, "of the project some-thing"),
         (WHEEL, {"filetype": "bdist_egg"}, 400, "filetype"),
         (WHEEL, {"filetype": "sdist"}, 400, "Invalid filename"),
+        (WHEEL, {"pyversion": None}, 400, "needs 'pyversion'"),
+        (WHEEL, {"pyversion": "UNKNOWN"}, 400, "needs 'pyversion'"),
+        ("some_thing-1.0.tar.gz", {"filetype": "sdist", "pyversion": "py3"}, 400, "is 'source', not 'py3'"),
         (WHEEL, {"sha256_digest": None}, 400, "at least one digest"),
         (WHEEL, {"sha256_digest": "a" * 63}, 400, "64 hex digits"),
         (WHEEL, {"blake2_256_digest": "z" * 64}, 400, "64 hex digits"),
@@ -116,41 +124,124 @@ def test_no_form_breaks_the_parser(fields: list[tuple[str, str]], filename: str 
             continue
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5"])
-def test_every_metadata_version_is_read(version: str) -> None:
-    """All versions that build tools wrote are understood, with fields ahead of their version and unknown ones."""
-    body = f"Metadata-Version: {version}\nName: a.b\nVersion: 1.0+local\nLicense-File: LICENSE\nX-Ours: 1\n"
-    core = parse_core_metadata(
-        body.encode() + b"Requires-Python: >=3.8\nRequires-Dist: c @ https://c.test/c.whl\n", "METADATA"
-    )
-    assert (core.project, str(core.version), core.requires_python) == ("a-b", "1.0+local", ">=3.8")
+@pytest.mark.parametrize("content_type", [None, "application/octet-stream", "application/x-gzip; x=y", "text/plain"])
+def test_types_that_clients_send_are_taken(content_type: str | None) -> None:
+    """The part with the file may have any type, and none, as flit sends it."""
+    assert parse_upload_form(list(FIELDS.items()), WHEEL, content_type).filename == WHEEL
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "IMAGE/svg+xml; charset=utf-8", "", "octets"])
+def test_images_are_no_distributions(content_type: str) -> None:
+    """An image, or a type that is none, is a mistake."""
+    with pytest.raises(Refused, match=r"Invalid distribution file\."):
+        parse_upload_form(list(FIELDS.items()), WHEEL, content_type)
+
+
+METADATA = """\
+Metadata-Version: 2.4
+Name: Some.Thing
+Version: 1.0
+Summary: A thing of two lines
+Keywords: one,two three
+Home-Page: https://thing.test/
+Author-Email: A <a@thing.test>, B <b@thing.test>
+License-Expression: MIT
+Classifier: Topic :: Utilities
+Classifier: Typing :: Typed
+Project-URL: Docs, https://docs.thing.test/
+Project-URL: Source, https://code.thing.test/
+Requires-Python: >=3.8,<4
+Requires-Dist: other.thing[Extra_One] >=1,!=2; python_version < "3.9"
+Requires-Dist: last
+Provides-Extra: extra-one
+Import-Name: thing
+Import-Name: thing_too
+Description-Content-Type: text/markdown; charset=UTF-8
+
+# Thing
+
+A thing.
+"""
+CORE = parse_core_metadata(METADATA.encode(), "METADATA")
+
+
+def check(*fields: tuple[str, str]) -> None:
+    """Compare what a form states with the metadata above."""
+    check_claims(read_claims(fields), CORE, "METADATA")
 
 
 @pytest.mark.parametrize(
-    "body",
+    "fields",
     [
-        b"",
-        b"\x00\xff\xfe",
-        b"Metadata-Version: 2.1\nVersion: 1.0\n",
-        b"Metadata-Version: 9.9\nName: a\nVersion: 1.0\n",
-        b"Metadata-Version: 2.1\nName: a\nVersion: one\n",
-        b"Metadata-Version: 2.1\nName: -a-\nVersion: 1.0\n",
-        b"Metadata-Version: 2.1\nName: a\nName: b\nVersion: 1.0\n",
-        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Python: three\n",
-        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Python: >=3\nRequires-Python: >=2\n",
-        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Dist: ???\n",
+        (),
+        (("summary", "A thing of two lines"),),
+        (("summary", "A thing\n        of two lines"),),
+        (("summary", ""), ("requires_python", ""), ("author", "UNKNOWN")),
+        (("keywords", "one, two three"),),
+        (("keywords", "one,two,three"),),
+        (("requires_python", "<4, >=3.8"),),
+        (("classifiers", "Typing :: Typed"), ("classifiers", "Topic :: Utilities")),
+        (("project_urls", "Source,https://code.thing.test/"), ("project_urls", "Docs, https://docs.thing.test/")),
+        (("requires_dist", "last"), ("requires_dist", "Other_Thing[extra.one]!=2,>=1 ; python_version<'3.9'")),
+        (("provides_extra", "Extra_One"),),
+        (("description", "# Thing\r\n\r\nA thing.\r\n"),),
+        (("description_content_type", "text/markdown;charset=utf-8"),),
+        (("import_name", "thing_too"),),
+        (("import_names", "thing"), ("import_names", "thing_too")),
+        (("license", "MIT"), ("provides", "thing"), ("download_url", "https://x.test"), ("platform", "any")),
+        (("metadata_version", "2.1"), ("maintainer", " ")),
     ],
 )
-def test_bad_metadata_is_refused(body: bytes) -> None:
-    """Metadata that an installer could not act on, or could read in two ways, is refused."""
-    with pytest.raises(Refused, match="Invalid METADATA"):
-        parse_core_metadata(body, "METADATA")
+def test_honest_forms_agree_with_their_files(fields: tuple[tuple[str, str], ...]) -> None:
+    """What twine, uv, poetry, flit and hatch make of metadata means the same, however it is written."""
+    check(*fields)
 
 
-@given(st.binary() | st.binary().map(lambda tail: core_metadata("a", "1") + tail))
-def test_no_metadata_breaks_the_parser(body: bytes) -> None:
-    """Whatever an archive holds as metadata is read or refused, and raises nothing else."""
+@pytest.mark.parametrize(
+    ("field", "value", "found"),
+    [
+        ("summary", "Another thing", "'A thing of two lines'"),
+        ("description", "# Other", "'# Thing\\n\\nA thing.'"),
+        ("description_content_type", "text/x-rst", "'text/markdown; charset=UTF-8'"),
+        ("keywords", "one", "'one,two three'"),
+        ("home_page", "https://evil.test/", "'https://thing.test/'"),
+        ("author", "Somebody", "nothing"),
+        ("author_email", "a@thing.test", "'A <a@thing.test>, B <b@thing.test>'"),
+        ("maintainer", "Somebody", "nothing"),
+        ("license_expression", "Apache-2.0", "'MIT'"),
+        ("requires_python", ">=3.9", "'>=3.8,<4'"),
+        ("requires_python", "three", "'>=3.8,<4'"),
+        ("classifiers", "Typing :: Typed", "'Topic :: Utilities, Typing :: Typed'"),
+        ("project_urls", "Docs, https://evil.test/", "'Docs, https://docs.thing.test/, Source, https://code"),
+        ("requires_dist", "last", "'other.thing[Extra_One] >=1,!=2;"),
+        ("requires_dist", "???", "'other.thing[Extra_One] >=1,!=2;"),
+        ("provides_extra", "other", "'extra-one'"),
+        ("import_name", "other", "'thing, thing_too'"),
+        ("license_file", "LICENSE", "nothing"),
+        ("requires_external", "C", "nothing"),
+        ("dynamic", "Version", "nothing"),
+    ],
+)
+def test_false_claim_is_refused_with_both_values(field: str, value: str, found: str) -> None:
+    """A form that states what the file does not is refused, and the message has the field and both values."""
+    with pytest.raises(Refused) as refusal:
+        check((field, value))
+    expected = f"The form says {FIELD_NAMES.get(field, field)} {value!a}, but METADATA says {found}"
+    assert str(refusal.value).startswith(expected), str(refusal.value)
+    assert str(refusal.value).isprintable()
+
+
+def test_single_claim_given_twice_is_refused() -> None:
+    """Of two summaries nobody can say which is claimed; the same one twice is harmless."""
+    check(("summary", "A thing of two lines"), ("summary", "A thing of two lines"))
+    with pytest.raises(Refused, match="'summary' twice"):
+        check(("summary", "A thing of two lines"), ("summary", "B"))
+
+
+@given(st.lists(st.tuples(st.sampled_from([*FIELD_NAMES, *ONCE, *REPEATABLE]), st.text())))
+def test_no_claim_breaks_the_comparison(fields: list[tuple[str, str]]) -> None:
+    """Whatever a form states agrees or is refused, and raises nothing else."""
     try:
-        parse_core_metadata(body, "METADATA")
+        check(*fields)
     except Refused:
         return

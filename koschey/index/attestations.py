@@ -20,7 +20,7 @@ from koschey.inspection.trust import Trust
 from koschey.model import SYSTEM, AttestationVerdict, File, FileId, Origin, Sha256
 from koschey.standards.attestations import Judgement
 from koschey.standards.provenance import render_provenance
-from koschey.storage.manifests import write_manifest
+from koschey.storage.manifests import write_manifest, write_provenance
 from koschey.storage.s3 import Bucket
 from koschey.upstream.client import UpstreamClient
 
@@ -98,6 +98,7 @@ class ProvenanceStore:
             else:
                 return None
             judgement = await self._judge(body, file, item.file.sha256)
+            await write_provenance(self.bucket, item.file.sha256, body)
             await self._keep(file, Attested(body, url, judgement))
             return judgement.verdict
 

@@ -46,7 +46,7 @@ from koschey.standards.core_metadata import CoreMetadata, parse_core_metadata
 from koschey.standards.names import digest_path
 from koschey.standards.upload_claims import check_claims
 from koschey.standards.upload_form import Filetype, UploadForm
-from koschey.storage.manifests import write_manifest
+from koschey.storage.manifests import write_manifest, write_provenance
 from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 
 CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
@@ -262,6 +262,7 @@ class _Addition:
         )
         if self.attested is not None:
             await keep_uploaded(self.connection, file, self.attested)
+            await write_provenance(self.bucket, upload.sha256, self.attested)
         inserted = await files.select_file(self.connection, file)
         assert inserted is not None
         await write_manifest(self.bucket, inserted.file, Origin.HOSTED, None)

@@ -2,14 +2,19 @@
 
 import msgspec
 
-from koschey.model import File, Origin
-from koschey.storage.s3 import Bucket, manifest_key
+from koschey.model import File, Origin, Sha256
+from koschey.storage.s3 import Bucket, manifest_key, provenance_key
 
 
 async def write_manifest(bucket: Bucket, file: File, origin: Origin, provenance: str | None) -> None:
     """Store the facts of a file under its digest. It says nothing of states: a rebuilt file starts as held."""
     assert file.sha256 is not None
     await bucket.put(manifest_key(file.sha256), msgspec.json.encode(_facts(file, origin, provenance)))
+
+
+async def write_provenance(bucket: Bucket, sha256: Sha256, provenance: bytes) -> None:
+    """Store the provenance object (PEP 740) of a file beside its manifest, byte for byte."""
+    await bucket.put(provenance_key(sha256), provenance)
 
 
 def _facts(file: File, origin: Origin, provenance: str | None) -> dict[str, object]:

@@ -40,6 +40,11 @@ def manifest_key(digest: Sha256) -> str:
     return f"manifests/{digest}.json"
 
 
+def provenance_key(digest: Sha256) -> str:
+    """Return the key of the provenance object (PEP 740) beside them."""
+    return f"manifests/{digest}.provenance"
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """One bucket, over an S3 client that is open."""
