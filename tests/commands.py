@@ -3,35 +3,67 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 
 from temporal import program
+
+HIDDEN = ("PIP_", "UV_", "TWINE_", "KOSCHEY_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "DEVPI", "BANDERSNATCH", "XDG_")
+"""Beginnings of variables in which a user configures clients."""
 
 
 def pip(*arguments: str) -> str:
     """Run pip; raises `CalledProcessError` where it fails."""
-    return _run(sys.executable, "-m", "pip", "--isolated", "--no-cache-dir", "--no-input", *arguments)
+    return run(sys.executable, "-m", "pip", "--isolated", "--no-cache-dir", "--no-input", *arguments)
 
 
 def uv(*arguments: str) -> str:
     """Run uv; raises `CalledProcessError` where it fails."""
-    return _run(program("uv"), *arguments, "--no-cache", "--no-config", "--python", sys.executable)
+    return run(program("uv"), *arguments, "--no-cache", "--no-config", "--python", sys.executable)
 
 
 def uv_publish(*arguments: str) -> str:
     """Run `uv publish`, which takes no interpreter."""
-    return _run(program("uv"), "publish", "--no-cache", "--no-config", *arguments)
+    return run(program("uv"), "publish", "--no-cache", "--no-config", *arguments)
 
 
 def twine(*arguments: str) -> str:
     """Run twine; raises `CalledProcessError` where it fails."""
-    return _run(sys.executable, "-m", "twine", *arguments)
+    return run(sys.executable, "-m", "twine", *arguments)
 
 
-def _run(*command: str) -> str:
-    hidden = ("PIP_", "UV_", "TWINE_", "KOSCHEY_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+def run(*command: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Run a client in an empty home, and return all that it said; raises `CalledProcessError` where it fails."""
+    with tempfile.TemporaryDirectory(prefix="koschey-home-", ignore_cleanup_errors=True) as home:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=cwd,
+            env=isolated(Path(home)) | dict(environment or {}),
+        )
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
     return done.stdout + done.stderr
+
+
+def isolated(home: Path) -> dict[str, str]:
+    """An environment in which a client finds no configuration but what its test gives it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    folders = dict.fromkeys(
+        ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_DIRS"), str(home)
+    )
+    kept.pop("VIRTUAL_ENV", None)
+    return {
+        **kept,
+        **folders,
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # Asks no key ring of the desktop.
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        "NO_COLOR": "1",
+        "COLUMNS": "400",
+    }

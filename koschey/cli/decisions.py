@@ -1,0 +1,73 @@
+"""Commands about what the index lets out: look, decide, reserve names."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+
+
+@cli.command()
+@DATA
+@JSON
+def quarantine(data: Path | None, *, as_json: bool) -> None:
+    """List what is held, until when and why."""
+    from koschey.commands.quarantine import list_quarantine  # noqa: PLC0415
+
+    run_on(data, lambda settings: list_quarantine(settings, as_json=as_json, out=Console()))
+
+
+def _decision(name: str, what: str, scope: str, example: str) -> None:
+    """Add one of the commands that decide; all end in the one function."""
+
+    @cli.command(name, help=f"{what}\n\nExample: koschey {name} {example}")
+    @click.argument("scope", metavar=scope)
+    @REASON
+    @DATA
+    @JSON
+    def command(scope: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+        from koschey.commands.quarantine import decide_scope  # noqa: PLC0415
+
+        run_on(data, lambda settings: decide_scope(settings, name, scope, reason, as_json=as_json))
+
+
+_decision("approve", "Release what is held of one release, now.", "NAME==VERSION", "'six==1.17.0' --reason reviewed")
+_decision("block", "Stop serving a release or a project.", "NAME[==VERSION]", "'six==1.17.0' --reason malware")
+_decision("unblock", "Lift a block; the files are held again.", "NAME[==VERSION]", "six --reason 'false alarm'")
+_decision("trust", "Let new releases of a project in at once.", "NAME", "six --reason 'our own upstream work'")
+_decision("untrust", "Hold new releases of a project again.", "NAME", "six --reason 'new maintainer'")
+
+
+@cli.command()
+@click.argument("pattern", required=False)
+@click.option("--reason", help="Why; it is kept with the reservation.")
+@DATA
+@JSON
+def reserve(pattern: str | None, reason: str | None, data: Path | None, *, as_json: bool) -> None:
+    """Keep names for private packages: NAME, or 'NAME-*'. Without a pattern: list what is reserved.
+
+    No upstream is asked for a reserved name, and what came from one under it is blocked.
+
+    Example: koschey reserve 'acme-*' --reason 'our namespace'
+    """
+    from koschey.commands.reservations import list_reservations, reserve_pattern  # noqa: PLC0415
+
+    if pattern is None:
+        run_on(data, lambda settings: list_reservations(settings, as_json=as_json, out=Console()))
+        return
+    if reason is None:
+        raise click.UsageError("Missing option '--reason'.")
+    run_on(data, lambda settings: reserve_pattern(settings, pattern, reason, as_json=as_json))
+
+
+@cli.command()
+@click.argument("pattern")
+@REASON
+@DATA
+@JSON
+def unreserve(pattern: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    """Give reserved names free again: upstreams are asked for them."""
+    from koschey.commands.reservations import unreserve_pattern  # noqa: PLC0415
+
+    run_on(data, lambda settings: unreserve_pattern(settings, pattern, reason, as_json=as_json))

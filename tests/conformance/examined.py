@@ -1,0 +1,59 @@
+"""The index that is examined: the shared Koschey with a little of everything, or the one that `--index-url` names."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from running import Koschey
+from sigstore_trust import Sigstore
+from upstream import Upstream
+
+from koschey.conformance.checks import Outcome, registered
+from koschey.conformance.client import Client
+from koschey.conformance.examine import run_check
+from koschey.conformance.subject import Subject
+from koschey.upstream.egress import Egress
+
+type Keeps = Callable[[str], Awaitable[None]]
+
+
+def furnish(upstream: Upstream) -> list[str]:
+    """Publish what the checks look for, and return the names of the projects."""
+    upstream.add("conf-full", "1.0", requires_python=">=3.8,<5")
+    upstream.add("conf-full", "1.0", sdist=True)
+    upstream.add("conf-full", "1.1", yanked='it "burns" & <breaks>')
+    upstream.add("conf-full", "1.2", yanked=True)
+    upstream.add("conf-full", "1.3", core_metadata=False)
+    for minor in range(10):  # long enough that the page is compressed
+        upstream.add("conf-full", f"2.{minor}")
+    upstream.add("conf-plus", "1!2.0+local.1", requires=["conf-full"])
+    upstream.add("conf-attested", "1.0", provenance=Sigstore().provenance)
+    upstream.add("conf-quarantined", "1.0")
+    upstream.set_status("conf-quarantined", "quarantined", 'it is "malware" & <worse>')
+    return ["conf-full", "conf-plus", "conf-attested", "conf-quarantined"]
+
+
+@pytest.fixture
+def examined(request: pytest.FixtureRequest) -> tuple[str, list[str]]:
+    """The URL of the index, and the names of projects to look at."""
+    if url := request.config.getoption("--index-url"):
+        return str(url), list(request.config.getoption("--index-project"))
+    koschey: Koschey = request.getfixturevalue("koschey")
+    return koschey.index_url, furnish(request.getfixturevalue("upstream"))
+
+
+@pytest.fixture
+async def keeps(request: pytest.FixtureRequest, examined: tuple[str, list[str]]) -> AsyncIterator[Keeps]:
+    """Fail where the index does not keep an assertion; Koschey must also have all that it is about."""
+    egress = Egress(allow_private=True)
+    subject = Subject(Client(egress), *examined)
+    await subject.load()
+    checks = {check.id: check for check in registered()}
+
+    async def keep(assertion: str) -> None:
+        result = await run_check(checks[assertion], subject)
+        if result.outcome is Outcome.SKIP and request.config.getoption("--index-url"):
+            pytest.skip(result.detail)
+        assert result.outcome is Outcome.PASS, f"{assertion}: {result.check.says} {result.detail}"
+
+    yield keep
+    await egress.close()

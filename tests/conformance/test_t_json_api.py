@@ -1,0 +1,13 @@
+"""Section 15: the JSON API."""
+
+from examined import Keeps
+
+
+async def test_t_15_1(keeps: Keeps) -> None:
+    """The JSON API has every field that a mirror reads, of the right type."""
+    await keeps("T-15.1")
+
+
+async def test_t_15_3(keeps: Keeps) -> None:
+    """The serial in the header of the JSON API is that of the body."""
+    await keeps("T-15.3")

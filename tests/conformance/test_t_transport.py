@@ -1,0 +1,28 @@
+"""Section 19: caching and transport."""
+
+from examined import Keeps
+
+
+async def test_t_19_1(keeps: Keeps) -> None:
+    """A page's own ETag gives 304, without a body, with the same ETag and Vary."""
+    await keeps("T-19.1")
+
+
+async def test_t_19_2(keeps: Keeps) -> None:
+    """Each form and each encoding of a page has a strong ETag of its own."""
+    await keeps("T-19.2")
+
+
+async def test_t_19_3(keeps: Keeps) -> None:
+    """Files have ranges: from the start, from the end, open at the end; one beyond the end gives 416."""
+    await keeps("T-19.3")
+
+
+async def test_t_19_4(keeps: Keeps) -> None:
+    """HEAD gives the headers of GET, and no body."""
+    await keeps("T-19.4")
+
+
+async def test_t_19_6(keeps: Keeps) -> None:
+    """An archive is sent as it is: no Content-Encoding."""
+    await keeps("T-19.6")

@@ -1,0 +1,66 @@
+"""What makes a ZIP file a wheel: RECORD is enforced, and installers cannot be led elsewhere."""
+
+import base64
+
+import corpora_tars
+import corpora_zips
+import pytest
+from corpora_wheels import ACCEPTED, REJECTED
+from corpora_zips import FILENAME, wheel_parts, write_zip
+from hypothesis import given
+from hypothesis import strategies as st
+from inspecting import inspect_bytes, inspect_here
+
+from koschey.errors import Refused
+from koschey.inspection.member_names import MAX_MEMBERS, Names
+from koschey.inspection.rules import Rule
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_bad_wheel_is_refused(case: str) -> None:
+    """Each fault is refused by the rule that is meant for it, in one line that names the file."""
+    content, rule = REJECTED[case]
+    with pytest.raises(Refused) as refusal:
+        inspect_here(FILENAME, content())
+    message = str(refusal.value)
+    assert message.startswith(f"{rule}: "), message
+    assert message.isprintable()
+    assert FILENAME in message
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_honest_wheel_is_taken(case: str) -> None:
+    """What build tools write, and the specification allows, is not refused."""
+    assert inspect_here(FILENAME, ACCEPTED[case]())["version"] == "1.0"
+
+
+@pytest.mark.parametrize("case", ["another digest", "script elsewhere", "licence missing", "WHEEL empty"])
+async def test_child_refuses_a_bad_wheel(case: str) -> None:
+    """What runs in the child is what the corpus was tried with."""
+    content, rule = REJECTED[case]
+    with pytest.raises(Refused, match=f"^{rule}: "):
+        await inspect_bytes(FILENAME, content())
+
+
+def test_too_many_members_are_refused() -> None:
+    """The number of names that are remembered is bounded."""
+    names = Names("many", twins=False)
+    for number in range(MAX_MEMBERS):
+        names.add(str(number), is_folder=False)
+    with pytest.raises(Refused, match=f"^{Rule.TOO_MANY}: many has more than {MAX_MEMBERS} members"):
+        names.add("one more", is_folder=False)
+
+
+def test_every_rule_has_a_case() -> None:
+    """No rule is without an archive that breaks it, and there are as many kinds as were asked for."""
+    corpora = (corpora_zips.REJECTED, corpora_tars.REJECTED, REJECTED)
+    assert {rule for corpus in corpora for _, rule in corpus.values()} | {Rule.TOO_MANY} == set(Rule)
+    assert [len(corpus) for corpus in corpora] >= [35, 25, 20]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=2000))
+def test_metadata_is_given_byte_for_byte(description: str) -> None:
+    """What an inspection returns is exactly the METADATA in the wheel, whatever is written in it."""
+    body = b"Metadata-Version: 2.1\nName: thing\nVersion: 1.0\n\n" + description.encode()
+    answer = inspect_here(FILENAME, write_zip(wheel_parts(METADATA=body)))
+    assert base64.b64decode(answer["metadata"] or "") == body
