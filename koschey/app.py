@@ -11,6 +11,7 @@ from koschey.settings import Settings, load_settings
 from koschey.web import api, errors, feeds, files, health, home, integrity, project_json, simple, upload, xmlrpc
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
+from koschey.web.gate import ReadGate
 
 BLUEPRINTS = (
     home.blueprint,
@@ -27,9 +28,15 @@ BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastPages:
+def create_app(settings: Settings | None = None) -> FastPages | ReadGate:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
+    front = create_front(settings)
+    return front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].pool)
+
+
+def create_front(settings: Settings) -> FastPages:
+    """Return the application as it is for those who may read."""
     configure_logs(settings.log_level)
     app = Quart("koschey", static_folder=None)
     # For forms; uploads are read as a stream under limits of their own.

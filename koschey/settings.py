@@ -61,6 +61,9 @@ class Settings(BaseSettings):
         None, description="`trusted_root.json` of a private Sigstore; empty means the public one's, as installed"
     )
 
+    anonymous_reading: bool = Field(
+        True, description="let everybody who reaches the index read it; `false` asks for a login or a token"
+    )
     host: str = Field("127.0.0.1", description="address that the web process listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")
     base_url: AnyHttpUrl | None = Field(

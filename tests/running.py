@@ -67,6 +67,7 @@ class Koschey:
         days: float = 7,
         freshness: float = 600,
         trust_root: Path | None = None,
+        anonymous: bool = True,
     ) -> None:
         self.data = data
         self._command = [
@@ -74,7 +75,7 @@ class Koschey:
             *("--upstream", upstream, "--allow-private-upstream", "--quarantine-days", str(days)),
             *("--web-processes", str(web_processes)),
         ]
-        self._variables = {"KOSCHEY_PAGE_FRESHNESS": str(freshness)}
+        self._variables = {"KOSCHEY_PAGE_FRESHNESS": str(freshness), "KOSCHEY_ANONYMOUS_READING": str(anonymous)}
         if trust_root is not None:
             self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
         self.ready: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from api import API, BODIES, NOBODY, Api, is_problem, run
 from openapi_spec_validator import validate
 from running import Koschey, ask
 
-from koschey.app import create_app
+from koschey.app import create_front
 from koschey.auth.passwords import hash_password
 from koschey.auth.tokens import new_token, parse_token
 from koschey.settings import Settings
@@ -55,7 +55,7 @@ def test_the_document_is_valid(api: Api) -> None:
 def test_every_route_is_documented_and_the_other_way_round() -> None:
     """What the application answers below the prefix is what the document says, method by method."""
     settings = Settings.model_validate({"database_url": "postgresql://localhost/none"})
-    rules = [rule for rule in create_app(settings).quart.url_map.iter_rules() if rule.rule.startswith(API)]
+    rules = [rule for rule in create_front(settings).quart.url_map.iter_rules() if rule.rule.startswith(API)]
     routes = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method)
         for rule in rules
@@ -102,7 +102,7 @@ async def test_without_the_database_it_is_a_problem_too(operation: Operation) ->
     async def refuse(*_: object) -> None:
         raise ConnectionRefusedError
 
-    app = create_app(Settings.model_validate({"database_url": "postgresql://localhost/none"})).quart
+    app = create_front(Settings.model_validate({"database_url": "postgresql://localhost/none"})).quart
     app.extensions[KEY] = SimpleNamespace(pool=SimpleNamespace(fetchrow=refuse))
     path = re.sub("<[a-z]+>", "x", operation.rule)
     headers = {"Authorization": f"Bearer {new_token()}"}

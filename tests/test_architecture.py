@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from koschey.app import BLUEPRINTS, create_app
+from koschey.app import BLUEPRINTS, create_front
 from koschey.settings import Settings
 from koschey.worker import WORKFLOWS, wire_activities
 
@@ -88,7 +88,7 @@ def test_every_test_states_what_must_hold(path: Path) -> None:
 def test_every_public_route_is_known() -> None:
     """No route can be added without somebody saying what it could give away."""
     settings = Settings.model_validate({"database_url": "postgresql://localhost/none"})
-    rules = create_app(settings).quart.url_map.iter_rules()
+    rules = create_front(settings).quart.url_map.iter_rules()
     found = {(rule.rule, rule.endpoint) for rule in rules if not rule.endpoint.startswith("admin.")}
     assert found == set(PUBLIC)
     assert {blueprint.name for blueprint in BLUEPRINTS} >= {endpoint.partition(".")[0] for _, endpoint in PUBLIC}

@@ -104,13 +104,3 @@ async def test_t_17_3(koschey: Koschey, upstream: Upstream, kind: str) -> None:
     results = {result.check.id: result for result in await examine(koschey.index_url, [name])}
     for assertion in ("T-2.2", "T-3.1", "T-3.2", "T-6.1", "T-6.2", "T-6.3", "T-7.1", "T-7.2", "T-8.2"):
         assert results[assertion].outcome is Outcome.PASS, results[assertion].detail
-
-
-@pytest.mark.xfail(strict=True, reason="reading never needs a login here yet")
-def test_t_20_1(koschey: Koschey, upstream: Upstream) -> None:
-    """Where reading needs a login, a page, a file and its metadata give 401 with a challenge to anybody else."""
-    file = upstream.add("t-secret", "1.0")
-    for url in (f"{koschey.index_url}t-secret/", koschey.url + file.path, f"{koschey.url}{file.path}.metadata"):
-        answer = ask(url)
-        assert answer.status == 401
-        assert answer.headers["www-authenticate"].startswith("Basic realm=")
