@@ -67,8 +67,11 @@ def test_every_route_is_closed_or_asks_for_itself(closed: Koschey) -> None:
             assert status in (200, 302, 303, 400, 403, 404, 405), path
         else:
             assert status == 401, path
-    for path in ("//simple/", "/Simple/", "/simple/../simple/", "/legacy/%2Bsimple/spam/", "/admin%2f../simple/", "/x"):
+    for path in ("//simple/", "/Simple/", "/simple/../simple/", "/legacy/%2Bsimple/spam/", "/x"):
         assert ask(closed.url + path).status in (401, 404), path
+    below_admin = ask(f"{closed.url}/admin%2f../simple/")
+    assert b"Simple index" not in below_admin.body
+    assert b"Log in" in below_admin.body
 
 
 def test_installers_log_in(closed: Koschey, upstream: Upstream, tmp_path: Path) -> None:
