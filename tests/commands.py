@@ -11,6 +11,8 @@ from temporal import program
 
 HIDDEN = ("PIP_", "UV_", "TWINE_", "KOSCHEY_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "DEVPI", "BANDERSNATCH", "XDG_")
 """Beginnings of variables in which a user configures clients."""
+TRUST = ("SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""And of those that name whom to believe; requests lets them stand above an option of its caller."""
 
 
 def pip(*arguments: str) -> str:
@@ -52,7 +54,7 @@ def run(*command: str, cwd: Path | None = None, environment: Mapping[str, str] |
 
 def isolated(home: Path) -> dict[str, str]:
     """An environment in which a client finds no configuration but what its test gives it."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN + TRUST)}
     folders = dict.fromkeys(
         ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_DIRS"), str(home)
     )

@@ -68,8 +68,10 @@ class Koschey:
         freshness: float = 600,
         trust_root: Path | None = None,
         anonymous: bool = True,
+        base_url: str | None = None,
     ) -> None:
         self.data = data
+        self.base_url = base_url
         self._command = [
             *(sys.executable, "-m", "koschey", "up", "--json", "--port", "0", "--data", str(data)),
             *("--upstream", upstream, "--allow-private-upstream", "--quarantine-days", str(days)),
@@ -78,6 +80,8 @@ class Koschey:
         self._variables = {"KOSCHEY_PAGE_FRESHNESS": str(freshness), "KOSCHEY_ANONYMOUS_READING": str(anonymous)}
         if trust_root is not None:
             self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
+        if base_url is not None:
+            self._variables["KOSCHEY_BASE_URL"] = base_url
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes]
 
@@ -126,13 +130,18 @@ class Koschey:
 
     @property
     def index_url(self) -> str:
-        """The URL for pip and uv."""
-        return str(self.ready["index_url"])
+        """The URL for pip and uv; behind a proxy, the one that the proxy asks."""
+        return str(self.ready["index_url"]) if self.base_url is None else f"http://127.0.0.1:{self.port}/simple/"
 
     @property
     def url(self) -> str:
         """The root, without a slash at its end."""
         return self.index_url.removesuffix("/simple/")
+
+    @property
+    def port(self) -> int:
+        """The port that its web processes listen on."""
+        return int(self.settings["KOSCHEY_PORT"])
 
     @property
     def settings(self) -> dict[str, str]:

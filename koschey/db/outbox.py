@@ -17,11 +17,13 @@ INSERT_MESSAGE = """
                                     revision = outbox.revision + 1
 """
 NOTIFY = "SELECT pg_notify('koschey_outbox', '')"
+# Materialised: PostgreSQL may run a plain subquery with a lock and a limit more than once, and claim more than asked.
 CLAIM_MESSAGES = """
-    UPDATE outbox SET due_at = koschey_now() + $2
-     WHERE id IN (SELECT id FROM outbox WHERE due_at <= koschey_now()
-                   ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, revision, kind, payload
+    WITH due AS MATERIALIZED (
+        SELECT id FROM outbox WHERE due_at <= koschey_now() ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE outbox SET due_at = koschey_now() + $2 FROM due WHERE outbox.id = due.id
+    RETURNING outbox.id, revision, kind, payload
 """
 DELETE_SENT = "DELETE FROM outbox WHERE id = $1 AND revision = $2"
 DELETE_BY_KEY = "DELETE FROM outbox WHERE key = $1"

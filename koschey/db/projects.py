@@ -1,7 +1,7 @@
 """Statements on `project`."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from packaging.utils import NormalizedName
 
@@ -12,8 +12,7 @@ COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstre
 
 SELECT_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1"  # noqa: S608
 LOCK_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
-SELECT_LISTED_SINCE = "SELECT name, serial, status FROM project WHERE serial > $1 ORDER BY name"
-SELECT_SERIAL = "SELECT serial FROM journal_head"
+SELECT_LISTED_SINCE = "SELECT name, serial FROM project WHERE serial > $1"
 INSERT_PROJECT = f"""
     INSERT INTO project (name, display_name, origin) VALUES ($1, $2, $3)
     ON CONFLICT (name) DO NOTHING
@@ -45,21 +44,12 @@ async def lock_project(connection: Connection, name: NormalizedName) -> Project 
     return read_project(row) if row else None
 
 
-class ListedProject(NamedTuple):
-    """What the project list says of a project."""
-
-    name: NormalizedName
-    serial: Serial
-    status: ProjectStatus
-
-
-async def select_listed_since(db: Pool, serial: Serial) -> tuple[Serial, list[ListedProject]]:
-    """Return the last serial of all, and every project that changed after the given one, by name."""
+async def select_listed_since(db: Pool, serial: Serial) -> list[tuple[NormalizedName, Serial]]:
+    """Return every project that changed after a serial, with the serial of its last change."""
     async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        head = Serial(await connection.fetchval(SELECT_SERIAL))
         # In portions: all rows of a large index take longer than a statement may.
         rows = connection.cursor(SELECT_LISTED_SINCE, serial, prefetch=PORTION)
-        return head, [ListedProject(row["name"], row["serial"], ProjectStatus(row["status"])) async for row in rows]
+        return [(row["name"], Serial(row["serial"])) async for row in rows]
 
 
 async def insert_project(connection: Connection, name: NormalizedName, display_name: str, origin: Origin) -> bool:

@@ -2,7 +2,10 @@
 
 With hundreds of thousands of projects a rendering takes seconds. So it is done in a thread, once for all who ask, and
 for at most a tenth of the time: while a list is young, compared with what it cost, it is served although something
-has changed meanwhile. It names projects and nothing else; what is served of them their own pages decide.
+has changed meanwhile.
+
+It names every project that is known, also one that is quarantined: what is served of a project its own page decides,
+and a name that vanished would look to a mirror as if it had never changed.
 """
 
 import asyncio
@@ -12,9 +15,9 @@ from collections.abc import Callable
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Pool
-from koschey.db.projects import ListedProject, select_listed_since
+from koschey.db.projects import select_listed_since
 from koschey.index.page_cache import Page, page_of
-from koschey.model import ProjectStatus, Serial
+from koschey.model import Serial
 from koschey.standards import simple_html, simple_json
 
 REST = 9.0
@@ -77,27 +80,22 @@ class ProjectList:
         # Before the rows are read: a change that is heard of from here on may be missing from them.
         self._changed = False
         try:
-            serial, changed = await select_listed_since(self._pool, self._serial)
-            if self._page is not None and serial == self._serial:
+            changed = await select_listed_since(self._pool, self._serial)
+            if self._page is not None and not changed:
                 self._page.built_at = time.monotonic()
                 return self._page
-            page = self._page = await asyncio.to_thread(self._render, serial, changed)
+            page = self._page = await asyncio.to_thread(self._render, changed)
         except BaseException:
             self._changed = True
             raise
         self._cost = time.monotonic() - begun
         return page
 
-    def _render(self, serial: Serial, changed: list[ListedProject]) -> Page:
-        for project in changed:
-            if project.status is ProjectStatus.QUARANTINED:
-                self._serials.pop(project.name, None)
-            else:
-                self._serials[project.name] = project.serial
+    def _render(self, changed: list[tuple[NormalizedName, Serial]]) -> Page:
         # Nearly sorted already, which is quick to sort.
-        self._serials = dict(sorted(self._serials.items()))
-        self._serial = serial
+        self._serials = dict(sorted((self._serials | dict(changed)).items()))
         listed = list(self._serials.items())
+        serial = Serial(max((number for _, number in changed), default=0))
         page = page_of(
             serial,
             simple_json.render_project_list(listed, serial),
@@ -107,4 +105,5 @@ class ProjectList:
         for form, variant in self._page.forms.items() if self._page else ():
             for coding in variant.content.made:
                 page.forms[form].content.get(coding)
+        self._serial = serial
         return page

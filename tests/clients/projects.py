@@ -5,7 +5,7 @@ from pathlib import Path
 from install import Client
 from venvs import call, python_of
 
-POETRY_1 = """\
+POETRY = """\
 [tool.poetry]
 name = "app"
 version = "1.0"
@@ -22,6 +22,12 @@ name = "here"
 url = "{index}"
 priority = "primary"
 """
+POETRY_SECOND = """
+[[tool.poetry.source]]
+name = "there"
+url = "{index}"
+priority = "{priority}"
+"""
 PDM = """\
 [project]
 name = "app"
@@ -36,16 +42,33 @@ distribution = false
 name = "pypi"
 url = "{index}"
 verify_ssl = false
+include_packages = {bound}
+"""
+PDM_SECOND = """
+[[tool.pdm.source]]
+name = "there"
+url = "{index}"
+verify_ssl = false
 """
 
 
-def sync(client: Client, folder: Path, index: str, requirements: dict[str, str]) -> str:
-    """Lock and install a project that needs `{name: version}`, and return its lock."""
+def sync(
+    client: Client,
+    folder: Path,
+    index: str,
+    requirements: dict[str, str],
+    *,
+    second_index: str | None = None,
+    bound: bool = False,
+) -> str:
+    """Lock and install a project that needs `{name: version}`, and return its lock.
+
+    `bound` says, in the client's own way, that what is not in the first index shall not come from the second.
+    Raises `CalledProcessError` where the client fails.
+    """
     folder.mkdir(exist_ok=True)
-    lines = "\n".join(f'{name} = "{version}"' for name, version in requirements.items())
-    quoted = ", ".join(f'"{name}{"" if version == "*" else version}"' for name, version in requirements.items())
-    text = POETRY_1 if client.name == "poetry" else PDM
-    (folder / "pyproject.toml").write_text(text.format(lines=lines, quoted=quoted, index=index))
+    project = _poetry if client.name == "poetry" else _pdm
+    (folder / "pyproject.toml").write_text(project(index, requirements, second_index, bound=bound))
     if client.name == "poetry":
         environment = {"POETRY_VIRTUALENVS_IN_PROJECT": "true", "POETRY_INSTALLER_MAX_WORKERS": "2"}
         call(client, "poetry", "lock", "-n", cwd=folder, environment=environment)
@@ -57,6 +80,20 @@ def sync(client: Client, folder: Path, index: str, requirements: dict[str, str])
     call(client, "pdm", "lock", cwd=folder, environment=environment)
     call(client, "pdm", "sync", cwd=folder, environment=environment)
     return (folder / "pdm.lock").read_text()
+
+
+def _poetry(index: str, requirements: dict[str, str], second_index: str | None, *, bound: bool) -> str:
+    lines = "\n".join(f'{name} = "{version}"' for name, version in requirements.items())
+    text = POETRY.format(lines=lines, index=index)
+    if second_index:
+        text += POETRY_SECOND.format(index=second_index, priority="explicit" if bound else "supplemental")
+    return text
+
+
+def _pdm(index: str, requirements: dict[str, str], second_index: str | None, *, bound: bool) -> str:
+    quoted = ", ".join(f'"{name}{"" if version == "*" else version}"' for name, version in requirements.items())
+    text = PDM.format(quoted=quoted, index=index, bound='["*"]' if bound else "[]")
+    return text + PDM_SECOND.format(index=second_index) if second_index else text
 
 
 def installed(folder: Path) -> set[str]:

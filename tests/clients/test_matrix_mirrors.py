@@ -1,4 +1,4 @@
-"""Mirrors of Koschey: bandersnatch in full and then what changed, old and new; devpi, and pip through it."""
+"""Mirrors of Koschey: bandersnatch, old and new, and what it verifies over TLS; devpi, and pip through it."""
 
 import json
 import subprocess
@@ -11,71 +11,72 @@ from urllib.request import Request, urlopen
 import commands
 import pytest
 from archives import wheel
-from install import Client
 from install import client as client_of
-from installers import install
-from running import Koschey, ask, wait_until
+from installers import install, installed
+from mirrors import Mirror
+from running import JSON, Koschey, ask, wait_until
+from sigstore_trust import Sigstore
 from test_accept import upload
+from tls import Terminator
 from upstream import Upstream
-from venvs import call, home_of, versions
+from venvs import call, home_of, python_of, versions
 
 from koschey.embedded.ports import listen_anywhere
 
 pytestmark = pytest.mark.matrix
-
-CONFIGURATION = """\
-[mirror]
-directory = {folder}
-master = {master}
-allow-non-https = true
-json = true
-timeout = 20
-workers = 2
-verifiers = 1
-hash-index = false
-stop-on-error = true
-storage-backend = filesystem
-compare-method = hash
-"""
 
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[Upstream]:
     """An upstream whose every project is mirrored."""
     with Upstream() as upstream:
+        upstream.add("b-plain", "1.0", requires_python=">=3.8")
+        upstream.add("b-plain", "1.0", sdist=True)
+        upstream.add("b-yanked", "1.0", yanked="it burns")
+        upstream.add("b-bare", "1.0", core_metadata=False)
         yield upstream
+
+
+def furnish(koschey: Koschey) -> None:
+    """Have the upstream's projects mirrored, and host one."""
+    for project in ("b-plain", "b-yanked", "b-bare"):
+        koschey.page(project)
+    assert upload(koschey, wheel("b-hosted", "1.0")).status == 200
 
 
 @pytest.fixture(scope="module")
 def mirrored(folder: Path, source: Upstream) -> Iterator[Koschey]:
     """An index with mirrored projects and a hosted one, and nothing of other tests."""
-    source.add("b-plain", "1.0", requires_python=">=3.8")
-    source.add("b-plain", "1.0", sdist=True)
-    source.add("b-yanked", "1.0", yanked="it burns")
-    source.add("b-bare", "1.0", core_metadata=False)
     with Koschey(folder / "mirrored", source.url, freshness=0.2) as koschey:
-        for project in ("b-plain", "b-yanked", "b-bare"):
-            koschey.page(project)
-        assert upload(koschey, wheel("b-hosted", "1.0")).status == 200
+        furnish(koschey)
         yield koschey
 
 
-def mirror(client: Client, folder: Path, koschey: Koschey, *options: str) -> str:
-    """Run bandersnatch, and return what it said."""
-    configuration = folder / "bandersnatch.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder / "out", master=koschey.url))
-    return call(client, "bandersnatch", "-c", str(configuration), "mirror", *options)
+@pytest.fixture(scope="module")
+def proxy(folder: Path) -> Iterator[Terminator]:
+    """What users of `secure` talk to."""
+    with Terminator(folder / "tls") as proxy:
+        yield proxy
 
 
-def mirrored_files(folder: Path) -> dict[str, bytes]:
-    """What the mirror has: archives by name."""
-    paths = (path for path in (folder / "out" / "web" / "packages").rglob("*") if path.is_file())
-    return {path.name: path.read_bytes() for path in paths if path.suffix != ".metadata"}
+@pytest.fixture(scope="module")
+def secure(folder: Path, source: Upstream, proxy: Terminator) -> Iterator[Koschey]:
+    """Such an index behind TLS, with a file that is attested."""
+    source.add("b-attested", "1.0", provenance=Sigstore().provenance)
+    with Koschey(folder / "secure", source.url, freshness=0.2, base_url=proxy.url) as koschey:
+        proxy.forward_to(koschey.port)
+        furnish(koschey)
+        [attested] = koschey.page("b-attested")["files"]
+        assert ask(koschey.url + attested["url"]).status == 200
+        # That an attestation was checked is a change of its own; mirrors shall find it done.
+        wait_until(lambda: koschey.fetch_value("SELECT count(*) FROM attestation"))
+        yield koschey
 
 
-def page_of(folder: Path, project: str) -> str:
-    """The mirror's HTML page of a project."""
-    return (folder / "out" / "web" / "simple" / project / "index.html").read_text()
+@pytest.fixture
+def mirror(tmp_path: Path, secure: Koschey, proxy: Terminator) -> Mirror:
+    """A mirror of that index that bandersnatch 8 is to make."""
+    return Mirror(client_of("bandersnatch", "8.2.0"), tmp_path / "mirror", proxy.url, proxy.certificates)
 
 
 def wait_for_yank(koschey: Koschey, project: str, yanked: bool | str) -> None:
@@ -83,61 +84,126 @@ def wait_for_yank(koschey: Koschey, project: str, yanked: bool | str) -> None:
     wait_until(lambda: koschey.page(project)["files"][0]["yanked"] == yanked)
 
 
-def check_mirror(koschey: Koschey, source: Upstream, folder: Path, client: Client) -> None:
+def check_mirror(koschey: Koschey, source: Upstream, mirror: Mirror) -> None:
     """A first run takes everything over, a second nothing, a third exactly what changed."""
-    late, new = (f"b-{word}-{client.id.replace('.', '-')}" for word in ("late", "new"))
+    late, new = (f"b-{word}-{mirror.client.id.replace('.', '-')}" for word in ("late", "new"))
     source.add(late, "1.0")
     koschey.page(late)
-    mirror(client, folder, koschey)
-    found = mirrored_files(folder)
+    mirror.run("mirror")
+    found = mirror.files
     for project in ("b-plain", "b-yanked", "b-bare", "b-hosted", late):
         for file in koschey.page(project)["files"]:
             assert found[file["filename"]] == ask(koschey.url + file["url"]).body
-    assert "data-yanked" in page_of(folder, "b-yanked")
-    before = (folder / "out" / "status").read_text().strip()
-    assert before == ask(koschey.index_url).headers["x-pypi-last-serial"]
-    assert "0 packages had changes" in mirror(client, folder, koschey)
+    assert "data-yanked" in mirror.page_of("b-yanked")
+    before = mirror.serial
+    assert str(before) == ask(koschey.index_url).headers["x-pypi-last-serial"]
+    assert "0 packages had changes" in mirror.run("mirror")
 
     source.add(new, "1.0")
     koschey.page(new)
     source.yank(late, "1.0", "it burns")
     wait_for_yank(koschey, late, "it burns")
-    assert "2 packages had changes" in mirror(client, folder, koschey)
-    assert set(mirrored_files(folder)) - set(found) == set(koschey.filenames(new))
-    assert "data-yanked" in page_of(folder, late)
-    assert int((folder / "out" / "status").read_text()) > int(before)
+    assert "2 packages had changes" in mirror.run("mirror")
+    assert set(mirror.files) - set(found) == set(koschey.filenames(new))
+    assert "data-yanked" in mirror.page_of(late)
+    assert mirror.serial > before
 
 
 def test_t_16_1(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
     """bandersnatch 6 mirrors the index over XML-RPC."""
-    check_mirror(mirrored, source, tmp_path, client_of("bandersnatch", "6.8.0"))
+    check_mirror(mirrored, source, Mirror(client_of("bandersnatch", "6.8.0"), tmp_path, mirrored.url))
 
 
-def test_t_17_1(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
-    """bandersnatch 8 mirrors the index, first in full and then what changed; and finds what it lost since."""
-    client = client_of("bandersnatch", "8.2.0")
-    check_mirror(mirrored, source, tmp_path, client)
-    lost = next((tmp_path / "out" / "web" / "packages").rglob("b_hosted-1.0-py3-none-any.whl"))
-    content = lost.read_bytes()
-    lost.write_bytes(b"")
-    # `verify` takes no plain http; a forced run compares every file as well.
-    mirror(client, tmp_path, mirrored, "--force-check")
-    assert lost.read_bytes() == content
+def test_t_17_1(secure: Koschey, source: Upstream, mirror: Mirror) -> None:
+    """bandersnatch 8 mirrors the index, first in full and then what changed; and it then verifies what it has."""
+    check_mirror(secure, source, mirror)
+    before = mirror.files
+    said = mirror.run("verify", "--json-update", "--delete")
+    assert "No files were downloaded" in said
+    assert " 0 unowned files" in said
+    assert mirror.files == before
+
+
+def test_verify_repairs_what_was_damaged(secure: Koschey, mirror: Mirror) -> None:
+    """A mirrored file that was cut off, one that is gone and metadata with a changed byte are found and fetched again."""
+    mirror.run("mirror")
+    names = ("b_hosted-1.0-py3-none-any.whl", "b_plain-1.0.tar.gz", "b_plain-1.0-py3-none-any.whl.metadata")
+    cut, gone, changed = paths = [mirror.path_of(name) for name in names]
+    honest = [path.read_bytes() for path in paths]
+    cut.write_bytes(honest[0][:-1])
+    gone.unlink()
+    changed.write_bytes(b"X" + honest[2][1:])
+
+    said = mirror.run("verify", "--dry-run")
+    assert all(f"{name} would be fetched" in said for name in names)
+    assert "Would download 3 files" in said
+    assert not gone.exists()
+
+    assert "Downloaded 3 files" in mirror.run("verify")
+    assert [path.read_bytes() for path in paths] == honest
+    assert "No files were downloaded" in mirror.run("verify")
+
+
+def test_verify_deletes_what_is_no_longer_listed(secure: Koschey, source: Upstream, mirror: Mirror) -> None:
+    """What was removed, and a release or a project that was blocked, leave the mirror, and nothing else does."""
+    for version in ("1.0", "1.1"):
+        source.add("b-blocked", version)
+        assert upload(secure, wheel("b-removed", version)).status == 200
+    source.add("b-malware", "1.0")
+    for project in ("b-blocked", "b-malware"):
+        secure.page(project)
+    mirror.run("mirror")
+    before = set(mirror.files)
+    secure.run("remove", "b-removed==1.0", "--yes", "--reason", "by mistake")
+    secure.run("block", "b-blocked==1.0", "--reason", "malware")
+    secure.run("block", "b-malware", "--reason", "malware")
+    gone = {f"{name}-1.0-py3-none-any.whl" for name in ("b_removed", "b_blocked", "b_malware")}
+    assert gone < before
+
+    mirror.run("verify", "--json-update", "--delete")
+    assert before - set(mirror.files) == gone
+    assert set(mirror.files) < before
+    for name in gone:
+        with pytest.raises(StopIteration):
+            mirror.path_of(f"{name}.metadata")
+
+
+def test_t_10_2_tls(secure: Koschey, source: Upstream, proxy: Terminator) -> None:
+    """A provenance URL is absolute and on a secure origin: the one that users reach, where it is served."""
+    page = Request(f"{proxy.url}/simple/b-attested/", headers={"Accept": JSON})
+    with urlopen(page, context=proxy.trust, timeout=30) as response:
+        [file] = json.load(response)["files"]
+    assert file["provenance"].startswith(f"{proxy.url}/")
+    with urlopen(file["provenance"], context=proxy.trust, timeout=30) as response:
+        assert response.read() == source.file(file["filename"]).provenance
+
+
+@pytest.mark.parametrize("version", ["25.3", "26.3"])
+def test_pip_installs_over_tls(secure: Koschey, proxy: Terminator, tmp_path: Path, version: str) -> None:
+    """pip installs from the https address where it is told whose certificate to believe, and else not."""
+    command = [python_of(client_of("pip", version)), "-m", "pip", "--isolated", "--no-cache-dir", "--no-input"]
+    command += ["install", "--retries", "0", "--target", str(tmp_path / "a"), "--index-url", f"{proxy.url}/simple/"]
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        commands.run(*command, "b-plain", "b-hosted")
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.value.stdout + refused.value.stderr
+    assert installed(tmp_path / "a") == set()
+    commands.run(*command, "--cert", str(proxy.certificates), "b-plain", "b-hosted")
+    assert installed(tmp_path / "a") == {"b_plain-1.0", "b_hosted-1.0"}
 
 
 def test_t_17_2(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
     """A yank upstream raises the serial, so that a mirror takes it over; and the same again where it is taken back."""
-    client = client_of("bandersnatch", "8.2.0")
+    mirror = Mirror(client_of("bandersnatch", "8.2.0"), tmp_path, mirrored.url)
     source.add("b-wavering", "1.0")
     serials = [mirrored.page("b-wavering")["meta"]["_last-serial"]]
-    mirror(client, tmp_path, mirrored)
-    assert "data-yanked" not in page_of(tmp_path, "b-wavering")
+    mirror.run("mirror")
+    assert "data-yanked" not in mirror.page_of("b-wavering")
     for yanked in (True, False):
         (source.yank if yanked else source.unyank)("b-wavering", "1.0")
         wait_for_yank(mirrored, "b-wavering", yanked)
         serials.append(mirrored.page("b-wavering")["meta"]["_last-serial"])
-        mirror(client, tmp_path, mirrored)
-        assert ("data-yanked" in page_of(tmp_path, "b-wavering")) is yanked
+        mirror.run("mirror")
+        assert ("data-yanked" in mirror.page_of("b-wavering")) is yanked
     assert serials == sorted(set(serials))
 
 

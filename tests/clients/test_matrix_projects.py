@@ -10,6 +10,7 @@ from install import client as client_of
 from installers import install
 from projects import installed, sync
 from running import Koschey
+from upstream import Upstream
 from venvs import call, name_of, python_of, versions
 
 MANAGERS = versions("poetry", "pdm")
@@ -37,6 +38,20 @@ def test_refuses(shelf: Koschey, tmp_path: Path, client: Client, requirement: di
     with pytest.raises(subprocess.CalledProcessError):
         sync(client, tmp_path / "app", shelf.index_url, requirement)
     assert installed(tmp_path / "app") == set()
+
+
+@every_manager
+def test_quarantined_name_with_a_second_index(
+    shelf: Koschey, upstream: Upstream, tmp_path: Path, client: Client
+) -> None:
+    """Both take what Koschey holds back from a second index, unless their project says that it is for nothing else."""
+    both = {"index": shelf.index_url, "second_index": upstream.url}
+    for name in ("m-malware", "m-held"):
+        sync(client, tmp_path / name, requirements={name: "*"}, **both)
+        assert installed(tmp_path / name) == {f"{name.replace('-', '_')}-1.0"}
+        with pytest.raises(subprocess.CalledProcessError):
+            sync(client, tmp_path / f"{name}-bound", requirements={name: "*"}, bound=True, **both)
+        assert installed(tmp_path / f"{name}-bound") == set()
 
 
 @pytest.mark.parametrize("client", versions("pip-tools"), ids=name_of)

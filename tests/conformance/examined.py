@@ -38,7 +38,10 @@ def examined(request: pytest.FixtureRequest) -> tuple[str, list[str]]:
     if url := request.config.getoption("--index-url"):
         return str(url), list(request.config.getoption("--index-project"))
     koschey: Koschey = request.getfixturevalue("koschey")
-    return koschey.index_url, furnish(request.getfixturevalue("upstream"))
+    names = furnish(request.getfixturevalue("upstream"))
+    for name in names:  # the list names what somebody has asked for
+        koschey.page(name)
+    return koschey.index_url, names
 
 
 @pytest.fixture
