@@ -34,7 +34,9 @@ def fill(upstream: Upstream) -> None:
     """Add the projects that are asked for."""
     for count, name in ((SMALL, "b-small"), (LARGE, "b-large")):
         for number in range(count):
-            upstream.add(name, f"1.{number}", content=f"{name} {number}".encode(), core_metadata=False)
+            file = upstream.add(name, f"1.{number}", content=f"{name} {number}".encode(), core_metadata=False)
+            # As the public index does; else it would be looked for in every wheel, while we measure.
+            upstream.promise(file.filename, f"{name} {number}".encode())
     upstream.add("b-file", "1.0", size=10**6)
     upstream.add_large("b-200", "1.0", size=200 * 10**6)
 

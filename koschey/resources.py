@@ -9,11 +9,12 @@ from koschey.db.listen import Listener, cancelled
 from koschey.db.migrate import require_present
 from koschey.db.pool import Pool, open_pool
 from koschey.index.attestations import ProvenanceStore
-from koschey.index.documents import DocumentCache
+from koschey.index.cache import ProjectCache
+from koschey.index.documents import Document
+from koschey.index.encoded import Page
 from koschey.index.fetching import FileFetcher
 from koschey.index.files import FileStore
 from koschey.index.mirror_calls import MirrorCalls
-from koschey.index.page_cache import PageCache
 from koschey.index.pages import Pages
 from koschey.index.project_json import ProjectDocuments
 from koschey.index.project_list import ProjectList
@@ -27,6 +28,10 @@ from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
 
 MIB = 2**20
+PAGE_CACHE = 256 * MIB
+"""Memory for pages in one process."""
+DOCUMENT_CACHE = 64 * MIB
+"""Memory for documents of the JSON API in one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +85,13 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     )
     refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
-    cache = PageCache(lambda: listener.connected)
-    document_cache = DocumentCache(lambda: listener.connected)
+    page_cache = ProjectCache[Page](lambda: listener.connected, limit=PAGE_CACHE)
+    document_cache = ProjectCache[Document](lambda: listener.connected, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.connected)
 
-    listener = _listener(settings, refresher, store, project_list, (cache, document_cache))
+    listener = _listener(settings, refresher, store, project_list, (page_cache, document_cache))
     served, freshness = Served(pool, settings.public_url, settings.upstream_url), settings.page_freshness
-    pages = Pages(pool, cache, refresher, project_list, served, freshness=freshness)
+    pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
     provenance = ProvenanceStore(pool, bucket, upstream, trust)
     documents = ProjectDocuments(pool, bucket, upstream, refresher, document_cache, served, freshness=freshness)
@@ -103,7 +108,7 @@ def _listener(
     refresher: Refresher,
     store: FileStore,
     project_list: ProjectList,
-    caches: Sequence[PageCache | DocumentCache],
+    caches: Sequence[ProjectCache[Page] | ProjectCache[Document]],
 ) -> Listener:
     """Return what hears of every commit, and forgets what it has changed."""
 

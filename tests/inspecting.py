@@ -5,6 +5,8 @@ import tarfile
 import tempfile
 import zipfile
 
+import pytest
+
 from koschey.errors import Refused
 from koschey.inspection import child
 from koschey.inspection.gzip_stream import GzipStream
@@ -34,6 +36,17 @@ def inspect_here(filename: str, content: bytes) -> dict[str, str | None]:
     if refused := answer.get("refused"):
         raise Refused(refused)
     return answer
+
+
+def assert_refused(filename: str, content: bytes, rule: str) -> None:
+    """Require that this rule refuses the bytes, in one printable line that names the file."""
+    with pytest.raises(Refused) as refusal:
+        inspect_here(filename, content)
+    message = str(refusal.value)
+    assert message.startswith(f"{rule}: "), message
+    assert message.isprintable()
+    assert filename in message
+    assert len(message) < 1000
 
 
 def read_zip(content: bytes) -> dict[str, bytes]:

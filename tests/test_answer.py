@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from koschey.index.page_cache import Encoded, Page, Variant
+from koschey.index.encoded import Encoded, Page, Variant
 from koschey.model import Serial
 from koschey.standards.negotiation import Form
 from koschey.web.answer import COMPRESS_FROM, Answer, Asked, answer_page, encoded_content

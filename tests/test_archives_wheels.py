@@ -9,7 +9,7 @@ from corpora_wheels import ACCEPTED, REJECTED
 from corpora_zips import FILENAME, wheel_parts, write_zip
 from hypothesis import given
 from hypothesis import strategies as st
-from inspecting import inspect_bytes, inspect_here
+from inspecting import assert_refused, inspect_bytes, inspect_here
 
 from koschey.errors import Refused
 from koschey.inspection.member_names import MAX_MEMBERS, Names
@@ -20,12 +20,7 @@ from koschey.inspection.rules import Rule
 def test_bad_wheel_is_refused(case: str) -> None:
     """Each fault is refused by the rule that is meant for it, in one line that names the file."""
     content, rule = REJECTED[case]
-    with pytest.raises(Refused) as refusal:
-        inspect_here(FILENAME, content())
-    message = str(refusal.value)
-    assert message.startswith(f"{rule}: "), message
-    assert message.isprintable()
-    assert FILENAME in message
+    assert_refused(FILENAME, content(), rule)
 
 
 @pytest.mark.parametrize("case", ACCEPTED)

@@ -2,7 +2,7 @@
 
 import pytest
 from corpora_zips import ACCEPTED, FILENAME, REJECTED
-from inspecting import inspect_bytes, inspect_here
+from inspecting import assert_refused, inspect_bytes, inspect_here
 
 from koschey.errors import Refused
 
@@ -11,13 +11,7 @@ from koschey.errors import Refused
 def test_ambiguous_zip_is_refused(case: str) -> None:
     """Each fault is refused by the rule that is meant for it, in one printable line that names the file."""
     content, rule = REJECTED[case]
-    with pytest.raises(Refused) as refusal:
-        inspect_here(FILENAME, content())
-    message = str(refusal.value)
-    assert message.startswith(f"{rule}: "), message
-    assert message.isprintable()
-    assert FILENAME in message
-    assert len(message) < 1000
+    assert_refused(FILENAME, content(), rule)
 
 
 @pytest.mark.parametrize("case", ACCEPTED)

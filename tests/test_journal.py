@@ -10,7 +10,7 @@ from parts import add_project, digest_of, new_file
 from koschey.db.decisions import insert_decisions
 from koschey.db.journal import Entry, insert_entries, select_serial
 from koschey.db.pool import Connection, Pool, connect
-from koschey.db.projects import lock_project, select_project, select_listed_since
+from koschey.db.projects import lock_project, select_listed_since, select_project
 from koschey.model import SYSTEM, Actor, Serial, Sha256
 
 ADA = Actor("ada", "cli")

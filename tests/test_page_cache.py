@@ -13,8 +13,9 @@ from packaging.utils import NormalizedName
 from koschey.db.journal import Entry, insert_entries
 from koschey.db.pool import Connection, Pool
 from koschey.db.projects import insert_project
-from koschey.index import page_cache
-from koschey.index.page_cache import Encoded, Page, PageCache, Variant
+from koschey.index import encoded
+from koschey.index.cache import ProjectCache
+from koschey.index.encoded import Encoded, Page, Variant
 from koschey.index.pages import Pages
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
@@ -48,20 +49,20 @@ def trust() -> Trust:
 
 
 @pytest.fixture
-def cache(trust: Trust) -> PageCache:
-    return PageCache(trust)
+def cache(trust: Trust) -> ProjectCache[Page]:
+    return ProjectCache(trust, limit=2 * page().weight)
 
 
-def keep(cache: PageCache, *names: NormalizedName, size: int = 10) -> None:
+def keep(cache: ProjectCache[Page], *names: NormalizedName, size: int = 10) -> None:
     for name in names:
         cache.put(name, page(size), cache.changes)
 
 
-def kept(cache: PageCache) -> set[NormalizedName]:
+def kept(cache: ProjectCache[Page]) -> set[NormalizedName]:
     return {name for name in (SPAM, EGGS, HAM) if cache.get(name)}
 
 
-def test_a_page_is_kept(cache: PageCache) -> None:
+def test_a_page_is_kept(cache: ProjectCache[Page]) -> None:
     """What was put is what is found, until another is put in its place."""
     first, second = page(), page()
     cache.put(SPAM, first, cache.changes)
@@ -71,21 +72,21 @@ def test_a_page_is_kept(cache: PageCache) -> None:
     assert cache.get(EGGS) is None
 
 
-def test_a_change_forgets_the_page(cache: PageCache) -> None:
+def test_a_change_forgets_the_page(cache: ProjectCache[Page]) -> None:
     """A commit to a project removes its page, and nothing else."""
     keep(cache, SPAM, EGGS)
     cache.forget("spam")
     assert kept(cache) == {EGGS}
 
 
-def test_a_pattern_forgets_all_pages(cache: PageCache) -> None:
+def test_a_pattern_forgets_all_pages(cache: ProjectCache[Page]) -> None:
     """A reservation may cover any page, also of names that nobody knows."""
     keep(cache, SPAM, EGGS)
     cache.forget("sp-*")
     assert kept(cache) == set()
 
 
-def test_a_page_older_than_a_change_is_not_kept(cache: PageCache) -> None:
+def test_a_page_older_than_a_change_is_not_kept(cache: ProjectCache[Page]) -> None:
     """A page whose rows were read before a change was heard of is answered once and never kept."""
     before = cache.changes
     cache.forget("spam")
@@ -95,7 +96,7 @@ def test_a_page_older_than_a_change_is_not_kept(cache: PageCache) -> None:
     assert kept(cache) == {SPAM}
 
 
-def test_a_page_older_than_a_lost_connection_is_not_kept(cache: PageCache) -> None:
+def test_a_page_older_than_a_lost_connection_is_not_kept(cache: ProjectCache[Page]) -> None:
     """What was read before everything was forgotten is not kept either."""
     before = cache.changes
     keep(cache, SPAM, EGGS)
@@ -104,7 +105,7 @@ def test_a_page_older_than_a_lost_connection_is_not_kept(cache: PageCache) -> No
     assert kept(cache) == set()
 
 
-def test_nothing_is_trusted_while_nobody_listens(cache: PageCache, trust: Trust) -> None:
+def test_nothing_is_trusted_while_nobody_listens(cache: ProjectCache[Page], trust: Trust) -> None:
     """Without the listening connection nothing is found and nothing is kept."""
     keep(cache, SPAM)
     trust.up = False
@@ -114,18 +115,16 @@ def test_nothing_is_trusted_while_nobody_listens(cache: PageCache, trust: Trust)
     assert kept(cache) == {SPAM}
 
 
-def test_the_least_recently_used_leave_first(cache: PageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_leave_first(cache: ProjectCache[Page]) -> None:
     """Memory has a bound, and what was asked for last stays."""
-    monkeypatch.setattr(page_cache, "CACHE_BYTES", 2 * page().weight)
     keep(cache, SPAM, EGGS)
     assert cache.get(SPAM)
     keep(cache, HAM)
     assert kept(cache) == {SPAM, HAM}
 
 
-def test_weight_is_given_back(cache: PageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weight_is_given_back(cache: ProjectCache[Page]) -> None:
     """Pages that were replaced, forgotten or pushed out weigh nothing any more."""
-    monkeypatch.setattr(page_cache, "CACHE_BYTES", 2 * page().weight)
     for _ in range(5):
         keep(cache, SPAM, SPAM)
         cache.forget("spam")
@@ -135,9 +134,8 @@ def test_weight_is_given_back(cache: PageCache, monkeypatch: pytest.MonkeyPatch)
     assert kept(cache) == {SPAM, EGGS}
 
 
-def test_a_page_that_is_too_large_is_not_kept(cache: PageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_too_large_is_not_kept(cache: ProjectCache[Page]) -> None:
     """A page larger than the whole cache is served, and the cache goes on to work."""
-    monkeypatch.setattr(page_cache, "CACHE_BYTES", 2 * page().weight)
     keep(cache, SPAM, size=1000)
     assert kept(cache) == set()
     keep(cache, EGGS)
@@ -155,7 +153,7 @@ def test_compression_is_done_once_and_is_the_same_everywhere(coding: Coding, und
 
 def test_large_bodies_are_compressed_elsewhere() -> None:
     """What takes long to compress is not at hand until somebody has compressed it in a thread."""
-    small, large = Encoded(b"x"), Encoded(b"x" * (page_cache.SMALL + 1))
+    small, large = Encoded(b"x"), Encoded(b"x" * (encoded.SMALL + 1))
     assert small.is_at_hand(Coding.GZIP)
     assert not large.is_at_hand(Coding.GZIP)
     large.get(Coding.GZIP)
@@ -174,7 +172,7 @@ class Looks:
         self.names.append(name)
 
 
-def test_an_old_page_is_refreshed_behind_the_answer(cache: PageCache) -> None:
+def test_an_old_page_is_refreshed_behind_the_answer(cache: ProjectCache[Page]) -> None:
     """A page older than its freshness is answered at once and looked at again, once for each such span."""
     looks = Looks()
     none = cast(Any, None)
@@ -269,6 +267,6 @@ async def listed(projects: ProjectList) -> dict[str, int]:
 
 async def wait_for(projects: ProjectList, serial: int) -> dict[str, int]:
     """The list once it is as new as that."""
-    while (await projects.get()).serial < serial:  # noqa: ASYNC110 - there is no event to wait for
+    while (await projects.get()).serial < serial:
         await asyncio.sleep(0.001)
     return await listed(projects)

@@ -17,8 +17,8 @@ from test_accept import encoded, form, post
 from test_simple_pages import WHEEL
 from upstream import Upstream, UpstreamFile
 
-from koschey.index import documents
-from koschey.index.documents import DocumentCache, document_of
+from koschey.index.cache import ProjectCache
+from koschey.index.documents import Document, document_of
 from koschey.model import Serial
 from koschey.standards.core_metadata import read_core_metadata
 from koschey.standards.project_json import find_version, latest_version, python_tag, releases_of, render_project
@@ -206,7 +206,7 @@ def test_releases_are_in_order() -> None:
 def test_document_is_forgotten_with_its_project() -> None:
     """A change of a project forgets all its documents; of a pattern, or a lost connection, all there are."""
     trusted = True
-    cache = DocumentCache(lambda: trusted)
+    cache = ProjectCache[Document](lambda: trusted, limit=10**6)
     spam, eggs = NormalizedName("spam"), NormalizedName("eggs")
     document = document_of(Serial(1), b"x")
 
@@ -215,13 +215,13 @@ def test_document_is_forgotten_with_its_project() -> None:
 
     def fill() -> None:
         for name, key in ((spam, ""), (spam, "1"), (eggs, "")):
-            cache.put(name, key, document, cache.changes)
+            cache.put(name, document, cache.changes, key)
 
     fill()
     assert kept() == [("spam", ""), ("spam", "1"), ("eggs", "")]
     before = cache.changes
     cache.forget("spam")
-    cache.put(spam, "", document, before)
+    cache.put(spam, document, before)
     assert kept() == [("eggs", "")]
     fill()
     cache.forget("eg-*")
@@ -229,22 +229,21 @@ def test_document_is_forgotten_with_its_project() -> None:
     fill()
     trusted = False
     assert kept() == []
-    cache.put(spam, "2", document, cache.changes)
+    cache.put(spam, document, cache.changes, "2")
     trusted = True
     assert cache.get(spam, "2") is None
-    cache.put(spam, "3", document_of(Serial(1), b"x", lasts=-1), cache.changes)
+    cache.put(spam, document_of(Serial(1), b"x", lasts=-1), cache.changes, "3")
     assert cache.get(spam, "3") is None
 
 
-def test_cache_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_has_a_limit() -> None:
     """The least recently used projects leave when memory is full, whatever was put in their place before."""
-    monkeypatch.setattr(documents, "CACHE_BYTES", 100)
-    cache = DocumentCache(lambda: True)
+    cache = ProjectCache[Document](lambda: True, limit=100)
     names = [NormalizedName(f"p{number}") for number in range(4)]
     for name in names:
         for size in (5, 10):
-            cache.put(name, "", document_of(Serial(1), b"x" * size), cache.changes)
-        cache.put(name, "1", document_of(Serial(1), b"x" * 10), cache.changes)
+            cache.put(name, document_of(Serial(1), b"x" * size), cache.changes)
+        cache.put(name, document_of(Serial(1), b"x" * 10), cache.changes, "1")
     assert [bool(cache.get(name, "")) for name in names] == [False, False, True, True]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -253,4 +254,10 @@ async def check_history(history: WorkflowHistory, folder: Path | None, name: str
     """Replay a history, and keep it where that was asked for."""
     await Replayer(workflows=WORKFLOWS).replay_workflow(history)
     if folder is not None:
-        (folder / f"{name}-{__version__}.json").write_text(history.to_json() + "\n")
+        recorded = json.loads(history.to_json(), object_hook=_without_trace)
+        (folder / f"{name}-{__version__}.json").write_text(json.dumps(recorded, indent=2) + "\n")
+
+
+def _without_trace(fields: dict[str, object]) -> dict[str, object]:
+    """A replay does not read them, and they tell of the machine on which the history was recorded."""
+    return {name: value for name, value in fields.items() if name != "stackTrace"}

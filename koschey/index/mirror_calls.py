@@ -11,7 +11,7 @@ import msgspec
 from koschey.db import changelog, journal, search
 from koschey.db.pool import Pool
 from koschey.index.documents import Document, document_of
-from koschey.index.page_cache import Page
+from koschey.index.encoded import Page
 from koschey.index.pages import Pages
 from koschey.standards.changelog import render_change
 from koschey.standards.negotiation import Form

@@ -11,7 +11,8 @@ from packaging.utils import NormalizedName
 from koschey.db import journal
 from koschey.db.decisions import select_rules
 from koschey.db.pool import Pool
-from koschey.index.page_cache import Page, PageCache, page_of
+from koschey.index.cache import ProjectCache
+from koschey.index.encoded import Page, page_of
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
 from koschey.index.served import CLOSING, Served
@@ -29,7 +30,7 @@ class Pages:
     def __init__(
         self,
         pool: Pool,
-        cache: PageCache,
+        cache: ProjectCache[Page],
         refresher: Refresher,
         project_list: ProjectList,
         served: Served,

@@ -12,7 +12,8 @@ from packaging.utils import NormalizedName, canonicalize_version
 from koschey.db import projects
 from koschey.db.pool import Pool
 from koschey.errors import KoscheyError
-from koschey.index.documents import Document, DocumentCache, document_of
+from koschey.index.cache import ProjectCache
+from koschey.index.documents import Document, document_of
 from koschey.index.metadata import read_metadata
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
@@ -46,7 +47,7 @@ class ProjectDocuments:
         bucket: Bucket,
         upstream: UpstreamClient,
         refresher: Refresher,
-        cache: DocumentCache,
+        cache: ProjectCache[Document],
         served: Served,
         *,
         freshness: float,
@@ -73,7 +74,7 @@ class ProjectDocuments:
         page = await self._served.load(name)
         document = await self._build(page, version) if page else None
         if document is not None:
-            self._cache.put(name, key, document, changes)
+            self._cache.put(name, document, changes, key)
         return document
 
     def _cached(self, name: NormalizedName, key: str) -> Document | None:

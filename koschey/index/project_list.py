@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.pool import Pool
 from koschey.db.projects import select_listed_since
-from koschey.index.page_cache import Page, page_of
+from koschey.index.encoded import Page, page_of
 from koschey.model import Serial
 from koschey.standards import simple_html, simple_json
 

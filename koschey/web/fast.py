@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from quart import Quart
 
 from koschey.errors import KoscheyError
-from koschey.index.page_cache import Page
+from koschey.index.encoded import Page
 from koschey.index.pages import Pages
 from koschey.web.answer import Asked, answer_page, encoded_content
 

@@ -5,7 +5,7 @@ import asyncio
 from quart import Blueprint, Response, redirect, request
 from quart.typing import ResponseReturnValue
 
-from koschey.index.page_cache import Page
+from koschey.index.encoded import Page
 from koschey.standards.names import parse_name
 from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.context import resources

@@ -38,9 +38,9 @@ def test_t_20_1(closed: Koschey, upstream: Upstream) -> None:
     file = upstream.add("t-secret", "1.0")
     addresses = [f"{closed.index_url}t-secret/", closed.url + file.path, f"{closed.url}{file.path}.metadata"]
     for url in addresses:
-        for headers in ({}, {"Authorization": basic("__token__", "kos_wrong")}, {"Authorization": basic("a", "b")}):
+        for authorization in ("", basic("__token__", "kos_wrong"), basic("a", "b"), "Bearer x", "Basic !"):
             for method in ("GET", "HEAD"):
-                answer = ask(url, method=method, **headers)
+                answer = ask(url, method=method, Authorization=authorization)
                 assert answer.status == 401
                 assert answer.headers["www-authenticate"].startswith("Basic realm=")
                 assert answer.headers["cache-control"] == "no-store"

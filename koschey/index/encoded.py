@@ -1,18 +1,12 @@
-"""Pages in memory: what is kept, and above all what is not.
-
-The cache is never trusted blindly: a page is forgotten on the notification of a commit, and while the listening
-connection is lost nothing is kept and nothing is found.
-"""
+"""A page as ready bytes: in each form (PEP 691), and each form in every content coding, compressed once."""
 
 import gzip
 import hashlib
+import math
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from packaging.utils import NormalizedName
 
 from koschey.model import Serial
 from koschey.standards.negotiation import Coding, Form
@@ -22,8 +16,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CACHE_BYTES = 256 * 2**20
-"""Memory for pages in one process."""
 SMALL = 64 * 2**10
 """Bytes up to which compressing does not keep other requests waiting."""
 
@@ -75,6 +67,7 @@ class Page:
     serial: Serial
     forms: dict[Form, Variant]
     built_at: float = field(default_factory=time.monotonic)
+    expires_at: float = math.inf
 
     @property
     def weight(self) -> int:
@@ -97,53 +90,3 @@ def page_of(serial: Serial, json: bytes, html: bytes) -> Page:
 
 def _etag(body: bytes, form: str) -> str:
     return hashlib.sha256(body).hexdigest()[:32] + form
-
-
-class PageCache:
-    """Pages by project name, the least recently used ones leaving first."""
-
-    def __init__(self, trusted: Callable[[], bool]) -> None:
-        self._trusted = trusted
-        self._pages: OrderedDict[NormalizedName, Page] = OrderedDict()
-        self._weight = 0
-        self._changes = 0
-
-    def get(self, name: NormalizedName) -> Page | None:
-        """Return the page, if it is certain that nothing has changed since it was built."""
-        page = self._pages.get(name)
-        if page is None or not self._trusted():
-            return None
-        self._pages.move_to_end(name)
-        return page
-
-    @property
-    def changes(self) -> int:
-        """A number that differs once anything was forgotten; taken before rows are read, given back to `put`."""
-        return self._changes
-
-    def put(self, name: NormalizedName, page: Page, changes: int) -> None:
-        """Keep a page, unless something changed since `changes` was taken."""
-        if changes != self._changes or not self._trusted():
-            return
-        self._drop(name)
-        self._pages[name] = page
-        self._weight += page.weight
-        while self._weight > CACHE_BYTES:
-            self._drop(next(iter(self._pages)))
-
-    def forget(self, name: str) -> None:
-        """A project changed."""
-        self._changes += 1
-        if name.endswith("*"):  # the pattern of a reservation
-            self.forget_all()
-        self._drop(NormalizedName(name))
-
-    def forget_all(self) -> None:
-        """Anything may have changed."""
-        self._changes += 1
-        self._pages.clear()
-        self._weight = 0
-
-    def _drop(self, name: NormalizedName) -> None:
-        if page := self._pages.pop(name, None):
-            self._weight -= page.weight
