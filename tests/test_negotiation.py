@@ -49,9 +49,12 @@ def test_real_clients_get_json(accept: str) -> None:
         (f"text/html, {HTML}", Form.HTML),
         (f"text/html;q=0.5,{HTML};q=0.5", Form.HTML),
         (f"text/html;q=0.501,{HTML};q=0.5", Form.TEXT_HTML),
-        # A wildcard never wins over what is named, and never means JSON.
+        # A wildcard never wins over what is named, and means JSON only where HTML is refused.
         (f"{JSON};q=0.1, */*;q=0.1", Form.JSON),
         (f"*/*, {JSON};q=0.5", Form.TEXT_HTML),
+        ("text/html;q=0, */*", Form.HTML),
+        (f"text/html;q=0, {HTML};q=0, */*", Form.JSON),
+        (f"{HTML};q=0, application/*", Form.JSON),
         # q=0 excludes.
         (f"{JSON};q=0, text/html", Form.TEXT_HTML),
         (f"{JSON};q=0.000, {HTML};q=0.001", Form.HTML),

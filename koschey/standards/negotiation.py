@@ -2,8 +2,8 @@
 
 1. `?format=` with one of the five exact types wins over Accept; another value is ignored.
 2. No Accept header is the same as `*/*`.
-3. Types are ranked by q, then JSON before v1+html before text/html. A wildcard never gives JSON: tools that
-   send `*/*` parse HTML.
+3. Types are ranked by q, then JSON before v1+html before text/html. A wildcard gives JSON only to who refuses
+   HTML: tools that send `*/*` parse HTML.
 4. Nothing acceptable is 406.
 """
 
@@ -25,27 +25,36 @@ ALIASES = {
     "application/vnd.pypi.simple.v1+html": Form.HTML,
     "application/vnd.pypi.simple.latest+html": Form.HTML,
     "text/html": Form.TEXT_HTML,
-    "*/*": Form.TEXT_HTML,
-    "text/*": Form.TEXT_HTML,
-    "application/*": Form.HTML,
 }
+WILDCARDS = {
+    "*/*": (Form.TEXT_HTML, Form.HTML, Form.JSON),
+    "text/*": (Form.TEXT_HTML,),
+    "application/*": (Form.HTML, Form.JSON),
+}
+"""What a wildcard gives: the first of these that the client does not refuse."""
 RANK = {Form.JSON: 2, Form.HTML: 1, Form.TEXT_HTML: 0}
 
 
 @lru_cache(maxsize=512)
 def choose_form(accept: str, format_: str = "") -> Form | None:
     """Return the form to answer with, or None where the client takes none of them (406)."""
-    if "*" not in format_ and format_ in ALIASES:
+    if format_ in ALIASES:
         return ALIASES[format_]
     wanted = [_parse(part) for part in (accept or "*/*").split(",")]
-    refused = {ALIASES[kind] for kind, quality in wanted if quality == 0 and kind in ALIASES and "*" not in kind}
+    refused = {ALIASES[kind] for kind, quality in wanted if quality == 0 and kind in ALIASES}
     # PEP 691: a type named explicitly is preferred to one that only a wildcard admits.
     ranked = [
-        (quality, "*" not in kind, RANK[ALIASES[kind]], ALIASES[kind])
+        (quality, kind in ALIASES, RANK[form], form)
         for kind, quality in wanted
-        if quality > 0 and kind in ALIASES and ALIASES[kind] not in refused
+        if quality > 0 and (form := _meant(kind, refused))
     ]
     return max(ranked)[3] if ranked else None
+
+
+def _meant(kind: str, refused: set[Form]) -> Form | None:
+    """Return the form that a type, or a wildcard, asks for."""
+    forms = (ALIASES[kind],) if kind in ALIASES else WILDCARDS.get(kind, ())
+    return next((form for form in forms if form not in refused), None)
 
 
 def _parse(part: str) -> tuple[str, float]:
