@@ -1,6 +1,5 @@
 """bandersnatch of any version: what it is told, what it says, and the mirror that it makes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,18 +40,17 @@ class Mirror:
         plain = str(self.certificates is None).lower()
         configuration.write_text(CONFIGURATION.format(folder=self._out, master=self.master, plain=plain))
         environment = {"SSL_CERT_FILE": str(self.certificates)} if self.certificates else {}
-        return call(
-            self.client, "bandersnatch", "-c", str(configuration), command, *options, environment=environment
-        )
+        return call(self.client, "bandersnatch", "-c", str(configuration), command, *options, environment=environment)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """Where it keeps what it has by name: archives, and the metadata of wheels."""
+        return {path.name: path for path in (self._out / "web" / "packages").rglob("*") if path.is_file()}
 
     @property
     def files(self) -> dict[str, bytes]:
         """What it has: archives by name."""
-        return {path.name: path.read_bytes() for path in self._packages() if path.suffix != ".metadata"}
-
-    def path_of(self, filename: str) -> Path:
-        """Where it keeps a file; raises `StopIteration` where it does not."""
-        return next(path for path in self._packages() if path.name == filename)
+        return {name: path.read_bytes() for name, path in self.paths.items() if path.suffix != ".metadata"}
 
     def page_of(self, project: str) -> str:
         """Its HTML page of a project."""
@@ -66,6 +64,3 @@ class Mirror:
     @property
     def _out(self) -> Path:
         return self.folder / "out"
-
-    def _packages(self) -> Iterator[Path]:
-        return (path for path in (self._out / "web" / "packages").rglob("*") if path.is_file())

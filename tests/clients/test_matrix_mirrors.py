@@ -125,10 +125,10 @@ def test_t_17_1(secure: Koschey, source: Upstream, mirror: Mirror) -> None:
 
 
 def test_verify_repairs_what_was_damaged(secure: Koschey, mirror: Mirror) -> None:
-    """A mirrored file that was cut off, one that is gone and metadata with a changed byte are found and fetched again."""
+    """A file that was cut off, one that is gone and metadata with a changed byte are found, and fetched again."""
     mirror.run("mirror")
     names = ("b_hosted-1.0-py3-none-any.whl", "b_plain-1.0.tar.gz", "b_plain-1.0-py3-none-any.whl.metadata")
-    cut, gone, changed = paths = [mirror.path_of(name) for name in names]
+    cut, gone, changed = paths = [mirror.paths[name] for name in names]
     honest = [path.read_bytes() for path in paths]
     cut.write_bytes(honest[0][:-1])
     gone.unlink()
@@ -153,19 +153,16 @@ def test_verify_deletes_what_is_no_longer_listed(secure: Koschey, source: Upstre
     for project in ("b-blocked", "b-malware"):
         secure.page(project)
     mirror.run("mirror")
-    before = set(mirror.files)
+    before = set(mirror.paths)
     secure.run("remove", "b-removed==1.0", "--yes", "--reason", "by mistake")
     secure.run("block", "b-blocked==1.0", "--reason", "malware")
     secure.run("block", "b-malware", "--reason", "malware")
     gone = {f"{name}-1.0-py3-none-any.whl" for name in ("b_removed", "b_blocked", "b_malware")}
+    gone |= {f"{name}.metadata" for name in gone}
     assert gone < before
 
     mirror.run("verify", "--json-update", "--delete")
-    assert before - set(mirror.files) == gone
-    assert set(mirror.files) < before
-    for name in gone:
-        with pytest.raises(StopIteration):
-            mirror.path_of(f"{name}.metadata")
+    assert set(mirror.paths) == before - gone
 
 
 def test_t_10_2_tls(secure: Koschey, source: Upstream, proxy: Terminator) -> None:
@@ -207,9 +204,13 @@ def test_t_17_2(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
     assert serials == sorted(set(serials))
 
 
+DEVPI_INDEX = "root/koschey"
+"""devpi names an index by its user and itself; `root` is the user that it comes with."""
+
+
 @pytest.fixture
 def devpi(mirrored: Koschey, tmp_path: Path) -> Iterator[str]:
-    """A devpi server whose index `root/koschey` mirrors Koschey; its address."""
+    """A devpi server of which an index mirrors Koschey; its Simple API."""
     client = client_of("devpi-server", "6.20.3")
     call(client, "devpi-init", "--serverdir", str(tmp_path / "devpi"), "--no-root-pypi", "--root-passwd", "secret")
     with listen_anywhere("127.0.0.1") as listener:
@@ -227,8 +228,8 @@ def devpi(mirrored: Koschey, tmp_path: Path) -> Iterator[str]:
             wait_until(lambda: server.poll() is None and answers(url), timeout=60)
             token = put(f"{url}/+login", {"user": "root", "password": "secret"}, "POST")["result"]["password"]
             settings = {"type": "mirror", "mirror_url": mirrored.index_url, "mirror_no_project_list": False}
-            put(f"{url}/root/koschey", settings, "PUT", user=f"root:{token}")
-            yield url
+            put(f"{url}/{DEVPI_INDEX}", settings, "PUT", user=f"root:{token}")
+            yield f"{url}/{DEVPI_INDEX}/+simple/"
         finally:
             server.terminate()
             server.wait(30)
@@ -255,10 +256,10 @@ def test_devpi_mirrors(mirrored: Koschey, devpi: str, tmp_path: Path) -> None:
     """devpi lists what Koschey lists, with hashes and yanks, and pip and uv install through it."""
     pip, uv = versions("pip")[-1], versions("uv")[-1]
     for client in (pip, uv):
-        found = install(client, tmp_path / client.name, "b-plain", "b-hosted", index=f"{devpi}/root/koschey/+simple/")
+        found = install(client, tmp_path / client.name, "b-plain", "b-hosted", index=devpi)
         assert found == {"b_plain-1.0", "b_hosted-1.0"}
-    page = ask(f"{devpi}/root/koschey/+simple/b-yanked/").body.decode()
+    page = ask(f"{devpi}b-yanked/").body.decode()
     assert "data-yanked" in page
     assert mirrored.page("b-yanked")["files"][0]["hashes"]["sha256"] in page
-    names = ask(f"{devpi}/root/koschey/+simple/").body.decode()
+    names = ask(devpi).body.decode()
     assert all(project in names for project in ("b-plain", "b-yanked", "b-bare", "b-hosted"))

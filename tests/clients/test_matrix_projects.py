@@ -1,6 +1,8 @@
 """Every supported manager of projects: poetry, PDM and pip-tools lock against the index, and pypi-simple reads it."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import commands
@@ -14,6 +16,7 @@ from upstream import Upstream
 from venvs import call, name_of, python_of, versions
 
 MANAGERS = versions("poetry", "pdm")
+FRESH = datetime.now(UTC) - timedelta(hours=1)
 
 pytestmark = pytest.mark.matrix
 every_manager = pytest.mark.parametrize("client", MANAGERS, ids=name_of)
@@ -44,14 +47,27 @@ def test_refuses(shelf: Koschey, tmp_path: Path, client: Client, requirement: di
 def test_quarantined_name_with_a_second_index(
     shelf: Koschey, upstream: Upstream, tmp_path: Path, client: Client
 ) -> None:
-    """Both take what Koschey holds back from a second index, unless their project says that it is for nothing else."""
-    both = {"index": shelf.index_url, "second_index": upstream.url}
+    """A blocked or held project is taken from a second index, unless the user binds the name to Koschey."""
+    upstream.add("m-held", "1.0", upload_time=FRESH)
     for name in ("m-malware", "m-held"):
-        sync(client, tmp_path / name, requirements={name: "*"}, **both)
+        attempt = partial(sync, client, index=shelf.index_url, requirements={name: "*"}, second_index=upstream.url)
+        attempt(tmp_path / name)
         assert installed(tmp_path / name) == {f"{name.replace('-', '_')}-1.0"}
         with pytest.raises(subprocess.CalledProcessError):
-            sync(client, tmp_path / f"{name}-bound", requirements={name: "*"}, bound=True, **both)
+            attempt(tmp_path / f"{name}-bound", bound=True)
         assert installed(tmp_path / f"{name}-bound") == set()
+
+
+@every_manager
+def test_held_release_with_a_second_index(shelf: Koschey, upstream: Upstream, tmp_path: Path, client: Client) -> None:
+    """Of a project that Koschey has, poetry asks no second index, while PDM does, unless the user binds the name."""
+    upstream.add("m-partly", "1.0")
+    upstream.add("m-partly", "2.0", upload_time=FRESH)
+    attempt = partial(sync, client, index=shelf.index_url, requirements={"m-partly": "*"}, second_index=upstream.url)
+    attempt(tmp_path / "a")
+    assert installed(tmp_path / "a") == {"m_partly-1.0" if client.name == "poetry" else "m_partly-2.0"}
+    attempt(tmp_path / "b", bound=True)
+    assert installed(tmp_path / "b") == {"m_partly-1.0"}
 
 
 @pytest.mark.parametrize("client", versions("pip-tools"), ids=name_of)

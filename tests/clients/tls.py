@@ -126,9 +126,7 @@ def _certified(folder: Path, authority: Path) -> ssl.SSLContext:
     chain, private = folder / "localhost.pem", folder / "localhost.key"
     chain.write_bytes(_pem(_certify(key, ca_key)))
     private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, private)

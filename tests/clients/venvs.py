@@ -19,11 +19,16 @@ def name_of(client: Client) -> str:
     return client.id
 
 
+def runs_here(client: Client) -> bool:
+    """Whether its environment is there or can be made."""
+    return is_installed(client) or any(interpreter(version) for version in client.pythons)
+
+
 @functools.cache
 def home_of(client: Client) -> Path:
     """The environment of a client; a missing one fails the test with what to do, unless no Python here runs it."""
     if not is_installed(client):
-        if not any(interpreter(version) for version in client.pythons):
+        if not runs_here(client):
             pytest.skip(f"{client.id} runs on Python {' or '.join(client.pythons)}, and none is here")
         pytest.fail(f"{client.id} is not installed; run: {COMMAND}", pytrace=False)
     return folder() / client.id
@@ -32,6 +37,12 @@ def home_of(client: Client) -> Path:
 def python_of(client: Client) -> str:
     """The interpreter of its environment."""
     return str(home_of(client) / "bin" / "python")
+
+
+def packages_of(client: Client) -> str:
+    """Where its environment keeps what is installed."""
+    [folder] = home_of(client).glob("lib/python*/site-packages")
+    return str(folder)
 
 
 def call(
