@@ -18,9 +18,7 @@ async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, as_j
     parsed = parse_pattern(pattern)
     async with open_database(settings) as pool, pool.acquire() as connection:
         serial = await reserve(connection, operator(), parsed, reason)
-    click.echo(
-        json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"reserve {parsed}: serial {serial}"
-    )
+    click.echo(json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"reserve {parsed}: serial {serial}")
 
 
 async def unreserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:

@@ -32,7 +32,6 @@ class ProjectPage:
         """PEP 700: "all of the project version strings uploaded for this project", oldest first."""
         return sorted({file.version for file in self.files}, key=version_key)
 
-
     def provenance_of(self, file: File) -> str | None:
         """Return where the provenance object of a file is.
 
