@@ -21,6 +21,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 from koschey.errors import Refused, StoreUnavailable
 
 STREAMED = ("/legacy/", "/legacy", "/pypi", "/pypi/", "/RPC2")
+"""Uploads, and XML-RPC: nobody is asked who he is there, and a call may be far smaller than what Quart would keep."""
 BODY = "koschey.body"
 """Key of the body in the ASGI scope."""
 
