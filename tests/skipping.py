@@ -72,12 +72,26 @@ class SkippingKoschey:
         raise AssertionError(f"{filename} is {now}: {reason}")
 
     async def wait_until_stored(self, filename: str) -> None:
-        """Wait until a file's bytes are in the bucket and its workflow has settled into waiting."""
+        """Wait until a file's bytes are in the bucket; of one that is held, until its workflow waits for its time."""
+        query = """
+            SELECT project.name AS project, file.version, standing.state
+              FROM file JOIN project ON project.id = project_id JOIN standing ON file_id = file.id
+             WHERE filename = $1 AND stored_at IS NOT NULL
+        """
         for _ in range(200):
-            if await self.resources.pool.fetchval("SELECT stored_at FROM file WHERE filename = $1", filename):
+            row = await self.resources.pool.fetchrow(query, filename)
+            if row and (row["state"] != "held" or await self._waits(row["project"], row["version"])):
                 return
             await asyncio.sleep(0.1)
         raise AssertionError(f"{filename} was never stored")
+
+    async def _waits(self, project: str, version: str) -> bool:
+        """Whether the quarantine of a release has settled since all of its files were stored.
+
+        A workflow that is only about to do so would find that time has passed, and ask the upstream for all of it.
+        """
+        status = await self.workflow(project, version).query("status")
+        return bool(status) and not status["unstored_files"]
 
     async def pass_time(self, span: timedelta) -> None:
         """Let time pass, for PostgreSQL and for Temporal."""
