@@ -17,16 +17,18 @@ from pypi_simple import DistributionPackage, RepositoryPage
 from pypi_simple import ProjectPage as ParsedPage
 
 from koschey.errors import UpstreamMalformed
-from koschey.model import File, FileId, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
+from koschey.model import AttestationVerdict, File, FileId, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
 from koschey.standards import simple_html, simple_json
 from koschey.standards.names import digest_path
 from koschey.standards.project_page import ProjectPage
+from koschey.standards.provenance import render_provenance
 from koschey.standards.upstream_page import MAX_TEXT
 
 SPAM = NormalizedName("spam")
 URL = "https://index.example.org/simple/spam/"
 FILES = "https://files.example.org"
 ROOT = "https://koschey.example.org"
+RECORD = render_provenance(f"{FILES}/spam.whl", Sha256("ab" * 32))
 DIGEST, METADATA = Sha256("ab" * 32), Sha256("cd" * 32)
 SEEN = datetime(2026, 11, 22, 7, 3, 28, 866000, tzinfo=UTC)
 UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -234,6 +236,10 @@ our_files = st.builds(
     requires_python=st.none() | texts,
     yanked=st.none() | texts,
     core_metadata=st.none() | digests,
+    stored_at=st.none() | times,
+    provenance_url=st.none() | st.just(f"{FILES}/provenance"),
+    record=st.none() | st.just(RECORD),
+    attestation=st.none() | st.sampled_from(AttestationVerdict),
 )
 our_pages = st.builds(
     ProjectPage,
@@ -242,6 +248,8 @@ our_pages = st.builds(
     st.lists(our_files, max_size=4, unique_by=lambda file: file.filename).map(tuple),
     st.sampled_from(ProjectStatus),
     st.none() | texts,
+    root=st.sampled_from([ROOT, "http://localhost:8080", "http://koschey.example.org", ""]),
+    upstream=st.none() | st.just(URL),
 )
 
 
@@ -255,6 +263,7 @@ def facts(package: DistributionPackage) -> tuple[object, ...]:
         package.is_yanked,
         package.yanked_reason or None,
         package.metadata_digests or {},
+        package.provenance_url,
     )
 
 
@@ -296,6 +305,9 @@ def test_every_page_is_one_that_all_clients_read(page: ProjectPage) -> None:
         parts = urlsplit(file["url"])
         assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("", "", "", "")
         assert unquote(parts.path.rpartition("/")[2]) == file["filename"]
+        # PEP 740: absolute, on a secure origin, or not at all.
+        assert file.get("provenance", "https://").startswith(("https://", "http://localhost:8080/"))
+        assert file.get("_koschey", {}).get("provenance-url", json.loads(RECORD)) == json.loads(RECORD)
     versions = found["versions"]
     assert len(versions) == len(set(versions))
     assert set(versions) == {file.version for file in page.files}
