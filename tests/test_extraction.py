@@ -181,3 +181,15 @@ def test_promised_metadata_is_compared_with_the_wheel(koschey: Koschey, upstream
     assert "was promised as" in answer.json["detail"]
     assert koschey.is_stored(liar.filename)
     assert ask(koschey.url + honest.path).status == 200
+
+
+def test_promised_metadata_that_cannot_be_compared(koschey: Koschey, upstream: Upstream) -> None:
+    """A wheel with two METADATA, of which readers take different ones, does not go past the comparison."""
+    members = {"thing.py": b"", "x_two-1.0.dist-info/METADATA": archives.core_metadata("x-two", "1.0", ["innocent"])}
+    content = zipped({**members, "X_Two-1.0.dist-info/METADATA": archives.core_metadata("x-two", "1.0", ["guilty"])})
+    file = upstream.add("x-two", "1.0", content=content, filename="x_two-1.0-py3-none-any.whl")
+    assert file.metadata is not None
+    assert koschey.filenames("x-two") == [file.filename]
+    assert get_short(koschey.url + file.path) < file.size
+    wait_until(lambda: koschey.filenames("x-two") == [])
+    assert "cannot be read" in ask(koschey.url + file.path).json["detail"]

@@ -5,7 +5,7 @@ from typing import cast
 
 from quart import Response, g, request
 
-from koschey.auth.permissions import ROLES, Action
+from koschey.auth.permissions import Action, may_somewhere
 from koschey.auth.sessions import Session, SessionId, csrf_token, find_session, new_id, parse_id
 from koschey.db.accounts import Account
 from koschey.web.context import resources
@@ -59,7 +59,7 @@ async def find_person() -> None:
 
 def may_enter(person: Account) -> bool:
     """Tell whether any role of the account, for whatever project, lets it decide something."""
-    return any(Action.DECIDE in ROLES.get(grant.role, frozenset()) for grant in person.grants)
+    return may_somewhere(person.grants, Action.DECIDE)
 
 
 def is_secure() -> bool:

@@ -1,7 +1,8 @@
 """The end of a fetch: what is written down once the bytes are verified and in the bucket, in one transaction.
 
-A wheel's METADATA is read from these bytes. Where the page promised another (PEP 658), the file is blocked: a resolver
-would be told other dependencies than are installed. Where it promised none, this one is advertised from now on.
+A wheel's METADATA is read from these bytes. Where the page promised another (PEP 658), or promised one where none can
+be read, the file is blocked: a resolver would be told other dependencies than are installed. Where the page promised
+none, this one is advertised from now on.
 """
 
 import hashlib
@@ -43,8 +44,8 @@ class Fetched:
 async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
     """Write the rows. From here on the file is served from the bucket.
 
-    Raises `StoreUnavailable` where the bucket lost the bytes, and `UpstreamMalformed` where the wheel holds another
-    METADATA than the page promised; the bytes are kept then, and the file is blocked.
+    Raises `StoreUnavailable` where the bucket lost the bytes, and `UpstreamMalformed` where the wheel does not hold the
+    METADATA that the page promised; the bytes are kept then, and the file is blocked.
     """
     file, digest = fetched.file, fetched.core_metadata
     assert file.sha256 is not None
@@ -96,26 +97,24 @@ class _Keeping:
 
     async def _compare_metadata(self) -> str | None:
         file, promised, found = self.fetched.file, self.before.file.core_metadata, self.fetched.core_metadata
-        if found is None:
-            if self.fetched.metadata_error and promised is None:
-                described_none = Described(file, None, self.fetched.metadata_error)
-                await described.update_described(self.connection, [described_none])
-            return None
         if promised is None:
-            await described.update_described(self.connection, [Described(file, found, None)])
-            await self._record("core metadata", {"core_metadata": found})
-        elif promised == found:
+            if found or self.fetched.metadata_error:
+                await described.update_described(self.connection, [Described(file, found, self.fetched.metadata_error)])
+            if found:
+                await self._record("core metadata", {"core_metadata": found})
+        elif found == promised:
             await files.update_metadata_stored(self.connection, file.id)
         else:
-            return await self._block(promised, found)
+            # What cannot be compared is no better: a wheel that only some can read would go past the comparison.
+            other = f"has sha256 {found}" if found else f"cannot be read ({self.fetched.metadata_error})"
+            return await self._block(
+                f"METADATA in {file.filename} {other}, its core metadata was promised as {promised}; "
+                "installers would resolve other dependencies than they install"
+            )
         return None
 
-    async def _block(self, promised: Sha256, found: Sha256) -> str:
+    async def _block(self, reason: str) -> str:
         file = self.fetched.file
-        reason = (
-            f"METADATA in {file.filename} has sha256 {found}, its core metadata was promised as {promised}; "
-            "installers would resolve other dependencies than they install"
-        )
         if self.before.standing.state in (State.HELD, State.RELEASED):
             await files.update_states(self.connection, [file.id], State.BLOCKED, reason)
             await self._record(State.BLOCKED, {"reason": reason})

@@ -41,7 +41,7 @@ async def package(rest: str) -> Response:
     """Serve a file, or what stands beside it."""
     path = f"/packages/{rest}"
     beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
-    judged = await _judge(path.removesuffix(beside))
+    judged = await _find(path.removesuffix(beside))
     if judged is None:
         return problem(404, "No such file", "this index has no file under this path")
     if not judged.verdict.served:
@@ -54,7 +54,7 @@ async def package(rest: str) -> Response:
     return await _file(file)
 
 
-async def _judge(path: str) -> Judged | None:
+async def _find(path: str) -> Judged | None:
     """Find the file under exactly this path; a project that was never seen is looked up, for the sake of locks."""
     pool = resources().pool
     item = await files.select_file_by_path(pool, path)
@@ -62,8 +62,12 @@ async def _judge(path: str) -> Judged | None:
         if not await _look_for_project(path.rpartition("/")[2]):
             return None
         item = await files.select_file_by_path(pool, path)
-    if item is None:
-        return None
+    return await judge(item) if item else None
+
+
+async def judge(item: StandingFile) -> Judged:
+    """Ask the verdict on a file now."""
+    pool = resources().pool
     project = await projects.select_project(pool, item.file.project)
     assert project is not None
     policy = await load_policy(pool, project)

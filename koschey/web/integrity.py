@@ -9,16 +9,14 @@ import json
 from packaging.version import InvalidVersion, Version
 from quart import Blueprint, Response, request
 
-from koschey.db import files, projects
+from koschey.db import files
 from koschey.db.attestations import Attested, select_file_id
-from koschey.db.policies import load_policy
 from koschey.errors import UpstreamMissing, UsageError
 from koschey.model import StandingFile
-from koschey.policy.verdict import verdict
 from koschey.standards.names import parse_name
 from koschey.web.answer import matches
 from koschey.web.context import resources
-from koschey.web.files import Judged, refuse
+from koschey.web.files import judge, refuse
 
 blueprint = Blueprint("integrity", __name__)
 
@@ -41,7 +39,7 @@ async def provenance(project: str, version: str, filename: str) -> Response:
     item = await _find(project, version, filename)
     if item is None:
         return _message(404, f"No provenance available for {filename}")
-    judged = await _judge(item)
+    judged = await judge(item)
     if not judged.verdict.served:
         return refuse(judged)
     try:
@@ -76,14 +74,6 @@ def _normalised(version: str) -> str:
         return str(Version(version))
     except InvalidVersion:
         return version
-
-
-async def _judge(item: StandingFile) -> Judged:
-    pool = resources().pool
-    project = await projects.select_project(pool, item.file.project)
-    assert project is not None
-    policy = await load_policy(pool, project)
-    return Judged(item, verdict(item.file, item.standing, policy, await projects.select_now(pool)))
 
 
 def _respond(found: Attested, form: str) -> Response:
