@@ -78,6 +78,8 @@ class ReleaseActivities:
     refresher: Refresher
     store: FileStore
     decisions_by_signal: bool
+    window: timedelta
+    """How long a new file is held where no rule says otherwise."""
 
     @activity.defn
     async def store_held_file(self, file_id: int) -> str:
@@ -126,7 +128,7 @@ class ReleaseActivities:
 
     async def _settle(self, release: Release) -> Settlement:
         async with self.pool.acquire() as connection:
-            return await settle(connection, parse_name(release.project), release.version)
+            return await settle(connection, parse_name(release.project), release.version, self.window)
 
 
 @dataclass(frozen=True)

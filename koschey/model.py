@@ -135,6 +135,10 @@ class Standing:
     """When the window ends; None where time does not release it."""
     available_at: datetime | None
     """Since when this index serves it."""
+    counts_from: datetime | None = None
+    """Since when the window counts; None where time does not release it."""
+    held_until: datetime | None = None
+    """Until when a reviewer extended the quarantine, whatever the window says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,11 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
 def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     """Return every activity, bound to what it works with. Nothing else constructs activities."""
     release = ReleaseActivities(
-        resources.pool, resources.refresher, resources.files, resources.settings.decisions_by_signal
+        resources.pool,
+        resources.refresher,
+        resources.files,
+        resources.settings.decisions_by_signal,
+        resources.settings.window,
     )
     fetch = FetchActivities(resources.pool, resources.files)
     metadata = MetadataActivities(Extractor(resources.pool, resources.bucket, resources.upstream))

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ EMPTY = """
 CLOCK = """
     CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT %s$$
 """
+WEEK = timedelta(days=7)
+"""The usual window."""
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

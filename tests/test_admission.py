@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from koschey.model import Sha256, Standing, State, UpstreamFile
 from koschey.policy.admission import Admission, admit
 from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.policy.verdict import Policy
 from koschey.policy.windows import window_end, window_start
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ def enter(
     window: timedelta = WEEK,
     last_absent_at: datetime | None = None,
 ) -> Standing:
-    return admit(file, path, Admission(Rules(rules), window, NOW, last_absent_at))
+    return admit(file, path, Admission(Policy(Rules(rules)), window, NOW, last_absent_at))
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from packaging.utils import NormalizedName
-from parts import NOON, add_project, digest_of, new_file, select_files, select_states, set_clock
+from parts import NOON, WEEK, add_project, digest_of, new_file, select_files, select_states, set_clock
 
 from koschey.db.accounts import insert_grant, upsert_account
-from koschey.db.decisions import select_rules
 from koschey.db.files import lock_release_files
 from koschey.db.journal import select_serial
 from koschey.db.pool import Connection, Pool
 from koschey.db.projects import lock_project, select_project
+from koschey.db.rules import select_rules
 from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, ProjectStatus, State
 from koschey.policy.rules import Rule, RuleKind
@@ -117,7 +117,7 @@ async def test_block(connection: Connection, state: State) -> None:
         ("block", "1.0", WHEEL, digest_of(WHEEL)),
         ("block", "1.0", SDIST, digest_of(SDIST)),
     ]
-    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.BLOCKED, "1.0", "malware", "ada"),)
+    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.BLOCKED, "1.0", "malware", "ada", "spam"),)
 
 
 async def test_block_of_a_project(connection: Connection) -> None:
@@ -125,7 +125,7 @@ async def test_block_of_a_project(connection: Connection) -> None:
     await release(connection, RELEASED)
     assert (await choose(connection, Choice.BLOCK, None)).filenames == (WHEEL, SDIST, LATER)
     assert set((await select_states(connection, SPAM)).values()) == {BLOCKED}
-    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.BLOCKED, None, "why", "ada"),)
+    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.BLOCKED, None, "why", "ada", "spam"),)
     assert await messages(connection) == ["release_held/spam/1.0", "release_held/spam/2.0"]
 
 
@@ -152,7 +152,7 @@ async def test_unblock(connection: Connection) -> None:
         assert (files[name].standing.state, files[name].standing.release_at) == (HELD, None)
     assert files[LATER].standing.release_at == NOON
     assert (await select_rules(connection, SPAM)).rules == ()
-    assert (await settle(connection, SPAM, "1.0")).look_again_in is None
+    assert (await settle(connection, SPAM, "1.0", WEEK)).look_again_in is None
     assert (await choose(connection, Choice.APPROVE)).filenames == (WHEEL, SDIST)
 
 
@@ -197,9 +197,9 @@ async def test_trust(connection: Connection) -> None:
         "spam-3.0.zip": State.CONFLICT,
     }
     assert await decisions(connection) == [("trust", "1.0", WHEEL, digest_of(WHEEL))]
-    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.TRUSTED, None, "why", "ada"),)
+    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.TRUSTED, None, "why", "ada", "spam"),)
     # The file without a digest stays held also when the release is settled.
-    assert [file.filename for file in (await settle(connection, SPAM, "1.0")).held] == [SDIST]
+    assert [file.filename for file in (await settle(connection, SPAM, "1.0", WEEK)).held] == [SDIST]
 
 
 async def test_untrust(connection: Connection) -> None:
@@ -217,7 +217,7 @@ async def test_a_later_rule_takes_the_place_of_the_former(connection: Connection
     """Of one kind and scope there is one rule: the last one's reason and actor stand in it."""
     await choose(connection, Choice.TRUST, None, reason="first")
     await choose(connection, Choice.TRUST, None, reason="second", actor=Actor("bob", "cli"))
-    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.TRUSTED, None, "second", "bob"),)
+    assert (await select_rules(connection, SPAM)).rules == (Rule(RuleKind.TRUSTED, None, "second", "bob", "spam"),)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ async def test_people_and_time_at_once(pool: Pool, connection: Connection) -> No
     """Time and a person that release the same files at the same moment leave one row for one move."""
     await set_clock(connection, NOON)
     await add_project(connection, "spam", [new_file(WHEEL, release_at=NOON - DAY)], looked_at=NOON)
-    acts = [lambda each: choose(each, Choice.APPROVE), lambda each: settle(each, SPAM, "1.0")] * 5
+    acts = [lambda each: choose(each, Choice.APPROVE), lambda each: settle(each, SPAM, "1.0", WEEK)] * 5
     assert not [error for error in await at_once(pool, *acts) if isinstance(error, BaseException)]
     assert await select_states(connection, SPAM) == {WHEEL: RELEASED}
     assert await moves(connection) == {WHEEL: 1}
@@ -448,7 +448,7 @@ async def test_locks_are_taken_in_one_order(pool: Pool, connection: Connection, 
     item = (await select_files(connection, SPAM))[WHEEL]
     acts: dict[str, Callable[[Connection], Awaitable[object]]] = {
         "note_failure": lambda each: note_failure(each, item, "the upstream is down"),
-        "settle": lambda each: settle(each, SPAM, "1.0"),
+        "settle": lambda each: settle(each, SPAM, "1.0", WEEK),
         "decide": lambda each: choose(each, Choice.BLOCK),
     }
     async with pool.acquire() as mine, mine.transaction():
@@ -473,7 +473,7 @@ async def waiting(connection: Connection, *, release_at: Any = NOON, looked_at: 
 async def test_time_releases(connection: Connection) -> None:
     """A window that ended releases, in the name of the system, once however often it is asked."""
     await waiting(connection)
-    first = await settle(connection, SPAM, "1.0")
+    first = await settle(connection, SPAM, "1.0", WEEK)
     assert (first.held, first.state, first.look_again_in, first.needs_look) == ((), RELEASED, None, False)
     assert first.reasons == ("the quarantine window ended",)
     after = await written(connection)
@@ -486,14 +486,14 @@ async def test_time_releases(connection: Connection) -> None:
     assert files[WHEEL].standing.available_at == NOON + DAY
     assert (files[WHEEL].standing.release_at, files[WHEEL].standing.reason) == (NOON, "the quarantine window ended")
     for _ in range(2):
-        assert (await settle(connection, SPAM, "1.0")).state is RELEASED
+        assert (await settle(connection, SPAM, "1.0", WEEK)).state is RELEASED
     assert await written(connection) == after
 
 
 async def test_settling_at_once_moves_once(pool: Pool, connection: Connection) -> None:
     """A timer that fires several times at once moves each file once."""
     await waiting(connection)
-    settled = await at_once(pool, *[lambda each: settle(each, SPAM, "1.0")] * 10)
+    settled = await at_once(pool, *[lambda each: settle(each, SPAM, "1.0", WEEK)] * 10)
     assert not [error for error in settled if isinstance(error, BaseException)]
     assert await moves(connection) == {WHEEL: 1, SDIST: 1}
 
@@ -514,7 +514,7 @@ async def test_what_waits_says_until_when(
     """What may not be released yet stays held, nothing is written, and the next look is not before it is worth it."""
     await waiting(connection, **changes)
     before = await written(connection)
-    found = await settle(connection, SPAM, "1.0")
+    found = await settle(connection, SPAM, "1.0", WEEK)
     assert (found.look_again_in, found.needs_look, found.state) == (look_again_in, needs_look, HELD)
     assert [file.filename for file in found.held] == [WHEEL, SDIST]
     assert found.release_at == changes.get("release_at", NOON)
@@ -525,7 +525,7 @@ async def test_what_was_taken_back_is_blocked(connection: Connection) -> None:
     """A file that the upstream yanked while it was held is blocked, and its neighbour released."""
     await waiting(connection)
     await connection.execute("UPDATE file SET yanked = 'broken' WHERE filename = $1", WHEEL)
-    found = await settle(connection, SPAM, "1.0")
+    found = await settle(connection, SPAM, "1.0", WEEK)
     assert found.state is BLOCKED
     assert await select_states(connection, SPAM) == {WHEEL: BLOCKED, SDIST: RELEASED}
     assert sorted(entry[2:] for entry in await journal(connection)) == [
@@ -537,9 +537,9 @@ async def test_what_was_taken_back_is_blocked(connection: Connection) -> None:
 async def test_a_quarantined_project_is_blocked(connection: Connection) -> None:
     """When the upstream quarantines a project, what was released goes too."""
     await waiting(connection)
-    await settle(connection, SPAM, "1.0")
+    await settle(connection, SPAM, "1.0", WEEK)
     await connection.execute("UPDATE project SET status = $1, status_reason = 'malware'", ProjectStatus.QUARANTINED)
-    found = await settle(connection, SPAM, "1.0")
+    found = await settle(connection, SPAM, "1.0", WEEK)
     assert (found.state, found.reasons) == (BLOCKED, ("the upstream quarantined the project: malware",))
     assert set((await select_states(connection, SPAM)).values()) == {BLOCKED}
 
@@ -548,8 +548,8 @@ async def test_only_the_release_is_settled(connection: Connection) -> None:
     """Other releases of the project, and projects that nobody knows, are left alone."""
     await waiting(connection)
     before = await written(connection)
-    assert (await settle(connection, SPAM, "2.0")).held == ()
-    assert (await settle(connection, NormalizedName("eggs"), "1.0")).held == ()
+    assert (await settle(connection, SPAM, "2.0", WEEK)).held == ()
+    assert (await settle(connection, NormalizedName("eggs"), "1.0", WEEK)).held == ()
     assert await written(connection) == before
 
 

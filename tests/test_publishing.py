@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from packaging.utils import NormalizedName
-from parts import add_project, new_file, select_files, select_states
+from parts import WEEK, add_project, new_file, select_files, select_states
 
 from koschey.db import files, projects
 from koschey.db.accounts import insert_grant, upsert_account
@@ -174,7 +174,7 @@ async def test_removal_wakes_the_workflow_of_a_held_release(connection: Connecti
     await remove(connection, because(PROJECT))
     keys = [row["key"] for row in await connection.fetch("SELECT key FROM outbox")]
     assert keys == ["release_held/acme/1.0"]
-    assert (await settle(connection, ACME, "1.0")).held == ()
+    assert (await settle(connection, ACME, "1.0", WEEK)).held == ()
 
 
 @pytest.mark.parametrize("table", ["project", "file", "standing"])
@@ -224,7 +224,7 @@ async def test_a_lifted_quarantine_leaves_everything_as_it_was(connection: Conne
     assert before == {WHEEL: RELEASED, SDIST: BLOCKED, LATER: HELD}
     await quarantine(connection, because(PROJECT))
     for version in ("1.0", "2.0"):
-        assert (await settle(connection, ACME, version)).held == ()
+        assert (await settle(connection, ACME, version, WEEK)).held == ()
     assert await served(connection) == set()
     assert await select_states(connection, acme) == before
     await connection.execute("DELETE FROM outbox")

@@ -8,10 +8,10 @@ from packaging.utils import NormalizedName
 from parts import NOON, add_project, new_file, set_clock
 
 from koschey.db import changelog, feeds, files, journal, projects, search
-from koschey.db.decisions import upsert_rule
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection, Pool
+from koschey.db.rules import upsert_rule
 from koschey.model import MAIN_INDEX, SYSTEM, FileId, Origin, ProjectStatus, State
 from koschey.policy.rules import RuleKind
 from koschey.policy.verdict import verdict

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from koschey.commands.database import open_database, operator
-from koschey.db.decisions import Reservation, select_reservations
+from koschey.db.rules import Reservation, select_reservations
 from koschey.publish.reserve import parse_pattern, reserve, unreserve
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.decisions import CONCERNS
 from koschey.db.pool import Database
+from koschey.db.rules import IN_FORCE
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Serial, State
 from koschey.policy.rules import RuleKind
 
@@ -31,7 +31,8 @@ SELECT_PROJECTS_LIKE = "SELECT name FROM project WHERE name LIKE $1 ORDER BY len
 SELECT_RULES_IN_FORCE = f"""
     SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND {CONCERNS}
+     WHERE index.name = $1 AND {IN_FORCE}
+       AND in_scope(rule.project, $2, coalesce((SELECT origin FROM project WHERE name = $2), 'mirrored'))
      ORDER BY rule.at DESC, rule.kind, rule.version
 """  # noqa: S608
 SELECT_ORIGINS = """

@@ -14,8 +14,10 @@ COLUMNS = """
     file.first_seen_at, file.stored_at, file.requires_python, file.yanked, file.core_metadata,
     file.metadata_stored, file.upstream_url, file.path, file.absent_since, file.blake2b_256, file.md5,
     file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
-    standing.state, standing.reason, standing.release_at, standing.available_at
+    standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
+    standing.held_until
 """
+STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until")
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
@@ -48,20 +50,29 @@ INSERT_FILES = """
     RETURNING id
 """
 INSERT_STANDINGS = """
-    INSERT INTO standing (index_id, file_id, state, reason, release_at, available_at)
-    SELECT index.id, row.file_id, row.state, row.reason, row.release_at,
+    INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at)
+    SELECT index.id, row.file_id, row.state, row.reason, row.release_at, row.counts_from,
            CASE WHEN row.state = 'released' THEN koschey_now() END
-      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
-                  AS row (file_id, state, reason, release_at)
+      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
+                  AS row (file_id, state, reason, release_at, counts_from)
      WHERE index.name = $1
 """
 UPDATE_STATES = """
     UPDATE standing
        SET state = $3, reason = $4, changed_at = koschey_now(),
            release_at = CASE WHEN $3 = 'held' THEN $5 ELSE release_at END,
+           -- Where a person holds a file, only a person lets it out.
+           counts_from = CASE WHEN $3 = 'held' THEN $5 ELSE counts_from END,
+           held_until = CASE WHEN $3 = 'held' THEN NULL ELSE held_until END,
            available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
+"""
+UPDATE_WINDOWS = """
+    UPDATE standing SET release_at = row.release_at, held_until = row.held_until
+      FROM index, unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[]) AS row (file_id, release_at, held_until)
+     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = row.file_id
+       AND standing.state = 'held'
 """
 UPDATE_YANKED = "UPDATE file SET yanked = $2 WHERE id = ANY($1::bigint[])"
 UPDATE_HELD_REASON = """
@@ -165,6 +176,7 @@ async def insert_files(connection: Connection, project: ProjectId, files: Sequen
         [standing.state for standing in standings],
         [standing.reason for standing in standings],
         [standing.release_at for standing in standings],
+        [standing.counts_from for standing in standings],
     )
     return ids
 
@@ -174,6 +186,14 @@ async def update_states(
 ) -> None:
     """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction."""
     await connection.execute(UPDATE_STATES, MAIN_INDEX, list(files), state, reason, release_at)
+
+
+async def update_windows(
+    connection: Connection, due: Sequence[tuple[FileId, datetime | None, datetime | None]]
+) -> None:
+    """Write down when time may release held files, and until when a reviewer extended that: (file, end, extended)."""
+    columns = [list(column) for column in zip(*due, strict=True)]
+    await connection.execute(UPDATE_WINDOWS, MAIN_INDEX, *columns)
 
 
 async def update_held_reason(connection: Connection, file: FileId, reason: str) -> bool:
@@ -226,8 +246,7 @@ async def insert_provenance(connection: Connection, file: FileId, record: str) -
 def read_file(row: Any) -> StandingFile:
     """Turn a row of `COLUMNS` into a file and its standing."""
     values = dict(row)
-    standing = Standing(
-        State(values.pop("state")), values.pop("reason"), values.pop("release_at"), values.pop("available_at")
-    )
+    state = State(values.pop("state"))
+    standing = Standing(state, *(values.pop(name) for name in STANDING))
     verdict = values.pop("attestation")
     return StandingFile(File(**values, attestation=verdict and AttestationVerdict(verdict)), standing)

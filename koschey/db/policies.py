@@ -1,17 +1,22 @@
 """All that judges the files of one project, gathered for the verdict."""
 
-from koschey.db.decisions import select_rules
+from koschey.db.findings import select_known_checks
 from koschey.db.pool import Database
+from koschey.db.rules import select_rules
 from koschey.model import Project
 from koschey.policy.verdict import Policy
 
 
-async def load_policy(db: Database, project: Project) -> Policy:
-    """Return what the verdict needs to know beside a file and its standing."""
+async def load_policy(db: Database, project: Project, *, checks: bool = True) -> Policy:
+    """Return what the verdict needs to know beside a file, its standing and the evidence.
+
+    Who asks only what is served can go without the checks: no check lets anything through.
+    """
     return Policy(
-        rules=await select_rules(db, project.name),
+        rules=await select_rules(db, project.name, project.origin),
         origin=project.origin,
         project_status=project.status,
         project_status_reason=project.status_reason,
         looked_at=project.looked_at,
+        checks=await select_known_checks(db) if checks else (),
     )

@@ -62,7 +62,7 @@ class ProjectCache[T: Keepable]:
     def forget(self, name: str) -> None:
         """A project changed."""
         self._changes += 1
-        if name.endswith("*"):  # the pattern of a reservation
+        if name.endswith("*") or name.startswith("@"):  # the scope of a rule for many projects
             self.forget_all()
         self._drop(NormalizedName(name))
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
-from koschey.db.decisions import select_rules
 from koschey.db.files import Listing, NewFile
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
+from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.model import SYSTEM, Origin, Project, Standing, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import MetadataWanted, ProvenanceWanted, ReleaseHeld
@@ -49,8 +49,8 @@ class _Changes:
         """Add files that were not listed before, each with the standing it starts at."""
         if not new:
             return
-        rules = await select_rules(self._connection, self._project.name)
-        admission = Admission(rules, window, now, self._project.looked_at)
+        policy = await load_policy(self._connection, self._project)
+        admission = Admission(policy, window, now, self._project.looked_at)
         rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
         await files.insert_files(self._connection, self._project.id, rows)
         for version in sorted({row.version for row in rows if row.standing.state is State.HELD}):

@@ -9,8 +9,8 @@ import time
 from packaging.utils import NormalizedName
 
 from koschey.db import journal
-from koschey.db.decisions import select_rules
 from koschey.db.pool import Pool
+from koschey.db.rules import select_rules
 from koschey.index.cache import ProjectCache
 from koschey.index.encoded import Page, page_of
 from koschey.index.project_list import ProjectList

@@ -11,10 +11,10 @@ import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import projects
-from koschey.db.decisions import select_rules
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.listen import set_within
 from koschey.db.pool import Pool
+from koschey.db.rules import select_rules
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
 from koschey.index.intake import take_in
 from koschey.model import Origin, Project, UpstreamPage

@@ -36,7 +36,7 @@ class Served:
             if project is None:
                 return None
             known = await files.select_project_files(connection, name)
-            policy = await load_policy(connection, project)
+            policy = await load_policy(connection, project, checks=False)
             now = await projects.select_now(connection)
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None

@@ -1,48 +1,71 @@
 """Where a file starts when an upstream's page shows it for the first time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from koschey.model import Standing, State, UpstreamFile
-from koschey.policy.rules import RuleKind, Rules
-from koschey.policy.windows import window_end, window_start
+from koschey.policy.rules import RuleKind
+from koschey.policy.verdict import Policy, closed_by, trusted_by
+from koschey.policy.windows import window_end, window_of, window_start
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What is common to all new files of one look at one project."""
 
-    rules: Rules
+    policy: Policy
     window: timedelta
+    """How long a new file is held where no rule says otherwise."""
     now: datetime
     last_absent_at: datetime | None
     """The last look before this one, in which the file was not there; None at the first look at the project."""
+    reported: Mapping[str, str] = field(default_factory=dict)
+    """Versions that an advisory calls malicious, and what it says."""
 
 
 def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standing:
-    """Return the standing that a new file starts at: released where it is old enough or trusted, else held.
+    """Return the standing that a new file starts at: released where it is old enough, else held.
 
-    A file whose page gives no sha256 is held whatever its age, until its bytes were fetched and hashed.
+    A file whose page gives no sha256 is held whatever its age, until its bytes were fetched and hashed. One of a
+    trusted project is held until its checks went through, which need its bytes.
     """
     if file.version is None:
         return Standing(State.MALFORMED, "the filename names no version of this project", None, None)
-    if closed := _closed(admission.rules, file.version):
+    policy = admission.policy.in_force(admission.now)
+    if closed := closed_by(policy, file.version) or admission.reported.get(file.version):
         return Standing(State.BLOCKED, closed, None, None)
-    start = window_start(file.upload_time, admission.now, admission.last_absent_at)
-    end = window_end(start, admission.window)
+    state, reason, start, end = *_judge(file, path, policy, admission), *_span(file, policy, admission)
+    return Standing(state, reason, end, None, counts_from=start)
+
+
+def _span(file: UpstreamFile, policy: Policy, admission: Admission) -> tuple[datetime, datetime | None]:
+    """Return when a new file's window begins and when it ends; None where time does not end it."""
+    assert file.version is not None
+    believed = policy.rules.find(RuleKind.FIRST_SEEN, file.version) is None
+    start = window_start(file.upload_time, admission.now, admission.last_absent_at, believed=believed)
+    window = window_of(policy.rules, file.version, admission.window, dated=file.upload_time is not None)
+    return start, window_end(start, window) if window is not None else None
+
+
+def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admission) -> tuple[State, str]:
+    assert file.version is not None
+    _, end = _span(file, policy, admission)
+    is_old = end is not None and end <= admission.now
     if file.sha256 is None or path is None:
-        return Standing(State.HELD, "the upstream gives no sha256; held until the bytes are hashed", end, None)
-    if rule := admission.rules.find(RuleKind.TRUSTED, file.version):
-        return Standing(State.RELEASED, f"trusted by {rule.actor}: {rule.reason}", end, None)
-    if end <= admission.now:
-        return Standing(State.RELEASED, "older than the quarantine window when it was first seen", end, None)
-    return Standing(State.HELD, "in quarantine", end, None)
+        return State.HELD, "the upstream gives no sha256; held until the bytes are hashed"
+    if policy.rules.find(RuleKind.ATTESTED, file.version):
+        return State.HELD, "held until its attestation is verified"
+    if trust := policy.rules.find(RuleKind.TRUSTED, file.version):
+        if policy.required(file.version) and not is_old:
+            return State.HELD, f"{trusted_by(trust)}; held until its checks went through"
+        return State.RELEASED, trusted_by(trust)
+    return _judge_by_age(policy, file.version, is_old=is_old)
 
 
-def _closed(rules: Rules, version: str) -> str | None:
-    """Return why nothing of an upstream may come in under this name and version."""
-    if rule := rules.find(RuleKind.BLOCKED, version):
-        return f"blocked by {rule.actor}: {rule.reason}"
-    if rule := rules.find(RuleKind.RESERVED, version):
-        return f"the name is reserved for private packages: {rule.reason}"
-    return None
+def _judge_by_age(policy: Policy, version: str, *, is_old: bool) -> tuple[State, str]:
+    if rule := policy.rules.find(RuleKind.ALLOWED_ONLY, version):
+        return State.HELD, f"only what a reviewer approves or trusts is served here: {rule.reason}"
+    if is_old:
+        return State.RELEASED, "older than the quarantine window when it was first seen"
+    return State.HELD, "in quarantine"

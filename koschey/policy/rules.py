@@ -1,39 +1,140 @@
-"""Rules that people put in force. Block beats approve beats trust beats time."""
+"""Rules that people put in force: a kind, a scope, mostly a value, always a reason and an author, perhaps an end.
 
-from dataclasses import dataclass
+Block beats approve beats trust beats time. Where several rules of a kind that carries a value cover a file, the one
+with the narrowest scope decides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+from koschey.model import Origin
+
+EVERYTHING = "*"
+"""The scope of all projects, hosted ones too."""
+UPSTREAM = "@upstream"
+"""The scope of all projects that come from an upstream."""
+NEVER = "never"
+"""The value of a window that time does not end."""
 
 
 class RuleKind(StrEnum):
     """What a rule does to the files in its scope."""
 
     TRUSTED = "trusted"
+    """New releases need not wait; they are let out once their checks went through."""
     BLOCKED = "blocked"
     RESERVED = "reserved"
     """The name is for private packages: no upstream is asked for it, and what came from one is blocked."""
+    EXCEPTION = "exception"
+    """The file `subject` of one release is served while its sha256 is `value`, until the rule ends."""
+    WINDOW = "window"
+    """Days for which a new file is held."""
+    UNKNOWN_AGE = "unknown-age"
+    """Days, from first seen, for which a file is held whose upload time the upstream does not say; or `never`."""
+    FIRST_SEEN = "first-seen"
+    """The upstream's upload times are not believed: every window counts from when the file was first seen."""
+    WITHDRAWN = "withdrawn"
+    """A released file that its upstream takes away within so many days of its upload is blocked."""
+    ALLOWED_ONLY = "allowed-only"
+    """Time lets nothing out: only an approval or trust does."""
+    ATTESTED = "attested"
+    """Neither time nor trust lets out a file without a provenance object (PEP 740) that was verified."""
+    CHECK = "check"
+    """What is done about what the check `subject`, or the code of it in `check/code`, finds: a `FindingAction`."""
+    OBSERVED = "observed"
+    """What would be held is judged and recorded, and served all the same."""
+    ANNOUNCED = "announced"
+    """What is held is listed as yanked, with the reason why it is held."""
+    SECOND_PERSON = "second-person"
+    """An approval or an exception takes effect once a second person agrees."""
+
+
+FLAGS = frozenset(
+    {
+        RuleKind.TRUSTED,
+        RuleKind.BLOCKED,
+        RuleKind.RESERVED,
+        RuleKind.FIRST_SEEN,
+        RuleKind.ALLOWED_ONLY,
+        RuleKind.ATTESTED,
+        RuleKind.OBSERVED,
+        RuleKind.ANNOUNCED,
+        RuleKind.SECOND_PERSON,
+    }
+)
+"""Kinds that are in force or not, and have no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule about a project, or about one version of it."""
+    """One rule."""
 
     kind: RuleKind
     version: str | None
     """None: every version, also those to come."""
     reason: str
     actor: str
+    scope: str = ""
+    """A project, a pattern `acme-*`, `@upstream` or `*`."""
+    subject: str = ""
+    value: str = ""
+    expires_at: datetime | None = None
+    """From then on the rule is not in force."""
+    ticket: str | None = None
+    seconded_by: str | None = None
+    """The second person who agreed."""
+
+    @property
+    def days(self) -> timedelta | None:
+        """The value as a length of time; None where time does not end it."""
+        return None if self.value == NEVER else timedelta(days=float(self.value))
+
+
+def breadth(scope: str) -> tuple[int, int]:
+    """Order scopes from the narrowest to the widest: project, longer pattern, shorter pattern, upstream, everything."""
+    if scope == EVERYTHING:
+        return 3, 0
+    if scope == UPSTREAM:
+        return 2, 0
+    return (1, -len(scope)) if scope.endswith("-*") else (0, 0)
+
+
+def covers(scope: str, project: str, origin: Origin) -> bool:
+    """Tell whether a scope covers a project. The function `in_scope` in the database says the same."""
+    if scope.endswith("-*"):
+        return project == scope[:-2] or project.startswith(scope[:-1])
+    return scope in (project, EVERYTHING) or (scope == UPSTREAM and origin is Origin.MIRRORED)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules about one project."""
+    """All rules about one project, in any order."""
 
     rules: tuple[Rule, ...] = ()
 
-    def find(self, kind: RuleKind, version: str) -> Rule | None:
-        """Return the rule of that kind that covers a version, if there is one."""
-        return next((rule for rule in self.rules if rule.kind is kind and rule.version in (None, version)), None)
+    def in_force(self, now: datetime) -> "Rules":
+        """Return those that have not ended."""
+        if all(rule.expires_at is None for rule in self.rules):
+            return self
+        return replace(self, rules=tuple(r for r in self.rules if r.expires_at is None or r.expires_at > now))
+
+    def ends_next(self, now: datetime) -> datetime | None:
+        """Return when the first of those that are in force ends; until then a judgement by them does not change."""
+        return min((r.expires_at for r in self.rules if r.expires_at is not None and r.expires_at > now), default=None)
+
+    def find(self, kind: RuleKind, version: str, subject: str = "") -> Rule | None:
+        """Return the rule of that kind, with the narrowest scope, that covers a version; None where there is none."""
+        return min(self._matching(kind, version, subject), key=_narrowest_first, default=None)
 
     def find_whole(self, *kinds: RuleKind) -> Rule | None:
         """Return a rule of one of the kinds that covers all versions, also those to come."""
         return next((rule for rule in self.rules if rule.kind in kinds and rule.version is None), None)
+
+    def _matching(self, kind: RuleKind, version: str, subject: str) -> Iterator[Rule]:
+        return (r for r in self.rules if r.kind is kind and r.version in (None, version) and r.subject == subject)
+
+
+def _narrowest_first(rule: Rule) -> tuple[bool, tuple[int, int]]:
+    return rule.version is None, breadth(rule.scope)

@@ -6,18 +6,24 @@ The rules, in the order in which they decide:
 2. A block, of the version or of the project, beats all else; so do a reservation of the name for private packages,
    where the file is an upstream's, and a quarantine of the project.
 3. What is released stays released; what is held waits.
-4. A held file in a trusted project is released, once it is known which bytes it is.
-5. A held file is released when its window has ended, its bytes are verified and stored, and the upstream, looked at
-   after that moment, still lists it as it was and unyanked. If the upstream took it back, it is blocked.
+4. A held file that a check wants blocked, or that the upstream took away, is blocked.
+5. An exception serves a held file while it names exactly these bytes and has not ended.
+6. A held file is released when its window has ended or its project is trusted, all checks that policy asks for went
+   through and none wants a person to look, its provenance is verified where that is required, its bytes are verified
+   and stored, and the upstream, looked at after the end of the window, still lists it as it was and unyanked.
+7. Under observation, what rules 4 and 6 would hide is served, and the verdict says what would have been.
 
 An approval is not a rule here: it moves the standing at once, and binds bytes that exist.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from koschey.model import File, Origin, ProjectStatus, Standing, State
-from koschey.policy.rules import RuleKind, Rules
+from koschey.model import AttestationVerdict, File, Origin, ProjectStatus, Standing, State
+from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck, action_for, is_required
+from koschey.policy.rules import Rule, RuleKind, Rules
+
+NOTHING_KNOWN = Evidence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,22 @@ class Policy:
     looked_at: datetime | None = None
     """When the upstream's page was last read; None for a hosted project."""
     origin: Origin = Origin.MIRRORED
+    checks: tuple[KnownCheck, ...] = ()
+    """All checks that are known here."""
+
+    def in_force(self, now: datetime) -> "Policy":
+        """Return the policy without the rules that have ended."""
+        rules = self.rules.in_force(now)
+        return self if rules is self.rules else replace(self, rules=rules)
+
+    def required(self, version: str) -> frozenset[str]:
+        """Return the names of the checks through which a file must have been."""
+        return frozenset(check.name for check in self.checks if is_required(self.rules, version, check))
+
+    def action(self, finding: Finding, version: str) -> FindingAction:
+        """Return what is done about a finding. One of a check that nobody knows any more is for a person."""
+        known = next((check for check in self.checks if check.name == finding.check), None)
+        return action_for(self.rules, version, known or KnownCheck(finding.check, {}), finding.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +62,45 @@ class Verdict:
     state: State
     reason: str
     look_again_at: datetime | None = None
-    """When a held file should be judged again; None where only a person can change the verdict."""
+    """When a held file should be judged again; None where only a person, or a check, can change the verdict."""
     needs_look: bool = False
     """Held only because the upstream must be asked again first."""
 
 
-def verdict(file: File, standing: Standing, policy: Policy, now: datetime) -> Verdict:
-    """Judge one file in one index at one moment of PostgreSQL's clock."""
+def verdict(
+    file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence = NOTHING_KNOWN
+) -> Verdict:
+    """Judge one file in one index at one moment of PostgreSQL's clock.
+
+    Surfaces need no evidence: it only decides what a held file becomes, and without any it stays held.
+    """
+    policy = policy.in_force(now)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
         return Verdict(False, standing.state, standing.reason)
     if blocked := _block(file, standing, policy):
         return blocked
     if standing.state is State.RELEASED:
         return Verdict(True, State.RELEASED, standing.reason)
-    trusted = policy.rules.find(RuleKind.TRUSTED, file.version)
-    if trusted and file.sha256 and file.path:
-        return Verdict(False, State.RELEASED, f"trusted by {trusted.actor}: {trusted.reason}")
-    return _judge_by_time(file, standing, policy, now)
+    judged = _judge_held(file, standing, policy, now, evidence)
+    return _let_through(file, policy, judged) or judged
 
 
 def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
     if standing.state is State.BLOCKED:
         return Verdict(False, State.BLOCKED, standing.reason)
-    if rule := policy.rules.find(RuleKind.BLOCKED, file.version):
-        return Verdict(False, State.BLOCKED, f"blocked by {rule.actor}: {rule.reason}")
-    if policy.origin is Origin.MIRRORED and (rule := policy.rules.find(RuleKind.RESERVED, file.version)):
-        return Verdict(False, State.BLOCKED, f"the name is reserved for private packages: {rule.reason}")
+    if closed := closed_by(policy, file.version):
+        return Verdict(False, State.BLOCKED, closed)
     if policy.project_status is ProjectStatus.QUARANTINED:
         return Verdict(False, State.BLOCKED, _why_quarantined(policy))
+    return None
+
+
+def closed_by(policy: Policy, version: str) -> str | None:
+    """Return why nothing of an upstream, or of the project, is let out under this name and version."""
+    if rule := policy.rules.find(RuleKind.BLOCKED, version):
+        return f"blocked by {rule.actor}: {rule.reason}"
+    if policy.origin is Origin.MIRRORED and (rule := policy.rules.find(RuleKind.RESERVED, version)):
+        return f"the name is reserved for private packages: {rule.reason}"
     return None
 
 
@@ -78,25 +111,81 @@ def _why_quarantined(policy: Policy) -> str:
     return f"the upstream quarantined the project: {policy.project_status_reason or 'the upstream gives no reason'}"
 
 
-def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime) -> Verdict:
+def _judge_held(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
+    if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
+        return Verdict(False, State.BLOCKED, f"{finding.check}: {finding.summary}")
+    if file.absent_since is not None:
+        return Verdict(False, State.BLOCKED, "the upstream removed the file during its quarantine")
+    trust = policy.rules.find(RuleKind.TRUSTED, file.version)
+    if trust and file.sha256 and file.path:
+        return _unproved(file, policy, evidence) or Verdict(False, State.RELEASED, trusted_by(trust))
+    return _judge_by_time(file, standing, policy, now, evidence)
+
+
+def trusted_by(rule: Rule) -> str:
+    """Return who trusted a project, and why."""
+    return f"trusted by {rule.actor}: {rule.reason}"
+
+
+def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
+    if allowed := policy.rules.find(RuleKind.ALLOWED_ONLY, file.version):
+        return Verdict(False, State.HELD, f"only what a reviewer approves or trusts is served here: {allowed.reason}")
     if standing.release_at is None:
         return Verdict(False, State.HELD, standing.reason)
     if now < standing.release_at:
-        return Verdict(False, State.HELD, standing.reason, look_again_at=standing.release_at)
-    if policy.looked_at is None or policy.looked_at < standing.release_at:
+        review = _worst(file, policy, evidence, FindingAction.HOLD)
+        reason = _for_review(review) if review else standing.reason
+        return Verdict(False, State.HELD, reason, look_again_at=standing.release_at)
+    return _unproved(file, policy, evidence) or _judge_ended(file, standing.release_at, policy, now)
+
+
+def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime) -> Verdict:
+    """Judge a file whose window has ended and whose checks went through."""
+    if policy.looked_at is None or policy.looked_at < release_at:
         waits = "the window has ended; the upstream is asked again first"
         return Verdict(False, State.HELD, waits, look_again_at=now, needs_look=True)
-    if withdrawn := _withdrawn(file):
-        return Verdict(False, State.BLOCKED, withdrawn)
+    if file.yanked is not None:
+        why = f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
+        return Verdict(False, State.BLOCKED, why)
     if file.stored_at is None:
         return Verdict(False, State.HELD, "the window has ended; the bytes are not verified yet", look_again_at=now)
     return Verdict(False, State.RELEASED, "the quarantine window ended")
 
 
-def _withdrawn(file: File) -> str | None:
-    """Return how the upstream took a file back while it was held."""
-    if file.absent_since is not None:
-        return "the upstream removed the file during its quarantine"
-    if file.yanked is not None:
-        return f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
+def _unproved(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
+    """Return why neither time nor trust may let a file out: what checks say of it, or do not say yet."""
+    required = policy.required(file.version)
+    if faults := [fault for fault in evidence.faults if fault.check in required]:
+        return Verdict(False, State.HELD, f"the check {faults[0].check} could not be completed: {faults[0].cause}")
+    if missing := sorted(required - evidence.completed):
+        return Verdict(False, State.HELD, f"waits for checks: {', '.join(missing)}")
+    if finding := _worst(file, policy, evidence, FindingAction.HOLD):
+        return Verdict(False, State.HELD, _for_review(finding))
+    rule = policy.rules.find(RuleKind.ATTESTED, file.version)
+    if rule and file.attestation is not AttestationVerdict.VERIFIED:
+        return Verdict(False, State.HELD, f"it has no verified attestation, which is required: {rule.reason}")
+    return None
+
+
+def _for_review(finding: Finding) -> str:
+    return f"a reviewer must look, {finding.check}: {finding.summary}"
+
+
+def _worst(file: File, policy: Policy, evidence: Evidence, action: FindingAction) -> Finding | None:
+    found = (finding for finding in evidence.findings if policy.action(finding, file.version) is action)
+    return next(found, None)
+
+
+def _let_through(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
+    """Return the verdict on a held file that is served all the same."""
+    if judged.state is State.RELEASED or not file.sha256 or not file.path:
+        return None
+    exception = policy.rules.find(RuleKind.EXCEPTION, file.version, file.filename)
+    if exception and exception.value == file.sha256 and exception.expires_at and judged.state is State.HELD:
+        ticket = f" ({exception.ticket})" if exception.ticket else ""
+        reason = f"exception by {exception.actor} until {exception.expires_at:%Y-%m-%d %H:%M} UTC{ticket}"
+        return replace(judged, served=True, reason=f"{reason}: {exception.reason}")
+    if observed := policy.rules.find(RuleKind.OBSERVED, file.version):
+        would = f"observed ({observed.reason}); it would be {judged.state}: {judged.reason}"
+        return replace(judged, served=True, state=State.HELD, reason=would)
     return None

@@ -14,10 +14,10 @@ from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
 from koschey.db import files, journal, projects
 from koschey.db.accounts import Account
-from koschey.db.decisions import select_rules
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database, Pool
+from koschey.db.rules import select_rules
 from koschey.db.upload_switches import lock_lookalikes, select_lookalike
 from koschey.errors import NotAllowed, Refused, StoreUnavailable
 from koschey.inspection.inspect import Inspector
@@ -117,7 +117,7 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
 
 async def _look(db: Database, form: UploadForm) -> Situation:
     """Return what is here already. Raises where the project does not take the release, whatever the file."""
-    if rule := (await select_rules(db, form.project)).find(RuleKind.BLOCKED, str(form.version)):
+    if rule := (await select_rules(db, form.project, Origin.HOSTED)).find(RuleKind.BLOCKED, str(form.version)):
         raise NotAllowed(f"{form.project} {form.version} is blocked by {rule.actor}: {rule.reason}")
     project, now = await projects.select_project(db, form.project), await projects.select_now(db)
     if project is None:

@@ -12,7 +12,7 @@ from packaging.utils import NormalizedName
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db import decisions, files, journal, projects
+from koschey.db import decisions, files, journal, projects, rules
 from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
@@ -98,6 +98,11 @@ class _Change:
     project: Project | None
     known: Sequence[StandingFile]
 
+    @property
+    def origin(self) -> Origin:
+        """A name that is not known here yet would become a mirrored project."""
+        return self.project.origin if self.project else Origin.MIRRORED
+
     def in_state(self, *states: State) -> list[StandingFile]:
         return [known for known in self.known if known.standing.state in states]
 
@@ -135,15 +140,13 @@ class _Change:
             await insert_message(self.connection, ReleaseHeld(project, version))
         return Outcome(serial, tuple(known.file.filename for known in moved))
 
-    async def rules(self) -> Rules:
+    async def in_force(self) -> Rules:
         """Return the rules that are in force now; a block among them beats every other decision."""
-        return await decisions.select_rules(self.connection, self.decision.project)
+        return await rules.select_rules(self.connection, self.decision.project, self.origin)
 
     async def put_rule(self, kind: RuleKind) -> None:
         decision = self.decision
-        await decisions.upsert_rule(
-            self.connection, kind, decision.project, decision.version, decision.reason, self.actor
-        )
+        await rules.upsert_rule(self.connection, kind, decision.project, decision.version, decision.reason, self.actor)
 
 
 async def _approve(change: _Change) -> Outcome:
@@ -159,8 +162,8 @@ async def _approve(change: _Change) -> Outcome:
         )
     if stuck := change.in_state(State.MALFORMED, State.CONFLICT):
         raise UsageError(f"{stuck[0].file.filename} is {stuck[0].standing.state}: {stuck[0].standing.reason}")
-    held, rules = change.in_state(State.HELD), await change.rules()
-    if covered := [rule for known in held if (rule := rules.find(RuleKind.BLOCKED, known.file.version))]:
+    held, in_force = change.in_state(State.HELD), await change.in_force()
+    if covered := [rule for known in held if (rule := in_force.find(RuleKind.BLOCKED, known.file.version))]:
         raise UsageError(f"a block of {covered[0].actor} is in force ({covered[0].reason}); lift it first")
     if unknown := [known for known in held if known.file.sha256 is None or known.file.path is None]:
         raise UsageError(f"{unknown[0].file.filename} is not fetched yet; an approval binds its sha256, try again soon")
@@ -179,14 +182,14 @@ async def _block(change: _Change) -> Outcome:
 
 
 async def _unblock(change: _Change) -> Outcome:
-    lifted = await decisions.delete_rule(
+    lifted = await rules.delete_rule(
         change.connection, RuleKind.BLOCKED, change.decision.project, change.decision.version
     )
-    rules = await change.rules()
-    if change.decision.version and (rule := rules.find(RuleKind.BLOCKED, change.decision.version)):
+    in_force = await change.in_force()
+    if change.decision.version and (rule := in_force.find(RuleKind.BLOCKED, change.decision.version)):
         raise UsageError(f"the whole project is blocked by {rule.actor} ({rule.reason}); unblock the project")
     blocked = change.in_state(State.BLOCKED)
-    moved = [known for known in blocked if not rules.find(RuleKind.BLOCKED, known.file.version)]
+    moved = [known for known in blocked if not in_force.find(RuleKind.BLOCKED, known.file.version)]
     if not lifted and not moved:
         return Outcome(None, ())
     await change.move(moved, State.HELD)
@@ -195,11 +198,11 @@ async def _unblock(change: _Change) -> Outcome:
 
 async def _trust(change: _Change) -> Outcome:
     await change.put_rule(RuleKind.TRUSTED)
-    rules = await change.rules()
+    in_force = await change.in_force()
     ready = [
         known
         for known in change.in_state(State.HELD)
-        if known.file.sha256 and known.file.path and not rules.find(RuleKind.BLOCKED, known.file.version)
+        if known.file.sha256 and known.file.path and not in_force.find(RuleKind.BLOCKED, known.file.version)
     ]
     await change.move(ready, State.RELEASED)
     return await change.record(ready)
@@ -208,7 +211,7 @@ async def _trust(change: _Change) -> Outcome:
 async def _untrust(change: _Change) -> Outcome:
     """What was let out stays out; files to come are held again."""
     kind, decision = RuleKind.TRUSTED, change.decision
-    if not await decisions.delete_rule(change.connection, kind, decision.project, decision.version):
+    if not await rules.delete_rule(change.connection, kind, decision.project, decision.version):
         return Outcome(None, ())
     return await change.record([])
 

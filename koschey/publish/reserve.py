@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db import decisions, journal
+from koschey.db import journal, rules
 from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
@@ -37,7 +37,7 @@ async def reserve(connection: Connection, actor: Actor, pattern: str, reason: st
     """
     async with connection.transaction():
         await _check(connection, actor, reason)
-        await decisions.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
+        await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
         return await _record(connection, actor, "reserve", pattern, reason)
 
 
@@ -45,7 +45,7 @@ async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: 
     """Give the names of a pattern free again; None where it is not reserved. Raises as `reserve` does."""
     async with connection.transaction():
         await _check(connection, actor, reason)
-        if not await decisions.delete_rule(connection, RuleKind.RESERVED, pattern, None):
+        if not await rules.delete_rule(connection, RuleKind.RESERVED, pattern, None):
             return None
         return await _record(connection, actor, "unreserve", pattern, reason)
 

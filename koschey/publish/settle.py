@@ -1,17 +1,19 @@
 """Time's decisions: apply the one verdict to every file of a release that still waits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
+from koschey.db.findings import select_evidence
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
-from koschey.policy.verdict import Policy, Verdict, verdict
+from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
+from koschey.policy.windows import due_at
 
 SOONEST = timedelta(seconds=5)
 """The least time between two settlings of one release, so that a cause that lasts does not make a busy loop."""
@@ -33,8 +35,8 @@ class Settlement:
     reasons: tuple[str, ...]
 
 
-async def settle(connection: Connection, project: NormalizedName, version: str) -> Settlement:
-    """Move what is due, in one transaction, and say what is left.
+async def settle(connection: Connection, project: NormalizedName, version: str, usual: timedelta) -> Settlement:
+    """Move what is due, in one transaction, and say what is left. `usual` is the window where no rule says otherwise.
 
     Two settlings at once, a repeated one, or one that comes late change nothing twice.
     """
@@ -43,7 +45,12 @@ async def settle(connection: Connection, project: NormalizedName, version: str) 
         known = await files.lock_release_files(connection, project, version)
         now = await projects.select_now(connection)
         policy = await load_policy(connection, found) if found else Policy()
-        judged = [(item, verdict(item.file, item.standing, policy, now)) for item in known]
+        known = await _renew_windows(connection, known, policy, usual)
+        evidence = await select_evidence(connection, [i.file.id for i in known if i.standing.state is State.HELD])
+        judged = [
+            (item, verdict(item.file, item.standing, policy, now, evidence.get(item.file.id, NOTHING_KNOWN)))
+            for item in known
+        ]
         if not _keeps_states(found):
             due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
             await _move(connection, project, due)
@@ -58,6 +65,26 @@ async def note_failure(connection: Connection, item: StandingFile, reason: str) 
         if await files.update_held_reason(connection, item.file.id, reason):
             entry = Entry(item.file.version, item.file.filename, {"reason": reason})
             await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])
+
+
+async def _renew_windows(
+    connection: Connection, known: Sequence[StandingFile], policy: Policy, usual: timedelta
+) -> list[StandingFile]:
+    """Let held files end their quarantine when the rules of today say so, not those under which they were seen."""
+    renewed = [_renew_window(item, policy, usual) for item in known]
+    moved = [after for before, after in zip(known, renewed, strict=True) if after is not before]
+    if moved:
+        due = [(item.file.id, item.standing.release_at, item.standing.held_until) for item in moved]
+        await files.update_windows(connection, due)
+    return renewed
+
+
+def _renew_window(item: StandingFile, policy: Policy, usual: timedelta) -> StandingFile:
+    standing = item.standing
+    if standing.state is not State.HELD or standing.counts_from is None:
+        return item
+    due = due_at(item.file, standing, policy.rules, usual)
+    return item if due == standing.release_at else replace(item, standing=replace(standing, release_at=due))
 
 
 def _keeps_states(project: Project | None) -> bool:

@@ -1,0 +1,109 @@
+"""Statements on `rule`: what is in force for the files that are here and for those to come."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX, Actor, Origin
+from koschey.policy.rules import Rule, RuleKind, Rules
+
+COLUMNS = """
+    rule.kind, rule.project AS scope, rule.version, rule.subject, rule.value, rule.reason, rule.actor,
+    rule.expires_at, rule.ticket, rule.seconded_by
+"""
+UPSERT_RULE = """
+    INSERT INTO rule (index_id, kind, project, version, subject, value, reason, actor, expires_at, ticket, seconded_by)
+    SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM index WHERE name = $1
+    ON CONFLICT (index_id, kind, project, version, subject)
+    DO UPDATE SET value = excluded.value, reason = excluded.reason, actor = excluded.actor, at = koschey_now(),
+                  expires_at = excluded.expires_at, ticket = excluded.ticket, seconded_by = excluded.seconded_by
+"""
+DELETE_RULE = """
+    DELETE FROM rule USING index
+     WHERE index.name = $1 AND rule.index_id = index.id
+       AND rule.kind = $2 AND rule.project = $3 AND rule.version = $4 AND rule.subject = $5
+"""
+IN_FORCE = "(rule.expires_at IS NULL OR rule.expires_at > koschey_now())"
+SELECT_RULES = f"""
+    SELECT {COLUMNS}
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND {IN_FORCE} AND in_scope(rule.project, $2, $3)
+"""  # noqa: S608
+SELECT_ALL_RULES = f"""
+    SELECT {COLUMNS}
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND {IN_FORCE}
+     ORDER BY rule.kind, rule.project, rule.version, rule.subject
+"""  # noqa: S608
+SELECT_RESERVATIONS = """
+    SELECT rule.project AS pattern, rule.reason, rule.actor, rule.at
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND rule.kind = 'reserved'
+     ORDER BY rule.project
+"""
+
+
+class Reservation(NamedTuple):
+    """A name, or all names that begin so, kept for private packages."""
+
+    pattern: str
+    reason: str
+    actor: str
+    at: datetime
+
+
+async def upsert_rule(
+    connection: Connection, kind: RuleKind, scope: str, version: str | None, reason: str, actor: Actor
+) -> None:
+    """Put a rule without a value in force, in place of the one of the same kind and scope."""
+    await write_rule(connection, Rule(kind, version, reason, actor.name, scope))
+
+
+async def write_rule(connection: Connection, rule: Rule) -> None:
+    """Put a rule in force, in place of the one of the same kind, scope and subject."""
+    await connection.execute(
+        UPSERT_RULE,
+        MAIN_INDEX,
+        rule.kind,
+        rule.scope,
+        rule.version or "",
+        rule.subject,
+        rule.value,
+        rule.reason,
+        rule.actor,
+        rule.expires_at,
+        rule.ticket,
+        rule.seconded_by,
+    )
+
+
+async def delete_rule(
+    connection: Connection, kind: RuleKind, scope: str, version: str | None, subject: str = ""
+) -> bool:
+    """Lift a rule; False when there was none."""
+    done = await connection.execute(DELETE_RULE, MAIN_INDEX, kind, scope, version or "", subject)
+    return bool(done != "DELETE 0")
+
+
+async def select_rules(db: Database, project: str, origin: Origin = Origin.MIRRORED) -> Rules:
+    """Return all rules in force that speak of a project or of one of its versions.
+
+    A name that is not known here yet would become a mirrored project.
+    """
+    return Rules(tuple(read_rule(row) for row in await db.fetch(SELECT_RULES, MAIN_INDEX, project, origin)))
+
+
+async def select_all_rules(db: Database) -> Rules:
+    """Return all rules that are in force, by kind and scope."""
+    return Rules(tuple(read_rule(row) for row in await db.fetch(SELECT_ALL_RULES, MAIN_INDEX)))
+
+
+async def select_reservations(db: Database) -> list[Reservation]:
+    """Return all reservations that are in force."""
+    return [Reservation(*row) for row in await db.fetch(SELECT_RESERVATIONS, MAIN_INDEX)]
+
+
+def read_rule(row: Any) -> Rule:
+    """Turn a row of `COLUMNS` into a rule."""
+    values = dict(row)
+    return Rule(**(values | {"kind": RuleKind(values["kind"]), "version": values["version"] or None}))

@@ -1,0 +1,83 @@
+"""What checks say of a file, and what is done about it: the evidence without which time lets nothing out."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from koschey.policy.rules import RuleKind, Rules
+
+
+class Severity(StrEnum):
+    """How bad a finding is, in the opinion of the check."""
+
+    INFO = "info"
+    WARNING = "warning"
+    SERIOUS = "serious"
+
+
+class FindingAction(StrEnum):
+    """What is done about a finding. Policy decides it; a check only proposes."""
+
+    OFF = "off"
+    """The check is not asked for, and what it found does not count."""
+    NOTE = "note"
+    HOLD = "hold"
+    """A person decides; time does not let the file out."""
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check found in one file."""
+
+    code: str
+    """What kind of thing, in kebab-case; the check declares all that it can find."""
+    severity: Severity
+    summary: str
+    """One sentence that a reviewer understands."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """What it is seen from; JSON."""
+    check: str = ""
+    """The check's name; whoever records a finding fills it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFault:
+    """A check that crashed, hung or skipped something."""
+
+    check: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one file's bytes from checks. Without any, nothing counts as checked."""
+
+    completed: frozenset[str] = frozenset()
+    faults: tuple[CheckFault, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCheck:
+    """A check that some worker has brought, and what it proposes for each code that it can find."""
+
+    name: str
+    proposed: dict[str, FindingAction]
+
+
+def action_for(rules: Rules, version: str, check: KnownCheck, code: str) -> FindingAction:
+    """Return what is done about a code of a check: the rule about the code, or about the check, or its proposal."""
+    rule = rules.find(RuleKind.CHECK, version, f"{check.name}/{code}") or rules.find(
+        RuleKind.CHECK, version, check.name
+    )
+    if rule:
+        return FindingAction(rule.value)
+    # A code that the check never declared is none that anybody could have decided about.
+    return check.proposed.get(code, FindingAction.HOLD)
+
+
+def is_required(rules: Rules, version: str, check: KnownCheck) -> bool:
+    """Tell whether a file must have been through a check: unless policy switches the whole check off."""
+    rule = rules.find(RuleKind.CHECK, version, check.name)
+    return rule is None or rule.value != FindingAction.OFF
