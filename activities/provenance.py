@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass
 
+import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.release import Release
+from activities.release import LISTED, Page, Release, heartbeats
 from koschey.db import files
 from koschey.db.attestations import select_stored_ids
 from koschey.db.pool import Pool
+from koschey.db.waiting import select_unattested_ids
 from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing
 from koschey.index.attestations import ProvenanceStore
 from koschey.model import FileId, State
 from koschey.standards.names import parse_name
+
+log = structlog.get_logger()
+
+PATIENCE = 3
+"""Files without an answer after which the upstream is taken for away."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,15 @@ class FileToAttest:
 
     file_id: int
     again: bool
+
+
+@dataclass(frozen=True)
+class AttachReport:
+    """What became of one page of files."""
+
+    last: int | None
+    """The id after which the next page begins; None where this was the last."""
+    unanswered: int
 
 
 @dataclass(frozen=True)
@@ -50,3 +66,22 @@ class ProvenanceActivities:
         except KoscheyError as error:
             kind = type(error).__name__
             raise ApplicationError(str(error), type=kind, category=ApplicationErrorCategory.BENIGN) from None
+
+    @activity.defn
+    async def attach_release(self, page: Page) -> AttachReport:
+        """Bring the objects of stored files that lack one, as far as their upstream answers."""
+        project = parse_name(page.project)
+        ids = await select_unattested_ids(self.pool, project, page.version, page.after, LISTED)
+        unanswered = 0
+        async with heartbeats():
+            for done, file in enumerate(ids):
+                if unanswered == PATIENCE:
+                    return AttachReport(None, len(ids) - done + unanswered)
+                try:
+                    await self.store.attach(file)
+                except (UpstreamMalformed, UpstreamMissing, EgressRefused) as error:
+                    log.info("no provenance", file=file, error=str(error))
+                except KoscheyError as error:
+                    log.warning("provenance has to wait", file=file, error=str(error))
+                    unanswered += 1
+        return AttachReport(int(ids[-1]) if len(ids) == LISTED else None, unanswered)

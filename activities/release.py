@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from koschey.db import files
 from koschey.db.pool import Pool
+from koschey.db.waiting import select_unstored_ids
 from koschey.errors import (
     Busy,
     EgressRefused,
@@ -21,12 +22,11 @@ from koschey.errors import (
     UpstreamMalformed,
     UpstreamMissing,
     UpstreamUnavailable,
-    UsageError,
 )
 from koschey.index.files import FileStore
 from koschey.index.refresh import Refresher
-from koschey.model import Actor, FileId, State
-from koschey.publish.decide import Choice, Decision, decide
+from koschey.model import FileId, State
+from koschey.policy.advisories import Feed
 from koschey.publish.settle import Settlement, note_failure, settle
 from koschey.standards.names import parse_name
 
@@ -34,6 +34,8 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_IN = timedelta(minutes=5)
 """When a look at an upstream that did not answer is repeated."""
+LISTED = 200
+"""Ids that one answer names at the most: history is no place for those of ten thousand files."""
 HEARTBEAT = 5.0
 """Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
 
@@ -47,39 +49,49 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Page:
+    """The files of a release whose ids come after one, `LISTED` at the most."""
+
+    project: str
+    version: str
+    after: int = 0
+
+
+@dataclass(frozen=True)
 class ReleaseStatus:
     """How a release stands: ids and words only, for history is readable by everyone who reaches Temporal."""
 
     held_files: list[int]
+    """The first of them."""
     unstored_files: list[int]
+    """The first of them."""
     state: str
     reasons: list[str]
     release_at: datetime | None
     look_again_in: float | None
     """Seconds from now on; None where only a person can change anything."""
-
-
-@dataclass(frozen=True)
-class SignalledDecision:
-    """A decision that came as a signal. The activity checks what the reviewer may do; a signal proves nothing."""
-
-    project: str
-    version: str
-    choice: str
-    reviewer: str
-    reason: str
+    held: int = 0
+    """How many files wait in all; 0.1.0 named every one of them instead."""
+    unstored: int = 0
 
 
 @dataclass(frozen=True)
 class ReleaseActivities:
-    """Fetches, settles and decides through the same functions as every other door."""
+    """Fetches and settles through the same functions as every other door."""
 
     pool: Pool
     refresher: Refresher
     store: FileStore
-    decisions_by_signal: bool
     window: timedelta
     """How long a new file is held where no rule says otherwise."""
+    feed: Feed | None = None
+    """That there is a feed of advisories."""
+
+    @activity.defn
+    async def list_unstored_files(self, page: Page) -> list[int]:
+        """Return held files whose bytes are not here yet."""
+        project = parse_name(page.project)
+        return [int(file) for file in await select_unstored_ids(self.pool, project, page.version, page.after, LISTED)]
 
     @activity.defn
     async def store_held_file(self, file_id: int) -> str:
@@ -87,6 +99,8 @@ class ReleaseActivities:
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None:
             raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
+        if item.standing.state is not State.HELD:
+            return "not wanted any more"
         with expected_errors():
             try:
                 async with heartbeats():
@@ -113,22 +127,9 @@ class ReleaseActivities:
             settlement = await self._settle(release)
         return _status(settlement)
 
-    @activity.defn
-    async def decide_release(self, decision: SignalledDecision) -> str:
-        """Carry out a signalled decision; returns what it changed, or why it changed nothing."""
-        if not self.decisions_by_signal:
-            return "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL)"
-        actor = Actor(decision.reviewer, "signal")
-        wanted = Decision(Choice(decision.choice), parse_name(decision.project), decision.version, decision.reason)
-        try:
-            async with self.pool.acquire() as connection:
-                return str(await decide(connection, actor, wanted))
-        except UsageError as error:
-            return f"refused: {error}"
-
     async def _settle(self, release: Release) -> Settlement:
         async with self.pool.acquire() as connection:
-            return await settle(connection, parse_name(release.project), release.version, self.window)
+            return await settle(connection, parse_name(release.project), release.version, self.window, self.feed)
 
 
 @dataclass(frozen=True)
@@ -181,13 +182,16 @@ async def heartbeats() -> AsyncIterator[None]:
 
 
 def _status(settlement: Settlement) -> ReleaseStatus:
+    unstored = [int(file.id) for file in settlement.held if file.stored_at is None]
     return ReleaseStatus(
-        held_files=[file.id for file in settlement.held],
-        unstored_files=[file.id for file in settlement.held if file.stored_at is None],
+        held_files=[int(file.id) for file in settlement.held[:LISTED]],
+        unstored_files=unstored[:LISTED],
         state=settlement.state,
         reasons=_shortened(settlement.reasons),
         release_at=settlement.release_at,
         look_again_in=settlement.look_again_in.total_seconds() if settlement.look_again_in else None,
+        held=len(settlement.held),
+        unstored=len(unstored),
     )
 
 

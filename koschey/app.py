@@ -8,7 +8,7 @@ from koschey import admin
 from koschey.logs import configure_logs
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
-from koschey.web import api, errors, feeds, files, health, home, integrity, project_json, simple, upload, xmlrpc
+from koschey.web import api, errors, feeds, files, health, held, home, integrity, project_json, simple, upload, xmlrpc
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
 from koschey.web.gate import ReadGate
@@ -17,6 +17,7 @@ BLUEPRINTS = (
     home.blueprint,
     simple.blueprint,
     files.blueprint,
+    held.blueprint,
     integrity.blueprint,
     project_json.blueprint,
     feeds.blueprint,
@@ -32,7 +33,7 @@ def create_app(settings: Settings | None = None) -> FastPages | ReadGate:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
     front = create_front(settings)
-    return front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].pool)
+    return front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
 
 
 def create_front(settings: Settings) -> FastPages:

@@ -4,7 +4,8 @@
     ├── UsageError              the user asked for something that cannot be: what, where, what to do
     │   ├── NotKnown            no such project, release or account
     │   ├── NotAllowed          the identity lacks the permission
-    │   └── Stale               the project is not as whoever asks saw it last
+    │   ├── Stale               the project is not as whoever asks saw it last
+    │   └── TooManyRequests     somebody waits for more than one can wait for
     ├── Refused                 an upload that breaks a rule; nothing was kept
     ├── UpstreamError           the upstream did not do its part
     │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
@@ -37,6 +38,10 @@ class NotAllowed(UsageError):
 
 class Stale(UsageError):
     """The project has changed since the serial that the request names."""
+
+
+class TooManyRequests(UsageError):
+    """Somebody has asked for more than one can ask for."""
 
 
 class Refused(KoscheyError):

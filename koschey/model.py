@@ -179,6 +179,32 @@ class UpstreamPage:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRange:
+    """Versions that an advisory is about, in the order of PEP 440; None is no limit on that side."""
+
+    introduced: str | None = None
+    fixed: str | None = None
+    """The first version that is not meant any more."""
+    last_affected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """What a feed (OSV schema) says against versions of one project."""
+
+    id: str
+    project: NormalizedName
+    malicious: bool
+    """Whether the versions are malware, and not software with a mistake."""
+    summary: str
+    versions: tuple[str, ...]
+    ranges: tuple[VersionRange, ...]
+    modified: datetime | None
+    withdrawn_at: datetime | None
+    """Since when it is said no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who causes a change, as the journal names them, and through which door."""
 

@@ -9,10 +9,14 @@ from koschey.model import FileId
 
 @dataclass(frozen=True, slots=True)
 class ReleaseHeld:
-    """A release has held files, or something about them changed: start its workflow, or wake it."""
+    """A release has held files, or something about them changed: start its workflow, or wake it.
+
+    Without `wake`, one that runs already is left alone.
+    """
 
     project: NormalizedName
     version: str
+    wake: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +45,30 @@ class MetadataWanted:
     project: NormalizedName
 
 
-type Message = ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """Something happened that somebody should know: tell the webhook."""
 
-KINDS: dict[str, type[ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted]] = {
+    alert: int
+
+
+type Message = ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted | AlertRaised
+
+KINDS: dict[str, type[ReleaseHeld | FileWanted | ProvenanceWanted | MetadataWanted | AlertRaised]] = {
     "release_held": ReleaseHeld,
     "file_wanted": FileWanted,
     "provenance_wanted": ProvenanceWanted,
     "metadata_wanted": MetadataWanted,
+    "alert_raised": AlertRaised,
 }
 
 
 def render_message(message: Message) -> tuple[str, str, dict[str, object]]:
     """Return the kind, the key and the payload of a message."""
     match message:
-        case ReleaseHeld(project, version):
-            return "release_held", f"release_held/{project}/{version}", asdict(message)
+        case ReleaseHeld(project, version, wake):
+            key = f"release_held/{project}/{version}{'' if wake else '/quietly'}"
+            return "release_held", key, asdict(message)
         case FileWanted(file):
             return "file_wanted", f"file_wanted/{file}", asdict(message)
         case ProvenanceWanted(project, version, again):
@@ -63,6 +76,8 @@ def render_message(message: Message) -> tuple[str, str, dict[str, object]]:
             return "provenance_wanted", key, asdict(message)
         case MetadataWanted(project):
             return "metadata_wanted", f"metadata_wanted/{project}", asdict(message)
+        case AlertRaised(alert):
+            return "alert_raised", f"alert_raised/{alert}", asdict(message)
 
 
 def parse_message(kind: str, payload: dict[str, object]) -> Message:

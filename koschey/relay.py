@@ -14,12 +14,21 @@ from temporalio.service import RPCError, RPCStatusCode
 from koschey.db.listen import Listener, cancelled, set_within
 from koschey.db.outbox import Claim, claim_messages, delete_sent
 from koschey.db.pool import LOST, Pool
-from koschey.outbox import FileWanted, Message, MetadataWanted, ProvenanceWanted, ReleaseHeld, parse_message
+from koschey.outbox import (
+    AlertRaised,
+    FileWanted,
+    Message,
+    MetadataWanted,
+    ProvenanceWanted,
+    ReleaseHeld,
+    parse_message,
+)
 from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
 from workflows.describe_project import DescribeProject, DescribeProjectInput
 from workflows.fetch_file import FetchFile, FetchFileInput
-from workflows.names import TASK_QUEUE, fetch_id, metadata_id, provenance_id, quarantine_id
+from workflows.names import TASK_QUEUE, alert_id, fetch_id, metadata_id, provenance_id, quarantine_id
 from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
+from workflows.send_alert import SendAlert, SendAlertInput
 
 log = structlog.get_logger()
 
@@ -106,13 +115,13 @@ class _Start:
 
 def _start(message: Message, *, searchable: bool) -> _Start:
     match message:
-        case ReleaseHeld(project, version):
+        case ReleaseHeld(project, version, wake):
             return _Start(
                 QuarantineRelease.run,
                 QuarantineReleaseInput(project, version, searchable=searchable),
                 quarantine_id(project, version),
                 f"{project} {version} in quarantine",
-                "look_again",
+                "look_again" if wake else None,
             )
         case FileWanted(file):
             return _Start(FetchFile.run, FetchFileInput(file), fetch_id(file), f"finish the fetch of file {file}")
@@ -125,6 +134,8 @@ def _start(message: Message, *, searchable: bool) -> _Start:
                 "look_again",
                 [again],
             )
+        case AlertRaised(alert):
+            return _Start(SendAlert.run, SendAlertInput(alert), alert_id(alert), f"tell of alert {alert}")
         case MetadataWanted(project):
             return _Start(
                 DescribeProject.run,

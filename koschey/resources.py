@@ -5,25 +5,30 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from koschey.auth.logins import Logins
 from koschey.db.listen import Listener, cancelled
 from koschey.db.migrate import require_present
 from koschey.db.pool import Pool, open_pool
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.cache import ProjectCache
 from koschey.index.documents import Document
+from koschey.index.downloads import DownloadLog
 from koschey.index.encoded import Page
 from koschey.index.fetching import FileFetcher
 from koschey.index.files import FileStore
 from koschey.index.mirror_calls import MirrorCalls
 from koschey.index.pages import Pages
+from koschey.index.preflight import Preflight
 from koschey.index.project_json import ProjectDocuments
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
 from koschey.index.surveys import Surveys
 from koschey.inspection.trust import Trust
+from koschey.policy.advisories import Feed
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
+from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
 
@@ -50,6 +55,16 @@ class Resources:
     documents: ProjectDocuments
     surveys: Surveys
     calls: MirrorCalls
+    logins: Logins
+    downloads: DownloadLog
+    advisories: AdvisoryFeed | None
+    """The feed that the settings name, if any."""
+    preflight: Preflight
+
+    @property
+    def feed(self) -> Feed | None:
+        """That there is one, and how old what it said may be."""
+        return Feed(self.settings.feed_max_age) if self.advisories else None
 
 
 @asynccontextmanager
@@ -70,6 +85,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
                 await resources.files.close()
                 await resources.refresher.close()
                 await resources.pages.close()
+                await resources.downloads.close()
                 await cancelled(listening)
     finally:
         await egress.close()
@@ -83,22 +99,28 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
         max_page=int(settings.max_page_mib * MIB),
         max_file=int(settings.max_file_mib * MIB),
     )
-    refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness)
+    advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
+    feed = Feed(settings.feed_max_age) if advisories else None
+    refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness, feed=feed)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
     page_cache = ProjectCache[Page](lambda: listener.connected, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.connected, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.connected)
 
     listener = _listener(settings, refresher, store, project_list, (page_cache, document_cache))
-    served, freshness = Served(pool, settings.public_url, settings.upstream_url), settings.page_freshness
+    served = Served(pool, settings.public_url, settings.upstream_url, settings.window)
+    freshness = settings.page_freshness
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
     provenance = ProvenanceStore(pool, bucket, upstream, trust)
     documents = ProjectDocuments(pool, bucket, upstream, refresher, document_cache, served, freshness=freshness)
     surveys = Surveys(pool, refresher, served)
     calls = MirrorCalls(pool, pages)
+    logins, downloads = Logins(pool), DownloadLog(pool)
+    preflight = Preflight(pool, refresher, settings.window, freshness)
     resources = Resources(
-        settings, pool, bucket, upstream, refresher, pages, store, provenance, trust, documents, surveys, calls
+        *(settings, pool, bucket, upstream, refresher, pages, store, provenance, trust, documents, surveys, calls),
+        *(logins, downloads, advisories, preflight),
     )
     return resources, listener
 

@@ -55,10 +55,30 @@ class Settings(BaseSettings):
     page_freshness: Annotated[float, Field(ge=0)] = Field(
         600, description="seconds after which a mirrored page is looked up again, behind the answer"
     )
+    follow_upstream: bool = Field(
+        True, description="let the worker look at mirrored pages that nobody asks for, so that withdrawals are noticed"
+    )
     max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
     max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
     sigstore_trust_root: Path | None = Field(
         None, description="`trusted_root.json` of a private Sigstore; empty means the public one's, as installed"
+    )
+
+    advisories: str | None = Field(
+        None,
+        description="advisories (OSV) that are followed: an https URL, a file or a folder; empty means none",
+    )
+    advisories_max_age: Annotated[float, Field(gt=0)] = Field(
+        48, description="hours after which advisories that could not be read anew let time release nothing"
+    )
+    webhook: AnyHttpUrl | None = Field(
+        None, repr=False, description="address to which alerts are sent as JSON; empty means that they are only stored"
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="key of the HMAC-SHA256 in `X-Koschey-Signature`, by which the webhook knows its sender"
+    )
+    allow_private_webhook: bool = Field(
+        False, description="let the webhook use plain http and addresses inside your network"
     )
 
     anonymous_reading: bool = Field(
@@ -81,10 +101,33 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _advisories_from_somewhere_safe(self) -> Self:
+        if (self.advisories or "").startswith("http://") and not self.allow_private_upstream:
+            raise ValueError("KOSCHEY_ADVISORIES: a URL must be https, or KOSCHEY_ALLOW_PRIVATE_UPSTREAM must be set")
+        if "://" in (self.advisories or "") and not (self.advisories or "").startswith(("http://", "https://")):
+            raise ValueError("KOSCHEY_ADVISORIES: give an https URL, or the path of a file or a folder")
+        return self
+
+    @model_validator(mode="after")
+    def _webhook_proves_itself(self) -> Self:
+        if self.webhook is None:
+            return self
+        if self.webhook.scheme != "https" and not self.allow_private_webhook:
+            raise ValueError("KOSCHEY_WEBHOOK: the webhook must be https, or KOSCHEY_ALLOW_PRIVATE_WEBHOOK must be set")
+        if self.webhook.username or self.webhook.password:
+            raise ValueError("KOSCHEY_WEBHOOK: the address carries credentials; KOSCHEY_WEBHOOK_SECRET signs instead")
+        return self
+
     @property
     def window(self) -> timedelta:
         """How long a new public release is held."""
         return timedelta(days=self.quarantine_days)
+
+    @property
+    def feed_max_age(self) -> timedelta:
+        """How long what the advisory feed said last may be believed."""
+        return timedelta(hours=self.advisories_max_age)
 
     @property
     def upstream_url(self) -> str:

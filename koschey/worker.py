@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,41 @@ from temporalio.client import Client, TLSConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
+from activities.advisories import AdvisoryActivities
+from activities.alerts import AlertActivities
+from activities.checks import CheckActivities, register_checks, wire_checker
+from activities.decisions import DecisionActivities
+from activities.description import DescriptionActivities
+from activities.following import FollowActivities
+from activities.keeping_house import HousekeepingActivities
 from activities.metadata import MetadataActivities
 from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
 from koschey.db.listen import cancelled, set_within
 from koschey.index.extraction import Extractor
+from koschey.index.following import Follower
+from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
+from koschey.steady import keep_running, steady_workflows
+from koschey.upstream.webhook import webhook_of
 from workflows.attach_provenance import AttachProvenance
 from workflows.describe_project import DescribeProject
 from workflows.fetch_file import FetchFile
+from workflows.follow_advisories import FollowAdvisories
+from workflows.follow_upstream import FollowUpstream
+from workflows.keep_house import KeepHouse
 from workflows.names import SEARCH_ATTRIBUTES, TASK_QUEUE
 from workflows.quarantine_release import QuarantineRelease
+from workflows.send_alert import SendAlert
 
 log = structlog.get_logger()
 
-WORKFLOWS = (QuarantineRelease, FetchFile, AttachProvenance, DescribeProject)
+WORKFLOWS = (
+    *(QuarantineRelease, FetchFile, AttachProvenance, DescribeProject, SendAlert),
+    *(FollowAdvisories, FollowUpstream, KeepHouse),
+)
 RECONNECT = 2.0
 """Seconds between attempts to reach Temporal at the start; it may come up later than the worker."""
 
@@ -40,10 +59,11 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
         client = await _connect_patiently(settings, stop)
         if client is None:
             return
+        await register_checks(resources.pool)
+        await wake_unchecked(resources.pool)
         searchable = await ensure_search_attributes(client, settings.temporal_namespace)
-        relay = asyncio.create_task(
-            Relay(resources.pool, client, str(settings.database_url), searchable=searchable).run()
-        )
+        relay = Relay(resources.pool, client, str(settings.database_url), searchable=searchable)
+        beside = [asyncio.create_task(relay.run())]
         try:
             async with Worker(
                 client,
@@ -52,10 +72,12 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
                 activities=wire_activities(resources),
                 max_concurrent_activities=20,
             ):
+                beside.append(asyncio.create_task(keep_running(client, steady_workflows(settings))))
                 ready()
                 await stop.wait()
         finally:
-            await cancelled(relay)
+            for task in beside:
+                await cancelled(task)
 
 
 def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
@@ -64,14 +86,29 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
         resources.pool,
         resources.refresher,
         resources.files,
-        resources.settings.decisions_by_signal,
         resources.settings.window,
+        resources.feed,
     )
     fetch = FetchActivities(resources.pool, resources.files)
     metadata = MetadataActivities(Extractor(resources.pool, resources.bucket, resources.upstream))
     provenance = ProvenanceActivities(resources.pool, resources.provenance)
+    advisories = AdvisoryActivities(resources.pool, resources.advisories, resources.feed)
+    settings = resources.settings
+    alerts = AlertActivities(resources.pool, webhook_of(settings), settings.public_url)
+    decisions = DecisionActivities(resources.pool, settings.decisions_by_signal)
+    description = DescriptionActivities(resources.pool)
+    checks = CheckActivities(
+        wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance, settings.spool)
+    )
+    house = HousekeepingActivities(resources.pool)
+    freshness = timedelta(seconds=settings.page_freshness)
+    following = FollowActivities(Follower(resources.pool, resources.refresher, freshness), settings.follow_upstream)
     return [
-        *(release.store_held_file, release.settle_release, release.decide_release, fetch.store_wanted_file),
+        *(alerts.send_alert, advisories.follow_advisories),
+        *(release.store_held_file, release.settle_release, release.list_unstored_files, fetch.store_wanted_file),
+        *(decisions.decide_release, decisions.decide_releases, description.describe_release),
+        *(checks.list_checks, checks.check_release, checks.note_check_fault),
+        *(house.end_rules, house.restart_held_releases, following.look_at_stale, provenance.attach_release),
         *(provenance.list_stored_files, provenance.attach_provenance, metadata.describe_wheels),
     ]
 

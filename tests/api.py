@@ -15,7 +15,9 @@ from archives import wheel
 from running import Answer, Koschey
 
 from koschey.auth.tokens import digest_secret, new_token, parse_token
+from koschey.web.api.asking import NewPreflight, NewRequest
 from koschey.web.api.operations import Operation
+from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
 from koschey.web.api.types import NewDecision, NewStatus, Why
 
 API = "/api/v1"
@@ -23,8 +25,16 @@ NOBODY = ""
 """In the place of a token: no credentials at all."""
 BODIES: dict[type, dict[str, object]] = {
     Why: {"reason": "why"},
+    NewPolicy: {"rules": [], "reason": "why", "dry_run": True},
+    NewRule: {"kind": "withdrawn", "scope": "api-none", "value": 30, "reason": "why"},
     NewStatus: {"status": "active", "reason": "why"},
+    NewPreflight: {"pins": [{"name": "api-none", "version": "1.0"}]},
+    NewRequest: {"project": "api-none", "version": "1.0", "reason": "why"},
     NewDecision: {"choice": "approve", "project": "api-none", "version": "1.0", "reason": "why"},
+}
+QUERIES: dict[type, dict[str, object]] = {
+    Why: {"reason": "why"},
+    LiftedRule: {"kind": "trusted", "scope": "api-none", "reason": "why"},
 }
 
 
@@ -77,8 +87,8 @@ class Api:
         given: dict[str, Any] = {}
         if operation.reads_body:
             given["body"] = BODIES[operation.takes] | ({"project": project} if operation.takes is NewDecision else {})
-        elif operation.takes is Why:
-            given["query"] = {"reason": "why"}
+        elif operation.takes in QUERIES:
+            given["query"] = QUERIES[operation.takes]
         return self.call(operation.method, API + path, **given | changes)
 
     def token(self, role: str | None, scope: str = "*") -> str:

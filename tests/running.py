@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -69,6 +69,7 @@ class Koschey:
         trust_root: Path | None = None,
         anonymous: bool = True,
         base_url: str | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
         self.base_url = base_url
@@ -78,6 +79,7 @@ class Koschey:
             *("--web-processes", str(web_processes)),
         ]
         self._variables = {"KOSCHEY_PAGE_FRESHNESS": str(freshness), "KOSCHEY_ANONYMOUS_READING": str(anonymous)}
+        self._variables |= variables or {}
         if trust_root is not None:
             self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
         if base_url is not None:

@@ -124,10 +124,12 @@ async def new_database(koschey: Koschey, name: str) -> str:
 
 
 @asynccontextmanager
-async def skipping(koschey: Koschey, database: str, upstream: str) -> AsyncIterator[SkippingKoschey]:
+async def skipping(
+    koschey: Koschey, database: str, upstream: str, *, freshness: float = 1e9
+) -> AsyncIterator[SkippingKoschey]:
     """Run a worker under a time-skipping server until the block ends."""
     given = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
-    given |= {"database_url": database, "upstream": upstream, "page_freshness": "1000000000"}
+    given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
     settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields})  # type: ignore[arg-type]
     server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
     async with server, open_resources(settings) as resources:

@@ -14,11 +14,12 @@ from koschey.db.files import lock_release_files
 from koschey.db.journal import select_serial
 from koschey.db.pool import Connection, Pool
 from koschey.db.projects import lock_project, select_project
-from koschey.db.rules import select_rules
+from koschey.db.rules import select_rules, upsert_rule
 from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
-from koschey.model import Actor, ProjectStatus, State
+from koschey.model import Actor, ProjectStatus, Standing, State
 from koschey.policy.rules import Rule, RuleKind
 from koschey.publish.decide import MAX_REASON, Choice, Decision, Outcome, decide
+from koschey.publish.decision import LONGEST
 from koschey.publish.settle import SOONEST, note_failure, settle
 
 SPAM = NormalizedName("spam")
@@ -324,6 +325,172 @@ async def test_an_unknown_project_cannot_be_approved(connection: Connection) -> 
     assert await written(connection) == Written(0, {}, 0, (), 0)
 
 
+# For a time
+
+
+async def extend(connection: Connection, days: float | None, version: str | None = "1.0") -> Outcome:
+    return await decide(connection, CLI, Decision(Choice.EXTEND, SPAM, version, "somebody reads it", days=days))
+
+
+async def windows(connection: Connection) -> dict[str, tuple[object, object]]:
+    found = await select_files(connection, SPAM)
+    return {name: (item.standing.release_at, item.standing.held_until) for name, item in found.items()}
+
+
+async def test_extend(connection: Connection) -> None:
+    """What is held of the release stays held until the later of its window's end and the extension's."""
+    await set_clock(connection, NOON)
+    new = [new_file(WHEEL, release_at=NOON + DAY), new_file(SDIST, release_at=NOON + 30 * DAY), new_file(LATER)]
+    await add_project(connection, "spam", new)
+    outcome = await extend(connection, 10)
+    assert (outcome.filenames, str(outcome)) == ((WHEEL, SDIST), "serial 2, 2 files held on")
+    until = NOON + 10 * DAY
+    assert await windows(connection) == {
+        WHEEL: (until, until),
+        SDIST: (NOON + 30 * DAY, until),
+        LATER: (None, None),
+    }
+    held = (await select_files(connection, SPAM))[WHEEL].standing
+    assert held.reason == "extended by ada until 2026-12-02 12:00 UTC: somebody reads it"
+    assert {entry[2] for entry in await journal(connection)} == {"extend"}
+    assert [row[0] for row in await decisions(connection)] == ["extend", "extend"]
+    assert await messages(connection) == ["release_held/spam/1.0"]
+
+
+async def test_an_extension_holds_against_time(connection: Connection) -> None:
+    """Settling under any window lets nothing out before the extension ends."""
+    await set_clock(connection, NOON)
+    standing = Standing(HELD, "new", NOON + DAY, None, counts_from=NOON)
+    await add_project(connection, "spam", [new_file(WHEEL, standing=standing)], looked_at=NOON + 90 * DAY)
+    await extend(connection, 10)
+    for moment in (NOON + 2 * DAY, NOON + 10 * DAY - timedelta(seconds=1)):
+        await set_clock(connection, moment)
+        await settle(connection, SPAM, "1.0", timedelta())
+        assert (await select_states(connection, SPAM))[WHEEL] is HELD
+    await set_clock(connection, NOON + 10 * DAY)
+    await settle(connection, SPAM, "1.0", timedelta())
+    assert (await select_states(connection, SPAM))[WHEEL] is RELEASED
+
+
+async def test_an_extension_never_shortens(connection: Connection) -> None:
+    """A second extension is either later, or changes nothing."""
+    await set_clock(connection, NOON)
+    await release(connection, release_at=NOON + DAY)
+    await extend(connection, 10)
+    before = await written(connection)
+    for days in (10, 3, 0.5):
+        assert str(await extend(connection, days)) == "nothing to change"
+    assert await written(connection) == before
+    assert (await extend(connection, 11)).filenames == (WHEEL, SDIST)
+    assert (await windows(connection))[WHEEL] == (NOON + 11 * DAY, NOON + 11 * DAY)
+
+
+async def test_what_a_person_lets_out_is_not_let_out_by_time(connection: Connection) -> None:
+    """Where time releases nothing, an extension gives it no end."""
+    await set_clock(connection, NOON)
+    await release(connection)
+    await extend(connection, 5)
+    assert (await windows(connection))[WHEEL] == (None, NOON + 5 * DAY)
+
+
+@pytest.mark.parametrize("days", [None, 0, -3, 3651, float("nan"), float("inf")])
+async def test_extensions_that_make_no_sense(connection: Connection, days: float | None) -> None:
+    """An extension is for some days, and for a release."""
+    await release(connection)
+    before = await written(connection)
+    with pytest.raises(UsageError, match="say for how many days: more than 0"):
+        await extend(connection, days)
+    for version, message in ((None, "for one release"), ("9.9", "not known here")):
+        with pytest.raises(UsageError, match=message):
+            await extend(connection, 3, version)
+    assert await written(connection) == before
+
+
+async def test_trust_is_not_extended(connection: Connection) -> None:
+    """Trust lets out whatever time says, so that an extension under it would be an empty promise."""
+    await release(connection)
+    await choose(connection, Choice.TRUST, None)
+    await connection.execute("UPDATE standing SET state = 'blocked'")
+    await connection.execute("UPDATE standing SET state = 'held'")
+    with pytest.raises(UsageError, match="untrust the project first"):
+        await extend(connection, 3)
+
+
+@pytest.mark.parametrize("choice", [choice for choice in Choice if choice not in LONGEST])
+async def test_what_is_for_good(connection: Connection, choice: Choice) -> None:
+    """A decision that does not end takes no days, and one about a release no file."""
+    await release(connection)
+    for given in ({"days": 3.0}, {"filename": WHEEL, "sha256": digest_of(WHEEL)}):
+        with pytest.raises(UsageError, match=r"takes no days|only an exception is for one file"):
+            await decide(connection, CLI, Decision(choice, SPAM, "1.0", "why", **given))
+
+
+# What cannot be written down does not happen
+
+SITUATIONS: dict[Choice, tuple[State, Decision | None]] = {
+    Choice.APPROVE: (HELD, None),
+    Choice.BLOCK: (RELEASED, None),
+    Choice.UNBLOCK: (HELD, Decision(Choice.BLOCK, SPAM, "1.0", "why")),
+    Choice.TRUST: (HELD, None),
+    Choice.UNTRUST: (HELD, Decision(Choice.TRUST, SPAM, "1.0", "why")),
+    Choice.EXTEND: (HELD, None),
+    Choice.EXCEPT: (HELD, None),
+    Choice.RECALL: (RELEASED, None),
+}
+GIVEN: dict[Choice, dict[str, Any]] = {Choice.EXTEND: {"days": 3}, Choice.EXCEPT: {"days": 3, "ticket": "SEC-1"}}
+BREAK = """
+    CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'the disk is full'; END $$;
+    CREATE TRIGGER break_off BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION break_off();
+"""
+MEND = "DROP TRIGGER break_off ON {table}; DROP FUNCTION break_off;"
+
+
+async def everything(connection: Connection) -> list[object]:
+    """All rows that a decision could write."""
+    tables = ("standing", "rule", "proposal", "decision", "journal", "alert", "outbox")
+    return [[tuple(row) for row in await connection.fetch(f"SELECT * FROM {table}")] for table in tables]  # noqa: S608
+
+
+@pytest.mark.parametrize("table", ["journal", "decision", "outbox"])
+@pytest.mark.parametrize("choice", Choice)
+async def test_without_an_audit_row_nothing_changes(connection: Connection, choice: Choice, table: str) -> None:
+    """When a row of the journal or of the decisions cannot be written, everything is as before, for every choice."""
+    state, before = SITUATIONS[choice]
+    await release(connection, state)
+    if before:
+        await decide(connection, CLI, before)
+    wanted = Decision(choice, SPAM, "1.0", "another reason", **GIVEN.get(choice, {}))
+    kept = await everything(connection)
+    await connection.execute(BREAK.format(table=table))
+    try:
+        if (choice, table) == (Choice.UNTRUST, "outbox"):  # it wakes nothing
+            await decide(connection, CLI, wanted)
+            return
+        with pytest.raises(Exception, match="the disk is full"):
+            await decide(connection, CLI, wanted)
+        assert await everything(connection) == kept
+    finally:
+        await connection.execute(MEND.format(table=table))
+    assert (await decide(connection, CLI, wanted)).serial is not None
+
+
+@pytest.mark.parametrize(("choice", "table"), [(Choice.RECALL, "alert"), (Choice.APPROVE, "proposal")])
+async def test_without_its_alert_or_proposal_nothing_changes(
+    connection: Connection, choice: Choice, table: str
+) -> None:
+    """A recall that nobody would hear of, and a proposal that nobody could agree to, do not happen either."""
+    await release(connection, SITUATIONS[choice][0])
+    await upsert_rule(connection, RuleKind.SECOND_PERSON, "spam", None, "four eyes", CLI)
+    kept = await everything(connection)
+    await connection.execute(BREAK.format(table=table))
+    try:
+        with pytest.raises(Exception, match="the disk is full"):
+            await decide(connection, CLI, Decision(choice, SPAM, "1.0", "why"))
+        assert await everything(connection) == kept
+    finally:
+        await connection.execute(MEND.format(table=table))
+
+
 # Who may decide
 
 
@@ -339,7 +506,7 @@ async def test_an_unknown_project_cannot_be_approved(connection: Connection) -> 
     ],
 )
 @pytest.mark.parametrize("door", ["signal", "admin", "api"])
-@pytest.mark.parametrize("choice", [Choice.APPROVE, Choice.BLOCK])
+@pytest.mark.parametrize("choice", [Choice.APPROVE, Choice.BLOCK, Choice.EXTEND, Choice.EXCEPT, Choice.RECALL])
 async def test_reviewers(
     connection: Connection, door: str, role: str | None, scope: str, choice: Choice, *, allowed: bool
 ) -> None:
@@ -351,11 +518,12 @@ async def test_reviewers(
     before = await written(connection)
     actor = Actor("eve", door)
     if allowed:
-        assert (await choose(connection, choice, actor=actor)).filenames == (WHEEL, SDIST)
+        wanted = Decision(choice, SPAM, "1.0", "why", **GIVEN.get(choice, {}))
+        assert (await decide(connection, actor, wanted)).filenames == (WHEEL, SDIST)
         assert {entry[:2] for entry in await journal(connection)} == {("eve", door)}
     else:
         with pytest.raises(NotAllowed, match="eve may not decide spam"):
-            await choose(connection, choice, actor=actor)
+            await decide(connection, actor, Decision(choice, SPAM, "1.0", "why", **GIVEN.get(choice, {})))
         assert await written(connection) == before
 
 

@@ -15,6 +15,7 @@ from koschey.db.pool import Connection, Pool, connect
 from koschey.model import FileId
 from koschey.outbox import (
     KINDS,
+    AlertRaised,
     FileWanted,
     Message,
     MetadataWanted,
@@ -34,6 +35,7 @@ messages: st.SearchStrategy[Message] = (
     | st.builds(FileWanted, st.integers(1, 2**62).map(FileId))
     | st.builds(ProvenanceWanted, names, versions, st.booleans())
     | st.builds(MetadataWanted, names)
+    | st.builds(AlertRaised, st.integers(1, 2**62))
 )
 
 
@@ -54,7 +56,7 @@ def test_keys_tell_messages_apart(first: Message, second: Message) -> None:
 def test_every_kind_is_known() -> None:
     """The relay can read whatever can be written, and an unknown kind is an error, not a guess."""
     project = NormalizedName("spam")
-    every = (SPAM, FileWanted(FileId(1)), ProvenanceWanted(project, "1.0"), MetadataWanted(project))
+    every = (SPAM, FileWanted(FileId(1)), ProvenanceWanted(project, "1.0"), MetadataWanted(project), AlertRaised(1))
     assert {render_message(message)[0] for message in every} == set(KINDS)
     with pytest.raises(KeyError):
         parse_message("from_the_future", {})

@@ -1,32 +1,71 @@
 """What is served, as PostgreSQL knows it: the same as the verdict says. And the lists over many projects."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
 import pytest
 from packaging.utils import NormalizedName
-from parts import NOON, add_project, new_file, set_clock
+from parts import NOON, add_project, digest_of, new_file, set_clock
 
 from koschey.db import changelog, feeds, files, journal, projects, search
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection, Pool
-from koschey.db.rules import upsert_rule
+from koschey.db.rules import upsert_rule, write_rule
 from koschey.model import MAIN_INDEX, SYSTEM, FileId, Origin, ProjectStatus, State
-from koschey.policy.rules import RuleKind
+from koschey.policy.rules import FLAGS, Rule, RuleKind
 from koschey.policy.verdict import verdict
 from koschey.standards.changelog import Row, render_change
 
-RULES = {
-    "nothing": None,
-    "a trust": (RuleKind.TRUSTED, "", None),
-    "a block of the version": (RuleKind.BLOCKED, "", "1.0"),
-    "a block of another version": (RuleKind.BLOCKED, "", "1.1"),
-    "a block of the project": (RuleKind.BLOCKED, "", None),
-    "a reservation": (RuleKind.RESERVED, "", None),
-    "a reservation of all such names": (RuleKind.RESERVED, "-*", None),
-    "a reservation of names that go on": (RuleKind.RESERVED, "-more-*", None),
+BREADTHS = {
+    "the project": "{}",
+    "all such names": "{}-*",
+    "the upstream": "@upstream",
+    "everything": "*",
+    "names that go on": "{}-more-*",
 }
+DECIDING = (RuleKind.BLOCKED, RuleKind.RESERVED, RuleKind.OBSERVED)
+"""Kinds of rules that change what is served, at every breadth."""
+WITHOUT_EFFECT = sorted(FLAGS - set(DECIDING))
+"""Kinds that change what becomes of files, and not what is served now."""
+VERSIONS = {"of the version": "1.0", "of another version": "1.1"}
+LATER, BEFORE = NOON + timedelta(days=1), NOON
+RULES: dict[str, Rule | None] = {
+    "nothing": None,
+    **{f"{kind} of everything": Rule(kind, None, "why", "ada", "*") for kind in WITHOUT_EFFECT},
+    **{
+        f"{kind} of {breadth}": Rule(kind, None, "why", "ada", scope)
+        for kind, (breadth, scope) in product(DECIDING, BREADTHS.items())
+    },
+    **{
+        f"{kind} of {breadth}, {what}": Rule(kind, None, "why", "ada", BREADTHS[breadth], expires_at=ends)
+        for kind, (breadth, what, ends) in product(
+            DECIDING, [("the project", "ended", BEFORE), ("everything", "ended", BEFORE), ("everything", "yet", LATER)]
+        )
+    },
+    **{
+        f"{kind} {what}": Rule(kind, version, "why", "ada", "{}")
+        for kind, (what, version) in product((RuleKind.BLOCKED, RuleKind.OBSERVED), VERSIONS.items())
+    },
+    **{
+        f"an exception {what}": Rule(RuleKind.EXCEPTION, version, "why", "ada", "{}", file, value, expires_at=ends)
+        for what, version, file, value, ends in (
+            ("for these bytes", "1.0", "{}-1.0-py3-none-any.whl", "{}", LATER),
+            ("for other bytes", "1.0", "{}-1.0-py3-none-any.whl", "0" * 64, LATER),
+            ("for another file", "1.0", "{}-1.0.tar.gz", "{}", LATER),
+            ("for another version", "1.1", "{}-1.0-py3-none-any.whl", "{}", LATER),
+            ("that has ended", "1.0", "{}-1.0-py3-none-any.whl", "{}", BEFORE),
+        )
+    },
+}
+CHANGES = {
+    "as it is": "",
+    "yanked": "yanked = 'broken'",
+    "taken away": "absent_since = koschey_now()",
+    "not fetched": "",
+}
+"""What else could be so of a file."""
 
 
 async def add_hosted(connection: Connection, name: str, state: State) -> NormalizedName:
@@ -52,28 +91,72 @@ async def served_of(connection: Connection, project: NormalizedName) -> set[str]
     return {row["filename"] for row in rows}
 
 
+async def put_rule(connection: Connection, rule: Rule, project: NormalizedName) -> None:
+    """Put the rule in force that the table means for a project."""
+    filename = rule.subject.format(project)
+    value = digest_of(filename) if rule.value == "{}" else rule.value
+    await write_rule(connection, replace(rule, scope=rule.scope.format(project), subject=filename, value=value))
+
+
 @pytest.mark.parametrize("rule", RULES)
 async def test_view_is_the_verdict(connection: Connection, rule: str) -> None:
-    """For every state, origin and project status, under every kind of rule, the view has what the verdict serves."""
+    """For every state, origin and status, and files of every kind, the view has what the verdict serves."""
+    await set_clock(connection, NOON)
     expected, found = {}, {}
-    for number, (state, origin, status) in enumerate(product(State, Origin, ProjectStatus)):
-        name = f"p{number}"
-        if origin is Origin.HOSTED:
-            project = await add_hosted(connection, name, state)
-        else:
-            project = await add(connection, name, "1.0", state=state)
-        await connection.execute("UPDATE project SET status = $2 WHERE name = $1", name, status)
+    combinations = product(State, Origin, ProjectStatus, CHANGES)
+    for number, (state, origin, status, change) in enumerate(combinations):
+        if status is not ProjectStatus.ACTIVE and change != "as it is":
+            continue
+        project = NormalizedName(f"p{number}")
+        await add_file(connection, project, origin, state, change)
+        await connection.execute(
+            "UPDATE project SET status = $2, looked_at = $3 WHERE name = $1", project, status, NOON
+        )
         if given := RULES[rule]:
-            kind, suffix, version = given
-            await upsert_rule(connection, kind, f"{name}{suffix}", version, "a test", SYSTEM)
+            await put_rule(connection, given, project)
         row = await projects.select_project(connection, project)
         assert row is not None
         policy = await load_policy(connection, row)
         (item,) = await files.select_project_files(connection, project)
-        expected[state, origin, status] = verdict(item.file, item.standing, policy, NOON).served
-        found[state, origin, status] = bool(await served_of(connection, project))
+        case = (state, origin, status, change)
+        expected[case] = verdict(item.file, item.standing, policy, NOON).served
+        # And without the checks, as pages ask.
+        assert expected[case] == verdict(item.file, item.standing, replace(policy, checks=()), NOON).served
+        found[case] = bool(await served_of(connection, project))
     assert found == expected
-    assert any(found.values()) is (rule not in {"a block of the version", "a block of the project"})
+    assert any(found.values()) is not closes_all(RULES[rule])
+    held = any(served for (state, *_), served in found.items() if state is State.HELD)
+    assert held is serves_held(rule)
+
+
+async def add_file(connection: Connection, project: NormalizedName, origin: Origin, state: State, change: str) -> None:
+    """Add a project with one file whose window has ended."""
+    await projects.insert_project(connection, project, project, origin)
+    found = await projects.select_project(connection, project)
+    assert found is not None
+    filename = f"{project}-1.0-py3-none-any.whl"
+    known = {"sha256": None} if change == "not fetched" else {}
+    new = new_file(filename, state, release_at=NOON - timedelta(days=1), **known)
+    (added,) = await files.insert_files(connection, found.id, [new])
+    if CHANGES[change]:
+        await connection.execute(f"UPDATE file SET {CHANGES[change]} WHERE id = $1", added)  # noqa: S608
+
+
+def closes_all(rule: Rule | None) -> bool:
+    """Whether a rule leaves nothing to be served of any project, hosted or mirrored."""
+    if rule is None or rule.kind is not RuleKind.BLOCKED or rule.expires_at == BEFORE:
+        return False
+    return rule.version != "1.1" and rule.scope in ("{}", "{}-*", "*")
+
+
+def serves_held(rule: str) -> bool:
+    """Whether a rule of the table serves anything that is held."""
+    if rule == "an exception for these bytes":
+        return True
+    given = RULES[rule]
+    if given is None or given.kind is not RuleKind.OBSERVED or given.expires_at == BEFORE:
+        return False
+    return given.version != "1.1" and given.scope != "{}-more-*"
 
 
 async def test_pattern_covers_names_that_begin_so(connection: Connection) -> None:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from koschey.model import File, FileId, Origin, ProjectStatus, Sha256, Standing, State
+from koschey.model import AttestationVerdict, File, FileId, Origin, ProjectStatus, Sha256, Standing, State
+from koschey.policy.findings import CheckFault, Evidence, Finding, FindingAction, KnownCheck, Severity
 from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.policy.states import may_move
-from koschey.policy.verdict import Policy, Verdict, verdict
+from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
 
 END = datetime(2026, 11, 22, tzinfo=UTC)
 """When the window ends."""
@@ -24,6 +25,35 @@ MALFORMED, CONFLICT, REMOVED = State.MALFORMED, State.CONFLICT, State.REMOVED
 TRUST = Rule(RuleKind.TRUSTED, None, "ours", "ada")
 BLOCK = Rule(RuleKind.BLOCKED, None, "evil", "bob")
 RESERVE = Rule(RuleKind.RESERVED, None, "our names", "bob")
+OBSERVE = Rule(RuleKind.OBSERVED, None, "first weeks", "bob")
+ALLOWED_ONLY = Rule(RuleKind.ALLOWED_ONLY, None, "by name alone", "bob")
+ATTESTED = Rule(RuleKind.ATTESTED, None, "signed or not at all", "bob")
+EXCEPT = Rule(
+    kind=RuleKind.EXCEPTION,
+    version="1.0",
+    reason="it is patched",
+    actor="ada",
+    scope="spam",
+    subject="spam-1.0.tar.gz",
+    value="0" * 64,
+    expires_at=LONG_AFTER + SECOND,
+    ticket="SEC-1",
+)
+ENDED = LONG_AFTER
+"""When a rule has just ended, in a case that says nothing else of the time."""
+NAMES = KnownCheck("names", {"note": FindingAction.NOTE, "hold": FindingAction.HOLD, "block": FindingAction.BLOCK})
+THROUGH = Evidence(frozenset({"names"}))
+FAULTY = Evidence(faults=(CheckFault("names", "it crashed"),))
+
+
+def found(code: str) -> Evidence:
+    """What is known once the check has found this."""
+    return replace(THROUGH, findings=(Finding(code, Severity.SERIOUS, "like spam", check="names"),))
+
+
+def about(subject: str, action: FindingAction) -> Rule:
+    """A rule about a check or a code of it."""
+    return Rule(RuleKind.CHECK, None, "we know better", "bob", "*", subject, action)
 
 
 class Case(NamedTuple):
@@ -41,6 +71,9 @@ class Case(NamedTuple):
     status: ProjectStatus = ProjectStatus.ACTIVE
     rules: tuple[Rule, ...] = ()
     origin: Origin = Origin.MIRRORED
+    checks: tuple[KnownCheck, ...] = ()
+    evidence: Evidence = NOTHING_KNOWN
+    attestation: AttestationVerdict | None = None
 
     def judge(self) -> Verdict:
         """Ask for the verdict."""
@@ -61,10 +94,11 @@ class Case(NamedTuple):
             upstream_url=None,
             path="/packages/00/00/0/spam-1.0.tar.gz" if self.known else None,
             absent_since=AFTER if self.absent else None,
+            attestation=self.attestation,
         )
         standing = Standing(self.state, "as it was", self.release_at, None)
-        policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin)
-        return verdict(file, standing, policy, self.now)
+        policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin, self.checks)
+        return verdict(file, standing, policy, self.now, self.evidence)
 
 
 WAIT_FOR_PEOPLE = frozenset({RuleKind.ALLOWED_ONLY, RuleKind.ATTESTED})
@@ -123,6 +157,77 @@ TABLE: list[tuple[Case, tuple[bool, State, datetime | None, bool]]] = [
     (Case(RELEASED, status=ProjectStatus.ARCHIVED), (YES, RELEASED, None, NO)),
     (Case(RELEASED, status=ProjectStatus.DEPRECATED), (YES, RELEASED, None, NO)),
     (Case(status=ProjectStatus.ARCHIVED), (NO, RELEASED, None, NO)),
+    # An exception serves what is held, while it lasts and names these bytes. It brings nothing back.
+    (Case(now=BEFORE, rules=(EXCEPT,)), (YES, HELD, END, NO)),
+    (Case(rules=(EXCEPT,)), (YES, RELEASED, None, NO)),
+    (Case(release_at=None, rules=(EXCEPT,)), (YES, HELD, None, NO)),
+    (Case(yanked="broken", rules=(EXCEPT,)), (YES, HELD, None, NO)),
+    (Case(absent=True, rules=(EXCEPT,)), (NO, BLOCKED, None, NO)),
+    (Case(now=BEFORE, rules=(EXCEPT, BLOCK)), (NO, BLOCKED, None, NO)),
+    (Case(now=BEFORE, rules=(replace(EXCEPT, value="1" * 64),)), (NO, HELD, END, NO)),
+    (Case(now=BEFORE, rules=(replace(EXCEPT, subject="spam-1.0.zip"),)), (NO, HELD, END, NO)),
+    (Case(now=BEFORE, rules=(replace(EXCEPT, version="1.1"),)), (NO, HELD, END, NO)),
+    (Case(now=BEFORE, known=False, stored=False, rules=(EXCEPT,)), (NO, HELD, END, NO)),
+    (Case(release_at=None, rules=(replace(EXCEPT, expires_at=ENDED),)), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("hold"), rules=(EXCEPT,)), (YES, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("block"), rules=(EXCEPT,)), (NO, BLOCKED, None, NO)),
+    # Observation serves all that is held, and blocks nothing; a block beats it, and so does what is blocked already.
+    (Case(now=BEFORE, rules=(OBSERVE,)), (YES, HELD, END, NO)),
+    (Case(rules=(OBSERVE,)), (YES, RELEASED, None, NO)),
+    (Case(looked_at=BEFORE, rules=(OBSERVE,)), (YES, HELD, LONG_AFTER, YES)),
+    (Case(absent=True, rules=(OBSERVE,)), (YES, HELD, None, NO)),
+    (Case(yanked="broken", rules=(OBSERVE,)), (YES, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("block"), rules=(OBSERVE,)), (YES, HELD, None, NO)),
+    (Case(release_at=None, rules=(OBSERVE, ALLOWED_ONLY)), (YES, HELD, None, NO)),
+    (Case(now=BEFORE, known=False, stored=False, rules=(OBSERVE,)), (NO, HELD, END, NO)),
+    (Case(rules=(OBSERVE, BLOCK)), (NO, BLOCKED, None, NO)),
+    (Case(rules=(OBSERVE, RESERVE)), (NO, BLOCKED, None, NO)),
+    (Case(BLOCKED, rules=(OBSERVE,)), (NO, BLOCKED, None, NO)),
+    (Case(CONFLICT, rules=(OBSERVE, EXCEPT)), (NO, CONFLICT, None, NO)),
+    (Case(status=QUARANTINED, rules=(OBSERVE, EXCEPT)), (NO, BLOCKED, None, NO)),
+    (Case(now=BEFORE, rules=(replace(OBSERVE, version="1.1"),)), (NO, HELD, END, NO)),
+    (Case(release_at=None, rules=(replace(OBSERVE, expires_at=ENDED),)), (NO, HELD, None, NO)),
+    # Where only what is allowed by name is served, time lets nothing out; trust does.
+    (Case(rules=(ALLOWED_ONLY,)), (NO, HELD, None, NO)),
+    (Case(rules=(ALLOWED_ONLY, TRUST)), (NO, RELEASED, None, NO)),
+    (Case(RELEASED, rules=(ALLOWED_ONLY,)), (YES, RELEASED, None, NO)),
+    (Case(rules=(replace(ALLOWED_ONLY, version="1.1"),)), (NO, RELEASED, None, NO)),
+    (Case(rules=(replace(ALLOWED_ONLY, expires_at=ENDED),)), (NO, RELEASED, None, NO)),
+    # Where attestations are required, neither time nor trust lets out what has no verified one.
+    (Case(rules=(ATTESTED,)), (NO, HELD, None, NO)),
+    (Case(rules=(ATTESTED, TRUST)), (NO, HELD, None, NO)),
+    (Case(rules=(ATTESTED,), attestation=AttestationVerdict.REFUTED), (NO, HELD, None, NO)),
+    (Case(rules=(ATTESTED,), attestation=AttestationVerdict.UNVERIFIABLE), (NO, HELD, None, NO)),
+    (Case(rules=(ATTESTED,), attestation=AttestationVerdict.VERIFIED), (NO, RELEASED, None, NO)),
+    (Case(now=BEFORE, rules=(ATTESTED,), attestation=AttestationVerdict.VERIFIED), (NO, HELD, END, NO)),
+    (Case(RELEASED, rules=(ATTESTED,)), (YES, RELEASED, None, NO)),
+    # What checks say: without their word nothing is let out; a person decides, or the file is blocked.
+    (Case(checks=(NAMES,)), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=THROUGH), (NO, RELEASED, None, NO)),
+    (Case(checks=(NAMES,), evidence=FAULTY), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), rules=(TRUST,)), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=THROUGH, now=BEFORE, rules=(TRUST,)), (NO, RELEASED, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("note")), (NO, RELEASED, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("hold")), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("hold"), rules=(TRUST,)), (NO, HELD, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("block")), (NO, BLOCKED, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("block"), rules=(TRUST,)), (NO, BLOCKED, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("block"), now=BEFORE), (NO, BLOCKED, None, NO)),
+    (Case(checks=(NAMES,), evidence=found("undeclared")), (NO, HELD, None, NO)),
+    (Case(evidence=found("note")), (NO, HELD, None, NO)),
+    (Case(RELEASED, checks=(NAMES,), evidence=found("block")), (YES, RELEASED, None, NO)),
+    # And policy has the last word about each of them.
+    (Case(checks=(NAMES,), rules=(about("names", FindingAction.OFF),)), (NO, RELEASED, None, NO)),
+    (Case(checks=(NAMES,), evidence=FAULTY, rules=(about("names", FindingAction.OFF),)), (NO, RELEASED, None, NO)),
+    (Case(checks=(NAMES,), rules=(about("names/block", FindingAction.OFF),)), (NO, HELD, None, NO)),
+    (
+        Case(checks=(NAMES,), evidence=found("block"), rules=(about("names/block", FindingAction.NOTE),)),
+        (NO, RELEASED, None, NO),
+    ),
+    (
+        Case(checks=(NAMES,), evidence=found("note"), rules=(about("names", FindingAction.BLOCK),)),
+        (NO, BLOCKED, None, NO),
+    ),
     # Dead ends, out of which neither time nor trust leads.
     (Case(MALFORMED, rules=(TRUST,)), (NO, MALFORMED, None, NO)),
     (Case(CONFLICT, rules=(TRUST,)), (NO, CONFLICT, None, NO)),
@@ -155,6 +260,21 @@ def test_verdict(case: Case, expected: tuple[bool, State, datetime | None, bool]
         (Case(yanked="it burns"), "the upstream yanked the file during its quarantine: it burns"),
         (Case(yanked=""), "the upstream yanked the file during its quarantine: no reason given"),
         (Case(absent=True), "the upstream removed the file during its quarantine"),
+        (
+            Case(now=BEFORE, rules=(EXCEPT,)),
+            "exception by ada until 2026-12-22 00:00 UTC (SEC-1): it is patched",
+        ),
+        (
+            Case(yanked="it burns", rules=(OBSERVE,)),
+            "observed (first weeks); it would be blocked: the upstream yanked the file during its quarantine: it burns",
+        ),
+        (Case(rules=(ALLOWED_ONLY,)), "only what a reviewer approves or trusts is served here: by name alone"),
+        (Case(rules=(ATTESTED,)), "it has no verified attestation, which is required: signed or not at all"),
+        (Case(checks=(NAMES,)), "waits for checks: names"),
+        (Case(checks=(NAMES,), evidence=FAULTY), "the check names could not be completed: it crashed"),
+        (Case(checks=(NAMES,), evidence=found("hold")), "a reviewer must look, names: like spam"),
+        (Case(checks=(NAMES,), evidence=found("hold"), now=BEFORE), "a reviewer must look, names: like spam"),
+        (Case(checks=(NAMES,), evidence=found("block")), "names: like spam"),
         (Case(BLOCKED), "as it was"),
         (Case(RELEASED), "as it was"),
     ],
@@ -181,6 +301,9 @@ cases = st.builds(
     absent=st.booleans(),
     status=st.sampled_from(ProjectStatus),
     rules=st.lists(rules, max_size=3).map(tuple),
+    checks=st.just(()),
+    evidence=st.just(NOTHING_KNOWN),
+    attestation=st.none() | st.sampled_from(AttestationVerdict),
 )
 
 
@@ -190,10 +313,12 @@ def covers(case: Case, kind: RuleKind) -> bool:
 
 @given(cases)
 def test_only_what_is_released_is_served(case: Case) -> None:
-    """A file is served only if its standing says released, and only if nothing blocks it."""
+    """A file is served only if its standing says released, or is held under observation, and if nothing blocks it."""
     found = case.judge()
     if found.served:
-        assert case.state is RELEASED is found.state
+        assert case.state is RELEASED is found.state or (
+            case.state is HELD and case.known and covers(case, RuleKind.OBSERVED)
+        )
         assert not covers(case, RuleKind.BLOCKED)
         assert case.status is not QUARANTINED
 
@@ -226,7 +351,8 @@ def test_the_verdict_is_a_legal_move(case: Case) -> None:
 def test_a_held_file_is_looked_at_again(case: Case) -> None:
     """Only what is held is looked at again, and everything that time can release has a moment for that."""
     found = case.judge()
-    ended = case.release_at is None or any(rule.kind in WAIT_FOR_PEOPLE for rule in case.rules)
+    # What would be blocked, and is observed, changes again only with the rules.
+    ended = case.release_at is None or any(covers(case, kind) for kind in WAIT_FOR_PEOPLE) or found.served
     if found.state is not HELD:
         assert (found.look_again_at, found.needs_look) == (None, False)
     else:

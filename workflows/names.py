@@ -4,6 +4,14 @@ from temporalio.common import SearchAttributeKey
 
 TASK_QUEUE = "koschey"
 
+ADVISORIES_ID = "follow-advisories"
+"""The id of the one workflow that follows the advisory feed."""
+
+FOLLOW_ID = "follow-upstream"
+"""The id of the one workflow that follows the upstream."""
+HOUSE_ID = "keep-house"
+"""The id of the one workflow that keeps house."""
+
 PROJECT = SearchAttributeKey.for_keyword("KoscheyProject")
 VERSION = SearchAttributeKey.for_keyword("KoscheyVersion")
 STATE = SearchAttributeKey.for_keyword("KoscheyState")
@@ -29,3 +37,8 @@ def metadata_id(project: str) -> str:
 def fetch_id(file_id: int) -> str:
     """Return the id of the workflow that finishes a fetch."""
     return f"fetch/{file_id}"
+
+
+def alert_id(alert: int) -> str:
+    """Return the id of the workflow that tells the webhook of an alert."""
+    return f"alert/{alert}"

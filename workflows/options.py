@@ -32,13 +32,53 @@ FETCH = Options(
         non_retryable_error_types=["UpstreamMalformed", "UpstreamMissing", "EgressRefused"],
     ),
 )
+DECIDE = Options(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=60),
+    schedule_to_close_timeout=timedelta(hours=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=1)),
+)
+PROVENANCE = Options(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    schedule_to_close_timeout=timedelta(hours=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_attempts=5),
+)
+CHECK = Options(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    schedule_to_close_timeout=timedelta(hours=2),
+    # What makes a worker die three times will do so again; `FETCH_AGAIN_IN` tries later, and says so until then.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3),
+)
+ALERT = Options(
+    start_to_close_timeout=timedelta(seconds=60),
+    heartbeat_timeout=None,
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10)),
+)
+"""A webhook that does not answer for a day does not hear of the alert; it stays on the list, unsent."""
+FOLLOW = Options(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    schedule_to_close_timeout=timedelta(hours=1),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5)),
+)
 FETCH_AGAIN_IN = timedelta(hours=6)
-"""When a file that could not be fetched is tried once more."""
+"""When a file that could not be fetched, or a check that could not be completed, is tried once more."""
 PROVENANCE_ROUNDS = 28
 """How often provenance is asked for, `FETCH_AGAIN_IN` apart, of an upstream that does not answer: a week."""
+FEED_AGAIN_IN = timedelta(hours=1)
+"""When the advisory feed is read again."""
 TRY_AGAIN_IN = timedelta(minutes=10)
 """When a quarantine goes on after an outage that was longer than all retries. It never gives up."""
 AT_ONCE = timedelta(minutes=1)
 """A wait up to this long means that a window is over."""
 FILES_AT_ONCE = 4
 """Files of one release that are fetched side by side."""
+EVENTS = 3_000
+"""Events after which a run goes on as a new one: well before the 5,000 that we allow: signals may pour in meanwhile."""
+CARRIED = 160_000
+"""Bytes of decisions, not carried out yet, that one run hands to the next at the most, and that one activity takes."""
+KEEP_HOUSE_EVERY = timedelta(minutes=10)
+"""Between two walks through the house."""

@@ -1,25 +1,39 @@
-"""The quarantine of one release: fetch its files, then wait for time or a person, and look again.
+"""The quarantine of one release: fetch its files, have them checked, then wait for time or a person, and look again.
 
-It decides nothing. `settle_release` moves what is due, by PostgreSQL's clock, and says when to look again; a signal
-`approve` or `reject` is handed to `decide_release`, which checks what the reviewer may do. If a timer fires early,
-twice or late, or a signal is forged, what is served stays what the standings say.
+It decides nothing. `settle_release` moves what is due, by PostgreSQL's clock, and says when to look again; what a
+person asks for is handed to `decide_releases`, which checks what the reviewer may do. If a timer fires early, twice or
+late, or a message is forged, what is served stays what the standings say.
 
-Signals, with `{"reviewer": "<account>", "reason": "<why>"}`: `approve`, `reject`. Without arguments: `look_again`.
+Signals, with `{"reviewer": "<account>", "reason": "<why>"}`: `approve`, `reject`, and `extend`, which also takes
+`"days"`. Without arguments: `look_again`. Update `decide`: the same with `"choice"`, and the answer comes back.
+Queries: `status`, `answers`, `findings`, `files`.
+
+A run goes on as a new one long before its history is too long, and hands on only ids and a few words. What 0.1.0
+began is carried on by `workflows.earlier_rounds`.
 """
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeUpdate
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.release import Release, ReleaseActivities, ReleaseStatus, SignalledDecision
+    from activities.decisions import DecisionActivities, SignalledDecision
+    from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
+    from activities.release import Release, ReleaseActivities, ReleaseStatus
+    from workflows.decisions import CHOICES, DecisionQueue, read_decision
+    from workflows.details import render_details
+    from workflows.earlier_rounds import EarlierRounds
     from workflows.names import PROJECT, RELEASE_AT, STATE, VERSION
-    from workflows.options import AT_ONCE, DATABASE, FETCH, FETCH_AGAIN_IN, FILES_AT_ONCE, TRY_AGAIN_IN
+    from workflows.options import AT_ONCE, DATABASE, DECIDE, FETCH_AGAIN_IN, TRY_AGAIN_IN
+    from workflows.rounds import Round, is_full
+
+CHECKED_ROUNDS = "2026-11-checked-rounds"
+"""Since when a round fetches, has checks look, and then settles; a run of 0.1.0 settles, fetches, and settles."""
 
 
 @dataclass
@@ -31,6 +45,11 @@ class QuarantineReleaseInput:
     decisions: list[SignalledDecision] = field(default_factory=list)
     searchable: bool = True
     """Whether Temporal knows our search attributes; it lets no workflow go on that sets one it does not know."""
+    answers: list[str] = field(default_factory=list)
+    stored_to: int = 0
+    """The id up to which the round that was under way had fetched files."""
+    is_whole: bool = True
+    """Whether nothing had failed in that round."""
 
 
 @dataclass
@@ -48,52 +67,63 @@ class QuarantineRelease:
     @workflow.init
     def __init__(self, given: QuarantineReleaseInput) -> None:
         self._given = given
-        self._decisions = list(given.decisions)
+        self._queue = DecisionQueue(given.decisions, given.answers)
         self._look_again = False
-        self._answers: list[str] = []
+        self._refused = False
+        """Somebody sent what is no review. It woke a run of 0.1.0."""
+        self._closing = False
         self._status: ReleaseStatus | None = None
+        self._described = ReleaseDescription()
+        self._tags: tuple[str, datetime | None] | None = None
 
     @workflow.run
     async def run(self, given: QuarantineReleaseInput) -> QuarantineReleaseResult:
         """Return once nothing of the release waits any more."""
         self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
-        while True:
-            self._look_again = False
-            try:
-                status, all_stored = await self._go_round()
-            except ActivityError:
-                await self._rest(TRY_AGAIN_IN)
-                continue
-            if not status.held_files and not self._decisions:
-                return QuarantineReleaseResult(status.state, status.reasons)
-            if workflow.info().is_continue_as_new_suggested():
-                await workflow.wait_condition(workflow.all_handlers_finished)
-                workflow.continue_as_new(replace(given, decisions=self._decisions))
-            await self._wait(status, all_stored=all_stored)
-
-    async def _go_round(self) -> tuple[ReleaseStatus, bool]:
-        """Carry out what was decided, settle, and fetch what is missing; tells whether all is fetched."""
-        await self._decide()
-        status = await self._settle()
-        if not status.unstored_files:
-            return status, True
-        all_stored = await self._store(status.unstored_files)
-        return await self._settle(), all_stored
+        if workflow.patched(CHECKED_ROUNDS):
+            return await self._go_rounds()
+        earlier = EarlierRounds(self._queue, self._settle_as_earlier, self._is_woken, self._forget_wakes)
+        if (status := await earlier.run()) is None:
+            await self._go_on(Round(given.project, given.version, 0, is_whole=True))
+        return QuarantineReleaseResult(status.state, status.reasons)
 
     @workflow.signal
-    def approve(self, review: Any) -> None:
+    def approve(self, *review: Any) -> None:
         """Release what is held of this release."""
         self._take("approve", review)
 
     @workflow.signal
-    def reject(self, review: Any) -> None:
+    def reject(self, *review: Any) -> None:
         """Block this release."""
-        self._take("block", review)
+        self._take("reject", review)
 
     @workflow.signal
-    def look_again(self) -> None:
+    def extend(self, *review: Any) -> None:
+        """Hold this release for some days from now at least."""
+        self._take("extend", review)
+
+    @workflow.signal
+    def look_again(self, *_: Any) -> None:
         """Something about this release has changed."""
         self._look_again = True
+
+    @workflow.update
+    async def decide(self, *review: Any) -> str:
+        """Decide now, and return what came of it. Choices: `approve`, `reject`, `extend`."""
+        decision = self._read(review)
+        answer: str = await workflow.execute_activity_method(
+            DecisionActivities.decide_release, decision, summary=f"{decision.choice} by {decision.reviewer}", **DATABASE
+        )
+        self._queue.note(f"{decision.choice} by {decision.reviewer}: {answer}")
+        self._show()
+        return answer
+
+    @decide.validator
+    def validate_decide(self, *review: Any) -> None:
+        """Refuse what is no decision before it is written down anywhere."""
+        decision = self._read(review)
+        if not decision.reason.strip() or decision.reason != review[0]["reason"]:
+            raise ValueError("give a reason of 1 to 2000 characters; it is kept with the decision")
 
     @workflow.query
     def status(self) -> ReleaseStatus | None:
@@ -103,83 +133,148 @@ class QuarantineRelease:
     @workflow.query
     def answers(self) -> list[str]:
         """What became of each signalled decision."""
-        return self._answers
+        return self._queue.answers
 
-    def _take(self, choice: str, review: Any) -> None:
+    @workflow.query
+    def findings(self) -> list[FindingSummary]:
+        """What checks found in held files, the worst first."""
+        return self._described.findings
+
+    @workflow.query
+    def files(self) -> list[FileSummary]:
+        """The files of the release, those that wait first."""
+        return self._described.files
+
+    def _read(self, review: tuple[Any, ...]) -> SignalledDecision:
+        choice = review[0].get("choice") if len(review) == 1 and isinstance(review[0], dict) else None
+        if not isinstance(choice, str) or choice not in CHOICES:
+            choices = " | ".join(CHOICES)
+            raise ValueError(f'send {{"choice": "<{choices}>", "reviewer": "<account>", "reason": "<why>"}}')
+        return read_decision(self._given.project, self._given.version, choice, review)
+
+    def _take(self, choice: str, review: tuple[Any, ...]) -> None:
         """Keep a decision for later; what is no review is answered, not obeyed."""
-        fields = review if isinstance(review, dict) else {}
-        reviewer, reason = fields.get("reviewer"), fields.get("reason")
-        if not isinstance(reviewer, str) or not isinstance(reason, str):
-            self._answers.append(f'{choice} refused: send {{"reviewer": "<account>", "reason": "<why>"}}')
-            self._look_again = True
-            return
-        self._decisions.append(
-            SignalledDecision(self._given.project, self._given.version, choice, reviewer[:100], reason[:2000])
-        )
+        try:
+            self._queue.add(read_decision(self._given.project, self._given.version, choice, review))
+        except ValueError as error:
+            self._queue.note(str(error))
+            self._refused = True
+
+    async def _go_rounds(self) -> QuarantineReleaseResult:
+        deciding = asyncio.create_task(self._decide())
+        turn = Round(self._given.project, self._given.version, self._given.stored_to, is_whole=self._given.is_whole)
+        while True:
+            self._look_again = False
+            try:
+                await turn.go()
+                if is_full():
+                    await self._go_on(turn)
+                status = await self._settle()
+                await self._describe(status)
+            except ActivityError:
+                await self._rest(TRY_AGAIN_IN, deciding)
+                continue
+            if not status.held_files:
+                await workflow.wait_condition(lambda: self._queue.is_idle and workflow.all_handlers_finished())
+                if not self._look_again:
+                    deciding.cancel()
+                    return QuarantineReleaseResult(status.state, status.reasons)
+            else:
+                await self._rest(self._wait(status, turn), deciding)
+            turn = Round(self._given.project, self._given.version, 0, is_whole=True)
 
     async def _decide(self) -> None:
-        while self._decisions:
-            decision = self._decisions[0]
-            answer: str = await workflow.execute_activity_method(
-                ReleaseActivities.decide_release,
-                decision,
-                summary=f"{decision.choice} by {decision.reviewer}",
-                **DATABASE,
+        """Carry out decisions as they come, whatever a round is waiting for."""
+        while True:
+            await workflow.wait_condition(lambda: bool(self._queue.pending) and not self._may_close())
+            portion = self._queue.take()
+            try:
+                answers: list[str] = await workflow.execute_activity_method(
+                    DecisionActivities.decide_releases, portion, **DECIDE
+                )
+            except ActivityError:
+                self._queue.give_back()
+                await workflow.sleep(TRY_AGAIN_IN)
+            else:
+                self._queue.finish(answers)
+                self._show()
+
+    def _may_close(self) -> bool:
+        return self._closing and self._queue.fits
+
+    async def _go_on(self, turn: Round) -> NoReturn:
+        """Go on as a new run, once what is under way is done and what is not fits into its input."""
+        self._closing = True
+        await workflow.wait_condition(lambda: self._may_close() and workflow.all_handlers_finished())
+        workflow.continue_as_new(
+            replace(
+                self._given,
+                decisions=list(self._queue.pending),
+                answers=self._queue.answers,
+                stored_to=turn.stored_to,
+                is_whole=turn.is_whole,
             )
-            self._answers.append(f"{decision.choice} by {decision.reviewer}: {answer}")
-            del self._answers[:-20]
-            self._decisions.pop(0)
+        )
 
     async def _settle(self) -> ReleaseStatus:
         status: ReleaseStatus = await workflow.execute_activity_method(
             ReleaseActivities.settle_release, Release(self._given.project, self._given.version), **DATABASE
         )
         self._status = status
+        return status
+
+    async def _settle_as_earlier(self) -> ReleaseStatus:
+        """Settle with the commands of 0.1.0, which set every attribute each time."""
+        status = await self._settle()
         self._tag(STATE.value_set(status.state))
         if status.release_at is not None:
             self._tag(RELEASE_AT.value_set(status.release_at))
-        workflow.set_current_details(self._describe(status))
+        self._show()
         return status
 
-    async def _store(self, file_ids: list[int]) -> bool:
-        """Fetch files, a few at once; False where some could not be fetched, which then stay held."""
-        turns = asyncio.Semaphore(FILES_AT_ONCE)
+    async def _describe(self, status: ReleaseStatus) -> None:
+        """Fetch what a reviewer wants to see, and show it."""
+        self._described = await workflow.execute_activity_method(
+            DescriptionActivities.describe_release, Release(self._given.project, self._given.version), **DATABASE
+        )
+        release_at = status.release_at if status.held_files else None
+        shown = (status.state, release_at)
+        if shown != self._tags:
+            at = RELEASE_AT.value_unset() if release_at is None else RELEASE_AT.value_set(release_at)
+            self._tag(STATE.value_set(status.state), at)
+            self._tags = shown
+        self._show()
 
-        async def store(file_id: int) -> bool:
-            async with turns:
-                try:
-                    await workflow.execute_activity_method(ReleaseActivities.store_held_file, file_id, **FETCH)
-                except ActivityError:
-                    return False
-            return True
+    def _show(self) -> None:
+        """Put what is known where Temporal's UI shows it; that is no event."""
+        if self._status is not None:
+            name, answers = f"{self._given.project} {self._given.version}", self._queue.answers
+            page = render_details(name, workflow.info().workflow_id, self._status, self._described, answers)
+            workflow.set_current_details(page)
 
-        return all(await asyncio.gather(*(store(file_id) for file_id in file_ids)))
-
-    async def _wait(self, status: ReleaseStatus, *, all_stored: bool) -> None:
-        """Wait for a signal or for the moment at which settling again may change something."""
+    def _wait(self, status: ReleaseStatus, turn: Round) -> timedelta | None:
+        """Return when settling again may change something; None where only a signal can bring news."""
         waits = [] if status.look_again_in is None else [timedelta(seconds=status.look_again_in)]
-        if not all_stored:
-            # Where the window is over and only the bytes are missing, settling again at once would change nothing.
+        if not turn.is_whole or any(check.faults for check in self._described.checks):
+            # Where the window is over and only bytes or checks are missing, settling at once would change nothing.
             waits = [FETCH_AGAIN_IN, *(wait for wait in waits if wait > AT_ONCE)]
-        await self._rest(min(waits, default=None))
+        return min(waits, default=None)
 
-    async def _rest(self, span: timedelta | None) -> None:
-        """Wait for a signal, and no longer than `span`."""
+    async def _rest(self, span: timedelta | None, deciding: asyncio.Task[None]) -> None:
+        """Wait until somebody calls, and no longer than `span`."""
         try:
-            await workflow.wait_condition(lambda: bool(self._decisions) or self._look_again, timeout=span)
+            await workflow.wait_condition(lambda: self._look_again or is_full() or deciding.done(), timeout=span)
         except TimeoutError:
             return
+        if deciding.done():
+            deciding.result()
+
+    def _is_woken(self) -> bool:
+        return self._look_again or self._refused
+
+    def _forget_wakes(self) -> None:
+        self._look_again = self._refused = False
 
     def _tag(self, *updates: SearchAttributeUpdate[Any]) -> None:
         if self._given.searchable:
             workflow.upsert_search_attributes(updates)
-
-    def _describe(self, status: ReleaseStatus) -> str:
-        until = f" until {status.release_at:%Y-%m-%d %H:%M} UTC" if status.release_at else ""
-        lines = [
-            f"**{self._given.project} {self._given.version}** is {status.state}{until}",
-            f"{len(status.held_files)} files wait",
-            *(f"- {reason}" for reason in status.reasons),
-            *(f"- {answer}" for answer in self._answers),
-        ]
-        return "\n".join(lines)

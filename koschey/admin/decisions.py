@@ -17,12 +17,17 @@ from koschey.web.context import resources
 DOOR = "admin"
 MAX_VERSION = 200
 WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
+FOR_DAYS = (Choice.EXTEND, Choice.EXCEPT)
+"""Choices that say for how long."""
 DONE = {
     Choice.APPROVE: "Approved",
     Choice.BLOCK: "Blocked",
     Choice.UNBLOCK: "Unblocked",
     Choice.TRUST: "Trusted",
     Choice.UNTRUST: "No longer trusted:",
+    Choice.EXTEND: "Held longer:",
+    Choice.EXCEPT: "Excepted",
+    Choice.RECALL: "Recalled",
 }
 
 
@@ -33,21 +38,25 @@ class Draft:
     project: str
     version: str
     reason: str
+    days: str = ""
+    ticket: str = ""
 
 
 async def read_draft(project: str | None = None) -> Draft:
     """Read the form; the project is named by it or by the path."""
     form = await request.form
-    return Draft(project or form.get("project", ""), form.get("version", ""), form.get("reason", "").strip())
+    reason, days, ticket = (form.get(name, "").strip() for name in ("reason", "days", "ticket"))
+    return Draft(project or form.get("project", ""), form.get("version", ""), reason, days, ticket)
 
 
 async def carry_out(project: NormalizedName, draft: Draft) -> None:
     """Decide, and leave a notice of what changed. Raises `UsageError` in words for the person who decides."""
     choice = _parse_choice((await request.form).get("choice", ""))
     version = _parse_version(draft.version, choice)
-    if "\0" in draft.reason:
+    if "\0" in draft.reason + draft.ticket:
         raise UsageError("the reason contains a character that cannot be kept")
-    decision = Decision(choice, project, version, draft.reason)
+    days = _parse_days(draft.days) if choice in FOR_DAYS else None
+    decision = Decision(choice, project, version, draft.reason, days=days, ticket=draft.ticket or None)
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
         outcome = await decide(connection, Actor(account().name, DOOR), decision)
     await leave_notice(resources().pool, visit().id, _say(decision, outcome))
@@ -65,6 +74,13 @@ def _parse_choice(text: str) -> Choice:
         raise UsageError(f"there is no decision {text[:40]!r}; choose one of {', '.join(Choice)}") from None
 
 
+def _parse_days(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError("say for how many days: a number, such as 7") from None
+
+
 def _parse_version(text: str, choice: Choice) -> str | None:
     """Return the version as the files have it; old ones are not always PEP 440, so it is not parsed."""
     if len(text) > MAX_VERSION or not text.isprintable():
@@ -76,6 +92,8 @@ def _parse_version(text: str, choice: Choice) -> str | None:
 
 def _say(decision: Decision, outcome: Outcome) -> str:
     scope = f"{decision.project} {decision.version}" if decision.version else decision.project
+    if outcome.waits:
+        return f"{scope}: {decision.choice} {outcome}."
     if outcome.serial is None:
         return f"{scope}: nothing to change, it was so already."
     return f"{DONE[decision.choice]} {scope} ({outcome})."

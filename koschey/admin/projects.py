@@ -1,6 +1,6 @@
 """One project: where it comes from, what is in force for it, and every release with its files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -13,14 +13,17 @@ from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
+from koschey.admin.evidence import ShownEvidence, show_evidence
 from koschey.admin.panel import blueprint, render, status_of
 from koschey.admin.show import without_login
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import RuleInForce
 from koschey.errors import NotKnown, UsageError
-from koschey.model import File, Standing, StandingFile, State
+from koschey.model import File, FileId, Standing, StandingFile, State
+from koschey.policy.findings import Evidence
 from koschey.policy.rules import RuleKind
 from koschey.policy.verdict import Policy, verdict
+from koschey.publish.evidence import gather_evidence
 from koschey.publish.settle import STATES_BY_WEIGHT
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
@@ -39,6 +42,8 @@ class ShownFile:
     standing: Standing
     state: State
     reason: str
+    served: bool
+    evidence: ShownEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,10 @@ class ShownRelease:
         """What can be decided as things stand."""
         states = {shown.standing.state for shown in self.files}
         stuck = states & {State.MALFORMED, State.CONFLICT, State.BLOCKED}
+        waits = State.HELD in states and not stuck and not self.blocked_by_rule
         return [
-            *(["approve"] if State.HELD in states and not stuck and not self.blocked_by_rule else []),
-            *(["block"] if states - {State.BLOCKED, State.REMOVED} else []),
+            *(["approve", "extend", "except"] if waits else []),
+            *(["block", "recall"] if states - {State.BLOCKED, State.REMOVED} else []),
             *(["unblock"] if State.BLOCKED in states or self.blocked_by_rule else []),
         ]
 
@@ -108,7 +114,9 @@ async def _page(
         raise NotKnown(error or f"{name} is not known here; ask the index for the project's page first")
     policy = await policies.load_policy(pool, found) if found else Policy()
     known = await files.select_project_files(pool, name)
-    releases = _releases(known, policy, rules, await projects.select_now(pool))
+    now = await projects.select_now(pool)
+    policy, evidence = await gather_evidence(pool, known, policy, resources().feed, now)
+    releases = _releases(known, policy, evidence, rules, now)
     number = int(_place().get("page", 1))
     shown = releases[(number - 1) * PER_PAGE : number * PER_PAGE]
     return await render(
@@ -128,30 +136,36 @@ async def _page(
         origins=await browse.select_origins(pool, name),
         attestations=await browse.select_attestations(pool, name),
         entries=await browse.select_project_journal(pool, name, limit=ENTRIES),
-        choices=_project_choices(rules) if may_decide(name) else [],
+        choices=_project_choices(name, rules) if may_decide(name) else [],
         may_decide=may_decide(name),
     )
 
 
 def _releases(
-    known: Sequence[StandingFile], policy: Policy, rules: Sequence[RuleInForce], now: datetime
+    known: Sequence[StandingFile],
+    policy: Policy,
+    evidence: Mapping[FileId, Evidence],
+    rules: Sequence[RuleInForce],
+    now: datetime,
 ) -> list[ShownRelease]:
     """Group files by release, the newest version first."""
     blocked = {rule.version for rule in rules if rule.kind is RuleKind.BLOCKED}
     by_version = attrgetter("file.version")
     grouped = groupby(sorted(known, key=by_version), key=by_version)
     releases = [
-        ShownRelease(version, [_judge(item, policy, now) for item in items], version in blocked)
+        ShownRelease(version, [_judge(item, policy, evidence[item.file.id], now) for item in items], version in blocked)
         for version, items in grouped
     ]
     return sorted(releases, key=lambda release: _order(release.version), reverse=True)
 
 
-def _judge(item: StandingFile, policy: Policy, now: datetime) -> ShownFile:
-    judged = verdict(item.file, item.standing, policy, now)
+def _judge(item: StandingFile, policy: Policy, evidence: Evidence, now: datetime) -> ShownFile:
+    judged = verdict(item.file, item.standing, policy, now, evidence)
+    state, reason = judged.state, judged.reason
     if judged.state is State.RELEASED and not judged.served:
-        return ShownFile(item.file, item.standing, item.standing.state, f"about to be released: {judged.reason}")
-    return ShownFile(item.file, item.standing, judged.state, judged.reason)
+        state, reason = item.standing.state, f"about to be released: {judged.reason}"
+    shown = show_evidence(item.file, item.standing.state, policy, evidence)
+    return ShownFile(item.file, item.standing, state, reason, judged.served, shown)
 
 
 def _order(version: str) -> tuple[bool, Version, str]:
@@ -162,9 +176,9 @@ def _order(version: str) -> tuple[bool, Version, str]:
         return False, Version("0"), version
 
 
-def _project_choices(rules: Sequence[RuleInForce]) -> list[str]:
+def _project_choices(name: NormalizedName, rules: Sequence[RuleInForce]) -> list[str]:
     """Return what can be decided for the whole project; a block of one release is lifted at the release."""
-    whole = {rule.kind for rule in rules if rule.version is None}
+    whole = {rule.kind for rule in rules if rule.version is None and rule.scope == name}
     return [
         "untrust" if RuleKind.TRUSTED in whole else "trust",
         "unblock" if RuleKind.BLOCKED in whole else "block",

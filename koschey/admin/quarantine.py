@@ -9,6 +9,7 @@ from quart.typing import ResponseReturnValue
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render, status_of
 from koschey.db import browse
+from koschey.db.requests import select_asked
 from koschey.errors import UsageError
 from koschey.model import State
 from koschey.standards.names import MAX_NAME, parse_name
@@ -62,6 +63,7 @@ async def _page(status: int = 200, error: str | None = None, draft: Draft | None
         waiting=waiting,
         total=total,
         names=names,
+        asked=await select_asked(resources().pool),
         place=place,
         q=request.args.get("q", ""),
         number=number,

@@ -1,5 +1,6 @@
 """How values read on a page. Pure functions, used as filters of the templates."""
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
+MAX_JSON = 20_000
+"""Characters of evidence on a page."""
 SIZES = ("kB", "MB", "GB", "TB")
 
 
@@ -46,6 +49,12 @@ def show_size(size: int) -> str:
     return f"{scaled:.1f} {unit}" if scaled < 10 else f"{scaled:.0f} {unit}"
 
 
+def show_json(value: Mapping[str, Any]) -> str:
+    """Return evidence as JSON that people can read, cut where it is very long."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= MAX_JSON else f"{text[:MAX_JSON]}\n… ({len(text):,} characters in all)"
+
+
 def show_detail(detail: Mapping[str, Any]) -> str:
     """Return what a journal entry says beside its action: the reason as it is, all else with its name."""
     named = [f"{key}: {value}" for key, value in detail.items() if key != "reason" and value is not None]
@@ -70,5 +79,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "show_distance": show_distance,
     "show_size": show_size,
     "show_detail": show_detail,
+    "show_json": show_json,
     "count_of": count_of,
 }

@@ -9,11 +9,11 @@ from typing import NoReturn
 
 import click
 
-from koschey.cli import decisions, evidence, processes, publishing
+from koschey.cli import asking, decisions, evidence, policy, processes, publishing, reports
 from koschey.cli.root import cli
 from koschey.errors import KoscheyError, StartError
 
-__all__ = ["cli", "decisions", "evidence", "main", "processes", "publishing"]
+__all__ = ["asking", "cli", "decisions", "evidence", "main", "policy", "processes", "publishing", "reports"]
 
 
 def main() -> NoReturn:

@@ -1,6 +1,7 @@
 """Commands about what the index lets out: look, decide, reserve names."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -37,6 +38,56 @@ _decision("block", "Stop serving a release or a project.", "NAME[==VERSION]", "'
 _decision("unblock", "Lift a block; the files are held again.", "NAME[==VERSION]", "six --reason 'false alarm'")
 _decision("trust", "Let new releases of a project in at once.", "NAME", "six --reason 'our own upstream work'")
 _decision("untrust", "Hold new releases of a project again.", "NAME", "six --reason 'new maintainer'")
+
+
+@cli.command()
+@click.argument("scope", metavar="NAME==VERSION")
+@REASON
+@click.option("--days", type=float, required=True, help="For how many days from now it is held at least.")
+@DATA
+@JSON
+def extend(scope: str, reason: str, days: float, data: Path | None, *, as_json: bool) -> None:
+    """Hold what is held of one release for longer; it never gets shorter.
+
+    Example: koschey extend 'six==1.17.0' --days 14 --reason 'somebody reads it'
+    """
+    from koschey.commands.quarantine import decide_scope  # noqa: PLC0415
+
+    run_on(data, lambda settings: decide_scope(settings, "extend", scope, reason, as_json=as_json, days=days))
+
+
+@cli.command("except")
+@click.argument("scope", metavar="NAME==VERSION")
+@REASON
+@click.option("--ticket", required=True, help="Where it was asked for.")
+@click.option("--days", type=float, required=True, help="For how many days; 90 at the most.")
+@click.option("--file", "filename", help="One file of the release; else all that are held now.")
+@click.option("--sha256", help="Of that file: the exception is for exactly these bytes.")
+@DATA
+@JSON
+def make_exception(scope: str, reason: str, data: Path | None, *, as_json: bool, **given: Any) -> None:
+    """Serve what is held of one release for some days: these bytes, and no others.
+
+    Example: koschey except 'six==1.17.0' --days 14 --ticket SEC-7 --reason 'fixes a hole that we have'
+    """
+    from koschey.commands.quarantine import decide_scope  # noqa: PLC0415
+
+    run_on(data, lambda settings: decide_scope(settings, "except", scope, reason, as_json=as_json, **given))
+
+
+@cli.command()
+@click.argument("scope", metavar="NAME[==VERSION]")
+@REASON
+@DATA
+@JSON
+def recall(scope: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+    """Block what was let out, raise an alert, and say who took it. Two people can lift it.
+
+    Example: koschey recall 'six==1.17.0' --reason 'it steals tokens'
+    """
+    from koschey.commands.downloads import recall as carry_out  # noqa: PLC0415
+
+    run_on(data, lambda settings: carry_out(settings, scope, reason, as_json=as_json, out=Console()))
 
 
 @cli.command()

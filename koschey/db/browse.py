@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.pool import Database
 from koschey.db.rules import IN_FORCE
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Serial, State
@@ -16,20 +17,23 @@ SELECT_WAITING_RELEASES = """
     SELECT project.name AS project, file.version, standing.state, count(*) AS files,
            min(standing.release_at) AS release_at, min(file.first_seen_at) AS first_seen_at,
            array_agg(DISTINCT standing.reason ORDER BY standing.reason) AS reasons,
-           count(*) OVER () AS total
+           min(fix.fixes) AS fixes, count(*) OVER () AS total
       FROM standing
       JOIN index ON index.id = standing.index_id
       JOIN file ON file.id = standing.file_id
       JOIN project ON project.id = file.project_id
+      LEFT JOIN unnest($6::text[], $7::text[], $8::text[]) WITH ORDINALITY AS fix (project, version, fixes, place)
+             ON fix.project = project.name AND fix.version = file.version
      WHERE index.name = $1 AND standing.state = ANY($2::text[]) AND standing.state <> 'released'
        AND ($3::text IS NULL OR project.name LIKE $3)
      GROUP BY project.name, file.version, standing.state
-     ORDER BY min(standing.release_at) NULLS LAST, project.name, file.version, standing.state
+     ORDER BY min(fix.place) NULLS LAST, min(standing.release_at) NULLS LAST, project.name, file.version, standing.state
      LIMIT $4 OFFSET $5
 """
 SELECT_PROJECTS_LIKE = "SELECT name FROM project WHERE name LIKE $1 ORDER BY length(name), name LIMIT $2"
 SELECT_RULES_IN_FORCE = f"""
-    SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at
+    SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at, rule.project AS scope, rule.subject, rule.value,
+           rule.expires_at, rule.ticket
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND {IN_FORCE}
        AND in_scope(rule.project, $2, coalesce((SELECT origin FROM project WHERE name = $2), 'mirrored'))
@@ -81,6 +85,8 @@ class WaitingRelease(NamedTuple):
     """When time releases the first of them; None where a person decides."""
     first_seen_at: datetime
     reasons: tuple[str, ...]
+    fixes: str | None = None
+    """Which security fix waits with it, and how much that is wanted here."""
 
 
 class RuleInForce(NamedTuple):
@@ -92,6 +98,11 @@ class RuleInForce(NamedTuple):
     reason: str
     actor: str
     at: datetime
+    scope: str
+    subject: str
+    value: str
+    expires_at: datetime | None
+    ticket: str | None
 
 
 class CheckedAttestation(NamedTuple):
@@ -119,8 +130,15 @@ class JournalEntry(NamedTuple):
 async def select_waiting_releases(
     db: Database, states: Iterable[State], name_part: str | None, *, limit: int, offset: int
 ) -> tuple[list[WaitingRelease], int]:
-    """Return a page of releases that wait, those that time releases first at the top, and how many there are."""
-    rows = await db.fetch(SELECT_WAITING_RELEASES, MAIN_INDEX, list(states), _contains(name_part), limit, offset)
+    """Return a page of releases that wait, and how many there are.
+
+    At the top are those that fix what an advisory says of versions that were taken here, then those that time releases
+    first.
+    """
+    fixes = by_release(await select_fast_lane(db))
+    fast = ([name for name, _ in fixes], [version for _, version in fixes], list(fixes.values()))
+    part = _contains(name_part)
+    rows = await db.fetch(SELECT_WAITING_RELEASES, MAIN_INDEX, list(states), part, limit, offset, *fast)
     return [_read_waiting(row) for row in rows], rows[0]["total"] if rows else 0
 
 
@@ -133,8 +151,7 @@ async def select_rules_in_force(db: Database, project: NormalizedName) -> list[R
     """Return the rules about a project or one of its versions, the newest first."""
     rows = await db.fetch(SELECT_RULES_IN_FORCE, MAIN_INDEX, project)
     return [
-        RuleInForce(RuleKind(row["kind"]), row["version"] or None, row["reason"], row["actor"], row["at"])
-        for row in rows
+        RuleInForce(**dict(row) | {"kind": RuleKind(row["kind"]), "version": row["version"] or None}) for row in rows
     ]
 
 
@@ -175,6 +192,7 @@ def _read_waiting(row: Any) -> WaitingRelease:
         row["release_at"],
         row["first_seen_at"],
         tuple(row["reasons"]),
+        row["fixes"],
     )
 
 

@@ -1,8 +1,9 @@
 """Statements on `decision`: who decided what, and why."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from koschey.db.pool import Connection
+from koschey.db.pool import Connection, Database
 from koschey.model import MAIN_INDEX, Actor, Serial, Sha256
 
 INSERT_DECISIONS = """
@@ -11,6 +12,29 @@ INSERT_DECISIONS = """
     SELECT $2, index.id, $3, $4, row.version, row.filename, row.sha256, $5, $6, $7, $8, $9
       FROM index, unnest($10::text[], $11::text[], $12::text[]) AS row (version, filename, sha256)
      WHERE index.name = $1
+"""
+# A decision about a whole project has a row without a version, besides those of its files.
+SELECT_RECALLED = """
+    SELECT version FROM (
+        SELECT decision.version, decision.serial, decision.action AS what
+          FROM decision JOIN index ON index.id = decision.index_id
+         WHERE index.name = $1 AND decision.project = $2 AND decision.action IN ('recall', 'unblock')
+        UNION ALL
+        SELECT version, serial, kind FROM alert WHERE project = $2 AND kind = 'recall'
+    ) AS event
+     GROUP BY version
+    HAVING max(serial) FILTER (WHERE what = 'recall')
+           > coalesce(max(serial) FILTER (WHERE what = 'unblock'), 0)
+"""
+SELECT_REPEATED = """
+    SELECT serial FROM (
+        SELECT action, actor, reason, serial, at
+          FROM decision JOIN index ON index.id = decision.index_id AND index.name = $1
+         WHERE project = $2 AND (version = $3 OR version IS NULL)
+         ORDER BY serial DESC
+         LIMIT 1
+    ) AS last
+     WHERE action = $4 AND actor = $5 AND reason = $6 AND at > koschey_now() - $7::interval
 """
 
 
@@ -43,3 +67,21 @@ async def insert_decisions(
         list(filenames),
         list(digests),
     )
+
+
+async def select_recalled(db: Database, project: str) -> set[str | None]:
+    """Return the versions that were recalled, or reported as malicious, and not unblocked since.
+
+    None among them is the project as a whole.
+    """
+    return {row["version"] for row in await db.fetch(SELECT_RECALLED, MAIN_INDEX, project)}
+
+
+async def select_repeated(
+    connection: Connection, actor: Actor, action: str, project: str, version: str, reason: str, within: timedelta
+) -> Serial | None:
+    """Return the serial of the last decision about a release if it was this very one, a moment ago."""
+    serial = await connection.fetchval(
+        SELECT_REPEATED, MAIN_INDEX, project, version, action, actor.name, reason, within
+    )
+    return None if serial is None else Serial(serial)

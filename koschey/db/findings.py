@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from koschey.db.pool import Connection, Database
 from koschey.model import FileId
@@ -26,6 +27,12 @@ UPSERT_RUN = """
     DO UPDATE SET sha256 = excluded.sha256, fault = excluded.fault, tries = check_run.tries + 1, at = koschey_now()
 """
 DELETE_FINDINGS = "DELETE FROM finding WHERE file_id = $1 AND name = $2"
+# The same again is no change.
+UPSERT_KNOWN_CHECK = """
+    INSERT INTO known_check (name, codes) VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET codes = excluded.codes, installed_at = koschey_now()
+     WHERE known_check.codes IS DISTINCT FROM excluded.codes
+"""
 INSERT_FINDINGS = """
     INSERT INTO finding (file_id, name, code, severity, summary, evidence)
     SELECT $1, $2, row.code, row.severity, row.summary, row.evidence
@@ -39,6 +46,15 @@ async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
         KnownCheck(row["name"], {code: FindingAction(told["action"]) for code, told in row["codes"].items()})
         for row in await db.fetch(SELECT_KNOWN_CHECKS)
     )
+
+
+async def write_known_checks(connection: Connection, checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Keep what checks a worker brings, `{name: {code: {"what": ..., "action": ...}}}`; returns which were news.
+
+    One that is not brought any more stays: policy alone switches it off.
+    """
+    done = {name: await connection.execute(UPSERT_KNOWN_CHECK, name, codes) for name, codes in checks.items()}
+    return [name for name, status in done.items() if status != "INSERT 0 0"]
 
 
 async def select_evidence(db: Database, files: Sequence[FileId]) -> Mapping[FileId, Evidence]:

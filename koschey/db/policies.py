@@ -4,6 +4,8 @@ from koschey.db.findings import select_known_checks
 from koschey.db.pool import Database
 from koschey.db.rules import select_rules
 from koschey.model import Project
+from koschey.policy.findings import KnownCheck
+from koschey.policy.rules import Rules
 from koschey.policy.verdict import Policy
 
 
@@ -12,11 +14,17 @@ async def load_policy(db: Database, project: Project, *, checks: bool = True) ->
 
     Who asks only what is served can go without the checks: no check lets anything through.
     """
+    rules = await select_rules(db, project.name, project.origin)
+    return policy_of(project, rules, await select_known_checks(db) if checks else ())
+
+
+def policy_of(project: Project, rules: Rules, checks: tuple[KnownCheck, ...]) -> Policy:
+    """Put together what judges the files of one project."""
     return Policy(
-        rules=await select_rules(db, project.name, project.origin),
+        rules=rules,
         origin=project.origin,
         project_status=project.status,
         project_status_reason=project.status_reason,
         looked_at=project.looked_at,
-        checks=await select_known_checks(db) if checks else (),
+        checks=checks,
     )

@@ -1,5 +1,6 @@
 """Statements on `rule`: what is in force for the files that are here and for those to come."""
 
+import math
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -35,11 +36,33 @@ SELECT_ALL_RULES = f"""
      WHERE index.name = $1 AND {IN_FORCE}
      ORDER BY rule.kind, rule.project, rule.version, rule.subject
 """  # noqa: S608
-SELECT_RESERVATIONS = """
+SELECT_EXCEPTIONS = f"""
+    SELECT {COLUMNS}
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND rule.kind = 'exception' AND {IN_FORCE}
+       AND ($2::timestamptz IS NULL OR rule.expires_at <= $2)
+     ORDER BY rule.expires_at, rule.project, rule.version, rule.subject
+"""  # noqa: S608
+SELECT_RESERVATIONS = f"""
     SELECT rule.project AS pattern, rule.reason, rule.actor, rule.at
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND rule.kind = 'reserved'
+     WHERE index.name = $1 AND rule.kind = 'reserved' AND {IN_FORCE}
      ORDER BY rule.project
+"""  # noqa: S608
+# Changes of the whole policy follow each other. Whoever adds files refers to the index, and does not wait.
+LOCK_POLICY = "SELECT 1 FROM index WHERE name = $1 FOR NO KEY UPDATE"
+DELETE_ENDED = f"""
+    DELETE FROM rule USING index
+     WHERE index.name = $1 AND rule.index_id = index.id AND rule.expires_at <= koschey_now()
+    RETURNING {COLUMNS}
+"""  # noqa: S608
+SELECT_ENDED = f"""
+    SELECT {COLUMNS}
+      FROM rule JOIN index ON index.id = rule.index_id
+     WHERE index.name = $1 AND rule.expires_at <= koschey_now()
+"""  # noqa: S608
+SELECT_SECONDS_LEFT = """
+    SELECT extract(epoch FROM min(expires_at) - koschey_now())::float8 FROM rule WHERE expires_at > koschey_now()
 """
 
 
@@ -98,9 +121,38 @@ async def select_all_rules(db: Database) -> Rules:
     return Rules(tuple(read_rule(row) for row in await db.fetch(SELECT_ALL_RULES, MAIN_INDEX)))
 
 
+async def select_exceptions(db: Database, until: datetime | None = None) -> list[Rule]:
+    """Return the exceptions that are in force, those that end first at the top; with `until` only those that end then.
+
+    A rule of this kind names one file of one release, and its sha256.
+    """
+    return [read_rule(row) for row in await db.fetch(SELECT_EXCEPTIONS, MAIN_INDEX, until)]
+
+
 async def select_reservations(db: Database) -> list[Reservation]:
     """Return all reservations that are in force."""
     return [Reservation(*row) for row in await db.fetch(SELECT_RESERVATIONS, MAIN_INDEX)]
+
+
+async def lock_policy(connection: Connection) -> None:
+    """Keep others who change the whole policy waiting until the transaction ends."""
+    await connection.execute(LOCK_POLICY, MAIN_INDEX)
+
+
+async def select_ended(db: Database) -> list[Rule]:
+    """Return the rules that have ended and are still there."""
+    return [read_rule(row) for row in await db.fetch(SELECT_ENDED, MAIN_INDEX)]
+
+
+async def delete_ended(connection: Connection) -> list[Rule]:
+    """Remove the rules that have ended, and return them."""
+    return [read_rule(row) for row in await connection.fetch(DELETE_ENDED, MAIN_INDEX)]
+
+
+async def select_seconds_left(db: Database) -> float:
+    """Return how long it is until the next rule ends; infinitely long where none does."""
+    left: float | None = await db.fetchval(SELECT_SECONDS_LEFT)
+    return math.inf if left is None else left
 
 
 def read_rule(row: Any) -> Rule:

@@ -37,7 +37,7 @@ class ProjectCache[T: Keepable]:
     def get(self, name: NormalizedName, key: str = "") -> T | None:
         """Return what is kept, if it is certain that nothing has changed since it was built."""
         found = self._kept.get(name, {}).get(key)
-        if found is None or not self._trusted() or time.monotonic() > found.expires_at:
+        if found is None or not self._trusted() or time.monotonic() >= found.expires_at:
             return None
         self._kept.move_to_end(name)
         return found

@@ -68,6 +68,8 @@ class Page:
     forms: dict[Form, Variant]
     built_at: float = field(default_factory=time.monotonic)
     expires_at: float = math.inf
+    headers: dict[str, str] = field(default_factory=dict)
+    """What is said beside the body, whatever its form."""
 
     @property
     def weight(self) -> int:

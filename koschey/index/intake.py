@@ -1,24 +1,35 @@
 """What one look at an upstream's page changes here, in one transaction."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from packaging.utils import NormalizedName
 
-from koschey.db import files, journal, projects
+from koschey.db import advisories, files, journal, projects
 from koschey.db.files import Listing, NewFile
 from koschey.db.journal import Entry
+from koschey.db.news import insert_returned, select_is_estranged
 from koschey.db.outbox import insert_message
-from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
-from koschey.model import SYSTEM, Origin, Project, Standing, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.index import news
+from koschey.index.taking import Taking
+from koschey.model import SYSTEM, Origin, ProjectStatus, Standing, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import MetadataWanted, ProvenanceWanted, ReleaseHeld
 from koschey.policy.admission import Admission, admit
+from koschey.policy.advisories import ADVISORIES, Feed, feed_fault, reported
+from koschey.policy.news import is_estranged
+from koschey.policy.verdict import Policy
 from koschey.standards.names import path_digest, public_path
 
 
-async def take_in(connection: Connection, name: NormalizedName, page: UpstreamPage, window: timedelta) -> None:
-    """Bring a mirrored project's rows up to date with its upstream's page. Does nothing to a hosted project."""
+async def take_in(
+    connection: Connection, name: NormalizedName, page: UpstreamPage, window: timedelta, feed: Feed | None = None
+) -> None:
+    """Bring a mirrored project's rows up to date with its upstream's page. Does nothing to a hosted project.
+
+    `feed` says that there is one with advisories, and how old what it said may be.
+    """
     async with connection.transaction():
         created = await projects.insert_project(connection, name, name, Origin.MIRRORED)
         project = await projects.lock_project(connection, name)
@@ -28,51 +39,95 @@ async def take_in(connection: Connection, name: NormalizedName, page: UpstreamPa
         now = await projects.select_now(connection)
         known = {known.file.filename: known for known in await files.select_project_files(connection, name)}
         listed = {file.filename: file for file in page.files}
-        changes = _Changes(connection, project)
-        await changes.add([file for name, file in listed.items() if name not in known], window, now)
+        changes = _Changes(Taking(connection, project, now), page, known, window, feed)
+        await changes.add([file for name, file in listed.items() if name not in known])
         await changes.follow([(known[name], file) for name, file in listed.items() if name in known])
-        await changes.miss([file for name, file in known.items() if name not in listed])
-        await changes.look(page)
-        if created and not changes.made:
-            await journal.insert_entries(connection, SYSTEM, "create project", name, [Entry()])
+        await changes.miss()
+        await changes.look()
+        if created:
+            await advisories.update_applied(connection, name)
+            if not changes.taking.made:
+                await journal.insert_entries(connection, SYSTEM, "create project", name, [Entry()])
 
 
+@dataclass(frozen=True, slots=True)
 class _Changes:
     """The steps of one intake; each writes its rows, then its part of the journal."""
 
-    def __init__(self, connection: Connection, project: Project) -> None:
-        self._connection = connection
-        self._project = project
-        self.made = False
+    taking: Taking
+    page: UpstreamPage
+    known: Mapping[str, StandingFile]
+    window: timedelta
+    feed: Feed | None
 
-    async def add(self, new: Sequence[UpstreamFile], window: timedelta, now: datetime) -> None:
+    @property
+    def connection(self) -> Connection:
+        return self.taking.connection
+
+    @property
+    def is_return(self) -> bool:
+        """Whether the project comes back with this page, perhaps in other hands."""
+        before = self.taking.project.status
+        if self.page.status is ProjectStatus.QUARANTINED:
+            return False
+        return is_estranged(self.known.values(), {file.filename for file in self.page.files}, before)
+
+    async def add(self, new: Sequence[UpstreamFile]) -> None:
         """Add files that were not listed before, each with the standing it starts at."""
         if not new:
             return
-        policy = await load_policy(self._connection, self._project)
-        admission = Admission(policy, window, now, self._project.looked_at)
+        admission = await self._admission(new)
         rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
-        await files.insert_files(self._connection, self._project.id, rows)
-        for version in sorted({row.version for row in rows if row.standing.state is State.HELD}):
-            await insert_message(self._connection, ReleaseHeld(self._project.name, version))
-        if any(_lacks_metadata(row) for row in rows):
-            await insert_message(self._connection, MetadataWanted(self._project.name))
-        await self._record(
-            "add file",
-            [
-                Entry(row.version, row.filename, {"state": row.standing.state, "reason": row.standing.reason})
-                for row in rows
-            ],
+        ids = await files.insert_files(self.connection, self.taking.project.id, rows)
+        if admission.review:
+            await insert_returned(self.connection, ids, admission.review)
+        await self._ask_for_work(rows)
+        entries = [
+            Entry(row.version, row.filename, {"state": row.standing.state, "reason": row.standing.reason})
+            for row in rows
+        ]
+        serial = await self.taking.record("add file", entries)
+        await news.tell_of_late_files(self.taking, serial, self.known.values(), rows)
+
+    async def _admission(self, new: Sequence[UpstreamFile]) -> Admission:
+        project, versions = self.taking.project, [file.version for file in new if file.version]
+        policy = await self._with_feed(await self.taking.policy())
+        about = await advisories.select_advisories(self.connection, project.name)
+        returned = self.is_return or (bool(self.known) and await select_is_estranged(self.connection, project.id))
+        return Admission(
+            policy,
+            self.window,
+            self.taking.now,
+            project.looked_at,
+            reported(about, versions, policy.rules.in_force(self.taking.now)),
+            news.RETURNED_PROJECT if returned else None,
         )
+
+    async def _with_feed(self, policy: Policy) -> Policy:
+        """While the feed says nothing of today, have trusted files held too, until it does."""
+        if self.feed is None:
+            return policy
+        state = await advisories.select_feed(self.connection)
+        is_fresh = feed_fault(self.feed, state.read_at, self.taking.now) is None
+        return policy if is_fresh else replace(policy, checks=(*policy.checks, ADVISORIES))
+
+    async def _ask_for_work(self, rows: Sequence[NewFile]) -> None:
+        for version in sorted({row.version for row in rows if row.standing.state is State.HELD}):
+            await insert_message(self.connection, ReleaseHeld(self.taking.project.name, version))
+        if any(_lacks_metadata(row) for row in rows):
+            await insert_message(self.connection, MetadataWanted(self.taking.project.name))
 
     async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
         """A path belongs to the project that had it first; another that lists the same file cannot have it."""
-        taken = await files.select_taken_paths(self._connection, [row.path for row in rows if row.path])
+        taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
         refused = Standing(State.MALFORMED, "another project has a file under this path", None, None)
         return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
 
     async def follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
-        """Take over what may change of a known file; other bytes under a known name are a conflict."""
+        """Take over what may change of a known file; other bytes under a known name are a conflict.
+
+        An upload time never changes: the first that was claimed counts, and where none was, when we saw the file.
+        """
         same = [(known, file) for known, file in listed if not _conflicts(known, file)]
         moved = [(known, file) for known, file in same if _listing_changed(known, file)]
         if moved:
@@ -80,12 +135,14 @@ class _Changes:
                 Listing(known.file.id, file.yanked, file.core_metadata, file.url, file.provenance_url)
                 for known, file in moved
             ]
-            await files.update_listings(self._connection, listings)
+            await files.update_listings(self.connection, listings)
             await self._want_provenance(moved)
         if visible := [(known, file) for known, file in moved if _page_changed(known, file)]:
             entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
-            await self._record("update file", entries)
-        await self._refuse_conflicts([(known, file) for known, file in listed if _conflicts(known, file)])
+            await self.taking.record("update file", entries)
+        back = [known for known, _ in same if known.file.absent_since is not None]
+        await news.give_back(self.taking, back, estranged=self.is_return)
+        await news.refuse_other_bytes(self.taking, [(known, file) for known, file in listed if _conflicts(known, file)])
 
     async def _want_provenance(self, moved: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Have provenance objects fetched that the upstream has begun to list; a file not stored yet has its turn."""
@@ -93,39 +150,27 @@ class _Changes:
             known.file.version for known, file in moved if known.file.stored_at and _gained_provenance(known, file)
         }
         for version in sorted(proved):
-            await insert_message(self._connection, ProvenanceWanted(self._project.name, version))
+            await insert_message(self.connection, ProvenanceWanted(self.taking.project.name, version))
 
-    async def _refuse_conflicts(self, conflicts: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
-        """Keep the old bytes and let none of the new in; a file that is still held stays so for a person to see."""
-        held = [(known, file) for known, file in conflicts if known.standing.state is State.HELD]
-        if not held:
-            return
-        reason = "the upstream lists other bytes under this filename now"
-        await files.update_states(self._connection, [known.file.id for known, _ in held], State.CONFLICT, reason)
-        entries = [
-            Entry(known.file.version, known.file.filename, {"was": known.file.sha256, "now": file.sha256})
-            for known, file in held
-        ]
-        await self._record("conflict", entries)
+    async def miss(self) -> None:
+        """Act on files that the upstream lists no more.
 
-    async def miss(self, missing: Sequence[StandingFile]) -> None:
-        """Note which files the upstream lists no more. What is stored here stays; what is held is judged later."""
-        gone = [known.file for known in missing if known.file.absent_since is None]
-        if gone:
-            await files.update_absent(self._connection, [file.id for file in gone])
-            await self._record("absent upstream", [Entry(file.version, file.filename) for file in gone])
+        Of a project that it has quarantined it may list none (PEP 792), which says nothing of any single file.
+        """
+        if self.page.status is not ProjectStatus.QUARANTINED:
+            listed = {file.filename for file in self.page.files}
+            await news.miss(self.taking, [known for name, known in self.known.items() if name not in listed])
 
-    async def look(self, page: UpstreamPage) -> None:
-        """Note the look itself, and a change of the project's status (PEP 792)."""
-        project = self._project
-        await projects.update_look(self._connection, project.id, page.etag, page.status, page.status_reason)
+    async def look(self) -> None:
+        """Note the look itself, a change of the project's status (PEP 792), and that the project came back."""
+        project, page = self.taking.project, self.page
+        await projects.update_look(self.connection, project.id, page.etag, page.status, page.status_reason)
+        # A page that changes nothing has been told of before.
+        if self.is_return and self.taking.made:
+            await news.tell_of_return(self.taking, page)
         if (page.status, page.status_reason) != (project.status, project.status_reason):
             detail: dict[str, object] = {"status": page.status, "reason": page.status_reason}
-            await self._record("project status", [Entry(detail=detail)])
-
-    async def _record(self, action: str, entries: Sequence[Entry]) -> None:
-        self.made = True
-        await journal.insert_entries(self._connection, SYSTEM, action, self._project.name, entries)
+            await news.tell_of_status(self.taking, page, Entry(detail=detail))
 
 
 def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:

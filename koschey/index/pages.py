@@ -10,12 +10,13 @@ from packaging.utils import NormalizedName
 
 from koschey.db import journal
 from koschey.db.pool import Pool
+from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
 from koschey.index.cache import ProjectCache
 from koschey.index.encoded import Page, page_of
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
-from koschey.index.served import CLOSING, Served
+from koschey.index.served import CLOSING, Served, seconds_left
 from koschey.model import ProjectStatus
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
@@ -82,17 +83,29 @@ class Pages:
 
     async def _closed(self, name: NormalizedName) -> Page | None:
         """Return the page of a name that is blocked or reserved although nothing of it is here: never a 404."""
-        rule = (await select_rules(self._pool, name)).find_whole(*CLOSING)
+        begun, now = time.monotonic(), await select_now(self._pool)
+        rules = await select_rules(self._pool, name)
+        rule = rules.find_whole(*CLOSING)
         if rule is None:
             return None
-        serial = await journal.select_serial(self._pool)
-        return _render(ProjectPage(name, serial, (), ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"))
+        serial, reason = await journal.select_serial(self._pool), f"{rule.kind}: {rule.reason}"
+        page = _render(ProjectPage(name, serial, (), ProjectStatus.QUARANTINED, reason))
+        page.expires_at = begun + seconds_left(rules, now)
+        return page
 
     async def _build(self, name: NormalizedName) -> Page:
-        page = await self._served.load(name)
-        assert page is not None
-        return await asyncio.to_thread(_render, page) if len(page.files) > RENDER_IN_THREAD else _render(page)
+        # Before PostgreSQL's clock is read: the page is forgotten a little too soon rather than too late.
+        begun = time.monotonic()
+        served = await self._served.load(name)
+        assert served is not None
+        page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
+        page.expires_at = begun + served.lasts
+        return page
 
 
 def _render(page: ProjectPage) -> Page:
-    return page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
+    rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
+    if page.held:
+        # RFC 8288: where whoever misses a version is told why it is not listed.
+        rendered.headers = {"X-Koschey-Held": str(page.held), "Link": f'</held/{page.name}/>; rel="help"'}
+    return rendered

@@ -70,10 +70,11 @@ class ProjectDocuments:
             return document
         if await self._refresher.find(name) is None:
             return None
-        changes = self._cache.changes
+        changes, begun = self._cache.changes, time.monotonic()
         page = await self._served.load(name)
         document = await self._build(page, version) if page else None
-        if document is not None:
+        if page is not None and document is not None:
+            document.expires_at = min(document.expires_at, begun + page.lasts)
             self._cache.put(name, document, changes, key)
         return document
 

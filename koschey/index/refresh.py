@@ -18,6 +18,7 @@ from koschey.db.rules import select_rules
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
 from koschey.index.intake import take_in
 from koschey.model import Origin, Project, UpstreamPage
+from koschey.policy.advisories import Feed
 from koschey.policy.rules import RuleKind
 from koschey.upstream.client import UpstreamClient
 
@@ -29,22 +30,28 @@ PATIENCE = 25.0
 """Seconds to wait for another process's look; less than the 30 s after which clients give up."""
 MISSING_FOR = 60.0
 """Seconds for which an upstream's 404 is believed."""
-MISSING_KEPT = 10_000
-"""Names whose 404 is remembered at the most."""
+RETRY = 10.0
+"""Seconds after which requests for files may begin another look at a page, as the one before brought nothing new."""
+KEPT = 10_000
+"""Names of which such things are remembered at the most."""
 
 
 class Refresher:
     """Keeps mirrored projects' rows fresh. One per process."""
 
-    def __init__(self, pool: Pool, upstream: UpstreamClient, *, window: timedelta, freshness: float) -> None:
+    def __init__(
+        self, pool: Pool, upstream: UpstreamClient, *, window: timedelta, freshness: float, feed: Feed | None = None
+    ) -> None:
         self._pool = pool
         self._upstream = upstream
         self._window = window
+        self._feed = feed
         self._freshness = timedelta(seconds=freshness)
         self._holder = str(uuid.uuid4())
         self._looks: dict[NormalizedName, asyncio.Task[Project | None]] = {}
         self._behind: set[asyncio.Task[Project | None]] = set()
         self._missing: dict[NormalizedName, float] = {}
+        self._tried: dict[NormalizedName, float] = {}
         self._signals: dict[str, asyncio.Event] = {}
 
     async def find(self, name: NormalizedName) -> Project | None:
@@ -66,6 +73,13 @@ class Refresher:
         self._behind.add(task)
         task.add_done_callback(self._behind.discard)
         task.add_done_callback(_log_failure)
+
+    def keep_fresh(self, project: Project, now: datetime) -> None:
+        """Look in the background, if the last look is too old, for who has the project at hand: this asks nothing."""
+        is_due = project.origin is Origin.MIRRORED and not self._is_fresh(project, now)
+        if is_due and self._tried.get(project.name, 0.0) <= time.monotonic():
+            _remember(self._tried, project.name, RETRY)
+            self.look_behind(project.name)
 
     def look_behind(self, name: NormalizedName) -> None:
         """Repeat the look in the background; a failure leaves what is known as it is."""
@@ -112,7 +126,7 @@ class Refresher:
             page = await self._upstream.fetch_page(name, project.upstream_etag if project else None)
         except UpstreamMissing:
             if project is None:
-                self._remember_missing(name)
+                _remember(self._missing, name, MISSING_FOR)
                 return None
             # The project is gone upstream. What was released stays; what is held will not be released by time.
             page = UpstreamPage(files=())
@@ -121,7 +135,7 @@ class Refresher:
             await projects.update_looked_at(self._pool, project.id)
         else:
             async with self._pool.acquire() as connection:
-                await take_in(connection, name, page, self._window)
+                await take_in(connection, name, page, self._window, self._feed)
         return await projects.select_project(self._pool, name)
 
     @asynccontextmanager
@@ -156,10 +170,11 @@ class Refresher:
     def _is_missing(self, name: NormalizedName) -> bool:
         return self._missing.get(name, 0.0) > time.monotonic()
 
-    def _remember_missing(self, name: NormalizedName) -> None:
-        if len(self._missing) >= MISSING_KEPT:
-            self._missing.clear()
-        self._missing[name] = time.monotonic() + MISSING_FOR
+
+def _remember(until: dict[NormalizedName, float], name: NormalizedName, seconds: float) -> None:
+    if len(until) >= KEPT:
+        until.clear()
+    until[name] = time.monotonic() + seconds
 
 
 def _log_failure(task: asyncio.Task[Project | None]) -> None:

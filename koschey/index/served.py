@@ -1,14 +1,17 @@
 """What of one project is served now: its rows through the one verdict."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
 
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
+from koschey.index.announcing import announce
 from koschey.model import Origin, ProjectStatus
-from koschey.policy.rules import RuleKind
+from koschey.policy.rules import RuleKind, Rules
 from koschey.policy.verdict import Policy, verdict
 from koschey.standards.project_page import ProjectPage
 
@@ -25,6 +28,8 @@ class Served:
     """What users reach the index under, without a slash at its end."""
     upstream: str
     """The Simple API that is mirrored."""
+    window: timedelta
+    """How long a new file is held where no rule says otherwise."""
 
     async def load(self, name: NormalizedName) -> ProjectPage | None:
         """Return the served files of a project that is known, or None."""
@@ -40,7 +45,15 @@ class Served:
             now = await projects.select_now(connection)
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None
-        return ProjectPage(name, project.serial, served, *_status(policy), root=self.root, upstream=source)
+        lasts, kept = seconds_left(policy.rules, now), announce(known, policy, now, self.window)
+        page = ProjectPage(name, project.serial, served, *_status(policy), self.root, source, lasts)
+        return replace(page, announced=kept.announced, held=kept.held)
+
+
+def seconds_left(rules: Rules, now: datetime) -> float:
+    """Return for how long what was judged by these rules stays true by itself, by PostgreSQL's clock."""
+    ends = rules.ends_next(now)
+    return (ends - now).total_seconds() if ends else math.inf
 
 
 def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from packaging.utils import NormalizedName
 
-from koschey.db import feeds, journal
+from koschey.db import feeds, journal, rules
 from koschey.db.feeds import Novelty
 from koschey.db.pool import Pool
 from koschey.index.documents import Document, document_of
@@ -72,12 +72,14 @@ class Surveys:
             return kept
 
     async def _current(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
-        """Return what is kept, unless something was committed since it was made."""
+        """Return what is kept, unless something was committed, or a rule has ended, since it was made."""
         async with self._locks[key]:
             serial = await journal.select_serial(self._pool)
-            kept = self._kept.get(key)
-            if kept is None or kept.serial != serial:
+            kept, begun = self._kept.get(key), time.monotonic()
+            if kept is None or kept.serial != serial or begun >= kept.expires_at:
+                lasts = await rules.select_seconds_left(self._pool)
                 kept = self._kept[key] = document_of(serial, await build())
+                kept.expires_at = begun + lasts
             return kept
 
     async def _projects(self) -> bytes:

@@ -8,22 +8,24 @@ import json
 import os
 import resource
 import sys
-from typing import BinaryIO
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, BinaryIO
 
 from koschey.errors import Refused
 from koschey.inspection.limits import MIB
-from koschey.inspection.sdists import read_sdist
-from koschey.inspection.wheels import read_wheel
+from koschey.inspection.sdists import read_sdist, report_sdist
+from koschey.inspection.wheels import read_wheel, report_wheel
 from koschey.standards.core_metadata import parse_core_metadata
 
 
 def main() -> None:
-    """Inspect; the arguments are the filename, bytes of memory and seconds of processor time."""
-    filename, memory, cpu = sys.argv[-3:]
+    """Inspect; the arguments are the filename, bytes of memory, seconds of processor time, and what is wanted."""
+    filename, memory, cpu, wanted = sys.argv[-4:]
     _bind(int(memory), int(cpu))
     os.lseek(0, 0, os.SEEK_SET)
     with open(0, "rb", closefd=False) as archive:
-        printed = json.dumps(answer(archive, filename, os.fstat(0).st_size, int(memory)))
+        printed = json.dumps(ANSWERS[wanted](archive, filename, os.fstat(0).st_size, int(memory)))
     sys.stdout.write(printed)
 
 
@@ -36,8 +38,18 @@ def _bind(memory: int, cpu: int) -> None:
 
 def answer(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, str | None]:
     """Return what an archive says of itself, or under `refused` which rule it breaks."""
+    return _guarded(lambda: _inspect(archive, filename, size), filename, memory)
+
+
+def report(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, Any]:
+    """Return what an archive contains, or under `refused` which rule it breaks."""
+    make = report_wheel if filename.endswith(".whl") else report_sdist
+    return _guarded(lambda: asdict(make(archive, filename, size)), filename, memory)
+
+
+def _guarded(work: Callable[[], dict[str, Any]], filename: str, memory: int) -> dict[str, Any]:
     try:
-        return _inspect(archive, filename, size)
+        return work()
     except Refused as refusal:
         return {"refused": str(refusal)}
     except MemoryError:
@@ -56,3 +68,7 @@ def _inspect(archive: BinaryIO, filename: str, size: int) -> dict[str, str | Non
         "requires_python": core.requires_python,
         "metadata": base64.b64encode(body).decode(),
     }
+
+
+ANSWERS = {"metadata": answer, "content": report}
+"""What can be wanted."""

@@ -15,11 +15,14 @@ from packaging.version import Version
 
 import koschey
 from koschey.errors import Refused, StoreUnavailable
+from koschey.inspection.content import Content
 from koschey.inspection.limits import MAX_METADATA, MIB, Limits
 
 BOOT = "import sys; sys.path += sys.argv[1:3]; from koschey.inspection.child import main; main()"
 """Isolated and without `site`, the child sees the standard library and these two folders, wherever we are installed."""
 MAX_ANSWER = 2 * MAX_METADATA
+MAX_REPORT = 32 * MIB
+"""Bytes of a report on content: its lists are bounded, and JSON writes some characters with six."""
 AT_ONCE = 4
 """Children at work in one process; each may take a gigabyte."""
 
@@ -54,10 +57,7 @@ class Inspector:
 
     async def inspect(self, descriptor: int, filename: str) -> Inspected:
         """Look into the archive that is open under `descriptor`. Raises `Refused` where it breaks a rule."""
-        async with self._turns:
-            printed, status = await self._run(descriptor, filename)
-        if status < 0:
-            raise Refused(self._explain(filename, signal.Signals(-status)))
+        printed, status = await self._run(descriptor, filename, "metadata", MAX_ANSWER)
         try:
             answer = msgspec.json.decode(printed, type=Answer)
             if answer.refused is not None:
@@ -74,13 +74,34 @@ class Inspector:
             # Ours to repair, not the uploader's: the child could not even say what is wrong.
             raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error
 
-    async def _run(self, descriptor: int, filename: str) -> tuple[bytes, int]:
+    async def read_content(self, descriptor: int, filename: str) -> Content:
+        """Return what is in an archive; one that breaks a rule has that in `refused`, and is no error.
+
+        Raises `Refused` where it cannot be read within the limits, and `StoreUnavailable` where the child cannot work.
+        """
+        printed, status = await self._run(descriptor, filename, "content", MAX_REPORT)
+        try:
+            if status != 0:
+                raise ValueError(status)
+            return msgspec.json.decode(printed, type=Content)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error
+
+    async def _run(self, descriptor: int, filename: str, wanted: str, most: int) -> tuple[bytes, int]:
+        """Run the child, and return what it printed and how it ended. Raises `Refused` where a limit ended it."""
+        async with self._turns:
+            printed, status = await self._run_child(descriptor, filename, wanted, most)
+        if status < 0:
+            raise Refused(self._explain(filename, signal.Signals(-status)))
+        return printed, status
+
+    async def _run_child(self, descriptor: int, filename: str, wanted: str, most: int) -> tuple[bytes, int]:
         roots = [str(Path(str(module.__file__)).parents[1]) for module in (koschey, packaging)]
         bounds = [str(self._limits.memory), str(self._limits.cpu)]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-I", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
-            *(*roots, filename, *bounds),
+            *(*roots, filename, *bounds, wanted),
             stdin=descriptor,
             stdout=PIPE,
             env={},
@@ -88,7 +109,7 @@ class Inspector:
         )
         try:
             async with asyncio.timeout(self._limits.wall):
-                return await _read(process), await process.wait()
+                return await _read(process, most), await process.wait()
         except TimeoutError:
             raise Refused(f"{filename} could not be read within {self._limits.wall:g} seconds.") from None
         finally:
@@ -100,12 +121,12 @@ class Inspector:
         return f"{filename} could not be read within {self._limits.memory // MIB} MiB of memory ({ended_by.name})."
 
 
-async def _read(process: Process) -> bytes:
+async def _read(process: Process, most: int) -> bytes:
     assert process.stdout is not None
     printed = bytearray()
     while chunk := await process.stdout.read(2**16):
         printed += chunk
-        if len(printed) > MAX_ANSWER:
+        if len(printed) > most:
             raise Refused("The archive's metadata is too large.")
     return bytes(printed)
 

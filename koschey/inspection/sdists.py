@@ -1,9 +1,11 @@
 """The rules for sdists (PEP 517, 625): the tar is read once, as a stream, and nothing is ever extracted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from koschey.inspection.collector import Collector
+from koschey.inspection.content import Content
 from koschey.inspection.gzip_stream import GzipStream
 from koschey.inspection.license_files import check_license_files
 from koschey.inspection.limits import MAX_METADATA
@@ -16,7 +18,8 @@ from koschey.inspection.zip_records import END, END_SIGNATURE
 SUFFIX = ".tar.gz"
 ZIP_TAIL = 2**16 + END.size
 """How far from the end installers look for the end record of a ZIP file."""
-KINDS = (FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK)
+NAMES_OF_KINDS = {FILE: "file", FOLDER: "folder", HARD_LINK: "link", SYMBOLIC_LINK: "link"}
+KINDS = tuple(NAMES_OF_KINDS)
 RELINK = "Replace the link by the file it leads to."
 
 
@@ -33,6 +36,16 @@ class Sdist:
 
 def read_sdist(file: BinaryIO, filename: str, size: int) -> bytes:
     """Return the PKG-INFO of an sdist that breaks no rule."""
+    return _read(file, filename, size, Collector(is_wheel=False))
+
+
+def report_sdist(file: BinaryIO, filename: str, size: int) -> Content:
+    """Return what an sdist contains that breaks no rule."""
+    collector = Collector(is_wheel=False)
+    return collector.finish(_read(file, filename, size, collector))
+
+
+def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> bytes:
     if not filename.endswith(SUFFIX):
         raise refusal(Rule.GZIP, filename, f"is no '{SUFFIX}', which is what an sdist is (PEP 625)")
     _is_no_zip(file, filename, size)
@@ -42,10 +55,11 @@ def read_sdist(file: BinaryIO, filename: str, size: int) -> bytes:
     for member in read_members(stream, filename):
         for rule in RULES:
             rule(sdist, member)
+        passing = collector.watch(member.name, NAMES_OF_KINDS[member.kind], read_content(stream, member, filename))
         if member.name == f"{sdist.root}/PKG-INFO":
-            body = _read_metadata(stream, member, filename)
+            body = _read_metadata(passing, member, filename)
         else:
-            for _ in read_content(stream, member, filename):
+            for _ in passing:
                 pass
     if body is None:
         root = sdist.root or filename.removesuffix(SUFFIX)
@@ -64,11 +78,11 @@ def _is_no_zip(file: BinaryIO, filename: str, size: int) -> None:
         raise refusal(Rule.TAR_TOO, filename, fault, "Compress it at another level.")
 
 
-def _read_metadata(stream: GzipStream, member: TarHeader, filename: str) -> bytes:
+def _read_metadata(passing: Iterator[bytes], member: TarHeader, filename: str) -> bytes:
     if member.kind != FILE or member.size > MAX_METADATA:
         fault = f"is no plain file, or is larger than {MAX_METADATA} bytes"
         raise refusal(Rule.METADATA, member_in(member.name, filename), fault)
-    return b"".join(read_content(stream, member, filename))
+    return b"".join(passing)
 
 
 def _is_of_known_kind(sdist: Sdist, member: TarHeader) -> None:

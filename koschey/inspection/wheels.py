@@ -8,6 +8,8 @@ from typing import BinaryIO
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from koschey.inspection.collector import Collector
+from koschey.inspection.content import Content
 from koschey.inspection.entry_points import check_entry_points
 from koschey.inspection.license_files import check_license_files
 from koschey.inspection.limits import MAX_METADATA
@@ -33,6 +35,7 @@ class Wheel:
     files: dict[str, Entry]
     dist_info: str
     """The one folder that describes the distribution, without a slash."""
+    collector: Collector
     bodies: dict[str, bytes] = field(default_factory=dict)
     """Of the files in READ, by their names in the folder."""
 
@@ -48,14 +51,24 @@ class Wheel:
 
 def read_wheel(file: BinaryIO, filename: str, size: int) -> bytes:
     """Return the METADATA of a wheel that breaks no rule."""
+    return _read(file, filename, size).bodies["METADATA"]
+
+
+def report_wheel(file: BinaryIO, filename: str, size: int) -> Content:
+    """Return what a wheel contains that breaks no rule."""
+    wheel = _read(file, filename, size)
+    return wheel.collector.finish(wheel.bodies["METADATA"], wheel.bodies.get("entry_points.txt"))
+
+
+def _read(file: BinaryIO, filename: str, size: int) -> Wheel:
     source = Source(file, filename, size)
     entries = read_entries(source)
     check_bomb(source, entries)
     files = {entry.name: entry for entry in entries if not entry.is_folder}
-    wheel = Wheel(source, entries, files, _find_dist_info(entries, filename))
+    wheel = Wheel(source, entries, files, _find_dist_info(entries, filename), Collector(is_wheel=True))
     for rule in RULES:
         rule(wheel)
-    return wheel.bodies["METADATA"]
+    return wheel
 
 
 def _find_dist_info(entries: tuple[Entry, ...], filename: str) -> str:
@@ -121,7 +134,8 @@ def _holds_what_record_says(wheel: Wheel) -> None:
     check_record(rows, wheel.files, place, wheel.dist_info)
     for entry in wheel.entries:
         digest = Digest(rows.get(entry.name))
-        for chunk in inflate(wheel.source, entry):
+        kind = "folder" if entry.is_folder else "file"
+        for chunk in wheel.collector.watch(entry.name, kind, inflate(wheel.source, entry)):
             digest.update(chunk)
         digest.check(place)
 

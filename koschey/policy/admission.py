@@ -22,6 +22,8 @@ class Admission:
     """The last look before this one, in which the file was not there; None at the first look at the project."""
     reported: Mapping[str, str] = field(default_factory=dict)
     """Versions that an advisory calls malicious, and what it says."""
+    review: str | None = None
+    """Why a person must look at every file of this look, whatever its age and whoever trusts the project."""
 
 
 def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standing:
@@ -54,6 +56,8 @@ def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admi
     is_old = end is not None and end <= admission.now
     if file.sha256 is None or path is None:
         return State.HELD, "the upstream gives no sha256; held until the bytes are hashed"
+    if admission.review:
+        return State.HELD, admission.review
     if policy.rules.find(RuleKind.ATTESTED, file.version):
         return State.HELD, "held until its attestation is verified"
     if trust := policy.rules.find(RuleKind.TRUSTED, file.version):

@@ -7,7 +7,7 @@ The rules, in the order in which they decide:
    where the file is an upstream's, and a quarantine of the project.
 3. What is released stays released; what is held waits.
 4. A held file that a check wants blocked, or that the upstream took away, is blocked.
-5. An exception serves a held file while it names exactly these bytes and has not ended.
+5. An exception serves a held file while it names exactly these bytes and has not ended, yanked or not.
 6. A held file is released when its window has ended or its project is trusted, all checks that policy asks for went
    through and none wants a person to look, its provenance is verified where that is required, its bytes are verified
    and stored, and the upstream, looked at after the end of the window, still lists it as it was and unyanked.
@@ -81,8 +81,9 @@ def verdict(
         return blocked
     if standing.state is State.RELEASED:
         return Verdict(True, State.RELEASED, standing.reason)
-    judged = _judge_held(file, standing, policy, now, evidence)
-    return _let_through(file, policy, judged) or judged
+    taken = _taken_away(file, policy, evidence)
+    judged = taken or _judge_waiting(file, standing, policy, now, evidence)
+    return (_excepted(file, policy, judged) if not taken else None) or _observed(file, policy, judged) or judged
 
 
 def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
@@ -111,11 +112,16 @@ def _why_quarantined(policy: Policy) -> str:
     return f"the upstream quarantined the project: {policy.project_status_reason or 'the upstream gives no reason'}"
 
 
-def _judge_held(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
+def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
+    """Return why a held file is blocked, whatever time and exceptions say."""
     if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
         return Verdict(False, State.BLOCKED, f"{finding.check}: {finding.summary}")
     if file.absent_since is not None:
         return Verdict(False, State.BLOCKED, "the upstream removed the file during its quarantine")
+    return None
+
+
+def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
     trust = policy.rules.find(RuleKind.TRUSTED, file.version)
     if trust and file.sha256 and file.path:
         return _unproved(file, policy, evidence) or Verdict(False, State.RELEASED, trusted_by(trust))
@@ -176,16 +182,28 @@ def _worst(file: File, policy: Policy, evidence: Evidence, action: FindingAction
     return next(found, None)
 
 
-def _let_through(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
-    """Return the verdict on a held file that is served all the same."""
-    if judged.state is State.RELEASED or not file.sha256 or not file.path:
-        return None
+def _excepted(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
+    """Return the verdict on a held file that is served because somebody vouched for exactly these bytes."""
     exception = policy.rules.find(RuleKind.EXCEPTION, file.version, file.filename)
-    if exception and exception.value == file.sha256 and exception.expires_at and judged.state is State.HELD:
-        ticket = f" ({exception.ticket})" if exception.ticket else ""
-        reason = f"exception by {exception.actor} until {exception.expires_at:%Y-%m-%d %H:%M} UTC{ticket}"
-        return replace(judged, served=True, reason=f"{reason}: {exception.reason}")
-    if observed := policy.rules.find(RuleKind.OBSERVED, file.version):
-        would = f"observed ({observed.reason}); it would be {judged.state}: {judged.reason}"
-        return replace(judged, served=True, state=State.HELD, reason=would)
-    return None
+    if exception is None or exception.expires_at is None or exception.value != file.sha256:
+        return None
+    ticket = f" ({exception.ticket})" if exception.ticket else ""
+    until = f"exception by {exception.actor} until {exception.expires_at:%Y-%m-%d %H:%M} UTC{ticket}"
+    return _served_meanwhile(file, judged, f"{until}: {exception.reason}")
+
+
+def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
+    """Return the verdict on a held file that is served under observation."""
+    rule = policy.rules.find(RuleKind.OBSERVED, file.version)
+    if rule is None:
+        return None
+    return _served_meanwhile(file, judged, f"observed ({rule.reason}); it would be {judged.state}: {judged.reason}")
+
+
+def _served_meanwhile(file: File, judged: Verdict, why: str) -> Verdict | None:
+    """Serve a file that stays held, or that is on its way to be released. Nothing blocks it before the rule ends."""
+    if not file.sha256 or not file.path:
+        return None
+    if judged.state is State.RELEASED:
+        return replace(judged, served=True)
+    return replace(judged, served=True, state=State.HELD, reason=why)

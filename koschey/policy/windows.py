@@ -1,8 +1,9 @@
 """When the quarantine window of a file began, and when it ends."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from koschey.model import File, Standing
+from koschey.model import File, Standing, StandingFile, State
 from koschey.policy.rules import RuleKind, Rules
 
 
@@ -46,3 +47,12 @@ def due_at(file: File, standing: Standing, rules: Rules, usual: timedelta) -> da
     start = standing.counts_from if believed else max(standing.counts_from, file.first_seen_at)
     end = window_end(start, window)
     return max(end, standing.held_until) if standing.held_until else end
+
+
+def renew(item: StandingFile, rules: Rules, usual: timedelta) -> StandingFile:
+    """Return a file whose window ends as the rules of today say, not those under which it was first seen."""
+    standing = item.standing
+    if standing.state is not State.HELD or standing.counts_from is None:
+        return item
+    due = due_at(item.file, standing, rules, usual)
+    return item if due == standing.release_at else replace(item, standing=replace(standing, release_at=due))

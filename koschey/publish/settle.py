@@ -1,19 +1,20 @@
 """Time's decisions: apply the one verdict to every file of a release that still waits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
-from koschey.db.findings import select_evidence
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
+from koschey.policy.advisories import Feed
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
-from koschey.policy.windows import due_at
+from koschey.policy.windows import renew
+from koschey.publish.evidence import gather_evidence
 
 SOONEST = timedelta(seconds=5)
 """The least time between two settlings of one release, so that a cause that lasts does not make a busy loop."""
@@ -35,8 +36,14 @@ class Settlement:
     reasons: tuple[str, ...]
 
 
-async def settle(connection: Connection, project: NormalizedName, version: str, usual: timedelta) -> Settlement:
+async def settle(
+    connection: Connection, project: NormalizedName, version: str, usual: timedelta, feed: Feed | None = None
+) -> Settlement:
     """Move what is due, in one transaction, and say what is left. `usual` is the window where no rule says otherwise.
+
+    What the upstream took away, yanked, quarantined or replaced, and what an advisory calls malware, is blocked; what
+    has waited long enough, was through every check and is still listed as it was, is released. `feed` says that there
+    is one with advisories; without it none is required.
 
     Two settlings at once, a repeated one, or one that comes late change nothing twice.
     """
@@ -46,7 +53,8 @@ async def settle(connection: Connection, project: NormalizedName, version: str, 
         now = await projects.select_now(connection)
         policy = await load_policy(connection, found) if found else Policy()
         known = await _renew_windows(connection, known, policy, usual)
-        evidence = await select_evidence(connection, [i.file.id for i in known if i.standing.state is State.HELD])
+        held = [item for item in known if item.standing.state is State.HELD]
+        policy, evidence = await gather_evidence(connection, held, policy, feed, now)
         judged = [
             (item, verdict(item.file, item.standing, policy, now, evidence.get(item.file.id, NOTHING_KNOWN)))
             for item in known
@@ -71,20 +79,12 @@ async def _renew_windows(
     connection: Connection, known: Sequence[StandingFile], policy: Policy, usual: timedelta
 ) -> list[StandingFile]:
     """Let held files end their quarantine when the rules of today say so, not those under which they were seen."""
-    renewed = [_renew_window(item, policy, usual) for item in known]
+    renewed = [renew(item, policy.rules, usual) for item in known]
     moved = [after for before, after in zip(known, renewed, strict=True) if after is not before]
     if moved:
         due = [(item.file.id, item.standing.release_at, item.standing.held_until) for item in moved]
         await files.update_windows(connection, due)
     return renewed
-
-
-def _renew_window(item: StandingFile, policy: Policy, usual: timedelta) -> StandingFile:
-    standing = item.standing
-    if standing.state is not State.HELD or standing.counts_from is None:
-        return item
-    due = due_at(item.file, standing, policy.rules, usual)
-    return item if due == standing.release_at else replace(item, standing=replace(standing, release_at=due))
 
 
 def _keeps_states(project: Project | None) -> bool:

@@ -1,5 +1,6 @@
 """A project's page as Koschey serves it: the one source of truth for its JSON and its HTML form."""
 
+import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -26,11 +27,22 @@ class ProjectPage:
     """What users reach the index under, without a slash at its end."""
     upstream: str | None = None
     """The Simple API that the project is mirrored from; None for a hosted project."""
+    lasts: float = math.inf
+    """Seconds for which this stays true by itself: until the next rule about the project ends."""
+    announced: tuple[File, ...] = ()
+    """Held files that the Simple API lists as yanked, with the reason why they are held; nothing else shows them."""
+    held: int = 0
+    """How many held files are not listed at all."""
+
+    @property
+    def listed(self) -> tuple[File, ...]:
+        """All files that the Simple API lists."""
+        return self.files + self.announced
 
     @property
     def versions(self) -> list[str]:
         """PEP 700: "all of the project version strings uploaded for this project", oldest first."""
-        return sorted({file.version for file in self.files}, key=version_key)
+        return sorted({file.version for file in self.listed}, key=version_key)
 
     def provenance_of(self, file: File) -> str | None:
         """Return where the provenance object of a file is.

@@ -23,7 +23,7 @@ def render_project(page: ProjectPage) -> bytes:
     head = [f'<meta name="pypi:project-status" content="{page.status}">']
     if page.status_reason:
         head.append(f'<meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">')
-    return _page(f"Links for {page.name}", head, [_anchor(file, page) for file in page.files], page.serial)
+    return _page(f"Links for {page.name}", head, [_anchor(file, page) for file in page.listed], page.serial)
 
 
 def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], serial: Serial) -> bytes:

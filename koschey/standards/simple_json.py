@@ -24,7 +24,7 @@ def render_project(page: ProjectPage) -> bytes:
             "name": page.name,
             "project-status": status,
             "versions": page.versions,
-            "files": [_file(file, page) for file in page.files],
+            "files": [_file(file, page) for file in page.listed],
         }
     )
 

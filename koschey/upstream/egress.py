@@ -56,8 +56,9 @@ class CheckedResolver(AbstractResolver):
     The connector connects to exactly the addresses that were checked, so a name cannot change its mind in between.
     """
 
-    def __init__(self, *, allow_private: bool) -> None:
+    def __init__(self, *, allow_private: bool, allowed_by: str = "KOSCHEY_ALLOW_PRIVATE_UPSTREAM") -> None:
         self._allow_private = allow_private
+        self._allowed_by = allowed_by
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(
@@ -66,7 +67,7 @@ class CheckedResolver(AbstractResolver):
         """Return the checked addresses. Raises `EgressRefused`."""
         found = await self._resolver.resolve(host, port, family)
         if not self._allow_private and any(leads_inside(result["host"]) for result in found):
-            raise EgressRefused(f"{host} lies inside your network; set KOSCHEY_ALLOW_PRIVATE_UPSTREAM to allow that")
+            raise EgressRefused(f"{host} lies inside your network; set {self._allowed_by} to allow that")
         return found
 
     async def close(self) -> None:
@@ -76,11 +77,13 @@ class CheckedResolver(AbstractResolver):
 class Egress:
     """Outgoing HTTP under the rules above."""
 
-    def __init__(self, *, allow_private: bool = False) -> None:
+    def __init__(self, *, allow_private: bool = False, allowed_by: str = "KOSCHEY_ALLOW_PRIVATE_UPSTREAM") -> None:
         self._allow_private = allow_private
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=CheckedResolver(allow_private=allow_private), limit=100, limit_per_host=32
+                resolver=CheckedResolver(allow_private=allow_private, allowed_by=allowed_by),
+                limit=100,
+                limit_per_host=32,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"koschey/{__version__}"},

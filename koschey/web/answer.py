@@ -57,6 +57,7 @@ def answer_page(page: Page, asked: Asked) -> Answer:
         "Cache-Control": "max-age=0, must-revalidate",
         "X-PyPI-Last-Serial": str(page.serial),
         "X-Content-Type-Options": "nosniff",
+        **page.headers,
     }
     form = asked.form()
     if form is None:

@@ -11,13 +11,14 @@ from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.errors import Busy, KoscheyError
 from koschey.index.metadata import read_metadata
-from koschey.model import File, Origin, StandingFile, State
+from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
-from koschey.standards.simple_json import format_time
 from koschey.web.answer import matches
 from koschey.web.context import resources
+from koschey.web.downloads import record_download
 from koschey.web.errors import problem
 from koschey.web.ranges import Unsatisfiable, parse_range
+from koschey.web.refusals import refuse
 
 blueprint = Blueprint("files", __name__)
 
@@ -45,7 +46,7 @@ async def package(rest: str) -> Response:
     if judged is None:
         return problem(404, "No such file", "this index has no file under this path")
     if not judged.verdict.served:
-        return refuse(judged)
+        return await refuse(judged.item, beside)
     file = judged.item.file
     if beside == METADATA:
         return await _metadata(file)
@@ -70,8 +71,9 @@ async def judge(item: StandingFile) -> Judged:
     pool = resources().pool
     project = await projects.select_project(pool, item.file.project)
     assert project is not None
-    policy = await load_policy(pool, project)
-    return Judged(item, verdict(item.file, item.standing, policy, await projects.select_now(pool)))
+    policy, now = await load_policy(pool, project), await projects.select_now(pool)
+    resources().refresher.keep_fresh(project, now)
+    return Judged(item, verdict(item.file, item.standing, policy, now))
 
 
 async def _look_for_project(filename: str) -> bool:
@@ -83,32 +85,6 @@ async def _look_for_project(filename: str) -> bool:
     if await projects.select_project(resources().pool, parsed[0]) is not None:
         return False
     return await resources().refresher.find(parsed[0]) is not None
-
-
-def refuse(judged: Judged) -> Response:
-    """Say why a file is not served, until when, and where to ask."""
-    file, standing = judged.item.file, judged.item.standing
-    if standing.state is State.REMOVED:
-        return problem(410, "Removed", f"{file.filename} was removed: {standing.reason}")
-    release_at = standing.release_at if judged.verdict.state is State.HELD else None
-    when = f" until {format_time(release_at)}" if release_at else ""
-    return problem(
-        403,
-        f"{file.project} {file.version} is {judged.verdict.state}",
-        f"{file.filename} is {judged.verdict.state}{when}: {judged.verdict.reason}. {_hint(judged)}",
-        project=file.project,
-        version=file.version,
-        filename=file.filename,
-        state=judged.verdict.state,
-        release_at=format_time(release_at) if release_at else None,
-    )
-
-
-def _hint(judged: Judged) -> str:
-    file = judged.item.file
-    if judged.verdict.state is State.HELD:
-        return f"A reviewer can release it with: koschey approve '{file.project}=={file.version}' --reason ..."
-    return "If you need it, ask the reviewers of this index."
 
 
 async def _file(file: File) -> Response:
@@ -129,6 +105,8 @@ async def _file(file: File) -> Response:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.size}"
         response.headers["Content-Length"] = str(stop - start)
+    if response.status_code in (200, 206) and not head:
+        await record_download(file)
     return response
 
 

@@ -5,36 +5,29 @@ route is closed before anybody has thought of it. 401 with a challenge is what p
 send installers on to the next index.
 """
 
-import hashlib
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import structlog
 from quart import Response
 
-from koschey.auth.identity import authenticate, parse_authorization
-from koschey.db.pool import LOST, Pool
+from koschey.auth.logins import Logins
+from koschey.db.pool import LOST
 from koschey.web.errors import problem
 
 log = structlog.get_logger()
 
 OPEN = ("/_/health", "/legacy", "/legacy/", "/admin")
 OPEN_BELOW = ("/admin/", "/api/v1/")
-BELIEVED = 5.0
-"""Seconds for which a login is not looked up again; so long a token that was revoked may still read."""
-BELIEVED_AT_MOST = 10_000
 CHALLENGE = 'Basic realm="koschey", charset="UTF-8"'
 
 
 class ReadGate:
     """Asks for a login before the application behind it sees a request."""
 
-    def __init__(self, application: Any, pool: Callable[[], Pool]) -> None:
+    def __init__(self, application: Any, logins: Callable[[], Logins]) -> None:
         self._application = application
-        self._pool = pool
-        self._believed: OrderedDict[str, float] = OrderedDict()
+        self._logins = logins
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
@@ -51,7 +44,7 @@ class ReadGate:
         """Return why the request goes no further, or None."""
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
         try:
-            if await self._is_known(header):
+            if await self._logins().find(header) is not None:
                 return None
         except LOST as error:
             log.warning("a login cannot be looked up", error=repr(error))
@@ -61,22 +54,6 @@ class ReadGate:
         )
         response.headers["WWW-Authenticate"] = CHALLENGE
         return response
-
-    async def _is_known(self, header: str) -> bool:
-        credentials = parse_authorization(header)
-        if credentials is None:
-            return False
-        # Not the secret itself: it need not lie in memory for longer than the request.
-        key = hashlib.sha256(header.encode()).hexdigest()
-        if self._believed.get(key, 0.0) > time.monotonic():
-            return True
-        self._believed.pop(key, None)
-        if await authenticate(self._pool(), *credentials) is None:
-            return False
-        self._believed[key] = time.monotonic() + BELIEVED
-        if len(self._believed) > BELIEVED_AT_MOST:
-            self._believed.popitem(last=False)
-        return True
 
 
 def _is_open(path: str) -> bool:

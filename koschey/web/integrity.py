@@ -16,7 +16,8 @@ from koschey.model import StandingFile
 from koschey.standards.names import parse_name
 from koschey.web.answer import matches
 from koschey.web.context import resources
-from koschey.web.files import judge, refuse
+from koschey.web.files import judge
+from koschey.web.refusals import refuse
 
 blueprint = Blueprint("integrity", __name__)
 
@@ -41,7 +42,7 @@ async def provenance(project: str, version: str, filename: str) -> Response:
         return _message(404, f"No provenance available for {filename}")
     judged = await judge(item)
     if not judged.verdict.served:
-        return refuse(judged)
+        return await refuse(judged.item, "/provenance")
     try:
         found = await resources().provenance.read(item.file)
     except UpstreamMissing:

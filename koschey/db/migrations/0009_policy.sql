@@ -15,7 +15,7 @@ ALTER TABLE rule DROP CONSTRAINT rule_pkey;
 ALTER TABLE rule ADD PRIMARY KEY (index_id, kind, project, version, subject);
 -- An exception binds bytes that somebody could look at, and always ends.
 ALTER TABLE rule ADD CHECK (kind <> 'exception' OR (
-    version <> '' AND subject <> '' AND value ~ '^[0-9a-f]{64}$' AND expires_at IS NOT NULL));
+    project !~ '[*@]' AND version <> '' AND subject <> '' AND value ~ '^[0-9a-f]{64}$' AND expires_at IS NOT NULL));
 CREATE INDEX rule_expiry ON rule (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Since when a window counts, and until when a reviewer extended it whatever the window says.
@@ -104,6 +104,23 @@ CREATE TABLE download (
     user_agent text
 );
 CREATE INDEX download_file ON download (file_id, at);
+-- Writes down what is about to be handed out, and returns the files; not one that was blocked or removed meanwhile.
+-- Whoever asks who took a recalled file takes this lock alone, after the recall was committed: all that was judged
+-- before then is written down, and all that comes later is refused. A function, so that what it reads is read once
+-- the lock is there.
+CREATE FUNCTION record_downloads(
+    index_name text, files bigint[], accounts text[], tokens text[], addresses text[], user_agents text[]
+) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('koschey_download', 0));
+    RETURN QUERY INSERT INTO download (index_id, file_id, account, token, address, user_agent)
+    SELECT standing.index_id, row.file_id, row.account, row.token, row.address, row.user_agent
+      FROM unnest(files, accounts, tokens, addresses, user_agents) AS row (file_id, account, token, address, user_agent)
+      JOIN index ON index.name = index_name
+      JOIN standing ON standing.index_id = index.id AND standing.file_id = row.file_id
+     WHERE standing.state NOT IN ('blocked', 'removed')
+    RETURNING download.file_id;
+END $$;
 
 -- Who asked for a release that is held or blocked; asking again counts.
 CREATE TABLE request (
@@ -146,9 +163,12 @@ CREATE TABLE advisory (
     ranges       jsonb NOT NULL DEFAULT '[]',
     modified     timestamptz,
     withdrawn_at timestamptz,
+    -- It calls something malware, or does so no more, and the files that are here have not been looked at since.
+    pending      boolean NOT NULL DEFAULT false,
     PRIMARY KEY (id, project)
 );
 CREATE INDEX advisory_project ON advisory (project);
+CREATE INDEX advisory_pending ON advisory (project) WHERE pending;
 CREATE TABLE advisory_feed (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     -- When it was last read as a whole; NULL: never. Too long ago, or never, holds what time would release.
@@ -177,7 +197,9 @@ CREATE VIEW let_through AS
               AND in_scope(rule.project, project.name, project.origin)
               AND (rule.version = '' OR rule.version = file.version)
               AND (rule.kind = 'observed'
-                   OR (rule.kind = 'exception' AND rule.subject = file.filename AND rule.value = file.sha256)));
+                   -- What its upstream took away is blocked at the next settling, whoever vouched for it.
+                   OR (rule.kind = 'exception' AND rule.subject = file.filename AND rule.value = file.sha256
+                       AND file.absent_since IS NULL)));
 
 CREATE OR REPLACE VIEW closed_project AS
     SELECT index.id AS index_id, project.id AS project_id

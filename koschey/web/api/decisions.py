@@ -5,6 +5,7 @@ from koschey.auth.permissions import Action
 from koschey.db.journal import select_serial
 from koschey.db.projects import select_project
 from koschey.errors import UsageError
+from koschey.model import Sha256
 from koschey.publish.decide import Choice, Decision, decide
 from koschey.standards.names import parse_name, parse_version
 from koschey.web.api.expected import as_expected
@@ -16,17 +17,28 @@ WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
 
 @operation("POST", "/decisions", NewDecision, Changed, needs=Action.DECIDE)
 async def make_decision(call: Call[NewDecision]) -> Changed:
-    """Approve, block, unblock, trust or untrust."""
+    """Approve, block, recall, unblock, trust, untrust, extend a quarantine or make an exception."""
     sent = call.sent
-    name, version = parse_name(sent.project), _parse_version(sent)
+    name = parse_name(sent.project)
+    decision = Decision(
+        sent.choice,
+        name,
+        _parse_version(sent),
+        sent.reason,
+        days=sent.days,
+        filename=sent.filename,
+        sha256=Sha256(sent.sha256.lower()) if sent.sha256 else None,
+        ticket=sent.ticket,
+    )
     # Asked of the account as the credentials gave it; `decide` asks the database once more.
     authorize(call.account, Action.DECIDE, name)
     async with as_expected(name) as connection:
-        outcome = await decide(connection, call.actor, Decision(sent.choice, name, version, sent.reason))
+        outcome = await decide(connection, call.actor, decision)
         project = await select_project(connection, name)
         # A rule can be about a project that is not known yet.
         serial = outcome.serial or (project.serial if project else await select_serial(connection))
-    return Changed(project=name, serial=serial, changed=outcome.serial is not None, files=outcome.filenames)
+    changed = outcome.serial is not None
+    return Changed(project=name, serial=serial, changed=changed, files=outcome.filenames, waits=outcome.waits)
 
 
 def _parse_version(sent: NewDecision) -> str | None:

@@ -24,6 +24,7 @@ ERRORS = {
     412: "The project is not at the serial that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    429: "Whoever asks waits for too much already.",
     503: "A store does not answer; try again.",
 }
 ERROR_HEADERS: dict[int, dict[str, Any]] = {
@@ -37,8 +38,9 @@ IF_MATCH = {
     "description": "The ETag of an earlier answer: nothing is changed where the project has moved on since.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
 }
-ETAG = {"description": "The project's serial, for `If-Match`.", "schema": {"type": "string"}}
-ABOUT = "Manage what a Koschey index hosts, and what it holds. All of it needs an account, apart from this document."
+ETAG = {"description": "The project's serial, or the policy's tag, for `If-Match`.", "schema": {"type": "string"}}
+OPEN = "Open to whoever may read the index: to everybody, unless it asks its readers for a login."
+ABOUT = "Manage what a Koschey index hosts, and what it holds. Most of it needs an account; what is open says so."
 
 
 @blueprint.get("/openapi.json")
@@ -84,16 +86,18 @@ def _path(rule: str) -> str:
 
 def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     ok: dict[str, Any] = {"description": "Done.", "content": {JSON: {"schema": _reference(operation.answers)}}}
-    if operation.answers in TAGGED:
+    if issubclass(operation.answers, TAGGED):
         ok["headers"] = {"ETag": ETAG}
     errors = {str(status): {"$ref": f"#/components/responses/{status}"} for status in operation.errors}
     described = {
         "operationId": operation.name,
         "summary": operation.about,
-        "description": f"Needs the permission `{operation.needs}`.",
+        "description": f"Needs the permission `{operation.needs}`." if operation.needs else OPEN,
         "parameters": _parameters(operation, schemas),
         "responses": {"200": ok, **errors},
     }
+    if operation.needs is None:
+        described["security"] = [{}, {"token": []}, {"password": []}]
     if operation.reads_body:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.takes)}}}
     return described

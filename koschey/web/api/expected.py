@@ -22,7 +22,7 @@ async def as_expected(project: NormalizedName) -> AsyncIterator[Connection]:
 
     Raises `Stale` where it is not, and `UsageError` where the header is no serial.
     """
-    expected = _read_expected(request.headers.get("If-Match"))
+    expected = read_expected(request.headers.get("If-Match"))
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
         if expected is not None:
             found = await lock_project(connection, project)
@@ -32,7 +32,8 @@ async def as_expected(project: NormalizedName) -> AsyncIterator[Connection]:
         yield connection
 
 
-def _read_expected(header: str | None) -> Serial | None:
+def read_expected(header: str | None) -> Serial | None:
+    """Return what `If-Match` names; None where it names nothing. Raises `UsageError` where it is no number."""
     if header is None:
         return None
     match = TAG.fullmatch(header.strip())

@@ -19,7 +19,7 @@ from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor
 from koschey.standards.names import parse_name
-from koschey.web.api.types import Changed, Input, Project
+from koschey.web.api.types import Changed, Input, Project, Tagged
 from koschey.web.context import resources
 from koschey.web.errors import problem
 
@@ -28,8 +28,10 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 MAX_BODY = 2**16
 """Bytes of a request; the longest reason fits several times."""
 JSON = "application/json"
-TAGGED = (Project, Changed)
-"""Answers that are of one project: their ETag is its serial, for a later `If-Match`."""
+ANYBODY = Account("", None, ())
+"""Who calls what is open to readers without saying who they are."""
+TAGGED = (Project, Changed, Tagged)
+"""Answers with an ETag for a later `If-Match`: of one project its serial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,13 @@ class Operation:
     """Below the prefix."""
     takes: type[Input]
     answers: type[msgspec.Struct]
-    needs: Action
+    needs: Action | None
+    """None: whoever may read the index may call it, also with no account where nobody needs one to read."""
+    max_body: int = MAX_BODY
+    also: tuple[int, ...] = ()
+    """Statuses with which it can be refused beside the usual ones."""
+    misses: bool = True
+    """Whether a change can be about something that is not there."""
 
     @property
     def reads_body(self) -> bool:
@@ -74,15 +82,16 @@ class Operation:
 
     @property
     def changes(self) -> bool:
-        """Whether it changes anything, and so takes `If-Match`."""
-        return self.method != "GET"
+        """Whether it changes what the index serves, and so takes `If-Match`."""
+        return self.method != "GET" and self.needs is not None
 
     @property
     def errors(self) -> list[int]:
         """The statuses with which it can be refused."""
-        about_project = (404,) if self.changes or "<project>" in self.rule else ()
+        about_project = (404,) if (self.changes and self.misses) or "<project>" in self.rule else ()
         return sorted(
-            {400, 401, 403, 503, *about_project}
+            {400, 401, 503, *about_project, *self.also}
+            | ({403} if self.needs else set())
             | ({412} if self.changes else set())
             | ({413, 415} if self.reads_body else set())
         )
@@ -92,13 +101,21 @@ OPERATIONS: list[Operation] = []
 
 
 def operation[T: Input](
-    method: str, rule: str, takes: type[T], answers: type[msgspec.Struct], *, needs: Action
+    method: str,
+    rule: str,
+    takes: type[T],
+    answers: type[msgspec.Struct],
+    *,
+    needs: Action | None,
+    max_body: int = MAX_BODY,
+    also: tuple[int, ...] = (),
+    misses: bool = True,
 ) -> Callable[[Handler[T]], Handler[T]]:
     """Register a handler. Its name and docstring go into the document."""
 
     def register(handler: Handler[T]) -> Handler[T]:
         name, about = getattr(handler, "__name__", ""), handler.__doc__ or ""
-        added = Operation(name, about, method, rule, takes, answers, needs)
+        added = Operation(name, about, method, rule, takes, answers, needs, max_body, also, misses)
         OPERATIONS.append(added)
 
         async def view(**path: str) -> Response:
@@ -113,13 +130,22 @@ def operation[T: Input](
 async def _answer[T: Input](
     operation: Operation, takes: type[T], handler: Handler[T], path: Mapping[str, str]
 ) -> Response:
-    credentials = parse_authorization(request.headers.get("Authorization"))
-    account = await authenticate(resources().pool, *credentials) if credentials else None
+    account = await _identify(operation)
     if account is None:
         return _ask_who()
-    _check_permission(account, operation.needs, path)
-    sent = await _read_body(takes) if operation.reads_body else _read_query(takes)
+    if operation.needs is not None:
+        _check_permission(account, operation.needs, path)
+    sent = await _read_body(takes, operation.max_body) if operation.reads_body else _read_query(takes)
     return _render(await handler(Call(account, path, sent)))
+
+
+async def _identify(operation: Operation) -> Account | None:
+    """Return who calls; nobody in particular where the operation and the index are open. Wrong credentials are none."""
+    header = request.headers.get("Authorization")
+    if header is None and operation.needs is None and resources().settings.anonymous_reading:
+        return ANYBODY
+    credentials = parse_authorization(header)
+    return await authenticate(resources().pool, *credentials) if credentials else None
 
 
 def _ask_who() -> Response:
@@ -137,14 +163,14 @@ def _check_permission(account: Account, action: Action, path: Mapping[str, str])
         raise NotAllowed(f"{account.name} may not {action} anything here; an admin can grant it")
 
 
-async def _read_body[T: Input](takes: type[T]) -> T:
+async def _read_body[T: Input](takes: type[T], max_body: int) -> T:
     if request.mimetype != JSON:
         raise UnsupportedMediaType(f"Send the body as {JSON}.")
     if request.args:
         raise UsageError("this request takes its values from the body, not from the query")
-    body = b"" if (request.content_length or 0) > MAX_BODY else await request.get_data(cache=False)
-    if (request.content_length or len(body)) > MAX_BODY:
-        raise RequestEntityTooLarge(f"A request has {MAX_BODY} bytes at the most.")
+    body = b"" if (request.content_length or 0) > max_body else await request.get_data(cache=False)
+    if (request.content_length or len(body)) > max_body:
+        raise RequestEntityTooLarge(f"A request has {max_body} bytes at the most.")
     try:
         return msgspec.json.decode(body, type=takes)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -165,5 +191,5 @@ def _read_query[T: Input](takes: type[T]) -> T:
 def _render(answer: msgspec.Struct) -> Response:
     headers = {"Content-Type": JSON, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     if isinstance(answer, TAGGED):
-        headers["ETag"] = f'"{answer.serial}"'
+        headers["ETag"] = f'"{answer.tag if isinstance(answer, Tagged) else answer.serial}"'
     return Response(msgspec.json.encode(answer), 200, headers)

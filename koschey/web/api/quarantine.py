@@ -3,6 +3,7 @@
 from koschey.auth.permissions import Action
 from koschey.db.browse import select_waiting_releases
 from koschey.db.journal import select_serial
+from koschey.db.requests import select_asked
 from koschey.model import State
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Quarantine, QuarantineQuery, WaitingRelease
@@ -18,5 +19,8 @@ async def read_quarantine(call: Call[QuarantineQuery]) -> Quarantine:
     # First of all: what is read after it can only be newer.
     serial = await select_serial(pool)
     found, total = await select_waiting_releases(pool, WAITING, query.project, limit=query.limit, offset=query.offset)
-    releases = [WaitingRelease(**release._asdict()) for release in found]
+    asked = await select_asked(pool)
+    releases = [
+        WaitingRelease(**release._asdict(), asked=asked.get((release.project, release.version), 0)) for release in found
+    ]
     return Quarantine(serial=serial, total=total, releases=releases)

@@ -25,6 +25,12 @@ class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body or the query of a request. What it does not name is refused."""
 
 
+class Tagged(Struct, frozen=True, kw_only=True):
+    """An answer about more than one project, with a number that differs where what it is about does."""
+
+    tag: Annotated[int, Meta(description="Its ETag, for a later `If-Match`.")]
+
+
 class Nothing(Input, frozen=True, kw_only=True):
     """A request that says all in its path."""
 
@@ -49,6 +55,14 @@ class NewDecision(Input, frozen=True, kw_only=True):
     project: Name
     version: Version | None = None
     reason: Reason
+    days: Annotated[
+        float | None, Meta(description="Of `extend` and `except`: for how long from now on, at least or at the most.")
+    ] = None
+    filename: Annotated[Text | None, Meta(description="Of `except`: one file of the release, with its `sha256`.")] = (
+        None
+    )
+    sha256: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$")] | None = None
+    ticket: Annotated[Text | None, Meta(description="Where the reason is written down; an exception needs it.")] = None
 
 
 class QuarantineQuery(Input, frozen=True, kw_only=True):
@@ -104,6 +118,8 @@ class Changed(Struct, frozen=True, kw_only=True):
     serial: Serial
     changed: bool
     files: tuple[str, ...]
+    waits: bool = False
+    """It is in force once a second person makes the same decision."""
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):
@@ -116,10 +132,14 @@ class WaitingRelease(Struct, frozen=True, kw_only=True):
     release_at: datetime | None
     first_seen_at: datetime
     reasons: tuple[str, ...]
+    fixes: str | None = None
+    """Which security fix waits with it."""
+    asked: int = 0
+    """How many have asked for it."""
 
 
 class Quarantine(Struct, frozen=True, kw_only=True):
-    """A part of what waits, those that time releases first at the top."""
+    """A part of what waits, security fixes and those that time releases first at the top."""
 
     serial: Serial
     total: int

@@ -1,0 +1,133 @@
+"""What Temporal's own pages tell of a release, short enough for them: checks, findings, files, who asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from temporalio import activity
+
+from activities.release import Release
+from koschey.db import files
+from koschey.db.findings import select_evidence, select_known_checks
+from koschey.db.pool import Pool
+from koschey.db.waiting import Asked, select_requests
+from koschey.model import FileId, StandingFile, State
+from koschey.policy.findings import Evidence, Finding
+from koschey.standards.names import parse_name
+
+SHOWN = 30
+"""Files, findings and requests that are named at the most."""
+LONGEST = 200
+"""Characters of one sentence."""
+
+
+@dataclass(frozen=True)
+class CheckState:
+    """How far a check is with the held files of a release."""
+
+    check: str
+    completed: int
+    faults: int
+    cause: str = ""
+    """Of one of the faults."""
+
+
+@dataclass(frozen=True)
+class FindingSummary:
+    """One finding, without its evidence."""
+
+    filename: str
+    check: str
+    code: str
+    severity: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """One file."""
+
+    id: int
+    filename: str
+    state: str
+    reason: str
+    stored: bool
+
+
+@dataclass(frozen=True)
+class ReleaseDescription:
+    """What a reviewer wants to see first. Everything is bounded; the panel has the rest."""
+
+    checks: list[CheckState] = field(default_factory=list)
+    findings: list[FindingSummary] = field(default_factory=list)
+    files: list[FileSummary] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    finding_count: int = 0
+    file_count: int = 0
+    asked_count: int = 0
+
+
+@dataclass(frozen=True)
+class DescriptionActivities:
+    """Reads; changes nothing."""
+
+    pool: Pool
+
+    @activity.defn
+    async def describe_release(self, release: Release) -> ReleaseDescription:
+        """Return what there is to see of a release."""
+        project = parse_name(release.project)
+        known = [item for item in await files.select_project_files(self.pool, project) if _is_of(item, release)]
+        waiting = [item.file.id for item in known if item.standing.state is State.HELD]
+        evidence = await select_evidence(self.pool, waiting)
+        checks = [check.name for check in await select_known_checks(self.pool)]
+        count, asked = await select_requests(self.pool, project, release.version, SHOWN)
+        names = {item.file.id: item.file.filename for item in known}
+        findings = [_finding(names[file], found) for file in waiting for found in evidence[file].findings]
+        return ReleaseDescription(
+            checks=[_check(check, evidence) for check in checks[:SHOWN]],
+            findings=findings[:SHOWN],
+            files=[_file(item) for item in sorted(known, key=_waiting_first)[:SHOWN]],
+            asked=[_asked(one) for one in asked],
+            finding_count=len(findings),
+            file_count=len(known),
+            asked_count=count,
+        )
+
+
+def _is_of(item: StandingFile, release: Release) -> bool:
+    return item.file.version == release.version and item.standing.state is not State.REMOVED
+
+
+def _waiting_first(item: StandingFile) -> tuple[bool, int]:
+    return item.standing.state is not State.HELD, item.file.id
+
+
+def _check(check: str, evidence: Mapping[FileId, Evidence]) -> CheckState:
+    causes = [fault.cause for known in evidence.values() for fault in known.faults if fault.check == check]
+    completed = sum(check in known.completed for known in evidence.values())
+    return CheckState(check[:LONGEST], completed, len(causes), shortened(causes[0]) if causes else "")
+
+
+def _finding(filename: str, found: Finding) -> FindingSummary:
+    return FindingSummary(filename, found.check, found.code, found.severity, shortened(found.summary))
+
+
+def _file(item: StandingFile) -> FileSummary:
+    standing = item.standing
+    return FileSummary(
+        int(item.file.id),
+        item.file.filename,
+        standing.state,
+        shortened(standing.reason),
+        item.file.stored_at is not None,
+    )
+
+
+def _asked(one: Asked) -> str:
+    times = f", {one.times} times" if one.times > 1 else ""
+    return shortened(f"{one.who}{times}: {one.reason}")
+
+
+def shortened(text: str) -> str:
+    """Return a sentence that fits."""
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

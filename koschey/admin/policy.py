@@ -1,0 +1,104 @@
+"""The policy: every rule that is in force, and for admins a form to set one and to lift one."""
+
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+from quart import Response, redirect, request, url_for
+from quart.typing import ResponseReturnValue
+
+from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.visit import account, visit
+from koschey.auth.permissions import Action, RolePermissions
+from koschey.auth.sessions import leave_notice
+from koschey.db.pool import ACQUIRE_TIMEOUT
+from koschey.db.projects import select_now
+from koschey.errors import NotKnown, UsageError
+from koschey.model import Actor
+from koschey.policy.findings import FindingAction
+from koschey.policy.rules import FLAGS, Rule, RuleKind
+from koschey.publish.policy import PolicyOutcome, set_rule, unset_rule
+from koschey.publish.policy_report import show_policy
+from koschey.publish.policy_terms import SETTABLE, Terms, parse_expiry
+from koschey.web.context import resources
+
+DOOR = "admin"
+FIELDS = ("kind", "scope", "subject", "value", "expires", "ticket", "reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What somebody typed into the form, to be shown again where it could not be carried out."""
+
+    kind: str = ""
+    scope: str = ""
+    subject: str = ""
+    value: str = ""
+    expires: str = ""
+    ticket: str = ""
+    reason: str = ""
+
+
+@blueprint.get("/policy", merge_slashes=False)
+async def policy() -> Response:
+    """Show all rules."""
+    return await _page()
+
+
+@blueprint.post("/policy", merge_slashes=False)
+async def change_policy() -> ResponseReturnValue:
+    """Set or lift one rule."""
+    form = await request.form
+    draft = Draft(**{name: form.get(name, "").strip() for name in FIELDS})
+    try:
+        outcome = await _change(draft, lift=form.get("choice") == "unset")
+    except (UsageError, NotKnown) as error:
+        return await _page(status_of(error)[0], str(error), draft)
+    await leave_notice(resources().pool, visit().id, _say(outcome))
+    return redirect(url_for("admin.policy"), 303)
+
+
+def may_manage() -> bool:
+    """Tell whether to offer the forms. The functions that change the policy ask again."""
+    return RolePermissions().allows(account().grants, Action.MANAGE, NormalizedName("*"))
+
+
+async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:
+    actor = Actor(account().name, DOOR)
+    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+        if lift:
+            return await unset_rule(connection, actor, draft.kind, draft.scope, draft.subject or None, draft.reason)
+        expires = parse_expiry(draft.expires, await select_now(connection)) if draft.expires else None
+        optional = (draft.value or None, draft.subject or None)
+        terms = Terms(draft.kind, draft.scope, *optional, draft.reason, expires, draft.ticket or None)
+        return await set_rule(connection, actor, terms)
+
+
+async def _page(status: int = 200, error: str | None = None, draft: Draft | None = None) -> Response:
+    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+        shown = await show_policy(connection, None)
+    rules = sorted(shown.rules.rules, key=_order)
+    return await render(
+        "policy.html",
+        status,
+        error=error,
+        draft=draft or Draft(),
+        rules=[rule for rule in rules if rule.kind is not RuleKind.EXCEPTION],
+        exceptions=sorted((r for r in rules if r.kind is RuleKind.EXCEPTION), key=lambda r: str(r.expires_at)),
+        observed=[rule for rule in rules if rule.kind is RuleKind.OBSERVED],
+        checks=shown.checks,
+        kinds=SETTABLE,
+        flags=FLAGS,
+        actions=tuple(FindingAction),
+        days=resources().settings.quarantine_days,
+        may_manage=may_manage(),
+    )
+
+
+def _order(rule: Rule) -> tuple[int, str, str, str]:
+    return list(RuleKind).index(rule.kind), rule.scope, rule.version or "", rule.subject
+
+
+def _say(outcome: PolicyOutcome) -> str:
+    if outcome.serial is None:
+        return "Nothing to change, it was so already."
+    return f"The policy has changed (serial {outcome.serial}); {outcome.judged_anew} held releases are judged anew."

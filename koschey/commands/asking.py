@@ -1,0 +1,122 @@
+"""What a developer asks of an index: why a release is not served, and to have it; and who has asked, for reviewers."""
+
+import json
+from collections.abc import Sequence
+
+import click
+import msgspec
+from packaging.utils import NormalizedName
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from koschey.commands.database import open_database, operator
+from koschey.commands.index_api import IndexApi
+from koschey.db.requests import select_requests
+from koschey.errors import NotKnown
+from koschey.index.asking import Asked, ask
+from koschey.index.explaining import Availability, Explanation, describe, explain
+from koschey.settings import Settings
+from koschey.standards.names import parse_specifier
+from koschey.standards.simple_json import format_time
+
+type Release = tuple[NormalizedName, str]
+
+
+async def explain_here(settings: Settings, scope: str, *, as_json: bool) -> None:
+    """Explain a release by the database. Raises `NotKnown` where nothing is known of it."""
+    project, version = parse_specifier(scope)
+    async with open_database(settings) as pool:
+        _show(await explain(pool, project, version, settings.window), as_json=as_json)
+
+
+async def explain_there(index: str, scope: str, *, as_json: bool) -> None:
+    """Explain a release by what an index says. Raises as `explain_here` does, `StartError` without an index."""
+    project, version = parse_specifier(scope)
+    async with IndexApi.open(index) as api:
+        _show(await api.explain(project, version), as_json=as_json)
+
+
+async def request_here(settings: Settings, scopes: Sequence[str], reason: str, *, as_json: bool) -> None:
+    """Ask for releases in the database, in the name of whoever runs the command. Raises as `ask` does."""
+    releases = [parse_specifier(scope) for scope in scopes]
+    async with open_database(settings) as pool:
+        asked = [await ask(pool, *release, operator().name, reason, settings.window) for release in releases]
+    _tell([_requested(each) for each in asked], as_json=as_json)
+
+
+async def request_there(index: str, scopes: Sequence[str], reason: str, *, as_json: bool) -> None:
+    """Ask an index for releases. Raises `UsageError` where it says no, and `StartError` where it cannot be asked."""
+    releases = [parse_specifier(scope) for scope in scopes]
+    async with IndexApi.open(index) as api:
+        asked = [await api.request(*release, reason) for release in releases]
+    _tell(asked, as_json=as_json)
+
+
+async def list_requests(settings: Settings, *, as_json: bool, out: Console) -> None:
+    """Print who asked for what and was not answered."""
+    async with open_database(settings) as pool:
+        found = await select_requests(pool)
+    if as_json:
+        click.echo(msgspec.json.encode([each._asdict() for each in found]).decode())
+    elif found:
+        table = Table("project", "version", "who", "times", "last (UTC)", "why")
+        for each in found:
+            last = f"{each.last_at:%Y-%m-%d %H:%M}"
+            # As text: what strangers say is never markup.
+            table.add_row(each.project, each.version, Text(each.who), str(each.times), last, Text(each.reason))
+        out.print(table)
+    else:
+        out.print("Nobody waits for an answer.")
+
+
+def _show(explanation: Explanation, *, as_json: bool) -> None:
+    if explanation.state is Availability.MISSING:
+        raise NotKnown(f"{explanation.project}=={explanation.version}: {explanation.reason}")
+    click.echo(json.dumps(describe(explanation)) if as_json else "\n".join(_lines(explanation)))
+
+
+def _lines(explanation: Explanation) -> list[str]:
+    end = explanation.release_at
+    until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
+    lines = [f"{explanation.project} {explanation.version} is {explanation.state}{until}"]
+    if explanation.reason:
+        lines.append(f"  why:  {explanation.reason}")
+    findings = dict.fromkeys(finding for file in explanation.files for finding in file.findings)
+    lines += [f"  found: {finding}" for finding in findings]
+    if len(explanation.files) > 1:
+        lines += [f"  file: {file.filename} is {_state(file.served, file.state)}" for file in explanation.files]
+    if explanation.state is not Availability.SERVED:
+        lines.append(
+            f"  free: {f'{explanation.project} {explanation.free}' if explanation.free else 'no older version'}"
+        )
+    if explanation.request:
+        lines.append(f"  ask:  {explanation.request} --reason WHY")
+    return lines
+
+
+def _state(served: bool, state: str) -> str:
+    return "served" if served else state
+
+
+def _requested(asked: Asked) -> dict[str, object]:
+    told = asked.explanation
+    return {
+        "project": told.project,
+        "version": told.version,
+        "who": asked.who,
+        "times": asked.times,
+        "state": told.state,
+        "release_at": format_time(told.release_at) if told.release_at else None,
+    }
+
+
+def _tell(asked: Sequence[dict[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asked))
+        return
+    for each in asked:
+        again = "" if each["times"] == 1 else f" ({each['times']} times by now)"
+        until = f" until {str(each['release_at'])[:10]}" if each["release_at"] else ""
+        release = f"{each['project']}=={each['version']}"
+        click.echo(f"{release} is {each['state']}{until}; {each['who']} has asked for it{again}")

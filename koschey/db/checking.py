@@ -1,0 +1,55 @@
+"""Statements for checks: which files one has not seen, which names are in use, what was said of a release before."""
+
+from datetime import timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.db.files import COLUMNS, TABLES, read_file
+from koschey.db.pool import Database
+from koschey.model import MAIN_INDEX, StandingFile
+
+# A provenance object that was verified after the check looked is something that it has not seen.
+SELECT_DUE = f"""
+    SELECT {COLUMNS} FROM {TABLES}
+     WHERE project.name = $2 AND file.version = $3 AND standing.state = 'held'
+       AND file.stored_at IS NOT NULL AND file.sha256 IS NOT NULL
+       AND NOT EXISTS (
+           SELECT FROM check_run
+            WHERE check_run.file_id = file.id AND check_run.name = $4 AND check_run.sha256 = file.sha256
+              AND (check_run.fault IS NULL OR check_run.at > koschey_now() - $5::interval)
+              AND (attestation.checked_at IS NULL OR attestation.checked_at <= check_run.at))
+     ORDER BY file.id
+     LIMIT $6
+"""  # noqa: S608
+SELECT_USED_NAMES = """
+    SELECT project.name
+      FROM project
+      JOIN file ON file.project_id = project.id
+      JOIN standing ON standing.file_id = file.id AND standing.state = 'released'
+      JOIN index ON index.id = standing.index_id AND index.name = $1
+     GROUP BY project.id
+     ORDER BY project.origin = 'hosted' DESC, count(DISTINCT file.version) DESC, project.name
+     LIMIT $2
+"""
+SELECT_TOLD = """
+    SELECT DISTINCT detail ->> 'code' AS code FROM alert
+     WHERE kind = 'finding' AND project = $1 AND version = $2 AND detail ->> 'check' = $3
+"""
+
+
+async def select_due(
+    db: Database, project: NormalizedName, version: str, check: str, again: timedelta, limit: int
+) -> list[StandingFile]:
+    """Return held and stored files of a release that a check has not seen, or could not complete for some time."""
+    rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, check, again, limit)
+    return [read_file(row) for row in rows]
+
+
+async def select_used_names(db: Database, limit: int) -> list[str]:
+    """Return projects of which something was let out: those that are hosted, then those with the most releases."""
+    return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
+
+
+async def select_told(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
+    """Return the codes of a check about which an alert was raised for this release."""
+    return {row["code"] for row in await db.fetch(SELECT_TOLD, project, version, check)}

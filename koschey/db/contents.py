@@ -1,0 +1,38 @@
+"""Statements on `content`: what the archive of a file contains, as the child that read it says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from koschey.db.pool import Database
+from koschey.model import FileId, Sha256
+
+SELECT_REPORT = """
+    SELECT content.report FROM content JOIN file ON file.id = content.file_id AND file.sha256 = content.sha256
+     WHERE content.file_id = $1
+"""
+# Those of archives that break a rule say nothing.
+SELECT_COUNTS = """
+    SELECT file_id, (report ->> 'files')::bigint AS files FROM content
+     WHERE file_id = ANY($1::bigint[]) AND report ->> 'refused' IS NULL
+"""
+UPSERT_REPORT = """
+    INSERT INTO content (file_id, sha256, report)
+    SELECT id, sha256, $3 FROM file WHERE id = $1 AND sha256 = $2
+    ON CONFLICT (file_id) DO UPDATE SET sha256 = excluded.sha256, report = excluded.report, at = koschey_now()
+"""
+
+
+async def select_report(db: Database, file: FileId) -> dict[str, Any] | None:
+    """Return the report on a file's bytes; None where nobody has looked into them."""
+    found: dict[str, Any] | None = await db.fetchval(SELECT_REPORT, file)
+    return found
+
+
+async def select_counts(db: Database, files: Sequence[FileId]) -> Mapping[FileId, int]:
+    """Return how many files are in those archives that were looked into."""
+    return {FileId(row["file_id"]): row["files"] for row in await db.fetch(SELECT_COUNTS, list(files))}
+
+
+async def upsert_report(db: Database, file: FileId, sha256: Sha256, report: dict[str, Any]) -> None:
+    """Keep what was seen in these bytes of a file. It is derived from them, and no change that a journal would name."""
+    await db.execute(UPSERT_REPORT, file, sha256, report)

@@ -1,0 +1,101 @@
+"""Statements on security fixes that wait: held versions that mend what an advisory says of a version taken here."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+
+from koschey.db.advisories import COLUMNS, read_advisory
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX, Advisory
+from koschey.policy.advisories import fixes
+
+# Few projects have both: everything below is asked of these alone.
+SELECT_HELD = """
+    SELECT DISTINCT project.name, file.version
+      FROM standing
+      JOIN index ON index.id = standing.index_id AND index.name = $1
+      JOIN file ON file.id = standing.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE standing.state = 'held' AND file.yanked IS NULL AND file.absent_since IS NULL
+       AND project.origin = 'mirrored'
+       AND EXISTS (SELECT FROM advisory
+                    WHERE advisory.project = project.name AND advisory.withdrawn_at IS NULL)
+"""
+SELECT_TAKEN = """
+    SELECT project.name, file.version, count(*) AS downloads
+      FROM download
+      JOIN index ON index.id = download.index_id AND index.name = $1
+      JOIN file ON file.id = download.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE project.name = ANY($2::text[])
+     GROUP BY project.name, file.version
+"""
+SELECT_ABOUT = f"""
+    SELECT {COLUMNS} FROM advisory WHERE project = ANY($1::text[]) AND withdrawn_at IS NULL ORDER BY id
+"""  # noqa: S608
+SELECT_TOLD = """
+    SELECT detail ->> 'advisory' AS advisory FROM journal
+     WHERE project = $1 AND version = $2 AND action = 'security fix waits'
+"""
+
+
+class FastLane(NamedTuple):
+    """A held version that would mend what was taken here."""
+
+    project: NormalizedName
+    version: str
+    advisory: str
+    summary: str
+    fixes: tuple[str, ...]
+    """The versions that were taken here and that the advisory is about, the oldest first."""
+    downloads: int
+    """How often these were taken."""
+
+    def __str__(self) -> str:
+        times = "once" if self.downloads == 1 else f"{self.downloads} times"
+        return f"fixes {self.advisory} in {', '.join(self.fixes)}, taken here {times}"
+
+
+async def select_fast_lane(db: Database) -> list[FastLane]:
+    """Return the security fixes that wait, the most wanted first."""
+    held = [(row["name"], row["version"]) for row in await db.fetch(SELECT_HELD, MAIN_INDEX)]
+    names = sorted({name for name, _ in held})
+    if not names:
+        return []
+    taken: dict[str, dict[str, int]] = defaultdict(dict)
+    about: dict[str, list[Advisory]] = defaultdict(list)
+    for row in await db.fetch(SELECT_TAKEN, MAIN_INDEX, names):
+        taken[row["name"]][row["version"]] = row["downloads"]
+    for row in await db.fetch(SELECT_ABOUT, names):
+        about[row["project"]].append(read_advisory(row))
+    found = []
+    for name, version in held:
+        for advisory in about[name]:
+            mended = [had for had in taken[name] if fixes(advisory, had, version)]
+            if mended:
+                downloads = sum(taken[name][had] for had in mended)
+                order = tuple(sorted(mended, key=_version_key))
+                found.append(FastLane(name, version, advisory.id, advisory.summary, order, downloads))
+    return sorted(found, key=lambda fix: (-fix.downloads, fix.project, fix.version, fix.advisory))
+
+
+async def select_told_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
+    """Return the advisories of which people were told that this version fixes them."""
+    return {row["advisory"] for row in await connection.fetch(SELECT_TOLD, project, version)}
+
+
+def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:
+    """Return in one sentence for each release what it fixes, in the order of the list."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for fix in found:
+        said.setdefault((fix.project, fix.version), []).append(str(fix))
+    return {release: "; ".join(sentences) for release, sentences in said.items()}
+
+
+def _version_key(version: str) -> tuple[Version, str]:
+    try:
+        return Version(version), version
+    except InvalidVersion:
+        return Version("0"), version

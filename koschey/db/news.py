@@ -1,0 +1,51 @@
+"""Statements on what an upstream's page says against its files: findings of the check `upstream`."""
+
+from collections.abc import Sequence
+
+from koschey.db.pool import Connection
+from koschey.model import FileId, ProjectId, Sha256
+from koschey.policy import news
+from koschey.policy.findings import Severity
+
+INSERT_NEWS = """
+    INSERT INTO finding (file_id, name, code, severity, summary, evidence)
+    SELECT row.file_id, $1, $2, $3, $4, row.evidence
+      FROM unnest($5::bigint[], $6::jsonb[]) AS row (file_id, evidence)
+"""
+SELECT_REPLACED = """
+    SELECT file_id, evidence ->> 'now' AS now FROM finding
+     WHERE file_id = ANY($1::bigint[]) AND name = $2 AND code = $3
+"""
+# A person who approves a release of the project, or trusts it, after it came back has seen that it did.
+SELECT_IS_ESTRANGED = """
+    SELECT EXISTS (
+        SELECT FROM finding JOIN file ON file.id = finding.file_id JOIN project ON project.id = file.project_id
+         WHERE project.id = $1 AND finding.name = $2 AND finding.code = $3
+           AND NOT EXISTS (
+               SELECT FROM decision
+                WHERE decision.project = project.name AND decision.action IN ('approve', 'trust')
+                  AND decision.at > finding.at))
+"""
+
+
+async def insert_returned(connection: Connection, files: Sequence[FileId], summary: str) -> None:
+    """Record of files that they are listed since their project came back."""
+    evidence: list[dict[str, object]] = [{} for _ in files]
+    await connection.execute(INSERT_NEWS, news.CHECK, news.RETURNED, Severity.SERIOUS, summary, list(files), evidence)
+
+
+async def insert_replaced(connection: Connection, files: Sequence[tuple[FileId, Sha256]], summary: str) -> None:
+    """Record of files that the upstream lists other bytes under their names."""
+    ids, evidence = [file for file, _ in files], [{"now": sha256} for _, sha256 in files]
+    await connection.execute(INSERT_NEWS, news.CHECK, news.REPLACED, Severity.SERIOUS, summary, ids, evidence)
+
+
+async def select_replaced(connection: Connection, files: Sequence[FileId]) -> set[tuple[FileId, Sha256]]:
+    """Return which other bytes were recorded of files before."""
+    rows = await connection.fetch(SELECT_REPLACED, list(files), news.CHECK, news.REPLACED)
+    return {(row["file_id"], row["now"]) for row in rows}
+
+
+async def select_is_estranged(connection: Connection, project: ProjectId) -> bool:
+    """Tell whether a project came back from an absence, and no person has looked at it since."""
+    return bool(await connection.fetchval(SELECT_IS_ESTRANGED, project, news.CHECK, news.RETURNED))

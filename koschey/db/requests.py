@@ -1,0 +1,95 @@
+"""Statements on `request`: who asked for a release that is not served, why, and whether that was answered.
+
+The table is its own record: who asks changes nothing that an index serves, so it takes no serial, and strangers cannot
+fill the journal.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX
+
+# One who asks waits for the same one who asks, so that nobody gets past the limit by asking many times at once.
+LOCK_WHO = "SELECT pg_advisory_xact_lock(hashtextextended('koschey_request/' || $1, 0))"
+# What time let out needs no answer any more.
+OPEN = """
+    request.answered_at IS NULL AND NOT EXISTS (
+        SELECT FROM served_file
+         WHERE served_file.index_id = request.index_id AND served_file.project = request.project
+           AND served_file.version = request.version)
+"""
+COUNT_OTHERS = f"""
+    SELECT count(*) FROM request JOIN index ON index.id = request.index_id
+     WHERE index.name = $1 AND request.who = $2 AND (request.project, request.version) <> ($3, $4) AND {OPEN}
+"""  # noqa: S608
+UPSERT_REQUEST = """
+    INSERT INTO request (index_id, project, version, who, reason)
+    SELECT id, $2, $3, $4, $5 FROM index WHERE name = $1
+    ON CONFLICT (index_id, project, version, who)
+    DO UPDATE SET times = request.times + 1, reason = excluded.reason, last_at = koschey_now(), answered_at = NULL
+    RETURNING times
+"""
+SELECT_REQUESTS = f"""
+    SELECT request.project, request.version, request.who, request.reason, request.times, request.at, request.last_at
+      FROM request JOIN index ON index.id = request.index_id
+     WHERE index.name = $1 AND {OPEN}
+     ORDER BY request.last_at DESC, request.id DESC
+     LIMIT $2
+"""  # noqa: S608
+SELECT_ASKED = f"""
+    SELECT request.project, request.version, count(*) AS asked
+      FROM request JOIN index ON index.id = request.index_id
+     WHERE index.name = $1 AND {OPEN}
+     GROUP BY request.project, request.version
+"""  # noqa: S608
+ANSWER_REQUESTS = """
+    UPDATE request SET answered_at = koschey_now()
+      FROM index
+     WHERE index.name = $1 AND request.index_id = index.id AND request.answered_at IS NULL
+       AND request.project = $2 AND ($3::text IS NULL OR request.version = $3)
+"""
+MANY = 1000
+"""How many open requests are listed at the most."""
+
+
+class Request(NamedTuple):
+    """An open request."""
+
+    project: NormalizedName
+    version: str
+    who: str
+    """The account, or where nobody logged in the address."""
+    reason: str
+    times: int
+    at: datetime
+    last_at: datetime
+
+
+async def count_others(connection: Connection, who: str, project: NormalizedName, version: str) -> int:
+    """Return how many other releases somebody waits for, and keep a second request of theirs waiting."""
+    await connection.execute(LOCK_WHO, who)
+    return int(await connection.fetchval(COUNT_OTHERS, MAIN_INDEX, who, project, version))
+
+
+async def upsert_request(connection: Connection, project: NormalizedName, version: str, who: str, reason: str) -> int:
+    """Write down that somebody asks for a release, again or for the first time; returns how often they have asked."""
+    return int(await connection.fetchval(UPSERT_REQUEST, MAIN_INDEX, project, version, who, reason))
+
+
+async def select_requests(db: Database) -> list[Request]:
+    """Return the open requests, the last one first."""
+    return [Request(*row) for row in await db.fetch(SELECT_REQUESTS, MAIN_INDEX, MANY)]
+
+
+async def select_asked(db: Database) -> dict[tuple[str, str], int]:
+    """Return how many wait for each release that somebody asked for."""
+    rows: list[Any] = await db.fetch(SELECT_ASKED, MAIN_INDEX)
+    return {(row["project"], row["version"]): row["asked"] for row in rows}
+
+
+async def answer_requests(connection: Connection, project: NormalizedName, version: str | None) -> None:
+    """Note that a decision answers the requests for a release, or for all of a project."""
+    await connection.execute(ANSWER_REQUESTS, MAIN_INDEX, project, version)

@@ -1,0 +1,142 @@
+"""Statements on what waits: files without bytes or provenance, releases without a workflow, pages without a look."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Database
+from koschey.model import MAIN_INDEX, FileId
+
+SELECT_UNSTORED_IDS = """
+    SELECT file.id
+      FROM file
+      JOIN project ON project.id = file.project_id
+      JOIN index ON index.name = $1
+      JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
+     WHERE project.name = $2 AND file.version = $3 AND file.id > $4
+       AND standing.state = 'held' AND file.stored_at IS NULL
+     ORDER BY file.id
+     LIMIT $5
+"""
+SELECT_UNATTESTED_IDS = """
+    SELECT file.id
+      FROM file
+      JOIN project ON project.id = file.project_id
+      LEFT JOIN attestation ON attestation.file_id = file.id
+     WHERE project.name = $1 AND file.version = $2 AND file.id > $3 AND file.stored_at IS NOT NULL
+       AND file.provenance_url IS NOT NULL AND attestation.url IS DISTINCT FROM file.provenance_url
+     ORDER BY file.id
+     LIMIT $4
+"""
+SELECT_HELD_RELEASES = """
+    SELECT DISTINCT project.name, file.version
+      FROM standing
+      JOIN index ON index.id = standing.index_id AND index.name = $1
+      JOIN file ON file.id = standing.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE standing.state = 'held' AND (project.name, file.version) > ($2, $3)
+     ORDER BY project.name, file.version
+     LIMIT $4
+"""
+SELECT_UNCHECKED_RELEASES = """
+    SELECT DISTINCT project.name, file.version
+      FROM standing
+      JOIN index ON index.id = standing.index_id AND index.name = $1
+      JOIN file ON file.id = standing.file_id
+      JOIN project ON project.id = file.project_id
+     WHERE standing.state = 'held' AND file.stored_at IS NOT NULL
+       AND EXISTS (
+           SELECT FROM known_check
+            WHERE NOT EXISTS (
+                SELECT FROM check_run
+                 WHERE check_run.file_id = file.id AND check_run.name = known_check.name
+                   AND check_run.sha256 = file.sha256))
+     ORDER BY project.name, file.version
+     LIMIT $2
+"""
+# What somebody waits for, or took lately, comes before what only lies here.
+SELECT_STALE_PROJECTS = """
+    SELECT project.name
+      FROM project
+      LEFT JOIN LATERAL (
+          SELECT bool_or(standing.state = 'held' OR standing.available_at > koschey_now() - $2::interval
+                         OR EXISTS (SELECT FROM download
+                                     WHERE download.file_id = file.id
+                                       AND download.at > koschey_now() - $2::interval)) AS wanted
+            FROM file JOIN standing ON standing.file_id = file.id
+           WHERE file.project_id = project.id
+      ) AS files ON true
+     WHERE project.origin = 'mirrored'
+       AND (project.looked_at IS NULL OR project.looked_at <= koschey_now() - $1::interval)
+       AND project.name <> ALL ($3::text[])
+     ORDER BY coalesce(files.wanted, false) DESC, project.looked_at NULLS FIRST, project.id
+     LIMIT $4
+"""
+SELECT_REQUESTS = """
+    SELECT who, reason, times, last_at
+      FROM request JOIN index ON index.id = request.index_id AND index.name = $1
+     WHERE project = $2 AND version = $3 AND answered_at IS NULL
+     ORDER BY last_at DESC
+     LIMIT $4
+"""
+COUNT_REQUESTS = """
+    SELECT count(*) FROM request JOIN index ON index.id = request.index_id AND index.name = $1
+     WHERE project = $2 AND version = $3 AND answered_at IS NULL
+"""
+
+type Release = tuple[NormalizedName, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody who asked for a release."""
+
+    who: str
+    reason: str
+    times: int
+    last_at: datetime
+
+
+async def select_unstored_ids(
+    db: Database, project: NormalizedName, version: str, after: int, limit: int
+) -> list[FileId]:
+    """Return the next held files of a release whose bytes are not here, in the order of their ids."""
+    rows = await db.fetch(SELECT_UNSTORED_IDS, MAIN_INDEX, project, version, after, limit)
+    return [FileId(row["id"]) for row in rows]
+
+
+async def select_unattested_ids(
+    db: Database, project: NormalizedName, version: str, after: int, limit: int
+) -> list[FileId]:
+    """Return the next stored files of a release whose upstream lists a provenance object that is not here."""
+    rows = await db.fetch(SELECT_UNATTESTED_IDS, project, version, after, limit)
+    return [FileId(row["id"]) for row in rows]
+
+
+async def select_held_releases(db: Database, after: Release, limit: int) -> list[Release]:
+    """Return the next releases of which a file is held, in the order of names and versions."""
+    rows = await db.fetch(SELECT_HELD_RELEASES, MAIN_INDEX, *after, limit)
+    return [(row["name"], row["version"]) for row in rows]
+
+
+async def select_unchecked_releases(db: Database, limit: int) -> list[Release]:
+    """Return releases with held files, stored, that some known check has never looked at."""
+    rows = await db.fetch(SELECT_UNCHECKED_RELEASES, MAIN_INDEX, limit)
+    return [(row["name"], row["version"]) for row in rows]
+
+
+async def select_stale_projects(
+    db: Database, age: timedelta, recent: timedelta, without: Sequence[NormalizedName], limit: int
+) -> list[NormalizedName]:
+    """Return mirrored projects not looked at for `age`; first what is held, or was let out or taken of late."""
+    rows = await db.fetch(SELECT_STALE_PROJECTS, age, recent, list(without), limit)
+    return [row["name"] for row in rows]
+
+
+async def select_requests(db: Database, project: NormalizedName, version: str, limit: int) -> tuple[int, list[Asked]]:
+    """Return how many asked for a release and got no answer yet, and the last of them."""
+    count: int = await db.fetchval(COUNT_REQUESTS, MAIN_INDEX, project, version)
+    rows = await db.fetch(SELECT_REQUESTS, MAIN_INDEX, project, version, limit)
+    return count, [Asked(**row) for row in rows]

@@ -1,0 +1,73 @@
+"""The log of downloads: what is not written down is not handed out, and many are written down at once.
+
+Whoever waits while a statement is under way goes with the next one, so that one process commits a few hundred times a
+second at the most, however many clients it serves.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from koschey.db.downloads import NewDownload, record_downloads
+from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
+from koschey.errors import Busy
+
+LINGER = 0.002
+"""Seconds in which requests that come together are gathered."""
+MOST = 1000
+"""Rows of one statement."""
+
+type Waiting = tuple[NewDownload, asyncio.Future[bool]]
+
+
+class DownloadLog:
+    """One per process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._waiting: list[Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def record(self, download: NewDownload) -> None:
+        """Return once it is committed that this file goes to this client.
+
+        Raises what asyncpg raises while PostgreSQL is away, and `Busy` where the file was blocked just now.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((download, future))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        if not await future:
+            raise Busy("what may be served has changed just now; ask again")
+
+    async def close(self) -> None:
+        """Write down what waits."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _write(self) -> None:
+        """Write until nobody waits any more."""
+        await asyncio.sleep(LINGER)
+        while self._waiting:
+            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+            await self._commit(batch)
+        # Nothing is awaited between the last look and this: nobody can have come in between.
+        self._writing = None
+
+    async def _commit(self, batch: Sequence[Waiting]) -> None:
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+                recorded = await record_downloads(connection, [download for download, _ in batch])
+        except BaseException as error:
+            for future in _open(batch):
+                future.set_exception(error if isinstance(error, Exception) else Busy("this process is stopping"))
+            if not isinstance(error, Exception):
+                raise
+            return
+        for download, future in batch:
+            if not future.done():
+                future.set_result(download.file in recorded)
+
+
+def _open(batch: Sequence[Waiting]) -> list[asyncio.Future[bool]]:
+    """Return those of whom somebody still waits; a client may have gone."""
+    return [future for _, future in batch if not future.done()]

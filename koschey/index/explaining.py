@@ -1,0 +1,239 @@
+"""Why something is not served, until when, and what is free instead: one account for pages, the API and commands.
+
+Whether a file is served is the verdict without evidence, as on every surface. What checks found only makes the reason
+more exact, and says whether time alone will let the file out.
+"""
+
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from packaging.utils import NormalizedName, canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+from koschey.db import files, projects
+from koschey.db.findings import select_evidence
+from koschey.db.policies import load_policy
+from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
+from koschey.db.rules import select_rules
+from koschey.model import FileId, StandingFile, State
+from koschey.policy.findings import Evidence, FindingAction
+from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, closed_by, verdict
+from koschey.policy.windows import renew
+from koschey.standards.project_page import version_key
+
+
+class Availability(StrEnum):
+    """Whether whoever pins a release gets it."""
+
+    SERVED = "served"
+    HELD = "held"
+    CONFLICT = "conflict"
+    MALFORMED = "malformed"
+    BLOCKED = "blocked"
+    REMOVED = "removed"
+    OTHER_BYTES = "other bytes"
+    """No file of the release has one of the digests that were asked for."""
+    MISSING = "missing"
+    """Neither this index nor its upstream has the release."""
+    UNKNOWN = "unknown"
+    """It cannot be told now: the upstream does not answer, or there was no time to ask it."""
+
+
+BY_HOPE = (State.HELD, State.CONFLICT, State.MALFORMED, State.BLOCKED, State.REMOVED)
+"""States that are not served, the one that ends the soonest first."""
+ASKABLE = (Availability.HELD, Availability.CONFLICT, Availability.MALFORMED, Availability.BLOCKED)
+"""What a reviewer can do something about."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileAccount:
+    """What is said of one file. Nothing here tells its bytes or where they are."""
+
+    filename: str
+    version: str
+    served: bool
+    state: State
+    reason: str
+    release_at: datetime | None = None
+    """When time alone lets it out; None where that is not so."""
+    findings: tuple[str, ...] = ()
+    """What checks found, in one line each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is said of one release."""
+
+    project: NormalizedName
+    version: str
+    state: Availability
+    reason: str = ""
+    release_at: datetime | None = None
+    free: str | None = None
+    """The newest older version that is served."""
+    files: tuple[FileAccount, ...] = ()
+
+    @property
+    def request(self) -> str | None:
+        """The command with which a developer asks for it; None where there is nothing to ask for."""
+        return request_command(self.project, self.version) if self.state in ASKABLE else None
+
+
+def describe(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as programs read it; `msgspec.convert` reads it back."""
+    fields: dict[str, Any] = msgspec.to_builtins(explanation)
+    return fields | {"request": explanation.request}
+
+
+def request_command(project: str, version: str) -> str:
+    """Return the command with which a developer asks for a release."""
+    return f"koschey request {shlex.quote(f'{project}=={version}')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """All that is known of one project at one moment."""
+
+    project: NormalizedName
+    known: Sequence[StandingFile]
+    policy: Policy
+    now: datetime
+    usual: timedelta
+    """How long a new file is held where no rule says otherwise."""
+    evidence: Mapping[FileId, Evidence]
+
+    def account(self, item: StandingFile) -> FileAccount:
+        """Explain one file."""
+        item = renew(item, self.policy.rules, self.usual)
+        evidence = self.evidence.get(item.file.id, NOTHING_KNOWN)
+        judged = verdict(item.file, item.standing, self.policy, self.now)
+        account = FileAccount(item.file.filename, item.file.version, judged.served, judged.state, judged.reason)
+        if judged.served or item.standing.state is not State.HELD:
+            return account
+        # Evidence can only change what a held file becomes; until its standing moves, it is held.
+        judged = verdict(item.file, item.standing, self.policy, self.now, evidence)
+        is_due = judged.state is State.RELEASED
+        return replace(
+            account,
+            state=item.standing.state if is_due else judged.state,
+            reason=f"{judged.reason}; it is about to be let out" if is_due else judged.reason,
+            release_at=self._free_at(item, judged, evidence),
+            findings=tuple(f"{finding.check}: {finding.summary}" for finding in evidence.findings),
+        )
+
+    def kept_back(self) -> list[FileAccount]:
+        """Explain every file that is not served, by version and name."""
+        accounts = [self.account(item) for item in self.known]
+        kept = [account for account in accounts if not account.served]
+        return sorted(kept, key=lambda account: (version_key(account.version), account.filename))
+
+    def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
+        """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
+        version = _normalised(version)
+        release = [item for item in self.known if _same(item.file.version, version)]
+        if not release:
+            return self._absent(version)
+        version = release[0].file.version
+        digests = {text for text in hashes if text.startswith("sha256:")}
+        wanted = [i for i in release if not digests or not i.file.sha256 or f"sha256:{i.file.sha256}" in digests]
+        if not wanted:
+            reason = "no file of the release has one of the digests that were asked for"
+            free = self._free(version)
+            return Explanation(self.project, version, Availability.OTHER_BYTES, reason, free=free)
+        # A lock names files; whoever names only a version takes what there is of it.
+        accounts = tuple(self.account(item) for item in wanted)
+        kept = [account for account in accounts if not account.served]
+        if not kept or (not digests and len(kept) < len(accounts)):
+            reason = f"{len(kept)} of {len(accounts)} files are not served: {kept[0].reason}" if kept else ""
+            return Explanation(self.project, version, Availability.SERVED, reason, files=accounts)
+        worst = _weigh(kept, whole=bool(digests))
+        state, at = Availability(worst.state), worst.release_at
+        return Explanation(self.project, version, state, worst.reason, at, self._free(version), accounts)
+
+    def _absent(self, version: str) -> Explanation:
+        """Explain a release of which nothing is here: the name may be closed all the same."""
+        free = self._free(version)
+        if closed := closed_by(self.policy, version):
+            return Explanation(self.project, version, Availability.BLOCKED, closed, free=free)
+        reason = "this index knows of no such release"
+        return Explanation(self.project, version, Availability.MISSING, reason, free=free)
+
+    def _free_at(self, item: StandingFile, judged: Verdict, evidence: Evidence) -> datetime | None:
+        """Return when time alone lets a held file out."""
+        actions = {self.policy.action(finding, item.file.version) for finding in evidence.findings}
+        if judged.state is not State.HELD or judged.look_again_at is None or FindingAction.HOLD in actions:
+            return None
+        end = item.standing.release_at
+        return end if end and end > self.now else None
+
+    def _free(self, version: str) -> str | None:
+        """Return the newest version below one that is served and not yanked; a pre-release only for a pre-release."""
+        asked = version_key(version)
+        served = {
+            item.file.version
+            for item in self.known
+            if item.file.yanked is None
+            and version_key(item.file.version) < asked
+            and verdict(item.file, item.standing, self.policy, self.now).served
+        }
+        stable = {text for text in served if not version_key(text)[1].is_prerelease}
+        choice = served if asked[1].is_prerelease else stable or served
+        return max(choice, key=version_key, default=None)
+
+
+async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sight:
+    """Return what is known of a project now; of one that is not known here, which rules close its name."""
+    async with (
+        pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        found = await projects.select_project(connection, project)
+        known = await files.select_project_files(connection, project) if found else []
+        policy = (
+            await load_policy(connection, found) if found else Policy(rules=await select_rules(connection, project))
+        )
+        now = await projects.select_now(connection)
+        held = [item.file.id for item in known if item.standing.state is State.HELD]
+        evidence = await select_evidence(connection, held) if held else {}
+    return Sight(project, known, policy, now, usual, evidence)
+
+
+async def explain(pool: Pool, project: NormalizedName, version: str, usual: timedelta) -> Explanation:
+    """Explain one release as it stands now."""
+    return (await look_at(pool, project, usual)).explain(version)
+
+
+async def explain_file(pool: Pool, item: StandingFile, usual: timedelta) -> FileAccount:
+    """Explain one file as it stands now."""
+    project = await projects.select_project(pool, item.file.project)
+    assert project is not None
+    policy, now = await load_policy(pool, project), await projects.select_now(pool)
+    evidence = await select_evidence(pool, [item.file.id])
+    return Sight(project.name, [item], policy, now, usual, evidence).account(item)
+
+
+def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
+    """Return the file that decides: where all are needed the one that waits the longest, else the one that is next."""
+
+    def wait(account: FileAccount) -> tuple[int, bool, float]:
+        moment = account.release_at
+        return BY_HOPE.index(account.state), moment is None, moment.timestamp() if moment else 0.0
+
+    return max(kept, key=wait) if whole else min(kept, key=wait)
+
+
+def _normalised(version: str) -> str:
+    try:
+        return str(Version(version))
+    except InvalidVersion:
+        return version
+
+
+def _same(one: str, other: str) -> bool:
+    """Tell whether two versions are equal (PEP 440): 1.0 is 1.0.0."""
+    return one == other or canonicalize_version(one) == canonicalize_version(other)

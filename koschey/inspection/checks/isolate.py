@@ -1,0 +1,184 @@
+"""Runs a check of strangers in a child process, and judges how it ended: with an answer, or with a fault.
+
+The child has bounds for memory, processor time and wall time, no environment, a folder of its own that is removed, and
+the file open for reading only. It is no jail: it runs under the account of the worker and can reach the network, so
+install only checks that you would let run there. What is contained is their mistakes, and what hostile files make of
+them.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from koschey.inspection.checks.check import Code, FileFacts, Finding, Previous
+from koschey.inspection.checks.plugin_child import Question
+from koschey.inspection.limits import MIB, Limits
+from koschey.policy.findings import FindingAction, Severity
+
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from koschey.inspection.checks.plugin_child import main; main()"
+)
+MAX_ANSWER = MIB
+MAX_FINDINGS = 100
+MAX_TEXT = 500
+NUL = b"\\u0000"
+
+
+class Said(msgspec.Struct):
+    """A finding, as the child printed it."""
+
+    code: str
+    severity: Severity
+    summary: str
+    evidence: dict[str, Any] = {}
+
+
+class Told(msgspec.Struct):
+    """A code, as the child printed it."""
+
+    what: str
+    action: FindingAction
+    severity: Severity
+
+
+class Answer(msgspec.Struct):
+    """What the child prints."""
+
+    findings: list[Said] = []
+    fault: str | None = None
+    name: str = ""
+    codes: dict[str, Told] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one check of one file ended."""
+
+    findings: tuple[Finding, ...] = ()
+    fault: str | None = None
+    """Why it did not look at all of the file."""
+
+
+class Fault(Exception):
+    """A check did not do its part; the message says why. Becomes an `Outcome`, or a reason not to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """A check that is run in a child: `target` is the `module:object` of its entry point."""
+
+    target: str
+    name: str = ""
+    codes: Mapping[str, Code] = field(default_factory=dict)
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    spool: Path | None = None
+    reads_file = True
+    compares = True
+
+    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
+        """Ask it about a file that is open under a descriptor. Never raises for what the check does."""
+        file = os.open(f"/dev/fd/{descriptor}", os.O_RDONLY)
+        try:
+            answer = await self._ask(Question(self.target, facts, previous, file), file)
+            return Outcome(judge_findings(answer, self.codes), _short(answer.fault))
+        except Fault as fault:
+            return Outcome(fault=str(fault))
+        finally:
+            os.close(file)
+
+    async def describe(self) -> tuple[str, dict[str, Code]]:
+        """Return its name and codes. Raises `Fault`."""
+        answer = await self._ask(Question(self.target))
+        if answer.fault:
+            raise Fault(answer.fault[:MAX_TEXT])
+        return answer.name, {code: Code(told.what, told.action, told.severity) for code, told in answer.codes.items()}
+
+    async def _ask(self, question: Question, *files: int) -> Answer:
+        with tempfile.TemporaryDirectory(dir=self.spool, ignore_cleanup_errors=True) as folder:
+            printed, status = await self._run(question, folder, files)
+        if status < 0:
+            raise Fault(_explain(signal.Signals(-status), self.limits))
+        if NUL in printed:
+            raise Fault("it answered with a NUL character")
+        try:
+            return msgspec.json.decode(printed, type=Answer)
+        except msgspec.MsgspecError as error:
+            raise Fault(f"it ended with status {status} and no answer that can be read: {error}"[:MAX_TEXT]) from None
+
+    async def _run(self, question: Question, folder: str, files: Sequence[int]) -> tuple[bytes, int]:
+        bounds = [str(self.limits.memory), str(self.limits.cpu)]
+        with tempfile.TemporaryFile(dir=folder) as asked:
+            asked.write(msgspec.json.encode(question))
+            asked.seek(0)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
+                *(_import_paths(), *bounds),
+                stdin=asked,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env={"TMPDIR": folder, "HOME": folder},
+                cwd=folder,
+                pass_fds=files,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(self.limits.wall):
+                return await _read(process), await process.wait()
+        except TimeoutError:
+            raise Fault(f"it did not end within {self.limits.wall:g} seconds") from None
+        finally:
+            await _end(process)
+
+
+def _import_paths() -> str:
+    """Return where the child finds what is installed here, as JSON; the empty path is the current folder."""
+    return msgspec.json.encode([str(Path(path).absolute()) for path in sys.path]).decode()
+
+
+def judge_findings(answer: Answer, codes: Mapping[str, Code]) -> tuple[Finding, ...]:
+    """Return what was found, if it is what the check may find. Raises `Fault`."""
+    if len(answer.findings) > MAX_FINDINGS:
+        raise Fault(f"it answered with {len(answer.findings)} findings; {MAX_FINDINGS} are the most")
+    for said in answer.findings:
+        if said.code not in codes:
+            raise Fault(f"it answered with the code {said.code[:MAX_TEXT]!a}, which it does not declare")
+    return tuple(Finding(said.code, said.severity, said.summary[:MAX_TEXT], said.evidence) for said in answer.findings)
+
+
+def _short(text: str | None) -> str | None:
+    return text[:MAX_TEXT] if text else text
+
+
+def _explain(ended_by: signal.Signals, limits: Limits) -> str:
+    if ended_by in (signal.SIGXCPU, signal.SIGKILL):
+        return f"it did not end within {limits.cpu} seconds of processor time, or was killed"
+    return f"it crashed ({ended_by.name}); it may have {limits.memory // MIB} MiB of memory"
+
+
+async def _read(process: Process) -> bytes:
+    assert process.stdout is not None
+    printed = bytearray()
+    while chunk := await process.stdout.read(2**16):
+        printed += chunk
+        if len(printed) > MAX_ANSWER:
+            raise Fault(f"it answered with more than {MAX_ANSWER} bytes")
+    return bytes(printed)
+
+
+async def _end(process: Process) -> None:
+    """End the child, and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # The transport closes its pipe only when all was read.
+    await process.communicate()

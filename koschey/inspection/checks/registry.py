@@ -1,0 +1,118 @@
+"""All checks that are installed: Koschey's own, and those that other distributions bring.
+
+Koschey's own are listed here and run in the worker: they compare facts that were read and bounded before, and open no
+file. All others come from entry points and run in children; so does the scanner, which reads files by a library that is
+not ours. A check that cannot be loaded, or whose name is taken, keeps the worker from starting: left out silently, it
+would be a guard that nobody misses.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from koschey.errors import StartError
+from koschey.inspection.checks.archive import Archive
+from koschey.inspection.checks.changes import Changes
+from koschey.inspection.checks.check import GROUP, Check, Code, FileFacts, Previous, Skipped
+from koschey.inspection.checks.isolate import Fault, Isolated, Outcome
+from koschey.inspection.checks.metadata import Metadata
+from koschey.inspection.checks.name import Name
+from koschey.inspection.checks.provenance import Provenance
+from koschey.inspection.checks.size import Size
+from koschey.inspection.limits import Limits
+from koschey.policy.advisories import ADVISORIES
+
+BUILT_IN: tuple[Check, ...] = (Archive(), Metadata(), Provenance(), Changes(), Name(), Size())
+"""In the order in which they run; `archive` first, which reads the content that the others compare."""
+COMPARING = frozenset({Provenance.name, Changes.name})
+"""Those that ask about the release before, which may have to be fetched for them."""
+SCANNER, SCANNER_LIBRARY = "koschey.inspection.checks.scanner:SCANNER", "hexora"
+"""Only there where its library is, which the extra `koschey[scan]` brings."""
+RESERVED = frozenset({ADVISORIES.name})
+"""Names of what judges files beside the checks."""
+VALID_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MAX_CODES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A check of Koschey's own, run where it is called."""
+
+    check: Check
+
+    reads_file = False
+    """They compare what was read before."""
+
+    @property
+    def name(self) -> str:
+        """Of the check."""
+        return self.check.name
+
+    @property
+    def codes(self) -> Mapping[str, Code]:
+        """Of the check."""
+        return self.check.codes
+
+    @property
+    def compares(self) -> bool:
+        """Whether it asks about the release before."""
+        return self.check.name in COMPARING
+
+    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
+        """Ask it about a file; there is nothing to be read under the descriptor."""
+        del descriptor
+        try:
+            return Outcome(tuple(await self.check(facts, Path(os.devnull), previous)))
+        except Skipped as skipped:
+            return Outcome(skipped.findings, f"it skipped {skipped.reason}"[:500])
+        except Exception as error:  # noqa: BLE001 - a mistake of ours holds the file too, and says so
+            return Outcome(fault=f"it failed: {type(error).__name__}: {error}"[:500])
+
+
+type Installed = Own | Isolated
+
+
+def installed(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
+    """Return all checks, loaded once to see what they are. Raises `StartError` where one cannot be loaded."""
+    return asyncio.run(load(limits, spool))
+
+
+async def load(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
+    """Return what `installed` does, in a running loop."""
+    found: list[Installed] = [Own(check) for check in BUILT_IN]
+    for where, target in _targets():
+        plain = Isolated(target, limits=limits or Limits(), spool=spool)
+        try:
+            name, codes = await plain.describe()
+        except Fault as fault:
+            raise StartError(f"the check {where} cannot be loaded: {fault}; repair or uninstall it") from None
+        _check_description(where, name, codes, found)
+        found.append(replace(plain, name=name, codes=codes))
+    return tuple(found)
+
+
+def _targets() -> Iterator[tuple[str, str]]:
+    if find_spec(SCANNER_LIBRARY) is not None:
+        yield "scanner of koschey[scan]", SCANNER
+    for point in sorted(_third_party(entry_points(group=GROUP)), key=lambda point: (point.name, point.value)):
+        by = f" of {point.dist.name} {point.dist.version}" if point.dist else ""
+        yield f"{point.name}{by}", point.value
+
+
+def _third_party(points: Iterable[EntryPoint]) -> set[EntryPoint]:
+    """Without what is said twice because one distribution is found by two ways."""
+    return set(points)
+
+
+def _check_description(where: str, name: str, codes: Mapping[str, Code], found: Iterable[Installed]) -> None:
+    if not VALID_NAME.fullmatch(name) or name in RESERVED:
+        raise StartError(f"the check {where} is called {name!a}; a name is of a-z, 0-9 and '-', and not `advisories`")
+    if any(name == other.name for other in found):
+        raise StartError(f"the check {where} is called {name!a}, as another is; uninstall one of the two")
+    if len(codes) > MAX_CODES or not all(VALID_NAME.fullmatch(code) for code in codes):
+        raise StartError(f"the check {where} declares codes that are not of a-z, 0-9 and '-', or more than {MAX_CODES}")

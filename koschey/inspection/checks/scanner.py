@@ -1,0 +1,124 @@
+"""Whether Python in a file hides what it does, or reads what thieves read: the opinion of hexora, if it is installed.
+
+hexora parses the source and follows names and texts; nothing is executed. Its rules change with its versions, and this
+module only sorts them: what it is sure about, and malware does, is for a reviewer; the rest is noted. The extra
+`koschey[scan]` brings it. It is compiled code that reads hostile files, so this check runs in a child, as those of
+strangers do.
+"""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from koschey.inspection.checks.check import (
+    Code,
+    FileFacts,
+    Finding,
+    FindingAction,
+    Previous,
+    Severity,
+    Skipped,
+    content_of,
+)
+from koschey.inspection.gzip_stream import GzipStream
+from koschey.inspection.limits import MIB
+from koschey.inspection.tar_headers import FILE
+from koschey.inspection.tar_members import read_content, read_members
+from koschey.inspection.zip_content import inflate
+from koschey.inspection.zip_framing import read_entries
+from koschey.inspection.zip_records import Source
+
+MAX_MEMBER = 5 * MIB
+"""Bytes of one file of Python; a larger one is not looked at, and keeps the file held."""
+SURE = frozenset({"high", "very_high"})
+HIDDEN, STOLEN, RUN, FETCHED = "obfuscated", "secrets", "runs-commands", "downloads"
+CODES = {"HX1": STOLEN, "HX2": STOLEN, "HX3": RUN, "HX4": HIDDEN, "HX607": STOLEN, "HX608": STOLEN, "HX8": FETCHED}
+"""By the beginnings of the names of hexora's rules. Imports and long literals alone say nothing about intent."""
+SHOWN = 20
+
+
+class Scanner:
+    """See the module."""
+
+    name = "scanner"
+    codes = {  # noqa: RUF012 - an attribute of the Protocol
+        HIDDEN: Code("It runs code or commands that it hides.", FindingAction.HOLD, Severity.SERIOUS),
+        STOLEN: Code(
+            "It reads what thieves read: passwords, tokens, browsers, the clipboard, or sends it away.",
+            FindingAction.HOLD,
+            Severity.SERIOUS,
+        ),
+        # Build tools, editors and test runners do so for a living.
+        RUN: Code("It runs code made of texts, or commands of a shell.", FindingAction.NOTE, Severity.WARNING),
+        FETCHED: Code("It downloads something to run.", FindingAction.HOLD, Severity.SERIOUS),
+    }
+
+    async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
+        """Have every file of Python looked at."""
+        del previous
+        content_of(facts)
+        said: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        skipped = []
+        with path.open("rb") as archive, tempfile.NamedTemporaryFile(suffix=".py") as member:
+            for name, size, chunks in _python(archive, facts):
+                if size > MAX_MEMBER:
+                    skipped.append(name)
+                    continue
+                member.seek(0)
+                member.truncate()
+                member.writelines(chunks)
+                member.flush()
+                for code, item in _audit(member.name):
+                    said[code].append({"file": name, **item})
+        findings = [_finding(code, items) for code, items in sorted(said.items())]
+        if skipped:
+            raise Skipped(f"{skipped[0]}, which is larger than {MAX_MEMBER} bytes", findings)
+        return findings
+
+
+def _audit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    import hexora  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415 - only in the child, if installed
+
+    for result in hexora.audit_file(path):
+        for item in result["items"]:
+            code = next((code for start, code in CODES.items() if item["rule"].startswith(start)), None)
+            if code and item["confidence"] in SURE:
+                yield code, {"rule": item["rule"], "what": item["description"], "at": list(item["location"] or ())}
+
+
+def _finding(code: str, items: Sequence[dict[str, Any]]) -> Finding:
+    files = sorted({item["file"] for item in items})
+    summary = f"{items[0]['what']} In {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+    return Finding(code, Scanner.codes[code].severity, summary, {"seen": list(items[:SHOWN]), "count": len(items)})
+
+
+def _python(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    """Yield name, size and content of each file of Python; content that is not taken is passed over."""
+    members = _of_wheel if facts.is_wheel else _of_sdist
+    for name, size, chunks in members(archive, facts):
+        if name.endswith((".py", ".pyw", ".pth")):
+            yield name, size, chunks
+        for _ in chunks:
+            pass
+
+
+def _of_wheel(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    source = Source(archive, facts.filename, facts.size)
+    for entry in read_entries(source):
+        if not entry.is_folder:
+            yield entry.name, entry.inflated, inflate(source, entry)
+
+
+def _of_sdist(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, Iterator[bytes]]]:
+    stream = GzipStream(archive, facts.filename, facts.size)
+    for member in read_members(stream, facts.filename):
+        chunks = read_content(stream, member, facts.filename)
+        if member.kind == FILE:
+            yield member.name, member.size, chunks
+        for _ in chunks:
+            pass
+
+
+SCANNER = Scanner()

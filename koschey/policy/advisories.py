@@ -1,0 +1,118 @@
+"""What advisories mean for the files that they are about: malware is blocked, mistakes are noted, fixes are found.
+
+The feed counts as a check that every mirrored file must have been through, where one is configured. It has been when
+the feed was read lately: a feed that was never read, or not for too long, releases nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from packaging.utils import canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+from koschey.model import Advisory, VersionRange
+from koschey.policy.findings import CheckFault, Finding, FindingAction, KnownCheck, Severity, action_for
+from koschey.policy.rules import Rules
+
+MALICIOUS, VULNERABLE = "malicious", "vulnerable"
+ADVISORIES = KnownCheck("advisories", {MALICIOUS: FindingAction.BLOCK, VULNERABLE: FindingAction.NOTE})
+"""The feed as a check. A rule about `advisories`, or about one of its codes, decides otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """That there is a feed; where there is none nothing is required."""
+
+    max_age: timedelta
+    """How long what it said last may be believed."""
+
+
+def feed_fault(feed: Feed, read_at: datetime | None, now: datetime) -> CheckFault | None:
+    """Return why the feed says nothing of today, or None where it was read lately."""
+    if read_at is None:
+        return CheckFault(ADVISORIES.name, "the feed was never read")
+    if now - read_at > feed.max_age:
+        hours = feed.max_age.total_seconds() / 3600
+        return CheckFault(
+            ADVISORIES.name, f"the feed was last read at {read_at:%Y-%m-%d %H:%M} UTC, more than {hours:g} hours ago"
+        )
+    return None
+
+
+def affects(advisory: Advisory, version: str) -> bool:
+    """Tell whether an advisory is about a version (OSV schema, "Evaluation"): listed, or in one of the ranges.
+
+    One that was withdrawn is about none. What cannot be compared with a range is in it if the range is of malware.
+    """
+    if advisory.withdrawn_at is not None:
+        return False
+    wanted = canonicalize_version(version)
+    if any(canonicalize_version(listed) == wanted for listed in advisory.versions):
+        return True
+    parsed = _parse(version)
+    if parsed is None:
+        return advisory.malicious and bool(advisory.ranges)
+    return any(_covers(span, parsed) for span in advisory.ranges)
+
+
+def fixes(advisory: Advisory, had: str, offered: str) -> bool:
+    """Tell whether going from one version to another leaves what an advisory is about behind.
+
+    The advisory is about the first and not about the second, which is later: so between them lies a version that the
+    advisory calls fixed, or one that it calls the last.
+    """
+    before, after = _parse(had), _parse(offered)
+    later = before is not None and after is not None and after > before
+    return later and affects(advisory, had) and not affects(advisory, offered)
+
+
+def findings_about(advisories: Iterable[Advisory], version: str) -> tuple[Finding, ...]:
+    """Return what advisories say of a version, as findings of the check; malware first."""
+    about = [advisory for advisory in advisories if affects(advisory, version)]
+    return tuple(_finding(advisory) for advisory in sorted(about, key=lambda each: (not each.malicious, each.id)))
+
+
+def reported(advisories: Sequence[Advisory], versions: Iterable[str], rules: Rules) -> dict[str, str]:
+    """Return which of the versions are blocked as malware at once, and by which words."""
+    malware = [advisory for advisory in advisories if advisory.malicious]
+    if not malware:
+        return {}
+    found = {version: next((each for each in malware if affects(each, version)), None) for version in set(versions)}
+    return {
+        version: report_of(advisory) for version, advisory in found.items() if advisory and is_blocked(rules, version)
+    }
+
+
+def is_blocked(rules: Rules, version: str) -> bool:
+    """Tell whether policy has malware blocked, and not only noted or ignored."""
+    return action_for(rules, version, ADVISORIES, MALICIOUS) is FindingAction.BLOCK
+
+
+def report_of(advisory: Advisory) -> str:
+    """Return the reason for which a file is blocked that an advisory calls malware."""
+    return f"{advisory.id}: {advisory.summary}"
+
+
+def _finding(advisory: Advisory) -> Finding:
+    code, severity = (MALICIOUS, Severity.SERIOUS) if advisory.malicious else (VULNERABLE, Severity.WARNING)
+    return Finding(code, severity, report_of(advisory), {"advisory": advisory.id}, ADVISORIES.name)
+
+
+def _covers(span: VersionRange, version: Version) -> bool:
+    bounds = (span.introduced, span.fixed, span.last_affected)
+    introduced, fixed, last = (_parse(text) if text else None for text in bounds)
+    return (
+        (introduced is None or version >= introduced)
+        and (fixed is None or version < fixed)
+        and (last is None or version <= last)
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _parse(version: str) -> Version | None:
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return None

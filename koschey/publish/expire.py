@@ -1,0 +1,43 @@
+"""Rules that have ended: removed, written in the journal, and what they covered judged anew.
+
+No surface waits for this. A rule that has ended counts nowhere; here the books are brought up to date.
+"""
+
+from packaging.utils import NormalizedName
+
+from koschey.db import journal, rules, scopes
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection
+from koschey.model import SYSTEM
+from koschey.policy.rules import Rule
+
+
+async def expire_rules(connection: Connection) -> int:
+    """Remove every rule that has ended, in one transaction; return how many there were. Done twice, it is done once."""
+    async with connection.transaction():
+        await rules.lock_policy(connection)
+        ended = await rules.select_ended(connection)
+        if not ended:
+            return 0
+        await scopes.lock_covered(connection, ended)
+        # Once more: a decision, which keeps only its project, may have put one in force again meanwhile.
+        ended = await rules.delete_ended(connection)
+        await scopes.insert_held(connection, ended)
+        for rule in ended:
+            await journal.insert_entries(connection, SYSTEM, "policy ended", NormalizedName(rule.scope), [_entry(rule)])
+        return len(ended)
+
+
+def _entry(rule: Rule) -> Entry:
+    said: dict[str, object] = {
+        "kind": rule.kind,
+        "before": rule.value or "in force",
+        "reason": rule.reason,
+        "actor": rule.actor,
+    }
+    optional = {
+        "subject": rule.subject,
+        "ticket": rule.ticket,
+        "ended": rule.expires_at and rule.expires_at.isoformat(),
+    }
+    return Entry(rule.version, None, said | {name: value for name, value in optional.items() if value})

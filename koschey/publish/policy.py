@@ -1,0 +1,132 @@
+"""Changing the policy: one rule, or all of them at once.
+
+A change is one transaction: the rules, a decision and a journal row for each, and a message for every held release
+that a changed rule covers, so that it is judged anew. What is released needs none: surfaces ask the verdict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import decisions, journal, projects, rules, scopes
+from koschey.db.accounts import select_account
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection
+from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.model import Actor, Serial
+from koschey.policy.changes import RuleChange, compare, place, replaceable, touched_by
+from koschey.policy.rules import EVERYTHING, Rule
+from koschey.publish.decision import MAX_REASON
+from koschey.publish.policy_terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOutcome:
+    """What a change of the policy did."""
+
+    serial: Serial | None
+    """None where it changed nothing: it was so already."""
+    changes: Sequence[RuleChange]
+    judged_anew: int
+    """Held releases that the changed rules cover."""
+
+
+async def set_rule(connection: Connection, actor: Actor, terms: Terms) -> PolicyOutcome:
+    """Put one rule in force, in place of the one of the same kind, scope and subject.
+
+    Raises `UsageError` where the terms describe no rule, and `NotAllowed` where the actor may not manage its scope.
+    """
+    async with connection.transaction():
+        rule = parse_rule(terms, actor.name, await projects.select_now(connection))
+        await _check_manager(connection, actor, rule.scope)
+        changes = compare(await _in_place_of(connection, rule), [rule])
+        return await _carry_out(connection, actor, changes, terms.reason)
+
+
+async def unset_rule(
+    connection: Connection, actor: Actor, kind: str, scope: str, subject: str | None, reason: str
+) -> PolicyOutcome:
+    """Lift one rule. Raises as `set_rule` does, and `NotKnown` where there is no such rule."""
+    _check_reason(reason)
+    parsed = parse_kind(kind)
+    name, version = parse_rule_scope(parsed, scope)
+    lifted = Rule(parsed, version, reason, actor.name, name, parse_subject(parsed, subject))
+    async with connection.transaction():
+        await _check_manager(connection, actor, name)
+        before = await _in_place_of(connection, lifted)
+        if not before:
+            about_check = f" about {subject}" if subject else ""
+            raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
+        return await _carry_out(connection, actor, compare(before, []), reason)
+
+
+async def apply_policy(connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str) -> PolicyOutcome:
+    """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
+    _check_reason(reason)
+    async with connection.transaction():
+        await _check_manager(connection, actor, EVERYTHING)
+        await rules.lock_policy(connection)
+        return await _carry_out(connection, actor, compare(await select_policy(connection), wanted), reason)
+
+
+async def select_policy(connection: Connection) -> Sequence[Rule]:
+    """Return the rules that make up the policy: all that are in force, but for exceptions."""
+    return replaceable((await rules.select_all_rules(connection)).rules)
+
+
+async def _in_place_of(connection: Connection, rule: Rule) -> Sequence[Rule]:
+    """Return the rule that is in force where this one would stand, and keep other changes waiting."""
+    await rules.lock_policy(connection)
+    found = await rules.select_all_rules(connection)
+    return [known for known in found.rules if place(known) == place(rule)]
+
+
+async def _carry_out(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> PolicyOutcome:
+    if not changes:
+        return PolicyOutcome(None, (), 0)
+    touched = touched_by(changes)
+    await scopes.lock_covered(connection, touched)
+    for change in changes:
+        if change.after:
+            await rules.write_rule(connection, change.after)
+        else:
+            rule = change.rule
+            await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
+    judged_anew = await scopes.insert_held(connection, touched)
+    serials = [await _record(connection, actor, change, reason) for change in changes]
+    return PolicyOutcome(serials[-1], changes, judged_anew)
+
+
+async def _record(connection: Connection, actor: Actor, change: RuleChange, reason: str) -> Serial:
+    rule = change.rule
+    said = {"value": _said(change.after), "before": _said(change.before), "reason": reason}
+    detail: dict[str, object] = {"kind": rule.kind, **said}
+    optional = {"subject": rule.subject, "ticket": rule.ticket, "ends": rule.expires_at and rule.expires_at.isoformat()}
+    detail |= {name: value for name, value in optional.items() if value}
+    # The scope stands in the project's place: every process then forgets the pages that it covers.
+    scope = NormalizedName(rule.scope)
+    serial = await journal.insert_entries(connection, actor, "policy", scope, [Entry(rule.version, None, detail)])
+    bound = [(rule.version, None, None)]
+    await decisions.insert_decisions(connection, serial, actor, "policy", scope, bound, reason, ticket=rule.ticket)
+    return serial
+
+
+def _said(rule: Rule | None) -> str | None:
+    return (rule.value or "in force") if rule else None
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept with the change")
+
+
+async def _check_manager(connection: Connection, actor: Actor, scope: str) -> None:
+    if actor.door == "cli":
+        return
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no account {actor.name!r} here")
+    authorize(account, Action.MANAGE, NormalizedName(scope))

@@ -1,0 +1,134 @@
+"""What developers ask: whether a lock can be installed, and for what is held. Open to whoever may read."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from quart import request
+
+from koschey.auth.permissions import Action
+from koschey.db.requests import select_requests
+from koschey.index.asking import ask, who_asks
+from koschey.index.explaining import Availability, Explanation
+from koschey.index.preflight import MAX_PINS, Pin
+from koschey.standards.names import parse_name
+from koschey.web.api.operations import Call, operation
+from koschey.web.api.types import Input, Name, Nothing, Reason, Version
+from koschey.web.context import resources
+
+MAX_LOCK = 2**20
+"""Bytes of a list of pins."""
+
+type Digest = Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}:[0-9a-f]{1,256}$", description="As in `sha256:<hex>`.")]
+
+
+class NewPin(Input, frozen=True, kw_only=True):
+    """A release that a lock names. With digests, every file that has one of them must be served."""
+
+    name: Name
+    version: Version
+    hashes: tuple[Digest, ...] = ()
+
+
+class NewPreflight(Input, frozen=True, kw_only=True):
+    """A lock."""
+
+    pins: Annotated[list[NewPin], Meta(max_length=MAX_PINS)]
+
+
+class CheckedPin(Struct, frozen=True, kw_only=True):
+    """What is said of a pin."""
+
+    project: str
+    version: str
+    state: Availability
+    reason: str
+    release_at: datetime | None
+    free: str | None
+    request: str | None
+
+
+class Preflight(Struct, frozen=True, kw_only=True):
+    """What is said of every pin, in the order of the lock."""
+
+    pins: list[CheckedPin]
+
+
+class NewRequest(Input, frozen=True, kw_only=True):
+    """Somebody needs a release that is held or blocked."""
+
+    project: Name
+    version: Version
+    reason: Reason
+
+
+class Requested(Struct, frozen=True, kw_only=True):
+    """A request that was written down."""
+
+    project: str
+    version: str
+    who: str
+    times: int
+    state: Availability
+    release_at: datetime | None
+
+
+class OpenRequest(Struct, frozen=True, kw_only=True):
+    """A request that nobody has answered."""
+
+    project: str
+    version: str
+    who: str
+    reason: str
+    times: int
+    at: datetime
+    last_at: datetime
+
+
+class OpenRequests(Struct, frozen=True, kw_only=True):
+    """The requests that nobody has answered, the last one first."""
+
+    requests: list[OpenRequest]
+
+
+@operation("POST", "/preflight", NewPreflight, Preflight, needs=None, max_body=MAX_LOCK)
+async def check_lock(call: Call[NewPreflight]) -> Preflight:
+    """Say of every pin of a lock whether it is served, until when it is held, and what older version is free."""
+    pins = [Pin(parse_name(pin.name), pin.version, pin.hashes) for pin in call.sent.pins]
+    return Preflight(pins=[_show(explanation) for explanation in await resources().preflight.check(pins)])
+
+
+@operation("POST", "/requests", NewRequest, Requested, needs=None, also=(404, 429))
+async def request_release(call: Call[NewRequest]) -> Requested:
+    """Ask for a release that is held or blocked."""
+    sent, who = call.sent, who_asks(call.account.name or None, request.remote_addr)
+    window = resources().settings.window
+    asked = await ask(resources().pool, parse_name(sent.project), sent.version, who, sent.reason, window)
+    told = asked.explanation
+    return Requested(
+        project=told.project,
+        version=told.version,
+        who=asked.who,
+        times=asked.times,
+        state=told.state,
+        release_at=told.release_at,
+    )
+
+
+@operation("GET", "/requests", Nothing, OpenRequests, needs=Action.DECIDE)
+async def read_requests(_: Call[Nothing]) -> OpenRequests:
+    """Return who asked for what and was not answered yet."""
+    found = await select_requests(resources().pool)
+    return OpenRequests(requests=[OpenRequest(**each._asdict()) for each in found])
+
+
+def _show(explanation: Explanation) -> CheckedPin:
+    return CheckedPin(
+        project=explanation.project,
+        version=explanation.version,
+        state=explanation.state,
+        reason=explanation.reason,
+        release_at=explanation.release_at,
+        free=explanation.free,
+        request=explanation.request,
+    )

@@ -1,0 +1,121 @@
+"""What the operations on the policy take and answer."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from packaging.utils import NormalizedName
+
+from koschey.model import Serial, State
+from koschey.policy.findings import FindingAction
+from koschey.standards.names import parse_name
+from koschey.web.api.types import WORD, Input, Reason, Tagged, Text
+
+type Kind = Annotated[str, Meta(max_length=40, pattern=WORD, description="As `koschey policy set --help` lists them.")]
+type Scope = Annotated[
+    str, Meta(max_length=420, pattern=WORD, description="A project, 'name==version', 'name-*', '@upstream' or '*'.")
+]
+type Subject = Annotated[str, Meta(max_length=200, pattern=WORD, description="For `check`: CHECK or CHECK/CODE.")]
+
+
+class PolicyQuery(Input, frozen=True, kw_only=True):
+    """Which part of the policy."""
+
+    project: Annotated[Text | None, Meta(description="Only the rules that cover this project.")] = None
+
+    @property
+    def name(self) -> NormalizedName | None:
+        """The project, normalised. Raises `UsageError` where it is no name."""
+        return parse_name(self.project) if self.project is not None else None
+
+
+class NewRule(Input, frozen=True, kw_only=True):
+    """A rule that shall be in force, in place of the one of the same kind, scope and subject."""
+
+    kind: Kind
+    scope: Scope
+    subject: Subject | None = None
+    value: Annotated[str, Meta(max_length=40, pattern=WORD)] | float | None = None
+    reason: Reason
+    ends: datetime | None = None
+    ticket: Text | None = None
+
+
+class LiftedRule(Input, frozen=True, kw_only=True):
+    """A rule that shall not be in force any more."""
+
+    kind: Kind
+    scope: Scope
+    subject: Subject | None = None
+    reason: Reason
+
+
+class NewPolicy(Input, frozen=True, kw_only=True):
+    """All rules that shall be in force, beside exceptions."""
+
+    rules: list[NewRule]
+    reason: Reason
+    dry_run: Annotated[bool, Meta(description="Change nothing; say what would change.")] = False
+
+
+class ShownRule(Struct, frozen=True, kw_only=True):
+    """A rule that is in force, or was."""
+
+    kind: str
+    scope: str
+    subject: str | None
+    value: str | None
+    reason: str
+    author: str
+    ends: datetime | None
+    ticket: str | None
+
+
+class KnownCheckShown(Struct, frozen=True, kw_only=True):
+    """A check that some worker has brought, and what it proposes for each code that it can find."""
+
+    name: str
+    proposes: dict[str, FindingAction]
+
+
+class PolicyState(Tagged, frozen=True, kw_only=True):
+    """The rules in force, and what counts where none says otherwise."""
+
+    window_days: float
+    observed: list[str]
+    """Scopes under observation: what would be held there is served."""
+    rules: list[ShownRule]
+    checks: list[KnownCheckShown]
+
+
+class ChangedRule(Struct, frozen=True, kw_only=True):
+    """A rule that comes (`+`), goes (`-`), or says something else (`~`)."""
+
+    change: str
+    before: ShownRule | None
+    after: ShownRule | None
+
+
+class FileOutlook(Struct, frozen=True, kw_only=True):
+    """A file that would appear (`+`), disappear (`-`), or be released at another time (a space)."""
+
+    project: str
+    version: str
+    filename: str
+    change: str
+    state: State
+    why: str
+    release_at: datetime | None
+    release_at_before: datetime | None
+
+
+class PolicyChange(Tagged, frozen=True, kw_only=True):
+    """What a request changed in the policy, or would change."""
+
+    serial: Serial | None
+    """None where it changed nothing."""
+    changed: bool
+    releases_judged_anew: int
+    rules: list[ChangedRule]
+    files: list[FileOutlook]
+    """Of a dry run: what would become of files."""

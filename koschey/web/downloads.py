@@ -1,0 +1,34 @@
+"""From a request to the row that says who took a file."""
+
+from quart import request
+
+from koschey.db.downloads import NewDownload
+from koschey.model import File
+from koschey.web.context import resources
+
+MAX_USER_AGENT = 200
+
+
+async def record_download(file: File) -> None:
+    """Write down that the file goes to whoever sent the current request, before the first byte of it leaves.
+
+    Credentials that prove nobody say nothing: where everybody may read, they need not be right. Raises as
+    `DownloadLog.record` does.
+    """
+    login = await resources().logins.find(request.headers.get("Authorization"))
+    await resources().downloads.record(
+        NewDownload(
+            file.id,
+            login.account if login else None,
+            login.token if login else None,
+            request.remote_addr,
+            _clean(request.headers.get("User-Agent")),
+        )
+    )
+
+
+def _clean(user_agent: str | None) -> str | None:
+    """Cut, and without what could steer the terminal of whoever reads the report."""
+    if not user_agent:
+        return None
+    return "".join(letter if letter.isprintable() else "?" for letter in user_agent[:MAX_USER_AGENT])

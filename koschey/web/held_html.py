@@ -1,0 +1,88 @@
+"""What is kept back, as a page for a person. Nothing on it runs, and every name and reason is escaped."""
+
+from collections.abc import Sequence
+
+from jinja2 import Environment, StrictUndefined
+
+from koschey.index.explaining import FileAccount, request_command
+from koschey.model import State
+
+HEAD = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="robots" content="noindex"><title>{{ title }}</title></head>
+<body>
+<h1>{{ title }}</h1>
+"""
+ASK = """<p>If you need it before then, say why:</p>
+<pre>{{ command }} --reason WHY --index {{ root }}/simple/</pre>
+<p>A program sends the same to <code>{{ root }}/api/v1/requests</code>. Reviewers see who asked, how often and why; what
+they decide counts at once.</p>
+"""
+FILE = (
+    HEAD
+    + """<dl>
+<dt>File</dt><dd><code>{{ account.filename }}</code></dd>
+<dt>State</dt><dd>{{ account.state }}</dd>
+<dt>Until</dt><dd>{{ until }}</dd>
+<dt>Why</dt><dd>{{ account.reason }}</dd>
+{% for finding in account.findings %}<dt>Found</dt><dd>{{ finding }}</dd>
+{% endfor %}{% if free %}<dt>Free now</dt><dd>{{ project }} {{ free }}</dd>
+{% endif %}</dl>
+"""
+    + "{% if askable %}"
+    + ASK
+    + """{% endif %}<p><a href="/held/{{ project }}/">All that is held of {{ project }}</a></p>
+</body>
+</html>
+"""
+)
+PROJECT = (
+    HEAD + """{% if rows %}<table>
+<thead><tr><th>file</th><th>version</th><th>state</th><th>until</th><th>why</th></tr></thead>
+<tbody>
+{% for account, until in rows %}<tr><td><code>{{ account.filename }}</code></td><td>{{ account.version }}</td>"""
+    """<td>{{ account.state }}</td><td>{{ until }}</td><td>{{ account.reason }}</td></tr>
+{% endfor %}</tbody>
+</table>
+"""
+    + ASK
+    + """{% else %}<p>Nothing of it is held.</p>
+{% endif %}<p><a href="/simple/{{ project }}/">What is free of {{ project }}</a></p>
+</body>
+</html>
+"""
+)
+_environment = Environment(autoescape=True, undefined=StrictUndefined)
+_file, _project = _environment.from_string(FILE), _environment.from_string(PROJECT)
+
+
+def render_file(project: str, account: FileAccount, free: str | None, root: str) -> str:
+    """Render why one file is not served."""
+    return _file.render(
+        title=f"{project} {account.version} is {account.state}",
+        project=project,
+        account=account,
+        until=_until(account),
+        free=free,
+        askable=account.state is not State.REMOVED,
+        command=request_command(project, account.version),
+        root=root,
+    )
+
+
+def render_project(project: str, accounts: Sequence[FileAccount], root: str) -> str:
+    """Render all that is kept back of a project."""
+    version = accounts[-1].version if accounts else ""
+    return _project.render(
+        title=f"What is held of {project}",
+        project=project,
+        rows=[(account, _until(account)) for account in accounts],
+        command=request_command(project, version),
+        root=root,
+    )
+
+
+def _until(account: FileAccount) -> str:
+    if account.release_at:
+        return f"{account.release_at:%Y-%m-%d %H:%M} UTC"
+    return "for ever" if account.state is State.REMOVED else "a reviewer decides"

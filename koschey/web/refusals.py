@@ -1,0 +1,83 @@
+"""What is not served, said in a way that reaches whoever waits before a terminal.
+
+Every refusal of a file is a redirect to a URL that explains itself, for the URL is all that pip prints of an answer:
+`/held/six-1.17.0/quarantine-until-2026-11-29/ask-with-koschey-request/six-1.17.0-py2.py3-none-any.whl`. What stands
+between release and filename is decoration. Behind it is the refusal itself, with a body for those who read it.
+"""
+
+import re
+from urllib.parse import quote
+
+from quart import Response
+
+from koschey.index.explaining import ASKABLE, FileAccount, explain_file, request_command
+from koschey.model import StandingFile, State
+from koschey.standards.simple_json import format_time
+from koschey.web.context import resources
+from koschey.web.errors import problem
+
+NO_WORD = re.compile(r"[^a-z0-9.]+")
+ASK = "ask-with-koschey-request"
+WORDS = {
+    State.HELD: ("held-until-a-reviewer-decides", ASK),
+    State.BLOCKED: ("blocked", ASK),
+    State.CONFLICT: ("conflict-its-bytes-have-changed", ASK),
+    State.MALFORMED: ("malformed", ASK),
+    State.REMOVED: ("removed", "its-name-stays-used"),
+}
+REQUESTS = "/api/v1/requests"
+
+
+async def refuse(item: StandingFile, beside: str = "") -> Response:
+    """Send a client on to where it is told why it does not get a file, or what stands `beside` it."""
+    account = await explain_file(resources().pool, item, resources().settings.window)
+    headers = {"Location": refusal_path(item.file.project, account, beside), "Cache-Control": "no-store"}
+    return Response(b"", 302, headers)
+
+
+def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
+    """Return the path under which a refusal explains itself; nothing in it tells of the file's bytes."""
+    # What was let out in this very moment is said to be held; the page behind sends the client back to it.
+    word, ask = WORDS.get(account.state, WORDS[State.HELD])
+    if account.state is State.HELD and account.release_at:
+        word = f"quarantine-until-{account.release_at:%Y-%m-%d}"
+    return f"/held/{release_word(project, account.version)}/{word}/{ask}/{quote(account.filename, safe='')}{beside}"
+
+
+def release_word(project: str, version: str) -> str:
+    """Return a release as one word of a URL."""
+    return NO_WORD.sub("-", f"{project}-{version}".lower())
+
+
+def refusal(project: str, account: FileAccount, free: str | None) -> Response:
+    """Say why a file is not served, until when, and where to ask (RFC 9457)."""
+    askable = account.state in {State(state) for state in ASKABLE}
+    command = f"{request_command(project, account.version)} --reason WHY"
+    return problem(
+        410 if account.state is State.REMOVED else 403,
+        f"{project} {account.version} is {account.state}",
+        told(project, account, free),
+        project=project,
+        version=account.version,
+        filename=account.filename,
+        state=account.state,
+        reason=account.reason,
+        release_at=format_time(account.release_at) if account.release_at else None,
+        findings=account.findings,
+        free=free,
+        help=f"{resources().settings.public_url}/held/{project}/",
+        ask={"command": command, "url": f"{resources().settings.public_url}{REQUESTS}"} if askable else None,
+    )
+
+
+def told(project: str, account: FileAccount, free: str | None) -> str:
+    """Return all that a developer should know of a refusal, for a terminal."""
+    when = f" until {format_time(account.release_at)}" if account.release_at else ""
+    lines = [f"{account.filename} is {account.state}{when}: {account.reason}."]
+    if free:
+        lines.append(f"The newest older version that is free is {free}.")
+    if account.state is not State.REMOVED:
+        lines.append(f"If you need it: {request_command(project, account.version)} --reason WHY.")
+    if account.state is State.HELD:
+        lines.append(f"A reviewer can release it with: koschey approve '{project}=={account.version}' --reason WHY.")
+    return " ".join(lines)

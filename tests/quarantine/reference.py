@@ -1,0 +1,151 @@
+"""What an index may serve of one project: the rules of the quarantine once more, as simply as they can be said.
+
+Written from what is promised and not from the code: it knows no reason, no journal and no database. It never says what
+must be served but `is_due`; that an index serves less, for it is more careful, is no fault.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+CLOSED = frozenset({"blocked", "conflict", "malformed", "removed"})
+
+
+@dataclass
+class Known:
+    """One filename. Its bytes are those that it had first, for ever."""
+
+    version: str
+    sha256: str | None
+    counts_from: datetime
+    listed: bool = True
+    yanked: bool = False
+    stored: bool = False
+    out: bool = False
+    """It was let out, by time, trust or a person, and not taken back since."""
+    closed: bool = False
+    """Only people can open it again."""
+    waits_for_person: bool = False
+    held_until: datetime | None = None
+    exception: tuple[str, datetime] | None = None
+
+
+@dataclass
+class Reference:
+    """One mirrored project."""
+
+    usual: timedelta
+    files: dict[str, Known] = field(default_factory=dict)
+    looked_at: datetime | None = None
+    quarantined: bool = False
+    blocks: set[str | None] = field(default_factory=set)
+    trusted: bool = False
+    window: timedelta | None = None
+    allowed_only: bool = False
+    observed: bool = False
+    estranged: bool = False
+    """The project was gone once, or all that was known of it: another may have the name."""
+
+    def look(self, page: Mapping[str, Any] | None, now: datetime) -> None:
+        """The upstream's page was read; None where there was none."""
+        listed = {file["filename"]: file for file in page["files"]} if page else {}
+        self.quarantined = bool(page) and page["project-status"]["status"] == "quarantined"  # type: ignore[index]
+        self.estranged |= bool(self.files) and not set(listed) & set(self.files)
+        for name, known in self.files.items():
+            self._follow(known, listed.get(name))
+        for name in set(listed) - set(self.files):
+            self._add(name, listed[name], now)
+        self.looked_at = now
+
+    def _follow(self, known: Known, file: Mapping[str, Any] | None) -> None:
+        known.listed, known.yanked = file is not None, bool(file and file["yanked"])
+        sha256 = file["hashes"].get("sha256") if file else None
+        if known.sha256 and sha256 and sha256 != known.sha256:
+            # Nothing new is let in; what was let out stays what it was.
+            known.closed = known.closed or not known.out
+
+    def _add(self, name: str, file: Mapping[str, Any], now: datetime) -> None:
+        uploaded = datetime.fromisoformat(file["upload-time"]) if "upload-time" in file else now
+        # An upstream that backdates gains nothing: at the last look the file was not there.
+        counts_from = max(uploaded, self.looked_at) if self.looked_at else uploaded
+        known = Known(name.split("-")[1], file["hashes"].get("sha256"), counts_from, yanked=bool(file["yanked"]))
+        known.closed = self.is_blocked(known)
+        if known.sha256 and not known.closed:
+            known.out = self.trusted or (self._is_over(known, now) and not self.allowed_only)
+        self.files[name] = known
+
+    def store(self, name: str, sha256: str) -> None:
+        """The bytes were fetched."""
+        known = self.files[name]
+        known.stored, known.sha256 = True, known.sha256 or sha256
+
+    def settle(self, version: str, now: datetime) -> None:
+        """Time was asked."""
+        for known in self._release(version):
+            known.out = known.out or self.is_due(known, now)
+
+    def is_due(self, known: Known, now: datetime) -> bool:
+        """Tell whether time, or trust, lets out what waits."""
+        if known.closed or self.is_blocked(known) or self.quarantined or not known.listed or not known.sha256:
+            return False
+        if self.trusted:
+            return True
+        if not self._is_over(known, now) or known.waits_for_person or self.allowed_only:
+            return False
+        # The upstream was looked at after the end, and listed it still.
+        return known.stored and not known.yanked and self.looked_at is not None and self.looked_at >= self._end(known)
+
+    def decide(self, choice: str, version: str | None, now: datetime, span: timedelta = timedelta(0)) -> None:
+        """A person decided, and was not refused."""
+        if choice == "block":
+            self.blocks.add(version)
+        elif choice == "unblock":
+            self.blocks.discard(version)
+        elif choice in ("trust", "untrust"):
+            self.trusted = choice == "trust"
+        for known in self._release(version):
+            self._decide_on(known, choice, now + span)
+
+    def _decide_on(self, known: Known, choice: str, until: datetime) -> None:
+        is_open = not known.closed and not self.is_blocked(known) and known.sha256 is not None
+        if choice == "block":
+            known.closed, known.out, known.exception = True, False, None
+        elif choice == "unblock" and known.closed and not self.is_blocked(known):
+            known.closed, known.waits_for_person = False, True
+        elif choice in ("approve", "trust") and is_open:
+            known.out = True
+        elif choice == "except" and is_open and known.sha256:
+            known.exception = known.sha256, until
+        elif choice == "extend" and not known.out:
+            known.held_until = max(until, known.held_until or until)
+
+    def observe(self, states: Mapping[str, str]) -> None:
+        """Take over where the index is more careful: what it holds must earn its way out anew."""
+        for name, known in self.files.items():
+            known.out = known.out and states[name] == "released"
+            known.closed = known.closed or states[name] in CLOSED
+
+    def may_serve(self, now: datetime) -> set[str]:
+        """Return what may be served at this moment."""
+        return {name for name, known in self.files.items() if self._may_serve(known, now)}
+
+    def _may_serve(self, known: Known, now: datetime) -> bool:
+        if known.closed or self.is_blocked(known) or self.quarantined or known.sha256 is None:
+            return False
+        excepted = known.exception is not None and known.exception[0] == known.sha256 and now < known.exception[1]
+        return known.out or excepted or self.observed
+
+    def is_blocked(self, known: Known) -> bool:
+        """Tell whether a person's block covers it."""
+        return bool(self.blocks & {None, known.version})
+
+    def _release(self, version: str | None) -> Iterator[Known]:
+        return (known for known in self.files.values() if version in (None, known.version))
+
+    def _end(self, known: Known) -> datetime:
+        end = known.counts_from + (self.usual if self.window is None else self.window)
+        return max(end, known.held_until) if known.held_until else end
+
+    def _is_over(self, known: Known, now: datetime) -> bool:
+        return self._end(known) <= now

@@ -1,0 +1,74 @@
+"""What Temporal's UI shows of a quarantine, as markdown: how it stands, what checks say, who asked, how to decide."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.description import CheckState, FindingSummary, ReleaseDescription
+    from activities.release import ReleaseStatus
+
+MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$])")
+COMMANDS = (
+    ("approve", '{"reviewer": "YOU", "reason": "WHY"}'),
+    ("reject", '{"reviewer": "YOU", "reason": "WHY"}'),
+    ("extend", '{"reviewer": "YOU", "reason": "WHY", "days": 7}'),
+)
+
+
+def render_details(
+    name: str, workflow_id: str, status: ReleaseStatus, described: ReleaseDescription, answers: Sequence[str]
+) -> str:
+    """Return the page. Words of others are shown as they are, and are no markup."""
+    return "\n".join(_lines(name, workflow_id, status, described, answers))
+
+
+def _lines(
+    name: str, workflow_id: str, status: ReleaseStatus, described: ReleaseDescription, answers: Sequence[str]
+) -> Iterator[str]:
+    until = f" until {status.release_at:%Y-%m-%d %H:%M} UTC" if status.release_at and status.held_files else ""
+    yield f"## {plain(name)} is {status.state}{until}"
+    yield f"{status.held} of {described.file_count} files wait; the bytes of {status.unstored} are not here yet"
+    yield from (f"- {plain(reason)}" for reason in status.reasons)
+    yield from _section("Checks", [_check(check, status.held) for check in described.checks])
+    yield from _section("Findings", [_finding(found) for found in described.findings], described.finding_count)
+    yield from _section("Who asked for it", [plain(one) for one in described.asked], described.asked_count)
+    yield from _section("What became of decisions", [plain(answer) for answer in answers])
+    if status.held_files:
+        yield from _commands(workflow_id)
+
+
+def _section(title: str, lines: Sequence[str], count: int = 0) -> Iterator[str]:
+    if lines:
+        yield f"\n### {title}"
+        yield from (f"- {line}" for line in lines)
+    if count > len(lines):
+        yield f"- and {count - len(lines)} more"
+
+
+def _check(check: CheckState, held: int) -> str:
+    if check.faults:
+        return f"{plain(check.check)}: **could not look at {check.faults} files**: {plain(check.cause)}"
+    return f"{plain(check.check)}: through with {check.completed} of {held} files"
+
+
+def _finding(found: FindingSummary) -> str:
+    return f"**{plain(found.severity)}** {plain(found.check)} in {plain(found.filename)}: {plain(found.summary)}"
+
+
+def _commands(workflow_id: str) -> Iterator[str]:
+    yield "\n### Decide"
+    yield "```"
+    for signal, review in COMMANDS:
+        yield (
+            f"temporal workflow signal --workflow-id {shlex.quote(workflow_id)} --name {signal} "
+            f"--input {shlex.quote(review)}"
+        )
+    yield "```"
+
+
+def plain(text: str) -> str:
+    """Return words as markdown that shows exactly them, on one line."""
+    return MARKUP.sub(r"\\\1", " ".join(text.split()))
