@@ -1,5 +1,6 @@
 """Facts of files for checks, from archives that are read here as the child reads them."""
 
+import base64
 import hashlib
 import io
 import json
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from corpora_zips import INFO, Part, wheel_parts, write_zip
 from pypi_simple import parse_filename
 
 from koschey.inspection import child
@@ -19,6 +21,18 @@ def content_of_bytes(filename: str, content: bytes) -> Content:
     """The report on an archive, through JSON as it comes out of the child."""
     printed = json.dumps(child.report(io.BytesIO(content), filename, len(content), 1024 * MIB))
     return msgspec.json.decode(printed, type=Content)
+
+
+def wheel_with(name: bytes, body: bytes) -> bytes:
+    """The bytes of `corpora_zips.FILENAME` with one file more, deflated."""
+    parts = [part for part in (*wheel_parts(), Part(name, body)) if not part.name.endswith(b"/RECORD")]
+    rows = b"".join(b"%s,sha256=%s,%d\n" % (part.name, _digest(part.body), len(part.body)) for part in parts)
+    record = f"{INFO}/RECORD".encode()
+    return write_zip([*parts, Part(record, rows + record + b",,\n")])
+
+
+def _digest(body: bytes) -> bytes:
+    return base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
 
 
 def facts_of(filename: str, content: bytes, **changes: Any) -> FileFacts:

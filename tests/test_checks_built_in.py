@@ -9,7 +9,7 @@ import pytest
 from archives import BACKEND, core_metadata, sdist, wheel
 from corpora_tars import END, member
 from corpora_zips import FILENAME, REJECTED, wheel_parts, write_zip
-from facts import facts_of, findings_of
+from facts import facts_of, findings_of, wheel_with
 from sigstore_trust import GITHUB, GITLAB
 
 from koschey.inspection.checks.archive import Archive
@@ -81,8 +81,8 @@ async def test_ordinary_release_after_another_finds_nothing(make: Any) -> None:
 @pytest.mark.parametrize("case", sorted(REJECTED))
 async def test_broken_archive_is_held_with_its_rule(case: str) -> None:
     """Whatever rule a mirrored wheel breaks, it is a finding that names the rule, and nobody compares its content."""
-    rule, content = REJECTED[case][0], REJECTED[case][1]()
-    facts = facts_of(FILENAME, content)
+    make, rule = REJECTED[case]
+    facts = facts_of(FILENAME, make())
     found = await findings_of(Archive(), facts)
     assert found["breaks-a-rule"].evidence == {"rule": str(rule)}
     for check in (Metadata(), Changes(), Size()):
@@ -153,35 +153,15 @@ async def test_first_machine_code_is_held_and_more_of_it_is_noted() -> None:
 @pytest.mark.parametrize("magic", ["feedfacf", "cffaedfe", "cafebabe00000002", "4d5a9000"])
 async def test_machine_code_is_known_by_its_first_bytes(magic: str) -> None:
     """Mach-O and PE are machine code under any name; a Java class and a text are none."""
-    parts = wheel_parts()
     body = bytes.fromhex(magic).ljust(64, b"\0")
     for content, native in (
         (body, True),
         (bytes.fromhex("cafebabe00000034") + bytes(56), False),
         (b"MZ is text", False),
     ):
-        facts = facts_of(FILENAME, _with_file(parts, b"thing/x.bin", content))
+        facts = facts_of(FILENAME, wheel_with(b"thing/x.bin", content))
         assert facts.content
         assert bool(facts.content.native) is native
-
-
-def _with_file(parts: Any, name: bytes, body: bytes) -> bytes:
-    from corpora_zips import INFO, Part  # noqa: PLC0415
-
-    record = b"".join(
-        _row(part.name, part.body) for part in [*parts, Part(name, body)] if not part.name.endswith(b"RECORD")
-    )
-    record += f"{INFO}/RECORD,,\n".encode()
-    kept = [part for part in parts if not part.name.endswith(b"RECORD")]
-    return write_zip([*kept, Part(name, body), Part(f"{INFO}/RECORD".encode(), record)])
-
-
-def _row(name: bytes, body: bytes) -> bytes:
-    import base64  # noqa: PLC0415
-    import hashlib  # noqa: PLC0415
-
-    digest = base64.urlsafe_b64encode(hashlib.sha256(body).digest()).rstrip(b"=")
-    return b"%s,sha256=%s,%d\n" % (name, digest, len(body))
 
 
 async def test_start_up_files_are_held_when_new_or_other() -> None:

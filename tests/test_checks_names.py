@@ -70,9 +70,8 @@ def test_typos_are_found() -> None:
     wrong = typos(200)
     missed = [(typo, name) for typo, name in wrong if name not in nearest(typo, USED)]
     not_first = [(typo, name) for typo, name in wrong if nearest(typo, USED)[:1] != (name,)]
-    print(f"Q10: {200 - len(missed)} of 200 found, {200 - len(not_first)} of them first; missed: {missed}")
-    assert len(missed) <= 20, missed
-    assert len(not_first) <= 20, not_first
+    assert len(missed) <= 20, f"{len(missed)} of 200: {missed}"
+    assert len(not_first) <= 20, f"{len(not_first)} of 200: {not_first}"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,6 @@ def test_other_names_are_near_none(name: str) -> None:
         ("py-dateutil", "python-dateutil"),
         ("scikitlearn", "scikit-learn"),
         ("acme-bi11ing", "acme-billing"),
-        ("djangо".encode("ascii", "ignore").decode(), "django"),
     ],
 )
 def test_words_and_lookalikes_are_near(name: str, other: str) -> None:

@@ -1,8 +1,10 @@
 """Rules as pure data: which one decides, what beats what, what a file of them says, and what is no rule."""
 
+import re
 import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,10 +14,11 @@ from policies import VERSIONS, policies, rules_of, standing_files
 
 from koschey.errors import UsageError
 from koschey.model import Origin, StandingFile, State
+from koschey.policy import rules
 from koschey.policy.changes import carry_out, compare, place, tag_of
 from koschey.policy.explain import deciding
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck, Severity
-from koschey.policy.rules import EVERYTHING, UPSTREAM, Rule, RuleKind, Rules, breadth, covers
+from koschey.policy.rules import EVERYTHING, FLAGS, UPSTREAM, Rule, RuleKind, Rules, breadth, covers
 from koschey.policy.verdict import Policy, verdict
 from koschey.publish.policy_file import parse_policy, render_policy
 from koschey.publish.policy_terms import Terms, parse_expiry, parse_rule, scope_text
@@ -304,3 +307,11 @@ def test_rules_about_checks_decide_what_is_done() -> None:
 
 def rule(kind: RuleKind, scope: str, value: str = "", subject: str = "") -> Rule:
     return Rule(kind, None, "why", "ada", scope, subject, value)
+
+
+def test_every_kind_stands_in_the_readme() -> None:
+    """The README of the folder has a row for each kind of rule, and for no other, and tells which take a value."""
+    text = (Path(rules.__file__).parent / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) ?\|", text, re.MULTILINE))
+    assert rows.keys() == set(RuleKind)
+    assert {kind for kind, value in rows.items() if not value} == FLAGS

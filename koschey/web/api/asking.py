@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from quart import request
 
 from koschey.auth.permissions import Action
@@ -27,7 +27,7 @@ class NewPin(Input, frozen=True, kw_only=True):
 
     name: Name
     version: Version
-    hashes: tuple[Digest, ...] = ()
+    hashes: list[Digest] = field(default_factory=list)
 
 
 class NewPreflight(Input, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class OpenRequests(Struct, frozen=True, kw_only=True):
 @operation("POST", "/preflight", NewPreflight, Preflight, needs=None, max_body=MAX_LOCK)
 async def check_lock(call: Call[NewPreflight]) -> Preflight:
     """Say of every pin of a lock whether it is served, until when it is held, and what older version is free."""
-    pins = [Pin(parse_name(pin.name), pin.version, pin.hashes) for pin in call.sent.pins]
+    pins = [Pin(parse_name(pin.name), pin.version, tuple(pin.hashes)) for pin in call.sent.pins]
     return Preflight(pins=[_show(explanation) for explanation in await resources().preflight.check(pins)])
 
 
