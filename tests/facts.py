@@ -39,7 +39,7 @@ def facts_of(filename: str, content: bytes, **changes: Any) -> FileFacts:
     """The facts of a mirrored file, as the page says nothing wrong of it."""
     project, version, _ = parse_filename(filename)
     report = content_of_bytes(filename, content)
-    known = {
+    known: dict[str, Any] = {
         "project": project.replace("_", "-").lower(),
         "version": version or "",
         "filename": filename,

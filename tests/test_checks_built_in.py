@@ -109,7 +109,7 @@ async def test_report_that_is_cut_is_no_clean_one() -> None:
         ({"requires_python": ">=3.99"}, "other-python"),
     ],
 )
-async def test_page_that_says_something_else_is_found(change: dict[str, str], code: str) -> None:
+async def test_page_that_says_something_else_is_found(change: dict[str, Any], code: str) -> None:
     """Name, version, Requires-Python and the digest of METADATA are compared with the page."""
     facts = wheel_facts(requires_python=">=3.9, <4")
     assert await findings_of(Metadata(), replace(facts, requires_python="<4,>=3.9", version="1.1.0")) == {}

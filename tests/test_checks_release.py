@@ -38,7 +38,7 @@ def audit_file(path):
         os.kill(os.getpid(), 11)
     if "hang" in text and not os.path.exists({well!r}):
         time.sleep(60)
-    item = {{"rule": "HX4010", "confidence": "high", "description": "Obfuscated code.", "location": (0, 9)}}
+    item = {{"rule": "HX4010", "confidence": "very_high", "description": "Obfuscated code.", "location": (0, 9)}}
     imported = {{"rule": "HX5010", "confidence": "very_high", "description": "An import.", "location": None}}
     return [{{"items": [item, imported] if "obfuscated" in text else [imported], "path": path}}]
 """
@@ -78,7 +78,8 @@ class Worker:
         """Run all checks of a release, or these."""
         inside = self._inside
         done = {}
-        for name in names or inside.run(self.checker.names()):
+        wanted = list(names) or inside.run(self.checker.names())
+        for name in wanted:
             done[name] = inside.run(self.checker.check(canonicalize_name(project), version, name))
         return done
 

@@ -7,15 +7,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 from running import Koschey
 from skipping import SkippingKoschey, new_database, skipping
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from test_time import check_history
 from upstream import Upstream
 
+from koschey.db.alerts import insert_alert
+from koschey.db.journal import Entry, insert_entries
 from koschey.index.following import AT_ONCE, Follower
+from koschey.model import SYSTEM
 from koschey.steady import keep_running, steady_workflows
-from workflows.names import FOLLOW_ID, HOUSE_ID
+from workflows.names import FOLLOW_ID, HOUSE_ID, alert_id
 
 NUMBERS = itertools.count()
 MINUTES = timedelta(minutes=10)
@@ -114,3 +118,17 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
     await workflow.terminate("it would go its round a thousand times in a week")
     await index.pass_time(timedelta(days=8))
     await index.wait_for_state(file.filename, "released")
+
+
+async def test_alert_is_told_of_and_replays(index: SkippingKoschey, record_histories: Path | None) -> None:
+    """An alert starts its workflow with its transaction; without a webhook it stays on the list, and that is all."""
+    async with index.resources.pool.acquire() as connection, connection.transaction():
+        serial = await insert_entries(connection, SYSTEM, "a test", canonicalize_name("a-told"), [Entry()])
+        await insert_alert(connection, serial, "test", "a-told")
+    number = await index.resources.pool.fetchval("SELECT id FROM alert")
+    workflow = index.environment.client.get_workflow_handle(alert_id(number))
+    async with asyncio.timeout(30):
+        while await index.resources.pool.fetchval("SELECT count(*) FROM outbox"):
+            await asyncio.sleep(0.1)
+    assert await workflow.result() == "not wanted"
+    await check_history(await workflow.fetch_history(), record_histories, "send_alert")

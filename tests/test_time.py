@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from archives import read_core_metadata
 from running import Koschey
+from scenarios import without_machine
 from sigstore_trust import Sigstore
 from skipping import SkippingKoschey, new_database, skipping
 from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
@@ -254,10 +255,5 @@ async def check_history(history: WorkflowHistory, folder: Path | None, name: str
     """Replay a history, and keep it where that was asked for."""
     await Replayer(workflows=WORKFLOWS).replay_workflow(history)
     if folder is not None:
-        recorded = json.loads(history.to_json(), object_hook=_without_trace)
+        recorded = json.loads(without_machine(history))
         (folder / f"{name}-{__version__}.json").write_text(json.dumps(recorded, indent=2) + "\n")
-
-
-def _without_trace(fields: dict[str, object]) -> dict[str, object]:
-    """A replay does not read them, and they tell of the machine on which the history was recorded."""
-    return {name: value for name, value in fields.items() if name != "stackTrace"}

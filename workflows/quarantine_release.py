@@ -240,8 +240,9 @@ class QuarantineRelease:
         release_at = status.release_at if status.held_files else None
         shown = (status.state, release_at)
         if shown != self._tags:
-            at = RELEASE_AT.value_unset() if release_at is None else RELEASE_AT.value_set(release_at)
-            self._tag(STATE.value_set(status.state), at)
+            # One that was unset would stay behind as null, which clients cannot read; the state says that it is over.
+            at = [] if release_at is None else [RELEASE_AT.value_set(release_at)]
+            self._tag(STATE.value_set(status.state), *at)
             self._tags = shown
         self._show()
 

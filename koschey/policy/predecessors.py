@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -76,7 +77,12 @@ def _is_wheel(file: File) -> bool:
 
 
 def _version(file: File) -> Version | None:
+    return _parse(file.version)
+
+
+@lru_cache(maxsize=10_000)
+def _parse(version: str) -> Version | None:
     try:
-        return Version(file.version)
+        return Version(version)
     except InvalidVersion:
         return None

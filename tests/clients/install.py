@@ -55,6 +55,7 @@ CLIENTS = (
     Client("pdm", "2.29.4", also=("hishel[httpx2]<2",)),
     Client("pip-tools", "7.6.2", also=("pip==26.3",)),
     Client("pypi-simple", "1.8.0"),
+    Client("hexora", "0.3.2"),
     Client("twine", "5.1.1"),
     Client("twine", "6.2.0"),
     Client("twine", "7.0.0"),
