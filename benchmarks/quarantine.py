@@ -1,6 +1,7 @@
-"""Measures a quarantine from end to end: releases become held, are fetched, checked, wait out their window, are released.
+"""Measures a quarantine from end to end: releases are held, fetched, checked, wait out their window, and are released.
 
-    uv run python benchmarks/quarantine.py [--releases N] [--files N] [--server embedded|skipping|both] [--window SECONDS]
+    uv run python benchmarks/quarantine.py [--releases N] [--files N] [--window SECONDS] [--patience SECONDS]
+                                           [--server embedded|skipping|both]
 
 `embedded` is a whole `koschey up`, and its window really ends while we wait. `skipping` is a worker of its own under
 Temporal's time-skipping server. The upstream is on loopback, and makes its tiny wheels as they are asked for.
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,9 +40,8 @@ COUNTS = """
            (SELECT count(*) FROM standing WHERE state = 'released') AS released,
            (SELECT count(*) FROM standing WHERE state NOT IN ('held', 'released')) AS lost
 """
+REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5"
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
-PATIENCE = 60 * 60
-"""Seconds after which we give up on releases that do not come."""
 
 
 @dataclass
@@ -82,3 +82,160 @@ def fill(upstream: Upstream, releases: int, files: int) -> list[str]:
             filename = f"{project.replace('-', '_')}-{version}-{tag}.whl"
             upstream.add(project, version, filename=None if tag == TAGS[0] else filename, upload_time=datetime.now(UTC))
     return names
+
+
+class Watch:
+    """Follows the rows of one run until all are released, and keeps what it cost."""
+
+    def __init__(self, url: str, wanted: int, usage: Usage, progress: Progress, patience: float) -> None:
+        self._url = url
+        self._wanted = wanted
+        self._patience = patience
+        self._usage = usage
+        self._bars = {name: progress.add_task(name, total=wanted) for name in ("files", "stored", "released")}
+        self._progress = progress
+        self.begun = time.monotonic()
+        self.written = 0
+        self.reached: dict[str, float] = {}
+
+    async def until(self, name: str) -> None:
+        """Wait until all files have come so far. Raises `RuntimeError` where some are lost or none comes any more."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            while True:
+                row = await connection.fetchrow(COUNTS)
+                for column, bar in self._bars.items():
+                    self._progress.update(bar, completed=row[column])
+                self._usage.look()
+                if row["lost"] or time.monotonic() - self.begun > self._patience:
+                    why = await connection.fetch(REASONS)
+                    raise RuntimeError(f"the quarantine went wrong: {dict(row)}; {[tuple(each) for each in why]}")
+                if row[name] >= self._wanted:
+                    self.reached[name] = time.monotonic() - self.begun
+                    # PostgreSQL counts a session's rows at most once a second.
+                    await asyncio.sleep(2 if name == "released" else 0)
+                    self.written = await connection.fetchval(WRITTEN)
+                    return
+                await asyncio.sleep(0.5)
+        finally:
+            await connection.close()
+
+
+def roots(koschey: Koschey) -> dict[str, int]:
+    """Return the parts' processes by name; each is the leader of its own group."""
+    found = {}
+    signs = {"web": " web", "worker": " worker", "postgres": "postgres", "temporal": "temporal", "s3": "serve s3"}
+    for child in psutil.Process(koschey.process.pid).children():
+        command = " ".join(child.cmdline())
+        for name, sign in signs.items():
+            if name not in found and sign in command:
+                found[name] = child.pid
+    return found
+
+
+async def events(koschey: Koschey) -> tuple[int, int]:
+    """Count the workflows, and the activities of one of them as a sample: (workflows, activities a workflow)."""
+    from temporalio.client import Client  # noqa: PLC0415 - not needed for the other server
+
+    client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
+    count, activities = 0, 0
+    async for run in client.list_workflows("WorkflowType = 'QuarantineRelease'"):
+        if not count:
+            history = await client.get_workflow_handle(run.id).fetch_history()
+            activities = sum(event.HasField("activity_task_completed_event_attributes") for event in history.events)
+        count += 1
+    return count, activities
+
+
+def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
+    """Let a whole `koschey up` hold and release everything."""
+    with Koschey(folder, upstream.url, days=given.window / DAY) as koschey:
+        usage = Usage.of(roots(koschey))
+        names = fill(upstream, given.releases, given.files)
+        watch = Watch(
+            koschey.settings["KOSCHEY_DATABASE_URL"], given.releases * given.files, usage, progress, given.patience
+        )
+        for name in names:
+            ask(f"{koschey.index_url}{name}/")
+
+        async def wait() -> tuple[int, int]:
+            for state in ("files", "stored", "released"):
+                await watch.until(state)
+            return await events(koschey)
+
+        workflows, activities = asyncio.run(wait())
+        return tell("koschey up", given, watch, usage, workflows, activities)
+
+
+def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
+    """Let a worker under the time-skipping server do it, with seven days that pass in a moment."""
+    with Koschey(folder, upstream.url) as koschey:
+
+        async def run() -> Table:
+            url = await new_database(koschey, "benchmark")
+            async with skipping(koschey, url, upstream.url) as index:
+                parts = {name: pid for name, pid in roots(koschey).items() if name in ("postgres", "s3")}
+                usage = Usage.of(parts | {"worker and test": psutil.Process().pid})
+                names = fill(upstream, given.releases, given.files)
+                watch = Watch(url, given.releases * given.files, usage, progress, given.patience)
+                for name in names:
+                    await index.see(name)
+                await watch.until("files")
+                await watch.until("stored")
+                # Each look at an end of a window is one of its own: let time go in small steps.
+                passing = asyncio.create_task(index.pass_time(timedelta(days=7, minutes=5)))
+                await watch.until("released")
+                await passing
+                return tell("time skipping", given, watch, usage, given.releases, 0)
+
+        return asyncio.run(run())
+
+
+def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, workflows: int, activities: int) -> Table:
+    """Write the figures down."""
+    table = Table("what", "figure", title=title)
+    seconds = watch.reached["released"]
+    figures: dict[str, Any] = {
+        "releases": f"{given.releases:,}",
+        "files": f"{given.releases * given.files:,}",
+        "all seen after, s": f"{watch.reached['files']:.1f}",
+        "all fetched after, s": f"{watch.reached['stored']:.1f}",
+        "all released after, s": f"{seconds:.1f}",
+        "workflows/s": f"{workflows / seconds:.1f}",
+        "activities/s": f"{workflows * activities / seconds:.1f}" if activities else "not counted",
+        "PostgreSQL rows written/s": f"{watch.written / seconds:,.0f}",
+    }
+    for name, size in usage.rss.items():
+        figures[f"{name}: most memory, MiB"] = f"{size / 2**20:.0f}"
+        figures[f"{name}: CPU, s"] = f"{usage.cpu[name]:.1f}"
+    for name, figure in figures.items():
+        table.add_row(name, str(figure))
+    return table
+
+
+RUNS: dict[str, Callable[..., Table]] = {"skipping": run_skipping, "embedded": run_embedded}
+
+
+def main() -> None:
+    """Parse the command line and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--releases", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=3, choices=range(1, len(TAGS) + 1))
+    parser.add_argument("--server", choices=[*RUNS, "both"], default="both")
+    parser.add_argument("--window", type=float, default=30, help="seconds, with the embedded server")
+    parser.add_argument("--patience", type=float, default=3600, help="seconds after which we give up")
+    given = parser.parse_args()
+    for name, run in RUNS.items():
+        if given.server not in (name, "both"):
+            continue
+        with tempfile.TemporaryDirectory(prefix="koschey-benchmark-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o711)
+            with ExitStack() as stack:
+                upstream = stack.enter_context(Upstream())
+                progress = stack.enter_context(Progress())
+                table = run(Path(folder) / "data", upstream, given, progress)
+            Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

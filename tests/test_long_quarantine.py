@@ -176,7 +176,7 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
                 sending.create_task(send(number))
         await wait_for(lambda: len(release.decided) >= 5_000 and len(release.stored) == 10_000, 800)
         await workflow.signal("look_again")
-        assert await workflow.result() == {"state": "released", "reasons": ["a test says so"]}
+        assert (await workflow.result()).state == "released"
         assert workflow.first_execution_run_id
         runs = await all_runs(client, workflow.first_execution_run_id)
     assert sorted(int(reason.split()[0]) for reason in release.decided) == list(range(5_000))

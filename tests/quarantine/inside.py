@@ -7,8 +7,7 @@ themselves, and no worker runs. So one test asks hundreds of questions a second,
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 from packaging.utils import canonicalize_name
 from parts import MIGRATED, NOON, Postgres, set_clock
 from running import JSON, Answer
@@ -52,6 +52,11 @@ MOVED = frozenset({301, 302, 303, 307, 308})
 NUMBERS = itertools.count()
 
 type Store = Mapping[str, str]
+
+# Here, because pytest reads its options after this module and before any test.
+settings.register_profile(
+    "long", max_examples=1000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.fixture(scope="session")
@@ -346,18 +351,3 @@ async def _ask(
     content = b"".join(message.get("body", b"") for message in sent[1:])
     # Servers send none of it after HEAD.
     return Answer(sent[0]["status"], pairs, b"" if method == "HEAD" else content)
-
-
-@asynccontextmanager
-async def failing(module: Any, name: str, error: BaseException) -> AsyncIterator[None]:
-    """Let a process die where it calls this function."""
-    original = getattr(module, name)
-
-    async def die(*_: object, **__: object) -> None:
-        raise error
-
-    setattr(module, name, die)
-    try:
-        yield
-    finally:
-        setattr(module, name, original)

@@ -229,7 +229,7 @@ TABLE: dict[tuple[str, str], Surface | str] = {
             names_file,
             private=True,
         )
-        for name in ("proposals", "requests", "alerts", "exceptions")
+        for name in ("proposals", "requests", "alerts", "exceptions", "policy")
     },
     ("/api/v1/projects/<project>/downloads", "api.read_downloads"): Surface(
         one(lambda s: f"/api/v1/projects/{s.project}/downloads"), names_file, private=True
@@ -240,6 +240,17 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ),
     ("/admin/projects/<project>", "admin.project"): Surface(
         one(lambda s: f"/admin/projects/{s.project}"), names_file, private=True
+    ),
+    **{
+        (f"/admin/{name}", f"admin.{name}"): Surface(
+            one(lambda _, name=name: f"/admin/{name}"),  # type: ignore[misc]
+            names_file,
+            private=True,
+        )
+        for name in ("attention", "policy")
+    },
+    ("/admin/projects/<project>/downloads", "admin.downloads"): Surface(
+        one(lambda s: f"/admin/projects/{s.project}/downloads"), names_file, private=True
     ),
     ("/admin/journal", "admin.journal"): Surface(one(lambda _: "/admin/journal"), names_file, private=True),
     ("/admin", "admin.without_slash"): "sends to /admin/",
