@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -125,12 +126,12 @@ async def new_database(koschey: Koschey, name: str) -> str:
 
 @asynccontextmanager
 async def skipping(
-    koschey: Koschey, database: str, upstream: str, *, freshness: float = 1e9
+    koschey: Koschey, database: str, upstream: str, *, freshness: float = 1e9, **changes: Any
 ) -> AsyncIterator[SkippingKoschey]:
     """Run a worker under a time-skipping server until the block ends."""
-    given = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
+    given: dict[str, Any] = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
     given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
-    settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields})  # type: ignore[arg-type]
+    settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields} | changes)
     server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
     async with server, open_resources(settings) as resources:
         searchable = await ensure_search_attributes(server.client, "default")

@@ -176,6 +176,21 @@ async def test_update_answers_what_the_decision_said(index: SkippingKoschey, ups
     assert (await index.state_of(file.filename))[0] == "released"
 
 
+async def test_the_closed_door(koschey: Koschey, upstream: Upstream) -> None:
+    """Where decisions by signal are switched off, neither a signal nor an update of a real reviewer decides."""
+    database = await new_database(koschey, f"forged_{next(NUMBERS)}")
+    async with skipping(koschey, database, upstream.url, decisions_by_signal=False) as index:
+        await add_account(index, "rita", "reviewer", "*")
+        file = await hold(index, upstream, "z-closed")
+        workflow, review = index.workflow("z-closed", "1.0"), {"reviewer": "rita", "reason": "seen"}
+        await workflow.signal("approve", review)
+        await until(lambda: _answers_with(workflow, "approve by rita: decisions by signal are switched off"))
+        answer = await workflow.execute_update("decide", {**review, "choice": "approve"})
+        assert answer.startswith("decisions by signal are switched off")
+        assert (await index.state_of(file.filename))[0] == "held"
+        assert await count(index, "decision WHERE project = $1", "z-closed") == 0
+
+
 async def test_started_terminated_and_started_again(index: SkippingKoschey, upstream: Upstream) -> None:
     """Who starts or ends workflows himself lets nothing out; what is held gets its workflow back."""
     file = await hold(index, upstream, "z-ended")

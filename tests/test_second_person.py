@@ -78,6 +78,25 @@ async def test_a_second_person_puts_it_in_force(spam: Connection, choice: Choice
     assert await select_open_proposals(spam) == []
 
 
+@pytest.mark.parametrize("held", [True, False], ids=["held", "nothing"])
+async def test_trust_is_no_way_around(spam: Connection, *, held: bool) -> None:
+    """One person's trust waits as well, whether anything is held or all is still to come; the second's is a rule."""
+    if not held:
+        await choose(spam, Choice.BLOCK, ADA)
+        before = {BLOCKED}
+    else:
+        before = {HELD}
+    assert (await choose(spam, Choice.TRUST, ADA, version=None)).waits
+    assert (await choose(spam, Choice.TRUST, ADA, version=None)).waits
+    assert set((await select_states(spam, SPAM)).values()) == before
+    assert (await select_rules(spam, SPAM)).find(RuleKind.TRUSTED, "1.0") is None
+    assert not (await choose(spam, Choice.TRUST, BOB, version=None)).waits
+    trusted = (await select_rules(spam, SPAM)).find(RuleKind.TRUSTED, "1.0")
+    assert trusted is not None
+    assert (trusted.actor, trusted.seconded_by) == ("ada", "bob")
+    assert set((await select_states(spam, SPAM)).values()) == ({RELEASED} if held else {BLOCKED})
+
+
 async def test_both_names_stand_in_the_exception(spam: Connection) -> None:
     """An exception names who wanted it and who agreed, and ends at the earlier of the ends that they named."""
     await choose(spam, Choice.EXCEPT, ADA, days=5)

@@ -48,7 +48,7 @@ class RuleKind(StrEnum):
     ANNOUNCED = "announced"
     """What is held is listed as yanked, with the reason why it is held."""
     SECOND_PERSON = "second-person"
-    """An approval or an exception takes effect once a second person agrees."""
+    """An approval, an exception or trust takes effect once a second person agrees."""
 
 
 FLAGS = frozenset(

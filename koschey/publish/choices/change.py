@@ -97,7 +97,15 @@ class Change:
     async def put_rule(self, kind: RuleKind) -> None:
         """Put a rule in force for the decision's scope."""
         decision = self.decision
-        rule = Rule(kind, decision.version, self.reason, self.author.name, decision.project, ticket=self.ticket)
+        rule = Rule(
+            kind,
+            decision.version,
+            self.reason,
+            self.author.name,
+            decision.project,
+            ticket=self.ticket,
+            seconded_by=self.seconded_by,
+        )
         await rules.write_rule(self.connection, rule)
 
     def own_rule(self, kind: RuleKind, in_force: Rules) -> Rule | None:

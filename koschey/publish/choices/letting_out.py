@@ -36,9 +36,13 @@ async def trust(change: Change) -> Outcome:
     ]
     if not ready and change.says_the_same(change.own_rule(RuleKind.TRUSTED, in_force)):
         return Outcome(None, ())
-    await change.put_rule(RuleKind.TRUSTED)
-    await change.move(ready, State.RELEASED)
-    return await change.record(ready)
+    # Trust lets out as an approval does, and must not be a way around the second person.
+    agreed = await agree_by_policy(change, in_force, ready)
+    if isinstance(agreed, Outcome):
+        return agreed
+    await agreed.put_rule(RuleKind.TRUSTED)
+    await agreed.move(ready, State.RELEASED)
+    return await agreed.record(ready)
 
 
 async def untrust(change: Change) -> Outcome:

@@ -20,7 +20,10 @@ async def agree_by_policy(
     change: Change, in_force: Rules, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
 ) -> Change | Outcome:
     """Do as `agree` where a rule asks for a second person; else return the change as it is."""
-    asked = any(in_force.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound)
+    # A rule for all versions also counts where nothing is bound yet: trust is about what is to come.
+    asked = in_force.find_whole(RuleKind.SECOND_PERSON) or any(
+        in_force.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound
+    )
     return await agree(change, bound, ends_at=ends_at) if asked else change
 
 
