@@ -5,6 +5,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from typing import Any
@@ -71,7 +72,9 @@ class Api:
         url = f"{path if path.startswith('/') else f'{API}/{path}'}{'?' + urlencode(query) if query else ''}"
         connection = HTTPConnection(urlsplit(self.koschey.url).netloc, timeout=60)
         try:
-            connection.request(method, url, content, sent)
+            # A body that is too large is refused before it was read; the answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, url, content, sent)
             response = connection.getresponse()
             found: dict[str, str] = {}
             for name, value in response.headers.items():

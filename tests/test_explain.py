@@ -13,9 +13,11 @@ from upstream import Upstream
 
 from koschey.db.findings import write_run
 from koschey.db.pool import Pool
+from koschey.db.rules import write_rule
 from koschey.index.explaining import Availability, Explanation, explain, look_at
 from koschey.model import FileId, Standing, State
 from koschey.policy.findings import Finding, Severity
+from koschey.policy.rules import Rule, RuleKind
 
 NAME = NormalizedName("told")
 
@@ -103,8 +105,8 @@ async def test_windows_follow_the_rules_of_today(pool: Pool) -> None:
     standing = Standing(State.HELD, "in quarantine", NOON + WEEK, None, counts_from=NOON)
     await fill(pool, new_file("told-1.0-py3-none-any.whl", standing=standing))
     assert (await told(pool, "1.0")).release_at == NOON + WEEK
-    insert = "INSERT INTO rule (index_id, kind, project, value, reason, actor) SELECT"
-    await pool.execute(f"{insert} FROM index")
+    async with pool.acquire() as connection:
+        await write_rule(connection, Rule(RuleKind.WINDOW, None, "slow", "me", "told", value="30"))
     assert (await told(pool, "1.0")).release_at == NOON + timedelta(days=30)
 
 
