@@ -144,3 +144,17 @@ async def skipping(
             relay.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await relay
+
+
+async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:
+    """Wait until nothing of a workflow is under way.
+
+    One that is terminated in the middle of an activity keeps the server's time from passing ever after.
+    """
+    quiet = 0
+    async with asyncio.timeout(30):
+        while quiet < 3:
+            described = (await workflow.describe()).raw_description
+            busy = bool(described.pending_activities) or described.HasField("pending_workflow_task")
+            quiet = 0 if busy else quiet + 1
+            await asyncio.sleep(0.2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 from running import Koschey
-from skipping import SkippingKoschey, new_database, skipping
+from skipping import SkippingKoschey, new_database, skipping, wait_until_resting
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from test_time import check_history
 from upstream import Upstream
@@ -102,6 +102,7 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
     file = upstream.add("h-lost", "1.0", upload_time=datetime.now(UTC))
     await index.see("h-lost")
     await index.wait_until_stored(file.filename)
+    await wait_until_resting(index.workflow("h-lost", "1.0"))
     await index.workflow("h-lost", "1.0").terminate("gone")
     pool = index.resources.pool
     await pool.execute(
@@ -115,6 +116,7 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
         while (await index.workflow("h-lost", "1.0").describe()).status is not WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.1)
     await check_history(await workflow.fetch_history(), record_histories, "keep_house")
+    await wait_until_resting(workflow)
     await workflow.terminate("it would go its round a thousand times in a week")
     await index.pass_time(timedelta(days=8))
     await index.wait_for_state(file.filename, "released")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from running import Koschey
-from skipping import SkippingKoschey, new_database, skipping
+from skipping import SkippingKoschey, new_database, skipping, wait_until_resting
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from upstream import Upstream, UpstreamFile
@@ -18,7 +18,6 @@ from upstream import Upstream, UpstreamFile
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.publish.sweep import FIRST, restart_held
 from workflows.names import TASK_QUEUE, quarantine_id
-from workflows.quarantine_release import QuarantineRelease
 
 DAY = timedelta(days=1)
 NUMBERS = itertools.count()
@@ -195,7 +194,7 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
     """Who starts or ends workflows himself lets nothing out; what is held gets its workflow back."""
     file = await hold(index, upstream, "z-ended")
     client, ended = index.environment.client, index.workflow("z-ended", "1.0")
-    await until(lambda: _rests(ended))
+    await wait_until_resting(ended)
     await ended.terminate("somebody was here")
     forged = {
         "project": "z-ended",
@@ -210,26 +209,16 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
         "QuarantineRelease", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
     )
     await until(lambda: _answers_with(other, "approve by system: refused"))
-    await until(lambda: _rests(other))
+    await wait_until_resting(other)
     await other.terminate("enough")
     assert (await index.state_of(file.filename))[0] == "held"
     assert await index.served("z-ended") == []
     await restart_held(index.resources.pool, FIRST)
-    handle = client.get_workflow_handle_for(QuarantineRelease.run, quarantine_id("z-ended", "1.0"))
+    handle = index.workflow("z-ended", "1.0")
     await until(lambda: _runs(handle))
-    await until(lambda: handle.query(QuarantineRelease.status))
+    await until(lambda: handle.query("status"))
     await index.pass_time(8 * DAY)
     await index.wait_for_state(file.filename, "released")
-
-
-async def _rests(handle: WorkflowHandle[Any, Any]) -> bool:
-    """Whether nothing is under way. What ends in the middle of an activity keeps the server's time from passing."""
-    for _ in range(3):
-        described = (await handle.describe()).raw_description
-        if described.pending_activities or described.HasField("pending_workflow_task"):
-            return False
-        await asyncio.sleep(0.2)
-    return True
 
 
 async def _runs(handle: WorkflowHandle[Any, Any]) -> bool:
