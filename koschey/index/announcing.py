@@ -32,10 +32,9 @@ class KeptBack:
 def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> KeptBack:
     """Tell what a page says of files that are not served. One without a digest or a path cannot be listed."""
     announced, held = [], 0
-    for item in known:
-        item = renew(item, policy.rules, usual)  # noqa: PLW2901
+    for item in (renew(each, policy.rules, usual) for each in known if each.standing.state in WAITING):
         judged = verdict(item.file, item.standing, policy, now)
-        if judged.served or (item.standing.state not in WAITING) or judged.state is State.BLOCKED:
+        if judged.served or judged.state is State.BLOCKED:
             continue
         if _is_announced(item, judged, policy):
             announced.append(_as_yanked(item, judged, now))
