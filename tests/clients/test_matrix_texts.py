@@ -1,8 +1,8 @@
 """What every supported pip, uv, poetry and PDM prints for what is held or blocked.
 
 Read off pip 22.2 to 26.3, uv 0.5 to 0.13, poetry 1.8 and 2.5, and PDM 2.29. Where a pin is announced, pip, poetry and
-PDM print the URL that explains itself, uv 0.12 and 0.13 the server's own words, and uv 0.5 only the status. Nobody tells
-why a release is not listed.
+PDM print the URL that explains itself, uv 0.12 and 0.13 the server's own words, and uv 0.5 only the status. Nobody
+tells why a release is not listed.
 """
 
 import subprocess
