@@ -143,7 +143,7 @@ def test_block_of_a_project_covers_what_is_to_come(koschey: Koschey, upstream: U
 
 
 def test_trusted_project_is_not_held(koschey: Koschey, upstream: Upstream) -> None:
-    """`koschey trust` lets held and later releases in at once; `untrust` holds later ones again."""
+    """`koschey trust` lets in what is held, and later releases after their checks; `untrust` holds them again."""
     first = held(koschey, upstream, "q-trust")
     koschey.run("trust", "q-trust", "--reason", "our own work")
     wait_until(lambda: koschey.filenames("q-trust") == [first.filename])

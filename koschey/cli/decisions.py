@@ -36,7 +36,12 @@ def _decision(name: str, what: str, scope: str, example: str) -> None:
 _decision("approve", "Release what is held of one release, now.", "NAME==VERSION", "'six==1.17.0' --reason reviewed")
 _decision("block", "Stop serving a release or a project.", "NAME[==VERSION]", "'six==1.17.0' --reason malware")
 _decision("unblock", "Lift a block; the files are held again.", "NAME[==VERSION]", "six --reason 'false alarm'")
-_decision("trust", "Let new releases of a project in at once.", "NAME", "six --reason 'our own upstream work'")
+_decision(
+    "trust",
+    "Let new releases of a project in once their checks went through, without waiting.",
+    "NAME",
+    "six --reason 'our own upstream work'",
+)
 _decision("untrust", "Hold new releases of a project again.", "NAME", "six --reason 'new maintainer'")
 
 
