@@ -52,11 +52,6 @@ class CheckActivities:
     checker: Checker
 
     @activity.defn
-    async def list_checks(self) -> list[str]:
-        """Return the names of all checks, in the order in which they are to run."""
-        return await self.checker.names()
-
-    @activity.defn
     async def check_release(self, task: CheckTask) -> CheckReport:
         """Have a check look at the held files of a release that it has not seen, or failed at an hour ago."""
         async with heartbeats():

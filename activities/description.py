@@ -9,7 +9,7 @@ from activities.release import Release
 from koschey.db import files
 from koschey.db.findings import select_evidence, select_known_checks
 from koschey.db.pool import Pool
-from koschey.db.waiting import Asked, select_requests
+from koschey.db.requests import Request, select_release_requests
 from koschey.model import FileId, StandingFile, State
 from koschey.policy.findings import Evidence, Finding
 from koschey.standards.names import parse_name
@@ -80,7 +80,7 @@ class DescriptionActivities:
         waiting = [item.file.id for item in known if item.standing.state is State.HELD]
         evidence = await select_evidence(self.pool, waiting)
         checks = [check.name for check in await select_known_checks(self.pool)]
-        count, asked = await select_requests(self.pool, project, release.version, SHOWN)
+        count, asked = await select_release_requests(self.pool, project, release.version, SHOWN)
         names = {item.file.id: item.file.filename for item in known}
         findings = [_finding(names[file], found) for file in waiting for found in evidence[file].findings]
         return ReleaseDescription(
@@ -123,7 +123,7 @@ def _file(item: StandingFile) -> FileSummary:
     )
 
 
-def _asked(one: Asked) -> str:
+def _asked(one: Request) -> str:
     times = f", {one.times} times" if one.times > 1 else ""
     return shortened(f"{one.who}{times}: {one.reason}")
 

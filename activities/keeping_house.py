@@ -1,11 +1,13 @@
-"""The steps of keeping house: rules that have ended, and held releases whose workflow is gone."""
+"""The steps of keeping house: rules that have ended, held releases whose workflow is gone, downloads of long ago."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from temporalio import activity
 
 from koschey.db.pool import Pool
 from koschey.publish.expire import expire_rules
+from koschey.publish.forget import forget_downloads
 from koschey.publish.sweep import FIRST, restart_held
 from koschey.standards.names import parse_name
 
@@ -20,9 +22,11 @@ class Place:
 
 @dataclass(frozen=True)
 class HousekeepingActivities:
-    """Does nothing that a request or a workflow would not find done or undone by itself."""
+    """Decides nothing about a file: what is served is the same whether these steps were done or not."""
 
     pool: Pool
+    downloads_kept: timedelta | None
+    """How long it is known who took a file; None: for ever."""
 
     @activity.defn
     async def end_rules(self) -> int:
@@ -36,3 +40,11 @@ class HousekeepingActivities:
         after = (parse_name(place.project) if place.project else FIRST[0], place.version)
         last = await restart_held(self.pool, after)
         return Place(*last) if last else None
+
+    @activity.defn
+    async def forget_downloads(self) -> int:
+        """Forget who took files long ago, where the operator wants that; returns how many downloads."""
+        if self.downloads_kept is None:
+            return 0
+        async with self.pool.acquire() as connection:
+            return await forget_downloads(connection, self.downloads_kept)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +12,6 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from koschey.db import files
 from koschey.db.pool import Pool
-from koschey.db.waiting import select_unstored_ids
 from koschey.errors import (
     Busy,
     EgressRefused,
@@ -36,6 +35,10 @@ LOOK_AGAIN_IN = timedelta(minutes=5)
 """When a look at an upstream that did not answer is repeated."""
 LISTED = 200
 """Ids that one answer names at the most: history is no place for those of ten thousand files."""
+FETCHES = 20
+"""Files that one worker fetches for quarantines at once."""
+LASTING = (UpstreamMalformed, UpstreamMissing, EgressRefused)
+"""What an upstream would say again if it were asked at once."""
 HEARTBEAT = 5.0
 """Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
 
@@ -76,6 +79,15 @@ class ReleaseStatus:
 
 
 @dataclass(frozen=True)
+class StoreReport:
+    """What became of files that were to be fetched."""
+
+    stored: int
+    failed: int
+    """Of these it makes no sense to ask the upstream again soon."""
+
+
+@dataclass(frozen=True)
 class ReleaseActivities:
     """Fetches and settles through the same functions as every other door."""
 
@@ -86,16 +98,11 @@ class ReleaseActivities:
     """How long a new file is held where no rule says otherwise."""
     feed: Feed | None = None
     """That there is a feed of advisories."""
-
-    @activity.defn
-    async def list_unstored_files(self, page: Page) -> list[int]:
-        """Return held files whose bytes are not here yet."""
-        project = parse_name(page.project)
-        return [int(file) for file in await select_unstored_ids(self.pool, project, page.version, page.after, LISTED)]
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES))
 
     @activity.defn
     async def store_held_file(self, file_id: int) -> str:
-        """Bring a file's bytes into the bucket; returns its sha256."""
+        """Bring a file's bytes into the bucket; returns its sha256. Quarantines that 0.1.0 began ask for it."""
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None:
             raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
@@ -110,6 +117,33 @@ class ReleaseActivities:
                     await note_failure(connection, item, str(error))
                 raise
         return stored.sha256 or ""
+
+    @activity.defn
+    async def store_held_files(self, file_ids: list[int]) -> StoreReport:
+        """Bring the bytes of files into the bucket. Once all were tried, raises what may pass by itself."""
+        async with heartbeats():
+            errors = [error for error in await asyncio.gather(*map(self._try_to_store, file_ids)) if error]
+        for error in errors:
+            if not isinstance(error, LASTING):
+                with expected_errors():
+                    raise error
+        return StoreReport(len(file_ids) - len(errors), len(errors))
+
+    async def _try_to_store(self, file_id: int) -> KoscheyError | None:
+        """Store one file if it is still held; returns why that is not possible, and says so beside the file."""
+        async with self.turns:
+            item = await files.select_file(self.pool, FileId(file_id))
+            if item is None or item.standing.state is not State.HELD:
+                return None
+            try:
+                await self.store.store(item.file)
+            except Busy as error:
+                return error
+            except KoscheyError as error:
+                async with self.pool.acquire() as connection:
+                    await note_failure(connection, item, str(error))
+                return error
+        return None
 
     @activity.defn
     async def settle_release(self, release: Release) -> ReleaseStatus:
@@ -167,7 +201,13 @@ def expected_errors(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> 
 
 @asynccontextmanager
 async def heartbeats() -> AsyncIterator[None]:
-    """Tell Temporal that the activity lives, so that a dead worker is noticed long before the timeout."""
+    """Tell Temporal that the activity lives, so that a dead worker is noticed long before the timeout.
+
+    A local one needs none: it lives and dies with its workflow's task.
+    """
+    if activity.info().is_local:
+        yield
+        return
 
     async def beat() -> None:
         while True:

@@ -30,6 +30,8 @@ from running import Koschey, ask
 from skipping import new_database, skipping
 from upstream import Upstream
 
+from koschey.worker import QUICK_RUNNER
+
 DAY = 86400.0
 PER_PROJECT = 10
 """Releases of one project."""
@@ -79,8 +81,8 @@ def fill(upstream: Upstream, releases: int, files: int) -> list[str]:
         if number % PER_PROJECT == 0:
             names.append(project)
         for tag in TAGS[:files]:
-            filename = f"{project.replace('-', '_')}-{version}-{tag}.whl"
-            upstream.add(project, version, filename=None if tag == TAGS[0] else filename, upload_time=datetime.now(UTC))
+            filename, modules = f"{project.replace('-', '_')}-{version}-{tag}.whl", {f"{tag.replace('-', '_')}.py": ""}
+            upstream.add(project, version, filename=filename, modules=modules, upload_time=datetime.now(UTC))
     return names
 
 
@@ -173,7 +175,7 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
 
         async def run() -> Table:
             url = await new_database(koschey, "benchmark")
-            async with skipping(koschey, url, upstream.url) as index:
+            async with skipping(koschey, url, upstream.url, runner=QUICK_RUNNER) as index:
                 parts = {name: pid for name, pid in roots(koschey).items() if name in ("postgres", "s3")}
                 usage = Usage.of(parts | {"worker and test": psutil.Process().pid})
                 names = fill(upstream, given.releases, given.files)

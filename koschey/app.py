@@ -12,6 +12,7 @@ from koschey.web import api, errors, feeds, files, health, held, home, integrity
 from koschey.web.context import KEY
 from koschey.web.fast import FastPages
 from koschey.web.gate import ReadGate
+from koschey.web.proxies import BehindProxies
 
 BLUEPRINTS = (
     home.blueprint,
@@ -29,11 +30,12 @@ BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastPages | ReadGate:
+def create_app(settings: Settings | None = None) -> FastPages | ReadGate | BehindProxies:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
     front = create_front(settings)
-    return front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
+    gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
+    return BehindProxies(gate, settings.proxy_networks) if settings.proxy_networks else gate
 
 
 def create_front(settings: Settings) -> FastPages:

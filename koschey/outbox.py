@@ -47,7 +47,7 @@ class MetadataWanted:
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
-    """Something happened that somebody should know: tell the webhook."""
+    """Something happened that somebody should know: tell the webhook, where there is one."""
 
     alert: int
 

@@ -1,4 +1,4 @@
-"""Carries the outbox to Temporal: at least once, in order, and again after every crash."""
+"""Carries the outbox to Temporal: at least once, the oldest first, and again after every crash."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,10 +43,11 @@ CLAIM = timedelta(seconds=30)
 class Relay:
     """One per worker; several may run, each taking what the others have not."""
 
-    def __init__(self, pool: Pool, client: Client, database_url: str, *, searchable: bool) -> None:
+    def __init__(self, pool: Pool, client: Client, database_url: str, *, searchable: bool, webhook: bool) -> None:
         self._pool = pool
         self._client = client
         self._searchable = searchable
+        self._webhook = webhook
         self._heard = asyncio.Event()
         self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
 
@@ -64,8 +65,10 @@ class Relay:
     async def _relay_batch(self) -> int:
         try:
             claims = await claim_messages(self._pool, BATCH, CLAIM)
-            for claim in claims:
-                await self._relay(claim)
+            # Side by side: each is of another workflow, or wakes it for another reason.
+            for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
+                if sent is not None:
+                    raise sent
         except (RPCError, *LOST) as error:
             log.warning("the outbox waits", error=str(error) or type(error).__name__)
             return 0
@@ -85,7 +88,9 @@ class Relay:
             await delete_sent(self._pool, claim)
 
     async def _send(self, message: Message) -> None:
-        """Start the workflow, or wake the one that runs: the id is the lock."""
+        """Start the workflow, or wake the one that runs: the id is the lock. An alert that nobody wants starts none."""
+        if isinstance(message, AlertRaised) and not self._webhook:
+            return
         start = _start(message, searchable=self._searchable)
         await self._client.start_workflow(
             start.workflow,

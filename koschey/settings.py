@@ -5,6 +5,7 @@ What an operator changes while Koschey runs (rules, tokens, decisions) is data a
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -16,6 +17,8 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from koschey.errors import StartError
 
 PREFIX = "KOSCHEY_"
+
+type Network = IPv4Network | IPv6Network
 
 
 class Settings(BaseSettings):
@@ -81,6 +84,9 @@ class Settings(BaseSettings):
         False, description="let the webhook use plain http and addresses inside your network"
     )
 
+    downloads_kept_days: Annotated[float, Field(ge=1, le=36500)] | None = Field(
+        None, description="days for which it is known who took a file, at least; empty means for ever"
+    )
     anonymous_reading: bool = Field(
         True, description="let everybody who reaches the index read it; `false` asks for a login or a token"
     )
@@ -88,6 +94,10 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")
     base_url: AnyHttpUrl | None = Field(
         None, description="address that users see, behind a proxy; default `http://host:port`"
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="networks (CIDR, with commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is believed",
     )
     web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
     spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
@@ -119,10 +129,26 @@ class Settings(BaseSettings):
             raise ValueError("KOSCHEY_WEBHOOK: the address carries credentials; KOSCHEY_WEBHOOK_SECRET signs instead")
         return self
 
+    @model_validator(mode="after")
+    def _proxies_are_networks(self) -> Self:
+        _ = self.proxy_networks
+        return self
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """Where the operator's own proxies are. Raises `ValueError` where the setting says nothing of the kind."""
+        texts = [text.strip() for text in (self.trusted_proxies or "").split(",")]
+        return tuple(_parse_network(text) for text in texts if text)
+
     @property
     def window(self) -> timedelta:
         """How long a new public release is held."""
         return timedelta(days=self.quarantine_days)
+
+    @property
+    def downloads_kept(self) -> timedelta | None:
+        """How long it is known who took a file; None: for ever."""
+        return timedelta(days=self.downloads_kept_days) if self.downloads_kept_days is not None else None
 
     @property
     def feed_max_age(self) -> timedelta:
@@ -138,6 +164,18 @@ class Settings(BaseSettings):
     def public_url(self) -> str:
         """What users reach Koschey under, without a slash at its end."""
         return str(self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def _parse_network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"KOSCHEY_TRUSTED_PROXIES: {text[:80]!r} is no network; write addresses, or CIDR such as 10.0.0.0/8"
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError(f"KOSCHEY_TRUSTED_PROXIES: {text} is everybody; name the networks of your proxies alone")
+    return network
 
 
 def load_settings(*, file: Path | None = None) -> Settings:

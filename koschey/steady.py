@@ -1,4 +1,4 @@
-"""Workflows that always run, one of each for all workers: started with every worker, and again when they are gone."""
+"""What goes on for as long as a worker runs: workflows that always run, one of each for all; alerts told again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,6 +11,8 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
+from koschey.db.pool import LOST, Pool
+from koschey.publish.sweep import tell_unsent
 from koschey.settings import Settings
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.follow_upstream import FollowUpstream, FollowUpstreamInput
@@ -21,6 +23,8 @@ log = structlog.get_logger()
 
 EVERY = 60.0
 """Seconds between looks whether they all run."""
+TELL_AGAIN = 600.0
+"""Seconds between looks for alerts that the webhook has not taken; of new ones it is told at once."""
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
@@ -58,6 +62,16 @@ async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
         except RPCError as error:
             log.warning("what always runs has to wait", error=str(error))
         await asyncio.sleep(EVERY)
+
+
+async def keep_telling(pool: Pool) -> None:
+    """Have the webhook told of what it has not taken, until cancelled. Only for a worker that has one."""
+    while True:
+        try:
+            await tell_unsent(pool)
+        except LOST as error:
+            log.warning("alerts have to wait", error=str(error) or type(error).__name__)
+        await asyncio.sleep(TELL_AGAIN)
 
 
 async def _start(client: Client, one: Steady, wake: str | None) -> None:

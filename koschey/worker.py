@@ -12,7 +12,8 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client, TLSConfig
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.advisories import AdvisoryActivities
 from activities.alerts import AlertActivities
@@ -22,8 +23,10 @@ from activities.description import DescriptionActivities
 from activities.following import FollowActivities
 from activities.keeping_house import HousekeepingActivities
 from activities.metadata import MetadataActivities
+from activities.plan import PlanActivities
 from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
+from koschey import __version__
 from koschey.db.listen import cancelled, set_within
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower
@@ -31,7 +34,7 @@ from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
-from koschey.steady import keep_running, steady_workflows
+from koschey.steady import keep_running, keep_telling, steady_workflows
 from koschey.upstream.webhook import webhook_of
 from workflows.attach_provenance import AttachProvenance
 from workflows.describe_project import DescribeProject
@@ -49,6 +52,14 @@ WORKFLOWS = (
     *(QuarantineRelease, FetchFile, AttachProvenance, DescribeProject, SendAlert),
     *(FollowAdvisories, FollowUpstream, KeepHouse),
 )
+ACTIVITIES = 20
+"""Activities under way in one worker: most of the time they wait for the network."""
+WORKFLOW_TASKS = 10
+"""Tasks of workflows under way: with local activities in them they want a connection each, and no more are there."""
+QUICK_RUNNER = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("activities", "koschey", "workflows")
+)
+"""Workflows share what was imported once; tests import it anew for each of them, and so watch all that they do."""
 RECONNECT = 2.0
 """Seconds between attempts to reach Temporal at the start; it may come up later than the worker."""
 
@@ -62,22 +73,35 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
         await register_checks(resources.pool)
         await wake_unchecked(resources.pool)
         searchable = await ensure_search_attributes(client, settings.temporal_namespace)
-        relay = Relay(resources.pool, client, str(settings.database_url), searchable=searchable)
-        beside = [asyncio.create_task(relay.run())]
+        webhook = settings.webhook is not None
+        url = str(settings.database_url)
+        beside = [asyncio.create_task(Relay(resources.pool, client, url, searchable=searchable, webhook=webhook).run())]
+        if webhook:
+            beside.append(asyncio.create_task(keep_telling(resources.pool)))
         try:
-            async with Worker(
-                client,
-                task_queue=TASK_QUEUE,
-                workflows=WORKFLOWS,
-                activities=wire_activities(resources),
-                max_concurrent_activities=20,
-            ):
+            async with make_worker(client, resources, QUICK_RUNNER):
                 beside.append(asyncio.create_task(keep_running(client, steady_workflows(settings))))
                 ready()
                 await stop.wait()
         finally:
             for task in beside:
                 await cancelled(task)
+
+
+def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) -> Worker:
+    """Return what runs all workflows and activities. A burst waits in Temporal, and not in front of the pool."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=WORKFLOWS,
+        activities=wire_activities(resources),
+        max_concurrent_activities=ACTIVITIES,
+        max_concurrent_local_activities=WORKFLOW_TASKS,
+        max_concurrent_workflow_tasks=WORKFLOW_TASKS,
+        workflow_runner=runner,
+        # Otherwise every module of the process is compiled anew, to be hashed.
+        build_id=__version__,
+    )
 
 
 def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
@@ -97,18 +121,23 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     alerts = AlertActivities(resources.pool, webhook_of(settings), settings.public_url)
     decisions = DecisionActivities(resources.pool, settings.decisions_by_signal)
     description = DescriptionActivities(resources.pool)
-    checks = CheckActivities(
-        wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance, settings.spool)
-    )
-    house = HousekeepingActivities(resources.pool)
+    checker = wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance, settings.spool)
+    checks, plan = CheckActivities(checker), PlanActivities(resources.pool, checker)
+    house = HousekeepingActivities(resources.pool, settings.downloads_kept)
     freshness = timedelta(seconds=settings.page_freshness)
     following = FollowActivities(Follower(resources.pool, resources.refresher, freshness), settings.follow_upstream)
     return [
         *(alerts.send_alert, advisories.follow_advisories),
-        *(release.store_held_file, release.settle_release, release.list_unstored_files, fetch.store_wanted_file),
+        *(release.store_held_file, release.store_held_files, release.settle_release, fetch.store_wanted_file),
         *(decisions.decide_release, decisions.decide_releases, description.describe_release),
-        *(checks.list_checks, checks.check_release, checks.note_check_fault),
-        *(house.end_rules, house.restart_held_releases, following.look_at_stale, provenance.attach_release),
+        *(plan.plan_round, checks.check_release, checks.note_check_fault),
+        *(
+            house.end_rules,
+            house.restart_held_releases,
+            house.forget_downloads,
+            following.look_at_stale,
+            provenance.attach_release,
+        ),
         *(provenance.list_stored_files, provenance.attach_provenance, metadata.describe_wheels),
     ]
 

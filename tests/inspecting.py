@@ -18,6 +18,13 @@ from koschey.inspection.zip_content import inflate
 from koschey.inspection.zip_framing import read_entries
 from koschey.inspection.zip_records import Source
 
+LOAD = """
+import sys; sys.path += sys.argv[1:3]
+from koschey.inspection import forker
+{}
+forker.main(lambda filename, *bounds: work())
+"""
+
 type TarMember = tuple[str, bytes, int, str, bytes]
 """Name, kind, size, what a link leads to, and content."""
 
@@ -28,6 +35,11 @@ async def inspect_bytes(filename: str, content: bytes, limits: Limits | None = N
         file.write(content)
         file.flush()
         return await Inspector(limits).inspect(file.fileno(), filename)
+
+
+def working(lines: str) -> str:
+    """What boots a forker whose children run these lines, `def work(): ...`, in place of an inspection."""
+    return LOAD.format(lines)
 
 
 def inspect_here(filename: str, content: bytes) -> dict[str, str | None]:

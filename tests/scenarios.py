@@ -82,7 +82,8 @@ class Life:
     outages: int = 0
     turns: dict[str, int] = field(default_factory=dict)
     broke: bool = False
-    silences: int = 0
+    asked: bool = False
+    answered: bool = False
 
     @activity.defn
     async def settle_release(self, release: Any) -> dict[str, Any]:
@@ -94,7 +95,7 @@ class Life:
         self.began = self.began or now
         ends = self.began + self.scenario.window
         unstored = [n for n in range(1, self.scenario.files + 1) if n not in self.stored]
-        over = now >= ends and not unstored and not self.silences
+        over = now >= ends and not unstored and not self.is_unattested
         held = [] if self.decided or over else list(range(1, self.scenario.files + 1))
         return {
             "held_files": held,
@@ -109,7 +110,7 @@ class Life:
 
     @activity.defn
     async def store_held_file(self, file: int) -> str:
-        """Fetch a file, unless it is one that fails the first time."""
+        """Fetch a file for 0.1.0, unless it is one that fails the first time."""
         if file <= self.scenario.failing and file not in self.failed:
             self.failed.add(file)
             raise ApplicationError("404", type="UpstreamMissing")
@@ -117,22 +118,28 @@ class Life:
         return "0" * 64
 
     @activity.defn
-    async def list_unstored_files(self, page: Any) -> list[int]:
-        """List what is not fetched."""
+    async def store_held_files(self, files: list[int]) -> dict[str, Any]:
+        """Fetch files, unless they are among those that fail the first time."""
+        failed = {file for file in files if file <= self.scenario.failing and file not in self.failed}
+        self.failed |= failed
+        self.stored |= {*files} - failed
+        return {"stored": len(files) - len(failed), "failed": len(failed)}
+
+    @activity.defn
+    async def plan_round(self, page: Any) -> dict[str, Any]:
+        """List what is not fetched, not attached and not checked."""
         waiting = [] if self.decided else range(page["after"] + 1, self.scenario.files + 1)
-        return [file for file in waiting if file not in self.stored]
+        return {
+            "unstored": [file for file in waiting if file not in self.stored],
+            "unattested": self.is_unattested,
+            "checks": [name for name in self.scenario.checks if self.turns.get(name, 0) < self.scenario.portions],
+        }
 
     @activity.defn
     async def attach_release(self, page: Any) -> dict[str, Any]:
         """Attach provenance, unless the upstream does not answer the first time."""
-        silent = self.silences == 0 and self.scenario.unanswered > 0
-        self.silences += 1 if silent else -self.silences
-        return {"last": None, "unanswered": self.scenario.unanswered if silent else 0}
-
-    @activity.defn
-    async def list_checks(self) -> list[str]:
-        """List the checks of the scenario."""
-        return list(self.scenario.checks)
+        self.answered, self.asked = self.asked, True
+        return {"last": None, "unanswered": 0 if self.answered else self.scenario.unanswered}
 
     @activity.defn
     async def check_release(self, task: Any) -> dict[str, Any]:
@@ -170,11 +177,16 @@ class Life:
         return [await self.decide_release(decision) for decision in decisions]
 
     @property
+    def is_unattested(self) -> bool:
+        """Whether the upstream lists objects that it has not given yet."""
+        return self.scenario.unanswered > 0 and not self.answered
+
+    @property
     def activities(self) -> list[Callable[..., Any]]:
         """All of them, bound."""
         return [
-            *(self.settle_release, self.store_held_file, self.list_unstored_files, self.attach_release),
-            *(self.list_checks, self.check_release, self.note_check_fault, self.describe_release),
+            *(self.settle_release, self.store_held_file, self.store_held_files, self.plan_round),
+            *(self.attach_release, self.check_release, self.note_check_fault, self.describe_release),
             *(self.decide_release, self.decide_releases),
         ]
 

@@ -19,7 +19,8 @@ from running import Koschey
 from temporal import program
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from koschey.db.migrate import migrate
 from koschey.db.pool import connect
@@ -27,8 +28,8 @@ from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.standards.negotiation import Form
-from koschey.worker import WORKFLOWS, ensure_search_attributes, wire_activities
-from workflows.names import TASK_QUEUE, quarantine_id
+from koschey.worker import ensure_search_attributes, make_worker
+from workflows.names import quarantine_id
 
 CLOCK = """
     CREATE TABLE test_clock (ahead interval NOT NULL);
@@ -126,7 +127,13 @@ async def new_database(koschey: Koschey, name: str) -> str:
 
 @asynccontextmanager
 async def skipping(
-    koschey: Koschey, database: str, upstream: str, *, freshness: float = 1e9, **changes: Any
+    koschey: Koschey,
+    database: str,
+    upstream: str,
+    *,
+    freshness: float = 1e9,
+    runner: WorkflowRunner | None = None,
+    **changes: Any,
 ) -> AsyncIterator[SkippingKoschey]:
     """Run a worker under a time-skipping server until the block ends."""
     given: dict[str, Any] = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
@@ -135,10 +142,10 @@ async def skipping(
     server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
     async with server, open_resources(settings) as resources:
         searchable = await ensure_search_attributes(server.client, "default")
-        relay = asyncio.create_task(Relay(resources.pool, server.client, database, searchable=searchable).run())
+        marks = {"searchable": searchable, "webhook": settings.webhook is not None}
+        relay = asyncio.create_task(Relay(resources.pool, server.client, database, **marks).run())
         try:
-            activities = wire_activities(resources)
-            async with Worker(server.client, task_queue=TASK_QUEUE, workflows=WORKFLOWS, activities=activities):
+            async with make_worker(server.client, resources, runner or SandboxedWorkflowRunner()):
                 yield SkippingKoschey(resources, server)
         finally:
             relay.cancel()

@@ -732,3 +732,5 @@ def test_sizes_and_details_are_short() -> None:
         "10 TB",
     ]
     assert show_detail({"state": "held", "reason": "why", "was": None}) == "why; state: held"
+    assert show_detail({"first": ["a.whl", "b.whl"]}) == "first: a.whl, b.whl"
+    assert show_detail({"n": list(range(1234))}) == "n: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 1,224 more"

@@ -368,10 +368,9 @@ async def test_malware_is_blocked_wherever_it_is(mirror: Mirror) -> None:
     assert await mirror.states("a-mal") == {released.filename: BLOCKED, fine.filename: RELEASED, held.filename: BLOCKED}
     assert (await mirror.files("a-mal"))[held.filename].standing.reason == "MAL-1: about A_Mal"
     assert await mirror.served("a-mal") == [fine.filename]
-    assert {alert["version"]: alert["detail"]["files"] for alert in await mirror.alerts("recall")} == {
-        "1.0": [released.filename],
-        "2.0": [held.filename],
-    }
+    [alert] = await mirror.alerts("recall")
+    assert (alert["version"], alert["detail"]["versions"], alert["detail"]["files"]) == (None, ["1.0", "2.0"], 2)
+    assert set(alert["detail"]["first"]) == {released.filename, held.filename}
     assert "blocked" in await mirror.actions(released.filename)
     later = mirror.upstream.add("a-mal", "2.0", sdist=True, upload_time=OLD)
     assert (await mirror.look("a-mal"))[later.filename].standing.state is BLOCKED
@@ -385,6 +384,24 @@ async def test_malware_is_blocked_at_first_sight(mirror: Mirror) -> None:
     good = mirror.upstream.add("a-first", "2.0", upload_time=OLD)
     await mirror.look("a-first")
     assert await mirror.states("a-first") == {bad.filename: BLOCKED, good.filename: RELEASED}
+
+
+async def test_what_was_blocked_as_malware_before_it_was_served_needs_two_as_well(mirror: Mirror) -> None:
+    """Whether a report blocked a file as it came in or when it was settled: one person alone does not lift that."""
+    late = mirror.upstream.add("a-alone", "2.0", upload_time=NOON)
+    await mirror.look("a-alone")
+    found = parse_record(json.dumps(record("MAL-1", "a-alone", versions=["1.0", "2.0"])).encode())
+    async with mirror.pool.acquire() as connection:
+        await write_reading(connection, found, None, FEED)
+    await mirror.settle("a-alone", "2.0")
+    first = mirror.upstream.add("a-alone", "1.0", upload_time=OLD)
+    await mirror.look("a-alone")
+    assert await mirror.states("a-alone") == {late.filename: BLOCKED, first.filename: BLOCKED}
+    for version, file in (("1.0", first), ("2.0", late)):
+        await mirror.decide(Choice.UNBLOCK, "a-alone", version)
+        assert (await mirror.states("a-alone"))[file.filename] is BLOCKED
+        await mirror.decide(Choice.UNBLOCK, "a-alone", version, person="bob")
+        assert (await mirror.states("a-alone"))[file.filename] is HELD
 
 
 async def test_report_is_not_repeated_against_people(mirror: Mirror) -> None:
@@ -412,7 +429,7 @@ async def test_withdrawn_report_leaves_people_to_reverse_it(mirror: Mirror, name
     await say(mirror, *withdrawn)
     assert await mirror.states(name) == {file.filename: BLOCKED}
     [alert] = await mirror.alerts("advisory withdrawn")
-    assert alert["detail"]["files"] == [file.filename]
+    assert (alert["version"], alert["detail"]["files"], alert["detail"]["first"]) == ("1.0", 1, [file.filename])
     await unblock(mirror, name)
     await mirror.settle(name)
     assert await mirror.states(name) == {file.filename: HELD}

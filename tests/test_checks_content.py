@@ -8,10 +8,10 @@ from archives import sdist, wheel
 from facts import content_of_bytes
 from hypothesis import given
 from hypothesis import strategies as st
-from inspecting import by_tarfile, by_zipfile
+from inspecting import by_tarfile, by_zipfile, working
 
 from koschey.errors import Refused, StoreUnavailable
-from koschey.inspection import collector, inspect
+from koschey.inspection import children, collector
 from koschey.inspection.content import Content
 from koschey.inspection.inspect import Inspector
 from koschey.inspection.limits import Limits
@@ -68,7 +68,7 @@ async def test_broken_archive_is_a_report_and_an_endless_one_an_error(monkeypatc
     assert (await by_child(filename, content[:-1])).refused
     with pytest.raises(Refused, match="within 0 seconds"):
         await by_child(filename, content, Limits(wall=0.0))
-    monkeypatch.setattr(inspect, "BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr(children, "BOOT", "raise SystemExit(3)")
     with pytest.raises(StoreUnavailable):
         await by_child(filename, content)
 
@@ -76,7 +76,7 @@ async def test_broken_archive_is_a_report_and_an_endless_one_an_error(monkeypatc
 @pytest.mark.parametrize("printed", ["{}x", '{"files": "many"}', '{"members": [[1]]}', "[]"])
 async def test_child_that_was_taken_over_is_not_believed(monkeypatch: pytest.MonkeyPatch, printed: str) -> None:
     """What has another form than a report is none."""
-    monkeypatch.setattr(inspect, "BOOT", f"print({printed!r})")
+    monkeypatch.setattr(children, "BOOT", working(f"def work(): print({printed!r})"))
     with pytest.raises(StoreUnavailable):
         await by_child(*wheel("thing", "1.0"))
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from plugins import check_source, install
 from sigstore_trust import GITLAB, PUBLISH, Sigstore, gitlab_claims, provenance_object
 
-from activities.checks import CheckActivities, wire_checker
+from activities.checks import wire_checker
 from koschey.db.findings import select_evidence
 from koschey.db.rules import write_rule
 from koschey.index.checking import Checker, register_checks
@@ -228,7 +228,7 @@ def test_check_that_is_gone_holds_until_policy_switches_it_off(
         install(tmp_path, installed, check_source("acme", "return []"), {"acme": "acme_checks:CHECK"})
         Worker(inside)
     worker = Worker(inside)
-    assert inside.run(CheckActivities(worker.checker).list_checks())[-1] == "acme"
+    assert inside.run(worker.checker.names())[-1] == "acme"
     filename = publish(inside, "gone")
     assert worker.check("gone")["acme"].faults == 1
     settle_late(inside, "gone")

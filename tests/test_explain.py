@@ -11,7 +11,7 @@ from running import Koschey
 from test_refusals import until
 from upstream import Upstream
 
-from koschey.db.findings import write_run
+from koschey.db.findings import CheckRun, write_runs
 from koschey.db.pool import Pool
 from koschey.db.rules import write_rule
 from koschey.index.explaining import Availability, Explanation, explain, look_at
@@ -93,7 +93,7 @@ async def test_a_finding_for_a_reviewer_takes_the_date_away(pool: Pool) -> None:
     assert (await told(pool, "1.0")).release_at == NOON + timedelta(days=3)
     found = Finding("install-hook", Severity.SERIOUS, "setup.py runs curl", {})
     async with pool.acquire() as connection:
-        await write_run(connection, file, "hooks", [found], None)
+        await write_runs(connection, "hooks", NOON, [CheckRun(file, (found,))])
     explanation = await told(pool, "1.0")
     assert (explanation.state, explanation.release_at) == (Availability.HELD, None)
     assert explanation.files[0].findings == ("hooks: setup.py runs curl",)

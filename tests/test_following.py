@@ -5,20 +5,25 @@ import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.utils import canonicalize_name
 from running import Koschey
 from skipping import SkippingKoschey, new_database, skipping, wait_until_resting
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError
+from test_alerts import receiving
 from test_time import check_history
 from upstream import Upstream
 
 from koschey.db.alerts import insert_alert
 from koschey.db.journal import Entry, insert_entries
+from koschey.db.listen import cancelled
 from koschey.index.following import AT_ONCE, Follower
 from koschey.model import SYSTEM
-from koschey.steady import keep_running, steady_workflows
+from koschey.publish.sweep import tell_unsent
+from koschey.steady import keep_running, keep_telling, steady_workflows
 from workflows.names import FOLLOW_ID, HOUSE_ID, alert_id
 
 NUMBERS = itertools.count()
@@ -29,7 +34,7 @@ MINUTES = timedelta(minutes=10)
 async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingKoschey]:
     """An index whose time passes when the test says so, and whose pages are fresh for ten minutes."""
     database = await new_database(koschey, f"following_{next(NUMBERS)}")
-    async with skipping(koschey, database, upstream.url, freshness=600) as running:
+    async with skipping(koschey, database, upstream.url, freshness=600, downloads_kept_days=30) as running:
         yield running
 
 
@@ -98,7 +103,7 @@ async def test_what_waits_is_looked_at_first_and_a_failure_stops_nobody(
 
 
 async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_histories: Path | None) -> None:
-    """A rule that has ended is written off, and a quarantine whose workflow was ended runs again."""
+    """A rule that has ended is written off, a quarantine that was ended runs again, old downloads are forgotten."""
     file = upstream.add("h-lost", "1.0", upload_time=datetime.now(UTC))
     await index.see("h-lost")
     await index.wait_until_stored(file.filename)
@@ -109,9 +114,13 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
         """INSERT INTO rule (index_id, kind, project, version, reason, actor, expires_at)
            SELECT id, 'trusted', 'h-other', '', 'a while', 'admin', koschey_now() - interval '1 minute' FROM index"""
     )
+    await pool.execute(
+        """INSERT INTO download (index_id, file_id, at)
+           SELECT index.id, file.id, koschey_now() - interval '40 days' FROM index, file"""
+    )
     workflow = await run_steady(index, HOUSE_ID)
     async with asyncio.timeout(30):
-        while await pool.fetchval("SELECT count(*) FROM rule"):
+        while await pool.fetchval("SELECT (SELECT count(*) FROM rule) + (SELECT count(*) FROM download)"):
             await asyncio.sleep(0.1)
         while (await index.workflow("h-lost", "1.0").describe()).status is not WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.1)
@@ -122,15 +131,53 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
     await index.wait_for_state(file.filename, "released")
 
 
-async def test_alert_is_told_of_and_replays(index: SkippingKoschey, record_histories: Path | None) -> None:
-    """An alert starts its workflow with its transaction; without a webhook it stays on the list, and that is all."""
-    async with index.resources.pool.acquire() as connection, connection.transaction():
+async def alerted(index: SkippingKoschey) -> int:
+    """Raise an alert, and wait until the outbox has been seen to."""
+    pool = index.resources.pool
+    async with pool.acquire() as connection, connection.transaction():
         serial = await insert_entries(connection, SYSTEM, "a test", canonicalize_name("a-told"), [Entry()])
         await insert_alert(connection, serial, "test", "a-told")
-    number = await index.resources.pool.fetchval("SELECT id FROM alert")
-    workflow = index.environment.client.get_workflow_handle(alert_id(number))
     async with asyncio.timeout(30):
-        while await index.resources.pool.fetchval("SELECT count(*) FROM outbox"):
+        while await pool.fetchval("SELECT count(*) FROM outbox"):
             await asyncio.sleep(0.1)
-    assert await workflow.result() == "not wanted"
-    await check_history(await workflow.fetch_history(), record_histories, "send_alert")
+    return int(await pool.fetchval("SELECT max(id) FROM alert"))
+
+
+async def is_told(index: SkippingKoschey, number: int) -> None:
+    """Wait until it is written down that the webhook took an alert."""
+    async with asyncio.timeout(30):
+        while not await index.resources.pool.fetchval("SELECT sent_at FROM alert WHERE id = $1", number):
+            await asyncio.sleep(0.1)
+
+
+async def test_without_a_webhook_alerts_start_nothing(index: SkippingKoschey) -> None:
+    """Where no webhook is set, an alert stays on the list, its message is gone, and no workflow was started."""
+    workflow = index.environment.client.get_workflow_handle(alert_id(await alerted(index)))
+    with pytest.raises(RPCError, match="not found"):
+        await workflow.describe()
+    assert await index.resources.pool.fetchval("SELECT sent_at FROM alert") is None
+
+
+async def test_alerts_of_late_are_told_once_there_is_a_webhook(
+    koschey: Koschey, upstream: Upstream, record_histories: Path | None
+) -> None:
+    """One from before the webhook was set is told of when a worker with it starts, one of eight days ago is not."""
+    database = await new_database(koschey, f"following_{next(NUMBERS)}")
+    async with skipping(koschey, database, upstream.url) as before:
+        old = await alerted(before)
+        await before.pass_time(timedelta(days=8))
+        missed = await alerted(before)
+    with receiving() as receiver:
+        webhook: dict[str, Any] = {"webhook": receiver.url, "allow_private_webhook": True}
+        async with skipping(koschey, database, upstream.url, **webhook) as index:
+            new = await alerted(index)
+            await is_told(index, new)
+            workflow = index.environment.client.get_workflow_handle(alert_id(new))
+            assert await workflow.result() == "sent"
+            await check_history(await workflow.fetch_history(), record_histories, "send_alert")
+            telling = asyncio.create_task(keep_telling(index.resources.pool))
+            await is_told(index, missed)
+            await cancelled(telling)
+            assert [alert["id"] for alert in receiver.alerts] == [new, missed]
+            assert not await index.resources.pool.fetchval("SELECT sent_at FROM alert WHERE id = $1", old)
+            assert await tell_unsent(index.resources.pool) == 0

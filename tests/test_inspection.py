@@ -1,20 +1,24 @@
 """Archives are looked into in a child process that cannot harm us; what it refuses is in `test_archives_*.py`."""
 
+import asyncio
 import gzip
-import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from archives import core_metadata, sdist, wheel
 from corpora_tars import member, pax, raw
 from corpora_zips import wheel_parts, write_zip
 from inspecting import inspect_bytes as look
+from inspecting import working
 
 from koschey.errors import Refused, StoreUnavailable
-from koschey.inspection import inspect
+from koschey.inspection import children, inspect
 from koschey.inspection.limits import MIB, Limits
 
 NAME, CONTENT = wheel("thing", "1.0", requires_python=">=3.9")
@@ -57,14 +61,80 @@ async def test_fault_is_named(filename: str, content: bytes, words: str) -> None
     assert str(refusal.value).isprintable()
 
 
-async def test_hanging_inspection_is_killed_by_the_clock() -> None:
-    """What takes too long is refused at the limit, and no child is left."""
-    slow, began = slow_sdist(), time.monotonic()
-    with pytest.raises(Refused, match=r"within 0\.5 seconds"):
-        await look(SDIST, slow, Limits(wall=0.5))
-    assert time.monotonic() - began < 2
-    children = subprocess.run(["ps", "-o", "args=", "--ppid", str(os.getpid())], capture_output=True, check=True).stdout
-    assert b"koschey.inspection.child" not in children
+@pytest.fixture
+def begun() -> Callable[[], list[psutil.Process]]:
+    """What lists the processes below this one that were started since: one that forks, and its children."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: [each for each in psutil.Process().children(recursive=True) if each not in before]
+
+
+async def test_hanging_inspection_is_killed_by_the_clock(begun: Callable[[], list[psutil.Process]]) -> None:
+    """What takes too long is refused at the limit, and no child is left; the next one is served."""
+    with tempfile.TemporaryFile() as slow, tempfile.TemporaryFile() as quick:
+        slow.write(slow_sdist())
+        slow.flush()
+        quick.write(CONTENT)
+        quick.flush()
+        inspector, began = inspect.Inspector(Limits(wall=0.5)), time.monotonic()
+        with pytest.raises(Refused, match=r"within 0\.5 seconds"):
+            await inspector.inspect(slow.fileno(), SDIST)
+        assert time.monotonic() - began < 2
+        assert (await inspector.inspect(quick.fileno(), NAME)).project == "thing"
+        await until(lambda: len(begun()) == 1)
+
+
+async def test_client_that_goes_away_ends_the_child(begun: Callable[[], list[psutil.Process]]) -> None:
+    """Nobody waits for what nobody wants any more."""
+    with tempfile.TemporaryFile() as slow:
+        slow.write(slow_sdist())
+        slow.flush()
+        inspector = inspect.Inspector()
+        looking = asyncio.create_task(inspector.inspect(slow.fileno(), SDIST))
+        await until(lambda: len(begun()) == 2)
+        looking.cancel()
+        await until(lambda: len(begun()) == 1)
+        assert await asyncio.wait([looking])
+
+
+async def test_process_that_forks_may_die(begun: Callable[[], list[psutil.Process]]) -> None:
+    """A child that it forked finishes, and what it refuses is refused; another process takes its place."""
+    with tempfile.TemporaryFile() as slow, tempfile.TemporaryFile() as quick:
+        slow.write(slow_sdist())
+        slow.flush()
+        quick.write(CONTENT)
+        quick.flush()
+        inspector = inspect.Inspector()
+        looking = asyncio.create_task(inspector.inspect(slow.fileno(), SDIST))
+        await until(lambda: len(begun()) == 2)
+        forker = begun()[0]
+        forker.kill()
+        await until(lambda: forker.status() == psutil.STATUS_ZOMBIE)
+        assert (await inspector.inspect(quick.fileno(), NAME)).project == "thing"
+        with pytest.raises(Refused, match="TAR end"):
+            await looking
+
+
+async def test_children_end_with_the_process_that_asked(tmp_path: Path) -> None:
+    """Where we are killed, no child goes on, and nothing that forks them."""
+    (tmp_path / SDIST).write_bytes(slow_sdist())
+    script = (
+        "import asyncio, os, sys\nfrom koschey.inspection.inspect import Inspector\n"
+        "asyncio.run(Inspector().inspect(os.open(sys.argv[1], 0), os.path.basename(sys.argv[1])))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / SDIST)])
+    asked = psutil.Process(process.pid)
+    await until(lambda: len(asked.children(recursive=True)) == 2)
+    below = asked.children(recursive=True)
+    process.kill()
+    process.wait()
+    await until(lambda: not [each for each in below if each.is_running()])
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(10):
+        while not what():
+            await asyncio.sleep(0.02)
 
 
 async def test_busy_inspection_is_killed_by_the_kernel() -> None:
@@ -82,17 +152,29 @@ async def test_greedy_inspection_is_refused() -> None:
 
 async def test_broken_child_is_not_blamed_on_the_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the child itself cannot run, the client is told to come back, and not that its file is bad."""
-    monkeypatch.setattr(inspect, "BOOT", "raise SystemExit(3)")
-    with pytest.raises(StoreUnavailable):
-        await look(NAME, CONTENT)
+    for boots in ("raise SystemExit(3)", working("def work(): raise SystemExit(3)"), working("def work(): 1 / 0")):
+        monkeypatch.setattr(children, "BOOT", boots)
+        with pytest.raises(StoreUnavailable, match="its child ended"):
+            await look(NAME, CONTENT)
 
 
-async def test_child_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child's environment has nothing of ours."""
+async def test_child_has_no_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The child's environment has nothing of ours, and no file or socket of ours is open in it."""
     monkeypatch.setenv("KOSCHEY_DATABASE_URL", "postgresql://secret")
-    monkeypatch.setattr(inspect, "BOOT", "import os, sys; sys.exit(any('KOSCHEY' in key for key in os.environ) and 3)")
-    with pytest.raises(StoreUnavailable, match="ended with 0"):
+    told = tmp_path / "told"
+    secret = (tmp_path / "secret").open("w")
+    lines = f"""
+import os
+def work():
+    with open("/proc/self/environ") as environ, open({str(told)!r}, "w") as told:
+        print(dict(os.environ), repr(environ.read()), sorted(os.listdir("/proc/self/fd"), key=int), file=told)
+"""
+    monkeypatch.setattr(children, "BOOT", working(lines))
+    with secret, pytest.raises(StoreUnavailable, match="ended with 0"):
         await look(NAME, CONTENT)
+    words = told.read_text()
+    # Python itself sets LC_CTYPE. Beside the standard ones, there are the two files and the folder of the lines above.
+    assert words == "{'LC_CTYPE': 'C.UTF-8'} '' ['0', '1', '2', '3', '4', '5']\n"
 
 
 def test_child_runs_from_any_folder(tmp_path: Path) -> None:

@@ -18,14 +18,16 @@ from temporalio import activity
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from activities.checks import CheckReport, CheckTask
 from activities.decisions import SignalledDecision
 from activities.description import ReleaseDescription
+from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
-from activities.release import LISTED, Page, Release, ReleaseStatus
+from activities.release import LISTED, Page, Release, ReleaseStatus, StoreReport
 from koschey.worker import ensure_search_attributes
 from workflows.names import TASK_QUEUE, quarantine_id
 from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
@@ -45,29 +47,27 @@ class Release10k:
     decided: list[str] = field(default_factory=list)
     stored: set[int] = field(default_factory=set)
     listed: list[int] = field(default_factory=list)
+    attached: bool = False
     checked: int = 0
     faults: list[str] = field(default_factory=list)
     broken: bool = False
     """The check cannot be run."""
 
     @activity.defn
-    async def list_unstored_files(self, page: Page) -> list[int]:
-        ids = [number for number in range(page.after + 1, self.files + 1) if number not in self.stored][:LISTED]
+    async def plan_round(self, page: Page) -> Plan:
+        ids = [number for number in range(page.after + 1, self.files + 1) if number not in self.stored][:PORTION]
         self.listed.append(len(ids))
-        return ids
+        return Plan(ids, not self.attached, ["names"] if self.checked < self.files else [])
 
     @activity.defn
-    async def store_held_file(self, file_id: int) -> str:
-        self.stored.add(file_id)
-        return "0" * 64
+    async def store_held_files(self, file_ids: list[int]) -> StoreReport:
+        self.stored.update(file_ids)
+        return StoreReport(len(file_ids), 0)
 
     @activity.defn
     async def attach_release(self, page: Page) -> AttachReport:
-        return AttachReport(page.after + LISTED if page.after + LISTED < self.files else None, 0)
-
-    @activity.defn
-    async def list_checks(self) -> list[str]:
-        return ["names"]
+        self.attached = page.after + LISTED >= self.files
+        return AttachReport(None if self.attached else page.after + LISTED, 0)
 
     @activity.defn
     async def check_release(self, task: CheckTask) -> CheckReport:
@@ -107,8 +107,8 @@ class Release10k:
     def activities(self) -> list[Callable[..., Any]]:
         """All of them, bound."""
         return [
-            *(self.list_unstored_files, self.store_held_file, self.attach_release, self.list_checks),
-            *(self.check_release, self.note_check_fault, self.settle_release, self.describe_release),
+            *(self.plan_round, self.store_held_files, self.attach_release, self.check_release),
+            *(self.note_check_fault, self.settle_release, self.describe_release),
             *(self.decide_release, self.decide_releases),
         ]
 
@@ -141,6 +141,18 @@ async def start(client: Client, given: QuarantineReleaseInput | None = None) -> 
     return await client.start_workflow(QuarantineRelease.run, given, id=ID, task_queue=TASK_QUEUE)
 
 
+async def approve(workflow: WorkflowHandle[Any, Any], reason: str) -> None:
+    """Send a signal. While a run closes to go on as a new one, the server takes none, and says so: try again."""
+    while True:
+        try:
+            await workflow.signal("approve", {"reviewer": "admin", "reason": reason})
+        except RPCError as error:
+            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+                raise
+        else:
+            return
+
+
 async def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
@@ -168,7 +180,7 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
 
         async def send(number: int) -> None:
             async with turns:
-                await workflow.signal("approve", {"reviewer": "admin", "reason": f"{number} " + "why " * 400})
+                await approve(workflow, f"{number} " + "why " * 400)
                 await asyncio.sleep(0.01)
 
         async with asyncio.TaskGroup() as sending:
@@ -181,9 +193,9 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
         runs = await all_runs(client, workflow.first_execution_run_id)
     assert sorted(int(reason.split()[0]) for reason in release.decided) == list(range(5_000))
     assert release.stored == set(range(1, 10_001))
-    assert max(release.listed) <= LISTED
+    assert max(release.listed) == PORTION
     lengths = [len(run.events) for run in runs]
-    assert len(runs) > 10
+    assert len(runs) >= 5
     assert max(lengths) <= MOST_EVENTS, lengths
     assert max(event.ByteSize() for run in runs for event in run.events) <= LARGEST_PAYLOAD
     await check_replays([runs[0], runs[len(runs) // 2], runs[-1]])
@@ -196,9 +208,7 @@ async def test_burst_of_signals_is_carried_out_whole() -> None:
         workflow = await start(client)
         for first in range(0, 2_000, 100):
             numbers = range(first, first + 100)
-            await asyncio.gather(
-                *(workflow.signal("approve", {"reviewer": "admin", "reason": str(number)}) for number in numbers)
-            )
+            await asyncio.gather(*(approve(workflow, str(number)) for number in numbers))
         await wait_for(lambda: len(release.decided) >= 2_000)
         await workflow.signal("look_again")
         await workflow.result()

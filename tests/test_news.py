@@ -52,10 +52,12 @@ async def test_late_files_of_approved_releases_are_held_by_themselves(mirror: Mi
     states = await mirror.look("n-late")
     assert [states[file.filename].standing.state for file in late] == [HELD] * 100
     assert sorted(await mirror.served("n-late")) == sorted(file.filename for file in first)
-    told = {alert["filename"]: alert["detail"]["state"] for alert in await mirror.alerts("late file")}
-    assert told == {file.filename: "held" for file in late}
+    [alert] = await mirror.alerts("late file")
+    assert (alert["version"], alert["filename"]) == (None, None)
+    assert (alert["detail"]["state"], alert["detail"]["files"], alert["detail"]["releases"]) == ("held", 100, 50)
+    assert set(alert["detail"]["first"]) < {file.filename for file in late}
     await mirror.look("n-late")
-    assert len(await mirror.alerts("late file")) == 100
+    assert len(await mirror.alerts("late file")) == 1
     await mirror.store("n-late")
     await mirror.wait(5 * DAY)
     for version in versions:
@@ -148,6 +150,36 @@ async def test_released_file_that_vanishes(
     assert (await mirror.states(name))[file.filename] is state
 
 
+async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
+    """An upstream that deletes 2,000 files at once is two pieces of news: what is blocked, and what stays served."""
+    names = [
+        (number, mirror.upstream.add("n-emptied", f"{number % 1000}.0", sdist=number < 1000, upload_time=uploaded))
+        for number in range(2000)
+        for uploaded in [OLD if number % 1000 < 400 else NOON - 10 * DAY]
+    ]
+    mirror.upstream.add("n-emptied", "1000.0", upload_time=OLD)
+    await mirror.look("n-emptied")
+    await mirror.pool.execute("DELETE FROM outbox")
+    for _, file in names:
+        mirror.upstream.remove(file.filename)
+    await mirror.look("n-emptied")
+    told = {alert["detail"]["served"]: alert["detail"] for alert in await mirror.alerts("withdrawn")}
+    assert {served: (detail["files"], detail["releases"]) for served, detail in told.items()} == {
+        True: (800, 400),
+        False: (1200, 600),
+    }
+    assert told[True]["reason"].endswith("stays served")
+    assert "withdrew the file 10 days after its upload" in told[False]["reason"]
+    assert [len(detail["first"]) for detail in told.values()] == [10, 10]
+    assert sum("alert" in key for key in await mirror.wanted()) == len(await mirror.alerts("withdrawn")) == 2
+    states = list((await mirror.states("n-emptied")).values())
+    assert (states.count(BLOCKED), states.count(RELEASED)) == (1200, 801)
+    journalled = "SELECT count(*) FROM journal WHERE action = 'absent upstream'"
+    assert await mirror.pool.fetchval(journalled) == 2000
+    await mirror.look("n-emptied")
+    assert len(await mirror.alerts("withdrawn")) == 2
+
+
 async def test_backdating_does_not_keep_a_withdrawn_file(mirror: Mirror) -> None:
     """The age of a file that was absent in the look before counts from that look, whatever its page claims."""
     mirror.upstream.add("n-backdated", "0.9", upload_time=OLD)
@@ -193,12 +225,14 @@ async def test_other_bytes_under_known_names(mirror: Mirror) -> None:
     assert {known[file.filename].standing.state for file in waiting} == {CONFLICT}
     assert sorted(await mirror.served("n-moved")) == sorted(file.filename for file in released)
     assert not {file.sha256 for file in new.values()} & {file.sha256 for file in (await mirror.page("n-moved")).files}
-    alerts = await mirror.alerts("conflict")
-    assert len(alerts) == 50
-    assert {alert["filename"]: alert["detail"]["now"] for alert in alerts} == {n: f.sha256 for n, f in new.items()}
-    mirror.upstream.replace(released[0].filename, b"yet other bytes")
+    [alert] = await mirror.alerts("conflict")
+    assert (alert["detail"]["files"], alert["detail"]["releases"], len(alert["detail"]["first"])) == (50, 50, 10)
+    rows = await mirror.pool.fetch("SELECT filename, detail ->> 'now' AS now FROM journal WHERE action = 'conflict'")
+    assert sorted(map(tuple, rows)) == sorted((name, file.sha256) for name, file in new.items())
+    last = mirror.upstream.replace(released[0].filename, b"yet other bytes")
     await mirror.look("n-moved")
-    assert len(await mirror.alerts("conflict")) == 51
+    [_, alert] = await mirror.alerts("conflict")
+    assert (alert["filename"], alert["detail"]["now"]) == (released[0].filename, last.sha256)
 
 
 async def test_yanks_pass_on_and_decide_nothing(mirror: Mirror) -> None:

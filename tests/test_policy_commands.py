@@ -21,7 +21,7 @@ from koschey.auth.permissions import Action
 from koschey.cli import cli
 from koschey.db import files, projects, scopes
 from koschey.db.accounts import insert_grant, upsert_account
-from koschey.db.findings import write_run
+from koschey.db.findings import CheckRun, write_runs
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.db.rules import select_all_rules, write_rule
@@ -307,7 +307,8 @@ async def put_files(
         await connection.execute(update, added, file.first_seen_at, file.stored_at, file.absent_since)
         if said != "nothing":
             found = [Finding("near", Severity.SERIOUS, "near six")] if said == "near" else []
-            await write_run(connection, added, "names", found, "it crashed" if said == "faulty" else None)
+            run = CheckRun(added, tuple(found), "it crashed" if said == "faulty" else None)
+            await write_runs(connection, "names", NOON, [run])
 
 
 async def outside(connection: Connection) -> tuple[set[str], dict[str, datetime | None]]:
@@ -389,8 +390,9 @@ async def test_explain(acme: Connection, run: Run) -> None:
     (held,) = [
         item for item in (await select_files(acme, NormalizedName("acme"))).values() if item.file.version == "2.0"
     ]
-    await write_run(acme, held.file.id, "names", [Finding("near", Severity.SERIOUS, "near to acne")], None)
-    await write_run(acme, held.file.id, "other", [], "it crashed")
+    near = Finding("near", Severity.SERIOUS, "near to acne")
+    await write_runs(acme, "names", NOON, [CheckRun(held.file.id, (near,))])
+    await write_runs(acme, "other", NOON, [CheckRun(held.file.id, fault="it crashed")])
     for scope, value in (("*", "30"), ("acme", "6")):
         await asked(run, "policy", "set", "window", scope, value, "--reason", f"for {scope}")
     found = await asked(run, "policy", "explain", "Acme==2.0")
@@ -525,3 +527,99 @@ async def test_covered_files_come_project_by_project(connection: Connection) -> 
     assert [(owner.name, [item.file.filename for item in items]) for owner, items in found] == [
         ("acme", ["acme-1.0.zip", "acme-2.0.zip"])
     ]
+
+
+# What a lifted rule leaves
+
+
+async def settle_all(connection: Connection, project: str, *versions: str) -> None:
+    """Have releases judged anew, as their workflows do."""
+    for version in versions:
+        await settle(connection, NormalizedName(project), version, WEEK)
+
+
+async def test_what_a_block_did_is_told_when_it_comes_and_when_it_goes(acme: Connection, run: Run) -> None:
+    """What was released is served no more and then again; what was held stays blocked, until the command is given."""
+    said = await asked(run, "policy", "set", "blocked", "acme", "--reason", "a worm")
+    assert (said["files_served_no_more"], said["files_served_again"], said["still_blocked"]) == (1, 0, [])
+    # A release of which nothing waits is not settled.
+    await settle_all(acme, "acme", "2.0")
+    lines = (await asyncio.to_thread(run, "policy", "unset", "blocked", "acme", "--reason", "no worm")).stdout
+    assert lines.splitlines()[1:] == [
+        "serial 3, 0 held releases judged anew",
+        "1 file is served again",
+        (
+            "1 file stays blocked until somebody has it held again, for approval: "
+            "koschey unblock acme==2.0 --reason '...'"
+        ),
+    ]
+    states = {name: item.standing.state for name, item in (await select_files(acme, NormalizedName("acme"))).items()}
+    assert states == {"acme-1.0.zip": State.RELEASED, "acme-2.0.zip": State.BLOCKED}
+    await asyncio.to_thread(run, "unblock", "acme==2.0", "--reason", "read")
+    assert (await select_files(acme, NormalizedName("acme")))["acme-2.0.zip"].standing.state is State.HELD
+
+
+@pytest.mark.parametrize("scope", ["ac-*", "*", "@upstream"])
+async def test_only_what_the_lifted_rule_blocked_is_told_of(connection: Connection, scope: str) -> None:
+    """What another rule, a decision or a finding blocks is none of its business, whatever it covers."""
+    await add_project(connection, "ac", [new_file("ac-1.0.zip"), new_file("ac-2.0.zip"), new_file("ac-2.0.tar.gz")])
+    await add_project(connection, "ac-x", [new_file("acx-1.0.zip"), new_file("acx-2.0.zip")])
+    await add_project(connection, "other", [new_file("other-1.0.zip")])
+    await set_rule(connection, CLI, Terms("blocked", "ac==1.0", reason="another"))
+    await settle_all(connection, "ac", "1.0")
+    await connection.execute(
+        "UPDATE standing SET state = 'blocked', reason = 'MAL-1: theft' FROM file"
+        " WHERE file.id = file_id AND filename = 'acx-1.0.zip'"
+    )
+    await set_rule(connection, CLI, Terms("blocked", scope, reason="all"))
+    for project, versions in (("ac", ["2.0"]), ("ac-x", ["2.0"]), ("other", ["1.0"])):
+        await settle_all(connection, project, *versions)
+    await set_rule(connection, CLI, Terms("reserved", "ac-x", reason="ours"))
+    outcome = await unset_rule(connection, CLI, "blocked", scope, None, "over")
+    left = {(each.project, each.version): each.files for each in outcome.effects.still_blocked}
+    expected = {("ac", "2.0"): 2} | ({} if scope == "ac-*" else {("other", "1.0"): 1})
+    assert left == expected
+    assert outcome.effects.sentences[-1].startswith(f"{sum(expected.values())} files stay blocked")
+
+
+async def test_a_check_that_blocks_no_more_leaves_what_it_blocked(connection: Connection) -> None:
+    """Files that a finding blocked stay so when the rule becomes milder, or goes, or a whole policy takes its place."""
+    await add_project(connection, "ac", [new_file("ac-1.0.zip"), new_file("ac-2.0.zip")])
+    await connection.execute("UPDATE standing SET state = 'blocked', reason = 'names: near another'")
+    strict = Terms("check", "*", "block", "names/near", reason="strict")
+    await set_rule(connection, CLI, strict)
+    milder = await set_rule(connection, CLI, replace(strict, value="hold"))
+    assert [each.version for each in milder.effects.still_blocked] == ["1.0", "2.0"]
+    await set_rule(connection, CLI, strict)
+    gone = await apply_policy(connection, CLI, [], "anew")
+    assert [each.command for each in gone.effects.still_blocked] == [
+        f"koschey unblock ac=={version} --reason '...'" for version in ("1.0", "2.0")
+    ]
+    assert (await set_rule(connection, CLI, Terms("window", "*", "3", reason="x"))).effects.sentences == []
+
+
+async def test_thousands_that_stay_blocked_are_no_flood(connection: Connection) -> None:
+    """People are told ten commands and how many more there would be; programs are told of all."""
+    rows = [new_file(f"ac-{number}.0.zip", State.BLOCKED) for number in range(1000)]
+    await add_project(connection, "ac", rows)
+    await set_rule(connection, CLI, Terms("blocked", "ac", reason="all"))
+    await connection.execute("UPDATE standing SET reason = 'blocked by ada: all'")
+    outcome = await unset_rule(connection, CLI, "blocked", "ac", None, "over")
+    assert len(outcome.effects.still_blocked) == 1000
+    [sentence] = outcome.effects.sentences
+    assert sentence.count("koschey unblock") == 10
+    assert sentence.endswith("and so for 990 more releases")
+
+
+async def test_reservations_are_about_what_an_upstream_has(connection: Connection) -> None:
+    """A name that is reserved closes mirrored files, and none that are hosted."""
+    await add_project(connection, "ac", [new_file("ac-1.0.zip", State.RELEASED)])
+    own = NormalizedName("ac-own")
+    await projects.insert_project(connection, own, own, Origin.HOSTED)
+    hosted = await projects.select_project(connection, own)
+    assert hosted is not None
+    await files.insert_files(connection, hosted.id, [new_file("acown-1.0.zip", State.RELEASED)])
+    closed = await set_rule(connection, CLI, Terms("reserved", "ac-*", reason="ours"))
+    assert closed.effects.sentences == ["1 file is served no more"]
+    opened = await unset_rule(connection, CLI, "reserved", "ac-*", None, "over")
+    assert opened.effects.sentences == ["1 file is served again"]

@@ -53,6 +53,8 @@ def test_a_rule_is_put_read_and_lifted(api: Api, policy: dict[str, Any]) -> None
     lifted = {"kind": "check", "scope": "pol-a-*", "subject": "names/near", "reason": "enough"}
     answer = api.call("DELETE", "policy/rules", query=lifted)
     assert [each["change"] for each in answer.json["rules"]] == ["-"]
+    effects = ("files_served_no_more", "files_served_again", "still_blocked")
+    assert [answer.json[name] for name in effects] == [0, 0, []]
     assert is_problem(api.call("DELETE", "policy/rules", query=lifted), 404)
     assert api.actions("pol-a-*") == ["policy", "policy"]
 

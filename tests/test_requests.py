@@ -12,7 +12,7 @@ from test_quarantine import held
 from upstream import Upstream
 
 from koschey.db.pool import Pool
-from koschey.db.requests import select_asked, select_requests
+from koschey.db.requests import select_asked, select_release_requests, select_requests
 from koschey.errors import NotKnown, TooManyRequests, UsageError
 from koschey.index.asking import MAX_OPEN, ask, who_asks
 from koschey.model import State
@@ -68,6 +68,18 @@ async def test_nobody_waits_for_more_than_a_hundred(pool: Pool) -> None:
     )
     await ask(pool, NAME, versions[-1], "ann", "why", WEEK)
     assert ("asked", versions[1]) not in await select_asked(pool)
+    assert await select_release_requests(pool, NAME, versions[1], 10) == (0, [])
+
+
+async def test_of_one_release(pool: Pool) -> None:
+    """Those who wait for one release: all are counted, the last are named, and each as in the list of all."""
+    await fill(pool, "1.0", "2.0")
+    for who in ("ann", "bob", "eve"):
+        await ask(pool, NAME, "1.0", who, "why", WEEK)
+    await ask(pool, NAME, "2.0", "dan", "why", WEEK)
+    count, last = await select_release_requests(pool, NAME, "1.0", 2)
+    assert (count, [each.who for each in last]) == (3, ["eve", "bob"])
+    assert last == [each for each in await select_requests(pool) if each.version == "1.0"][:2]
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,19 @@ async def test_a_report_of_malice_needs_two_as_well(connection: Connection) -> N
     assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)
 
 
+async def test_a_report_on_several_releases_is_about_each(connection: Connection) -> None:
+    """One alert that lists versions asks for two people for each of them, and for no other."""
+    other = "spam-2.0-py3-none-any.whl"
+    await add_project(connection, "spam", [new_file(name, RELEASED) for name in (WHEEL, other)])
+    outcome = await choose(connection, Choice.BLOCK, ADA)
+    await choose(connection, Choice.BLOCK, ADA, version="2.0")
+    told: dict[str, object] = {"versions": ["0.9", "1.0"]}
+    await insert_alert(connection, Serial(outcome.serial or 0), "recall", "spam", detail=told)
+    assert (await choose(connection, Choice.UNBLOCK, BOB, version="2.0")).filenames == (other,)
+    assert (await choose(connection, Choice.UNBLOCK, BOB)).waits
+    assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)
+
+
 async def test_another_recall_makes_what_waits_stale(connection: Connection) -> None:
     """Who agreed to lift the first recall has not agreed to lift the second."""
     await recalled(connection)

@@ -63,6 +63,9 @@ def test_the_one_that_must_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WEB_PROCESSES", "64", "web_processes", 64),
         ("QUARANTINE_DAYS", "3650", "window", timedelta(days=3650)),
         ("PAGE_FRESHNESS", "0", "page_freshness", 0),
+        ("DOWNLOADS_KEPT_DAYS", "", "downloads_kept", None),
+        ("DOWNLOADS_KEPT_DAYS", "1", "downloads_kept", timedelta(days=1)),
+        ("DOWNLOADS_KEPT_DAYS", "36500", "downloads_kept", timedelta(days=36500)),
     ],
 )
 def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribute: str, expected: object) -> None:
@@ -201,3 +204,27 @@ def test_every_setting_stands_in_the_readme() -> None:
     """The README's table lists exactly the settings that exist."""
     rows = re.findall(r"^\|\s*`(KOSCHEY_[A-Z0-9_]+)`\s*\|", README.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("10.0.0.1/8", "'10.0.0.1/8' is no network; write addresses, or CIDR such as 10.0.0.0/8"),
+        ("10.0.0.0/8, proxy.example.org", "'proxy.example.org' is no network"),
+        ("*", "'*' is no network"),
+        ("0.0.0.0/0", "0.0.0.0/0 is everybody"),
+        ("10.0.0.1,::/0", "::/0 is everybody"),
+    ],
+)
+def test_proxies_that_are_refused(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:
+    """What is no network, and what trusts everybody, is refused at the start."""
+    monkeypatch.setenv("KOSCHEY_TRUSTED_PROXIES", value)
+    with pytest.raises(StartError, match=f"^KOSCHEY_TRUSTED_PROXIES: .*{re.escape(message)}"):
+        load_settings()
+
+
+def test_proxies_that_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks and single addresses, of both kinds, with spaces or without."""
+    assert load_settings().proxy_networks == ()
+    monkeypatch.setenv("KOSCHEY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,2001:db8::/32,")
+    assert [str(one) for one in load_settings().proxy_networks] == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]

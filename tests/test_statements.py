@@ -16,7 +16,9 @@ from koschey.db.pool import Connection, connect
 from koschey.errors import StartError
 
 FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE")
-PIECES = frozenset({"COLUMNS", "COVERED", "IN_FORCE", "MAIN_INDEX", "OPEN", "OWNER", "PROJECT_COLUMNS", "TABLES"})
+PIECES = frozenset(
+    {"COLUMNS", "COVERED", "IN_FORCE", "MAIN_INDEX", "OPEN", "OWNER", "PROJECT_COLUMNS", "TABLES", "UNSEEN"}
+)
 """Constants that are parts of statements, or values."""
 RUNS = frozenset({"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor"})
 """Methods of connections that take a statement."""

@@ -1,4 +1,4 @@
-"""Keeps house for ever: writes down which rules have ended, and starts quarantines anew whose workflow is gone.
+"""Keeps house for ever: writes off rules that have ended, starts lost quarantines anew, forgets downloads of long ago.
 
 It decides nothing: a rule that has ended is not in force whether that is written down or not, and a quarantine that
 nobody drives stays a quarantine. Started by every worker, once for all of them.
@@ -14,6 +14,9 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.keeping_house import HousekeepingActivities, Place
     from workflows.options import DATABASE, EVENTS, KEEP_HOUSE_EVERY
+
+
+FORGETS = "forget-downloads"
 
 
 @dataclass
@@ -57,6 +60,9 @@ class KeepHouse:
             HousekeepingActivities.restart_held_releases, self._place, **DATABASE
         )
         self._place = place or Place()
+        # Version 0.1.0 had no such step.
+        if workflow.patched(FORGETS):
+            await workflow.execute_activity_method(HousekeepingActivities.forget_downloads, **DATABASE)
 
     async def _rest(self) -> None:
         try:

@@ -6,21 +6,27 @@ from typing import TypedDict
 from temporalio.common import RetryPolicy
 
 
-class Options(TypedDict):
-    """What `execute_activity` takes."""
+class LocalOptions(TypedDict):
+    """What `execute_local_activity` takes."""
 
     start_to_close_timeout: timedelta
-    heartbeat_timeout: timedelta | None
     schedule_to_close_timeout: timedelta
     retry_policy: RetryPolicy
 
 
-DATABASE = Options(
+class Options(LocalOptions):
+    """What `execute_activity` takes."""
+
+    heartbeat_timeout: timedelta | None
+
+
+READ = LocalOptions(
     start_to_close_timeout=timedelta(seconds=60),
-    heartbeat_timeout=None,
     schedule_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
+"""For what one statement or two answer: it runs where the workflow runs, and costs Temporal next to nothing."""
+DATABASE = Options(heartbeat_timeout=None, **READ)
 FETCH = Options(
     start_to_close_timeout=timedelta(hours=1),
     heartbeat_timeout=timedelta(seconds=20),
@@ -51,13 +57,19 @@ CHECK = Options(
     # What makes a worker die three times will do so again; `FETCH_AGAIN_IN` tries later, and says so until then.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3),
 )
+LOOK = LocalOptions(
+    start_to_close_timeout=timedelta(minutes=2),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    retry_policy=CHECK["retry_policy"],
+)
+"""For a check that only compares what is known."""
 ALERT = Options(
     start_to_close_timeout=timedelta(seconds=60),
     heartbeat_timeout=None,
     schedule_to_close_timeout=timedelta(days=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10)),
 )
-"""A webhook that does not answer for a day does not hear of the alert; it stays on the list, unsent."""
+"""One run; while the alert is news, and the webhook has not taken it, the worker starts another."""
 FOLLOW = Options(
     start_to_close_timeout=timedelta(minutes=30),
     heartbeat_timeout=timedelta(seconds=20),
@@ -75,7 +87,7 @@ TRY_AGAIN_IN = timedelta(minutes=10)
 AT_ONCE = timedelta(minutes=1)
 """A wait up to this long means that a window is over."""
 FILES_AT_ONCE = 4
-"""Files of one release that are fetched side by side."""
+"""Files of one release that are seen to side by side."""
 EVENTS = 3_000
 """Events after which a run goes on as a new one: well before the 5,000 that we allow: signals may pour in meanwhile."""
 CARRIED = 160_000

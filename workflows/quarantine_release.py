@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.details import render_details
     from workflows.earlier_rounds import EarlierRounds
     from workflows.names import PROJECT, RELEASE_AT, STATE, VERSION
-    from workflows.options import AT_ONCE, DATABASE, DECIDE, FETCH_AGAIN_IN, TRY_AGAIN_IN
+    from workflows.options import AT_ONCE, DATABASE, DECIDE, FETCH_AGAIN_IN, READ, TRY_AGAIN_IN
     from workflows.rounds import Round, is_full
 
 CHECKED_ROUNDS = "2026-11-checked-rounds"
@@ -234,8 +234,8 @@ class QuarantineRelease:
 
     async def _describe(self, status: ReleaseStatus) -> None:
         """Fetch what a reviewer wants to see, and show it."""
-        self._described = await workflow.execute_activity_method(
-            DescriptionActivities.describe_release, Release(self._given.project, self._given.version), **DATABASE
+        self._described = await workflow.execute_local_activity_method(
+            DescriptionActivities.describe_release, Release(self._given.project, self._given.version), **READ
         )
         release_at = status.release_at if status.held_files else None
         shown = (status.state, release_at)

@@ -3,6 +3,8 @@
 Provenance is attached here, before any check runs, and not left to `AttachProvenance`: a check that judges
 attestations, or the publisher that they name, must have them before it the first time it looks. `AttachProvenance`
 goes on for what nobody holds; whichever comes first does the work, the other finds it done.
+
+What is to be done is asked before each step, so a round that finds nothing to do is one question.
 """
 
 import asyncio
@@ -12,9 +14,10 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.checks import CheckActivities, CheckReport, CheckTask
+    from activities.plan import Plan, PlanActivities
     from activities.provenance import AttachReport, ProvenanceActivities
-    from activities.release import Page, ReleaseActivities
-    from workflows.options import CHECK, DATABASE, EVENTS, FETCH, FILES_AT_ONCE, PROVENANCE
+    from activities.release import Page, ReleaseActivities, StoreReport
+    from workflows.options import CHECK, EVENTS, FETCH, LOOK, PROVENANCE, READ
 
 
 def is_full() -> bool:
@@ -36,39 +39,40 @@ class Round:
 
     async def go(self) -> None:
         """Go as far as the events of this run allow. Raises `ActivityError` where PostgreSQL was away for too long."""
-        for step in (self._store, self._attach, self._check):
-            if not is_full():
-                await step()
+        plan = await self._plan()
+        while plan.unstored and not is_full():
+            await self._store(plan.unstored)
+            plan = await self._plan()
+        if plan.unattested and not is_full():
+            await self._attach()
+            plan = await self._plan()
+        if plan.checks and not is_full():
+            await self._check(plan)
 
-    async def _store(self) -> None:
-        while not is_full():
-            page = Page(self._project, self._version, self.stored_to)
-            ids: list[int] = await workflow.execute_activity_method(
-                ReleaseActivities.list_unstored_files, page, **DATABASE
-            )
-            if not ids:
-                return
-            await self._store_page(ids)
+    async def _plan(self) -> Plan:
+        plan: Plan = await workflow.execute_local_activity_method(
+            PlanActivities.plan_round, Page(self._project, self._version, self.stored_to), **READ
+        )
+        return plan
 
-    async def _store_page(self, ids: list[int]) -> None:
-        """Fetch files, a few at once. One that cannot be fetched stays held; one that takes long keeps no run open."""
-        turns = asyncio.Semaphore(FILES_AT_ONCE)
-        open_ids = dict.fromkeys(ids)
-
-        async def store(file_id: int) -> None:
-            async with turns:
-                try:
-                    await workflow.execute_activity_method(ReleaseActivities.store_held_file, file_id, **FETCH)
-                except ActivityError:
-                    self.is_whole = False
-                del open_ids[file_id]
-
-        storing = asyncio.gather(*(store(file_id) for file_id in ids))
+    async def _store(self, ids: list[int]) -> None:
+        """Fetch files. One that cannot be fetched stays held; one that takes long keeps no run open."""
+        storing = asyncio.create_task(self._store_all(ids))
         await workflow.wait_condition(lambda: storing.done() or is_full())
+        # What is under way ends with this run; the next one asks for it again, and finds it done or does it.
         if storing.done():
             storing.result()
-        # What is under way ends with this run; the next one asks for it again, and finds it done or does it.
-        self.stored_to = min(open_ids, default=ids[-1] + 1) - 1
+            self.stored_to = ids[-1]
+
+    async def _store_all(self, ids: list[int]) -> None:
+        try:
+            report: StoreReport = await workflow.execute_activity_method(
+                ReleaseActivities.store_held_files, ids, **FETCH
+            )
+        except ActivityError:
+            self.is_whole = False
+        else:
+            self.is_whole = self.is_whole and not report.failed
 
     async def _attach(self) -> None:
         after: int | None = 0
@@ -83,19 +87,18 @@ class Round:
             self.is_whole = self.is_whole and not report.unanswered
             after = report.last
 
-    async def _check(self) -> None:
-        names: list[str] = await workflow.execute_activity_method(CheckActivities.list_checks, **DATABASE)
-        # One after the other, in their order: what the first one reads of an archive, the others find read.
-        for name in names:
-            await self._run_check(CheckTask(self._project, self._version, name))
+    async def _check(self, plan: Plan) -> None:
+        """Run checks side by side, once the first has had the archives read; the others find what it read."""
+        first, *others = plan.checks
+        await self._run_check(first, plan)
+        await asyncio.gather(*(self._run_check(name, plan) for name in others))
 
-    async def _run_check(self, task: CheckTask) -> None:
+    async def _run_check(self, name: str, plan: Plan) -> None:
         """Run one check until it has seen every file, or as far as the events of this run allow."""
+        task = CheckTask(self._project, self._version, name)
         while not is_full():
             try:
-                report: CheckReport = await workflow.execute_activity_method(
-                    CheckActivities.check_release, task, summary=task.check, **CHECK
-                )
+                report = await self._look(task, quick=name in plan.quick)
             except ActivityError as error:
                 await self._note_fault(task, str(error.cause or error))
                 return
@@ -106,6 +109,17 @@ class Round:
                 await self._note_fault(task, "it leaves files unseen, and looks at none")
                 return
 
+    async def _look(self, task: CheckTask, *, quick: bool) -> CheckReport:
+        """Have a check look. A quick one does so beside the workflow, which costs Temporal next to nothing."""
+        report: CheckReport
+        if quick:
+            report = await workflow.execute_local_activity_method(CheckActivities.check_release, task, **LOOK)
+        else:
+            report = await workflow.execute_activity_method(
+                CheckActivities.check_release, task, summary=task.check, **CHECK
+            )
+        return report
+
     async def _note_fault(self, task: CheckTask, cause: str) -> None:
         self.is_whole = False
-        await workflow.execute_activity_method(CheckActivities.note_check_fault, args=[task, cause[:500]], **DATABASE)
+        await workflow.execute_local_activity_method(CheckActivities.note_check_fault, args=[task, cause[:500]], **READ)

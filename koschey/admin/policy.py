@@ -7,6 +7,7 @@ from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
 from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
 from koschey.auth.permissions import Action, RolePermissions
 from koschey.auth.sessions import leave_notice
@@ -101,4 +102,5 @@ def _order(rule: Rule) -> tuple[int, str, str, str]:
 def _say(outcome: PolicyOutcome) -> str:
     if outcome.serial is None:
         return "Nothing to change, it was so already."
-    return f"The policy has changed (serial {outcome.serial}); {outcome.judged_anew} held releases are judged anew."
+    anew = f"{count_of(outcome.judged_anew, 'held release')} judged anew"
+    return ". ".join([f"The policy has changed (serial {outcome.serial}), {anew}", *outcome.effects.sentences]) + "."

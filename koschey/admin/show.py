@@ -10,6 +10,8 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
 MAX_JSON = 20_000
 """Characters of evidence on a page."""
+LISTED = 10
+"""Of a longer list the first are shown."""
 SIZES = ("kB", "MB", "GB", "TB")
 
 
@@ -57,9 +59,17 @@ def show_json(value: Mapping[str, Any]) -> str:
 
 def show_detail(detail: Mapping[str, Any]) -> str:
     """Return what a journal entry says beside its action: the reason as it is, all else with its name."""
-    named = [f"{key}: {value}" for key, value in detail.items() if key != "reason" and value is not None]
+    named = [f"{key}: {_cut(value)}" for key, value in detail.items() if key != "reason" and value is not None]
     reason = detail.get("reason")
     return "; ".join([str(reason), *named] if reason else named)
+
+
+def _cut(value: object) -> object:
+    """A list may be of thousands."""
+    if not isinstance(value, list):
+        return value
+    more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
+    return ", ".join(str(each) for each in value[:LISTED]) + more
 
 
 def without_login(url: str) -> str:

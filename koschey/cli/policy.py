@@ -75,7 +75,9 @@ def set_(
 @DATA
 @JSON
 def unset(kind: str, scope: str, subject: str | None, reason: str, data: Path | None, *, as_json: bool) -> None:
-    """Lift a rule. What it blocked stays blocked until it is unblocked; what it let out stays out.
+    """Lift a rule. What it only closed is served again; what it let out stays out.
+
+    Files of releases that waited, and were blocked by it, stay blocked until they are unblocked; the answer says how.
 
     Example: koschey policy unset window 'acme-*' --reason 'the contract ended'
     """

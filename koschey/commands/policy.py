@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from koschey.commands.database import open_database, operator
-from koschey.commands.policy_shown import change_lines, outlook_line, preview_as_json, rule_as_json
+from koschey.commands.policy_shown import change_lines, effects_as_json, outlook_line, preview_as_json, rule_as_json
 from koschey.db.findings import select_known_checks
 from koschey.db.projects import select_now
 from koschey.errors import UsageError
@@ -101,7 +101,12 @@ def _read_start(file: Path) -> bytes:
 def _print_outcome(outcome: PolicyOutcome, *, as_json: bool) -> None:
     if as_json:
         changed = [_change_as_json(change) for change in outcome.changes]
-        told = {"serial": outcome.serial, "rules": changed, "releases_judged_anew": outcome.judged_anew}
+        told: dict[str, object] = {
+            "serial": outcome.serial,
+            "rules": changed,
+            "releases_judged_anew": outcome.judged_anew,
+        }
+        told |= effects_as_json(outcome.effects)
         click.echo(json.dumps(told))
         return
     for line in change_lines(outcome.changes):
@@ -111,6 +116,8 @@ def _print_outcome(outcome: PolicyOutcome, *, as_json: bool) -> None:
     else:
         anew = f"{outcome.judged_anew} held release{'' if outcome.judged_anew == 1 else 's'} judged anew"
         click.echo(f"serial {outcome.serial}, {anew}")
+    for sentence in outcome.effects.sentences:
+        click.echo(sentence)
 
 
 def _change_as_json(change: RuleChange) -> dict[str, object]:

@@ -15,6 +15,7 @@ from koschey.policy.changes import RuleChange
 from koschey.policy.findings import KnownCheck
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import Rule, RuleKind
+from koschey.publish.policy_effects import Effects
 from koschey.publish.policy_preview import Usual
 from koschey.publish.policy_report import Explanation, FileExplained, PolicyShown, explain, observed, show_policy
 from koschey.publish.policy_terms import scope_text
@@ -95,6 +96,17 @@ def preview_as_json(outlooks: Iterable[Outlook]) -> list[dict[str, object]]:
         }
         for outlook in outlooks
     ]
+
+
+def effects_as_json(effects: Effects) -> dict[str, object]:
+    """Return what a change did and left, for machines."""
+    return {
+        "files_served_no_more": effects.closed,
+        "files_served_again": effects.opened,
+        "still_blocked": [
+            {"project": each.project, "version": each.version, "files": each.files} for each in effects.still_blocked
+        ],
+    }
 
 
 def rule_as_json(rule: Rule) -> dict[str, object]:

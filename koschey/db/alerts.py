@@ -1,8 +1,15 @@
-"""Statements on `alert`: what somebody should know at once."""
+"""Statements on `alert`: what somebody should know at once.
 
-from datetime import datetime
+What one change does to many files is told once for each thing that became of them, and not once a file or a release:
+an upstream that deletes a project of thousands of releases is one piece of news, and whoever is sent thousands reads
+none. The journal, under the alert's serial, has a row for every file.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection, Database
 from koschey.model import Serial
@@ -14,10 +21,16 @@ INSERT_ALERT = """
 """
 SELECT_ALERT = f"SELECT {COLUMNS} FROM alert WHERE id = $1"  # noqa: S608
 SELECT_ALERTS = f"SELECT {COLUMNS} FROM alert WHERE id < $1 ORDER BY id DESC LIMIT $2"  # noqa: S608
+# Those of long ago are nobody's news any more, as when a webhook is set for the first time.
+SELECT_UNSENT = """
+    SELECT id FROM alert WHERE sent_at IS NULL AND at > koschey_now() - $1::interval ORDER BY id LIMIT $2
+"""
 UPDATE_SENT = "UPDATE alert SET sent_at = koschey_now() WHERE id = $1 AND sent_at IS NULL"
 
 NEWEST = 2**63 - 1
 """As the end of a listing: from the newest on."""
+FIRST = 10
+"""Of how many files an alert tells the names."""
 
 
 class Alert(NamedTuple):
@@ -47,10 +60,18 @@ async def insert_alert(
 ) -> None:
     """Raise an alert in the transaction of the change that caused it; `serial` is that change's in the journal.
 
-    It leaves for the webhook by way of the outbox once the transaction commits.
+    Once the transaction commits, the worker hears of it by way of the outbox: it knows whether there is a webhook.
     """
     alert = await connection.fetchval(INSERT_ALERT, serial, kind, project, version, filename, detail or {})
     await insert_message(connection, AlertRaised(alert))
+
+
+async def insert_alerts(
+    connection: Connection, serial: Serial, kind: str, project: str, entries: Sequence[Entry]
+) -> None:
+    """Raise an alert for each thing that became of the files of a change, however many files there are."""
+    for told in _sum_up(entries):
+        await insert_alert(connection, serial, kind, project, told.version, told.filename, told.detail)
 
 
 async def select_alert(db: Database, alert: int) -> Alert | None:
@@ -64,6 +85,28 @@ async def select_alerts(db: Database, *, before: int = NEWEST, limit: int = 100)
     return [Alert(*row) for row in await db.fetch(SELECT_ALERTS, before, limit)]
 
 
+async def select_unsent(db: Database, age: timedelta, limit: int) -> list[int]:
+    """Return alerts of late that the webhook has not taken, the oldest first."""
+    return [int(row["id"]) for row in await db.fetch(SELECT_UNSENT, age, limit)]
+
+
 async def update_sent(db: Database, alert: int) -> None:
     """Note that the webhook has taken an alert; what was noted before stays."""
     await db.execute(UPDATE_SENT, alert)
+
+
+def _sum_up(entries: Iterable[Entry]) -> list[Entry]:
+    """Return what is told of entries: of one alone all that it says, of more what they have in common."""
+    became: dict[tuple[object, object], list[Entry]] = {}
+    for entry in entries:
+        became.setdefault((entry.detail.get("state"), entry.detail.get("served")), []).append(entry)
+    return [_in_common(alike) if len(alike) > 1 else alike[0] for alike in became.values()]
+
+
+def _in_common(entries: Sequence[Entry]) -> Entry:
+    first, versions = entries[0], list(dict.fromkeys(entry.version for entry in entries))
+    detail = {
+        name: value for name, value in first.detail.items() if all(entry.detail.get(name) == value for entry in entries)
+    }
+    detail |= {"files": len(entries), "releases": len(versions), "first": [e.filename for e in entries[:FIRST]]}
+    return Entry(versions[0] if len(versions) == 1 else None, None, detail)

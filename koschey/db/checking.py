@@ -1,5 +1,6 @@
 """Statements for checks: which files one has not seen, which names are in use, what was said of a release before."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from packaging.utils import NormalizedName
@@ -9,17 +10,25 @@ from koschey.db.pool import Database
 from koschey.model import MAIN_INDEX, StandingFile
 
 # A provenance object that was verified after the check looked is something that it has not seen.
-SELECT_DUE = f"""
-    SELECT {COLUMNS} FROM {TABLES}
-     WHERE project.name = $2 AND file.version = $3 AND standing.state = 'held'
+UNSEEN = """
+    project.name = $2 AND file.version = $3 AND standing.state = 'held'
        AND file.stored_at IS NOT NULL AND file.sha256 IS NOT NULL
        AND NOT EXISTS (
            SELECT FROM check_run
-            WHERE check_run.file_id = file.id AND check_run.name = $4 AND check_run.sha256 = file.sha256
-              AND (check_run.fault IS NULL OR check_run.at > koschey_now() - $5::interval)
+            WHERE check_run.file_id = file.id AND check_run.name = wanted.name AND check_run.sha256 = file.sha256
+              AND (check_run.fault IS NULL OR check_run.at > koschey_now() - $4::interval)
               AND (attestation.checked_at IS NULL OR attestation.checked_at <= check_run.at))
+"""
+SELECT_DUE = f"""
+    SELECT {COLUMNS} FROM {TABLES} CROSS JOIN (SELECT $5::text AS name) AS wanted
+     WHERE {UNSEEN}
      ORDER BY file.id
      LIMIT $6
+"""  # noqa: S608
+SELECT_DUE_CHECKS = f"""
+    SELECT wanted.name FROM unnest($5::text[]) WITH ORDINALITY AS wanted (name, place)
+     WHERE EXISTS (SELECT FROM {TABLES} WHERE {UNSEEN})
+     ORDER BY wanted.place
 """  # noqa: S608
 SELECT_USED_NAMES = """
     SELECT project.name
@@ -41,8 +50,16 @@ async def select_due(
     db: Database, project: NormalizedName, version: str, check: str, again: timedelta, limit: int
 ) -> list[StandingFile]:
     """Return held and stored files of a release that a check has not seen, or could not complete for some time."""
-    rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, check, again, limit)
+    rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, again, check, limit)
     return [read_file(row) for row in rows]
+
+
+async def select_due_checks(
+    db: Database, project: NormalizedName, version: str, checks: Sequence[str], again: timedelta
+) -> list[str]:
+    """Return those of the checks for which `select_due` would return something, in their order."""
+    rows = await db.fetch(SELECT_DUE_CHECKS, MAIN_INDEX, project, version, again, list(checks))
+    return [row["name"] for row in rows]
 
 
 async def select_used_names(db: Database, limit: int) -> list[str]:

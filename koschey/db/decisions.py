@@ -13,6 +13,7 @@ INSERT_DECISIONS = """
       FROM index, unnest($10::text[], $11::text[], $12::text[]) AS row (version, filename, sha256)
      WHERE index.name = $1
 """
+# An alert about several releases lists their versions; one about the whole project names none.
 # A decision about a whole project has a row without a version, besides those of its files.
 SELECT_RECALLED = """
     SELECT version FROM (
@@ -20,7 +21,10 @@ SELECT_RECALLED = """
           FROM decision JOIN index ON index.id = decision.index_id
          WHERE index.name = $1 AND decision.project = $2 AND decision.action IN ('recall', 'unblock')
         UNION ALL
-        SELECT version, serial, kind FROM alert WHERE project = $2 AND kind = 'recall'
+        SELECT coalesce(named.version, alert.version), alert.serial, alert.kind
+          FROM alert
+          LEFT JOIN LATERAL jsonb_array_elements_text(alert.detail -> 'versions') AS named (version) ON true
+         WHERE alert.project = $2 AND alert.kind = 'recall'
     ) AS event
      GROUP BY version
     HAVING max(serial) FILTER (WHERE what = 'recall')

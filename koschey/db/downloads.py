@@ -1,12 +1,12 @@
 """Statements on `download`: who took which file, written down before the first byte leaves."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.pool import Database
+from koschey.db.pool import Connection, Database
 from koschey.model import MAIN_INDEX, FileId
 
 RECORD_DOWNLOADS = "SELECT record_downloads($1, $2, $3, $4, $5, $6)"
@@ -22,9 +22,20 @@ SELECT_DOWNLOADS = """
      ORDER BY download.id
      LIMIT $5
 """
+SELECT_MIDNIGHT = "SELECT date_trunc('day', koschey_now() - $1::interval, 'UTC')"
+# In the order of the ids, which is that of the times but for what was written down at once: it needs no index by time,
+# which every download would pay for. After a portion, so that what is dead already is not walked through again.
+DELETE_DOWNLOADS = """
+    WITH oldest AS (
+        SELECT id, at FROM download WHERE id > $2 ORDER BY id LIMIT $3
+    ), gone AS (
+        DELETE FROM download USING oldest WHERE download.id = oldest.id AND oldest.at < $1 RETURNING download.id
+    )
+    SELECT count(*) AS count, coalesce(max(id), $2) AS last FROM gone
+"""
 
 PORTION = 10_000
-"""Rows that are read at a time."""
+"""Rows that are read, or deleted, at a time."""
 
 
 class NewDownload(NamedTuple):
@@ -75,3 +86,15 @@ async def select_all_downloads(db: Database, project: NormalizedName, version: s
     while portion := await select_downloads(db, project, version, after=found[-1].id if found else 0):
         found += portion
     return found
+
+
+async def select_midnight(db: Database, age: timedelta) -> datetime:
+    """Return the beginning, in UTC, of the day that was so long ago."""
+    found: datetime = await db.fetchval(SELECT_MIDNIGHT, age)
+    return found
+
+
+async def delete_downloads(connection: Connection, until: datetime, after: int) -> tuple[int, int]:
+    """Delete the next portion of what was written down before a time; returns how many, and the last of them."""
+    row = await connection.fetchrow(DELETE_DOWNLOADS, until, after, PORTION)
+    return row["count"], row["last"]

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from koschey.db.pool import Connection, Database
@@ -20,13 +22,15 @@ SELECT_FINDINGS = """
       FROM finding WHERE finding.file_id = ANY($1::bigint[])
      ORDER BY array_position(ARRAY['serious', 'warning', 'info'], finding.severity), finding.id
 """
-UPSERT_RUN = """
-    INSERT INTO check_run (file_id, name, sha256, fault)
-    SELECT id, $2, sha256, $3 FROM file WHERE id = $1 AND sha256 IS NOT NULL
+UPSERT_RUNS = """
+    INSERT INTO check_run (file_id, name, at, sha256, fault)
+    SELECT file.id, $1, $2, file.sha256, run.fault
+      FROM unnest($3::bigint[], $4::text[]) AS run (file_id, fault)
+      JOIN file ON file.id = run.file_id AND file.sha256 IS NOT NULL
     ON CONFLICT (file_id, name)
-    DO UPDATE SET sha256 = excluded.sha256, fault = excluded.fault, tries = check_run.tries + 1, at = koschey_now()
+    DO UPDATE SET sha256 = excluded.sha256, fault = excluded.fault, tries = check_run.tries + 1, at = excluded.at
 """
-DELETE_FINDINGS = "DELETE FROM finding WHERE file_id = $1 AND name = $2"
+DELETE_FINDINGS = "DELETE FROM finding WHERE name = $1 AND file_id = ANY($2::bigint[])"
 # The same again is no change.
 UPSERT_KNOWN_CHECK = """
     INSERT INTO known_check (name, codes) VALUES ($1, $2)
@@ -34,10 +38,22 @@ UPSERT_KNOWN_CHECK = """
      WHERE known_check.codes IS DISTINCT FROM excluded.codes
 """
 INSERT_FINDINGS = """
-    INSERT INTO finding (file_id, name, code, severity, summary, evidence)
-    SELECT $1, $2, row.code, row.severity, row.summary, row.evidence
-      FROM unnest($3::text[], $4::text[], $5::text[], $6::jsonb[]) AS row (code, severity, summary, evidence)
+    INSERT INTO finding (name, file_id, code, severity, summary, evidence)
+    SELECT $1, row.file_id, row.code, row.severity, row.summary, row.evidence
+      FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::jsonb[])
+           WITH ORDINALITY AS row (file_id, code, severity, summary, evidence, place)
+     ORDER BY row.place
 """
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """What came of one check's look at one file."""
+
+    file: FileId
+    findings: tuple[Finding, ...] = ()
+    fault: str | None = None
+    """Why it could not look."""
 
 
 async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
@@ -75,18 +91,22 @@ async def select_evidence(db: Database, files: Sequence[FileId]) -> Mapping[File
     }
 
 
-async def write_run(
-    connection: Connection, file: FileId, check: str, findings: Sequence[Finding], fault: str | None
-) -> None:
-    """Record that a check looked at a file, or why it could not, and what it found, in place of its last try."""
-    await connection.execute(UPSERT_RUN, file, check, fault)
-    await connection.execute(DELETE_FINDINGS, file, check)
-    await connection.execute(
-        INSERT_FINDINGS,
-        file,
-        check,
-        [finding.code for finding in findings],
-        [finding.severity for finding in findings],
-        [finding.summary for finding in findings],
-        [finding.evidence for finding in findings],
-    )
+async def write_runs(connection: Connection, check: str, began_at: datetime, runs: Sequence[CheckRun]) -> None:
+    """Record that a check looked at files, or why it could not, and what it found, in place of its last try.
+
+    `began_at` is of before anything was read: what became known later, it may not have seen.
+    """
+    files = [run.file for run in runs]
+    await connection.execute(UPSERT_RUNS, check, began_at, files, [run.fault for run in runs])
+    await connection.execute(DELETE_FINDINGS, check, files)
+    found = [(run.file, finding) for run in runs for finding in run.findings]
+    if found:
+        await connection.execute(
+            INSERT_FINDINGS,
+            check,
+            [file for file, _ in found],
+            [finding.code for _, finding in found],
+            [finding.severity for _, finding in found],
+            [finding.summary for _, finding in found],
+            [finding.evidence for _, finding in found],
+        )

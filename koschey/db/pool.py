@@ -45,6 +45,7 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) 
             max_size=size,
             command_timeout=command_timeout,
             init=_decode_json,
+            reset=_reset,
             server_settings={
                 "application_name": "koschey",
                 "idle_in_transaction_session_timeout": "30000",
@@ -61,3 +62,12 @@ async def connect(url: str) -> Connection:
 
 async def _decode_json(connection: Any) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def _reset(connection: Any) -> None:
+    """Clean a connection up for the next who takes it; only where that is needed, for it is a round trip.
+
+    Nothing here changes a session outside of a transaction, and whoever listens or locks has a connection of its own.
+    """
+    if connection.is_in_transaction():
+        await connection.reset()

@@ -14,7 +14,7 @@ from koschey.model import MAIN_INDEX
 
 # One who asks waits for the same one who asks, so that nobody gets past the limit by asking many times at once.
 LOCK_WHO = "SELECT pg_advisory_xact_lock(hashtextextended('koschey_request/' || $1, 0))"
-# What time let out needs no answer any more.
+# The one idea of an open request, wherever it is shown. What time let out needs no answer any more.
 OPEN = """
     request.answered_at IS NULL AND NOT EXISTS (
         SELECT FROM served_file
@@ -38,6 +38,14 @@ SELECT_REQUESTS = f"""
      WHERE index.name = $1 AND {OPEN}
      ORDER BY request.last_at DESC, request.id DESC
      LIMIT $2
+"""  # noqa: S608
+SELECT_RELEASE_REQUESTS = f"""
+    SELECT request.project, request.version, request.who, request.reason, request.times, request.at, request.last_at,
+           count(*) OVER () AS asked
+      FROM request JOIN index ON index.id = request.index_id
+     WHERE index.name = $1 AND request.project = $2 AND request.version = $3 AND {OPEN}
+     ORDER BY request.last_at DESC, request.id DESC
+     LIMIT $4
 """  # noqa: S608
 SELECT_ASKED = f"""
     SELECT request.project, request.version, count(*) AS asked
@@ -82,6 +90,14 @@ async def upsert_request(connection: Connection, project: NormalizedName, versio
 async def select_requests(db: Database) -> list[Request]:
     """Return the open requests, the last one first."""
     return [Request(*row) for row in await db.fetch(SELECT_REQUESTS, MAIN_INDEX, MANY)]
+
+
+async def select_release_requests(
+    db: Database, project: NormalizedName, version: str, limit: int
+) -> tuple[int, list[Request]]:
+    """Return how many wait for a release, and the last of them."""
+    rows: list[Any] = await db.fetch(SELECT_RELEASE_REQUESTS, MAIN_INDEX, project, version, limit)
+    return (rows[0]["asked"] if rows else 0), [Request(*tuple(row)[:-1]) for row in rows]
 
 
 async def select_asked(db: Database) -> dict[tuple[str, str], int]:

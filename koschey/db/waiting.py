@@ -1,8 +1,7 @@
 """Statements on what waits: files without bytes or provenance, releases without a workflow, pages without a look."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from packaging.utils import NormalizedName
 
@@ -74,29 +73,8 @@ SELECT_STALE_PROJECTS = """
      ORDER BY coalesce(files.wanted, false) DESC, project.looked_at NULLS FIRST, project.id
      LIMIT $4
 """
-SELECT_REQUESTS = """
-    SELECT who, reason, times, last_at
-      FROM request JOIN index ON index.id = request.index_id AND index.name = $1
-     WHERE project = $2 AND version = $3 AND answered_at IS NULL
-     ORDER BY last_at DESC
-     LIMIT $4
-"""
-COUNT_REQUESTS = """
-    SELECT count(*) FROM request JOIN index ON index.id = request.index_id AND index.name = $1
-     WHERE project = $2 AND version = $3 AND answered_at IS NULL
-"""
 
 type Release = tuple[NormalizedName, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Somebody who asked for a release."""
-
-    who: str
-    reason: str
-    times: int
-    last_at: datetime
 
 
 async def select_unstored_ids(
@@ -133,10 +111,3 @@ async def select_stale_projects(
     """Return mirrored projects not looked at for `age`; first what is held, or was let out or taken of late."""
     rows = await db.fetch(SELECT_STALE_PROJECTS, age, recent, list(without), limit)
     return [row["name"] for row in rows]
-
-
-async def select_requests(db: Database, project: NormalizedName, version: str, limit: int) -> tuple[int, list[Asked]]:
-    """Return how many asked for a release and got no answer yet, and the last of them."""
-    count: int = await db.fetchval(COUNT_REQUESTS, MAIN_INDEX, project, version)
-    rows = await db.fetch(SELECT_REQUESTS, MAIN_INDEX, project, version, limit)
-    return count, [Asked(**row) for row in rows]

@@ -5,9 +5,10 @@ for every file and check of every release; such runs are rows of `check_run` alo
 is in the journal, once as long as it stays the same; a serious finding also raises an alert, once for a release.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -15,8 +16,8 @@ from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
 from koschey.db.alerts import insert_alert
-from koschey.db.checking import select_due, select_told
-from koschey.db.findings import select_evidence, select_known_checks, write_known_checks, write_run
+from koschey.db.checking import select_due, select_due_checks, select_told
+from koschey.db.findings import CheckRun, select_evidence, select_known_checks, write_known_checks, write_runs
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Pool
 from koschey.db.rules import select_rules
@@ -25,7 +26,7 @@ from koschey.index.file_facts import FactReader
 from koschey.inspection.checks.isolate import Outcome
 from koschey.inspection.checks.registry import Installed, load
 from koschey.model import SYSTEM, Origin, StandingFile
-from koschey.policy.findings import Finding, KnownCheck, Severity, is_required
+from koschey.policy.findings import Evidence, Finding, KnownCheck, Severity, is_required
 from koschey.storage.s3 import UNAVAILABLE
 
 log = structlog.get_logger()
@@ -34,6 +35,8 @@ AGAIN = timedelta(hours=1)
 """After which a check that could not be completed is tried once more."""
 AT_MOST = 200
 """Files of one call."""
+WRITE_EVERY = 5.0
+"""Seconds of looks that are lost at the most where the worker dies."""
 LONGEST = 500
 """Characters of a cause."""
 
@@ -46,6 +49,10 @@ class Checked:
     faults: int = 0
     left: bool = False
     """Whether there are more of them."""
+
+
+type Look = tuple[StandingFile, Outcome]
+"""A file, and what came of showing it to a check."""
 
 
 @dataclass(slots=True)
@@ -69,6 +76,20 @@ class Checker:
         known = [check.name for check in await select_known_checks(self.pool)]
         return [*here, *(name for name in known if name not in here)]
 
+    async def due(self, project: NormalizedName, version: str) -> list[str]:
+        """Return the checks that policy wants and that have not seen, or not of late, every held and stored file."""
+        found = await projects.select_project(self.pool, project)
+        due = await select_due_checks(self.pool, project, version, await self.names(), AGAIN)
+        if found is None or not due:
+            return []
+        rules = await select_rules(self.pool, project, found.origin)
+        return [name for name in due if is_required(rules, version, KnownCheck(name, {}))]
+
+    async def quick(self, names: Sequence[str]) -> list[str]:
+        """Return those of the checks that neither read a file nor may have to fetch one."""
+        here = {check.name: check for check in await self.checks()}
+        return [name for name in names if name in here and not (here[name].reads_file or here[name].compares)]
+
     async def check(self, project: NormalizedName, version: str, name: str) -> Checked:
         """Have a check look at the held files of a release that it has not seen, `AT_MOST` at once."""
         found = await projects.select_project(self.pool, project)
@@ -77,22 +98,36 @@ class Checker:
         due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST + 1)
         if not due:
             return Checked()
-        known = await files.select_project_files(self.pool, project)
-        check = next((check for check in await self.checks() if check.name == name), None)
         faults = 0
-        for item in due[:AT_MOST]:
-            outcome = await self._look(check, name, item, found.origin, known)
-            await self._record(item, name, outcome)
-            faults += outcome.fault is not None
+        async for began_at, looks in self._looks(name, due[:AT_MOST], found.origin):
+            await self._record(project, name, began_at, looks)
+            faults += sum(outcome.fault is not None for _, outcome in looks)
         return Checked(min(len(due), AT_MOST) - faults, faults, len(due) > AT_MOST)
 
     async def note_fault(self, project: NormalizedName, version: str, name: str, cause: str) -> None:
         """Write down for all files that a check has not seen why it did not look."""
-        for item in await select_due(self.pool, project, version, name, AGAIN, AT_MOST):
-            await self._record(item, name, Outcome(fault=cause[:LONGEST]))
+        due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST)
+        looks = [(item, Outcome(fault=cause[:LONGEST])) for item in due]
+        if looks:
+            await self._record(project, name, await projects.select_now(self.pool), looks)
 
     async def _is_wanted(self, project: NormalizedName, origin: Origin, version: str, name: str) -> bool:
         return is_required(await select_rules(self.pool, project, origin), version, KnownCheck(name, {}))
+
+    async def _looks(
+        self, name: str, due: Sequence[StandingFile], origin: Origin
+    ) -> AsyncIterator[tuple[datetime, Sequence[Look]]]:
+        """Have a check look at files; yields what came of it every few seconds, and when those looks began."""
+        known = await files.select_project_files(self.pool, due[0].file.project)
+        check = next((check for check in await self.checks() if check.name == name), None)
+        left = list(reversed(due))
+        while left:
+            began_at, deadline = await projects.select_now(self.pool), time.monotonic() + WRITE_EVERY
+            looks: list[Look] = []
+            while left and time.monotonic() < deadline:
+                item = left.pop()
+                looks.append((item, await self._look(check, name, item, origin, known)))
+            yield began_at, looks
 
     async def _look(
         self,
@@ -117,31 +152,32 @@ class Checker:
         except UNAVAILABLE as error:
             return Outcome(fault=f"the bucket cannot be read: {error or type(error).__name__}"[:LONGEST])
 
-    async def _record(self, item: StandingFile, name: str, outcome: Outcome) -> None:
-        file, findings = item.file, [replace(finding, check=name) for finding in outcome.findings]
+    async def _record(self, project: NormalizedName, name: str, began_at: datetime, looks: Sequence[Look]) -> None:
+        """Write down what came of looks of one check, in one transaction."""
+        runs = [
+            CheckRun(item.file.id, tuple(replace(finding, check=name) for finding in outcome.findings), outcome.fault)
+            for item, outcome in looks
+        ]
         async with self.pool.acquire() as connection, connection.transaction():
-            await projects.lock_project(connection, file.project)
-            before = (await select_evidence(connection, [file.id]))[file.id]
-            await write_run(connection, file.id, name, findings, outcome.fault)
-            said_before = (
-                [finding for finding in before.findings if finding.check == name],
-                next((fault.cause for fault in before.faults if fault.check == name), None),
-            )
-            if _news(findings, outcome.fault) != _news(*said_before):
-                await self._tell(connection, item, name, replace(outcome, findings=tuple(findings)))
+            await projects.lock_project(connection, project)
+            before = await select_evidence(connection, [run.file for run in runs])
+            await write_runs(connection, name, began_at, runs)
+            for (item, _), run in zip(looks, runs, strict=True):
+                if _news(run.findings, run.fault) != _news(*_said_before(before[run.file], name)):
+                    await self._tell(connection, item, name, run)
 
-    async def _tell(self, connection: Connection, item: StandingFile, name: str, outcome: Outcome) -> None:
+    async def _tell(self, connection: Connection, item: StandingFile, name: str, run: CheckRun) -> None:
         """Write the journal, and alert whoever should know at once."""
         file = item.file
         told = await select_told(connection, file.project, file.version, name)
         detail: dict[str, object] = {
             "check": name,
-            "codes": sorted({finding.code for finding in outcome.findings}),
-            "fault": outcome.fault,
+            "codes": sorted({finding.code for finding in run.findings}),
+            "fault": run.fault,
         }
         entry = Entry(file.version, file.filename, detail)
         serial = await journal.insert_entries(connection, SYSTEM, "check", file.project, [entry])
-        for finding in outcome.findings:
+        for finding in run.findings:
             if finding.severity is Severity.SERIOUS and finding.code not in told:
                 told.add(finding.code)
                 said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
@@ -150,6 +186,11 @@ class Checker:
 
 def _news(findings: Sequence[Finding], fault: str | None) -> tuple[list[tuple[str, str]], str | None]:
     return sorted((finding.code, finding.summary) for finding in findings), fault
+
+
+def _said_before(known: Evidence, name: str) -> tuple[list[Finding], str | None]:
+    findings = [finding for finding in known.findings if finding.check == name]
+    return findings, next((fault.cause for fault in known.faults if fault.check == name), None)
 
 
 async def register_checks(pool: Pool) -> list[str]:

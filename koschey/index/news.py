@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from koschey.db import files
+from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.news import insert_replaced, insert_returned, select_replaced
@@ -48,8 +49,9 @@ async def _withdraw(taking: Taking, serial: Serial, gone: Sequence[StandingFile]
 
 
 async def _block(taking: Taking, blocked: Sequence[tuple[StandingFile, str]]) -> None:
-    for item, reason in blocked:
-        await files.update_states(taking.connection, [item.file.id], State.BLOCKED, reason)
+    for why in dict.fromkeys(reason for _, reason in blocked):
+        alike = [item.file.id for item, reason in blocked if reason == why]
+        await files.update_states(taking.connection, alike, State.BLOCKED, why)
     if blocked:
         entries = [Entry(item.file.version, item.file.filename, {"reason": reason}) for item, reason in blocked]
         await taking.record(State.BLOCKED, entries)
@@ -64,7 +66,8 @@ async def give_back(taking: Taking, back: Sequence[StandingFile], *, estranged: 
 
 async def tell_of_return(taking: Taking, page: UpstreamPage) -> None:
     """Tell people that a project came back from an absence, perhaps in other hands."""
-    entry = Entry(detail={"reason": RETURNED_PROJECT, "files": [file.filename for file in page.files[:20]]})
+    listed = [file.filename for file in page.files]
+    entry = Entry(detail={"reason": RETURNED_PROJECT, "files": len(page.files), "first": listed[:FIRST]})
     await taking.alert("project returned", await taking.record("project returned", [entry]), [entry])
 
 

@@ -1,11 +1,11 @@
 """One intake under way: the connection, the project, and its part of the journal and of the alerts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from koschey.db import journal
-from koschey.db.alerts import insert_alert
+from koschey.db.alerts import insert_alerts
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
@@ -35,9 +35,6 @@ class Taking:
         self.made = True
         return await journal.insert_entries(self.connection, SYSTEM, action, self.project.name, entries)
 
-    async def alert(self, kind: str, serial: Serial, entries: Iterable[Entry]) -> None:
-        """Raise an alert for each entry of that change."""
-        for entry in entries:
-            await insert_alert(
-                self.connection, serial, kind, self.project.name, entry.version, entry.filename, entry.detail
-            )
+    async def alert(self, kind: str, serial: Serial, entries: Sequence[Entry]) -> None:
+        """Tell people of that change."""
+        await insert_alerts(self.connection, serial, kind, self.project.name, entries)

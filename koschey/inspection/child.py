@@ -1,4 +1,4 @@
-"""What runs in the child: one archive on standard input, one JSON object on standard output.
+"""What a child does: one archive on standard input, one JSON object on standard output.
 
 It binds itself before it looks at the archive. It has no secrets in its environment and opens nothing.
 """
@@ -19,13 +19,12 @@ from koschey.inspection.wheels import read_wheel, report_wheel
 from koschey.standards.core_metadata import parse_core_metadata
 
 
-def main() -> None:
-    """Inspect; the arguments are the filename, bytes of memory, seconds of processor time, and what is wanted."""
-    filename, memory, cpu, wanted = sys.argv[-4:]
-    _bind(int(memory), int(cpu))
+def work(filename: str, memory: int, cpu: int, wanted: str) -> None:
+    """Look into the archive of this name with so many bytes of memory and seconds of processor time."""
+    _bind(memory, cpu)
     os.lseek(0, 0, os.SEEK_SET)
     with open(0, "rb", closefd=False) as archive:
-        printed = json.dumps(ANSWERS[wanted](archive, filename, os.fstat(0).st_size, int(memory)))
+        printed = json.dumps(ANSWERS[wanted](archive, filename, os.fstat(0).st_size, memory))
     sys.stdout.write(printed)
 
 

@@ -3,26 +3,24 @@
 import asyncio
 import base64
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
+import socket
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
-import packaging
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
-import koschey
 from koschey.errors import Refused, StoreUnavailable
+from koschey.inspection.children import Children
 from koschey.inspection.content import Content
 from koschey.inspection.limits import MAX_METADATA, MIB, Limits
 
-BOOT = "import sys; sys.path += sys.argv[1:3]; from koschey.inspection.child import main; main()"
-"""Isolated and without `site`, the child sees the standard library and these two folders, wherever we are installed."""
 MAX_ANSWER = 2 * MAX_METADATA
 MAX_REPORT = 32 * MIB
 """Bytes of a report on content: its lists are bounded, and JSON writes some characters with six."""
+NO_STATUS = 255
+"""Stands for the exit code of a child whose end nobody saw."""
 AT_ONCE = 4
 """Children at work in one process; each may take a gigabyte."""
 
@@ -54,6 +52,7 @@ class Inspector:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._children = Children()
 
     async def inspect(self, descriptor: int, filename: str) -> Inspected:
         """Look into the archive that is open under `descriptor`. Raises `Refused` where it breaks a rule."""
@@ -90,30 +89,23 @@ class Inspector:
     async def _run(self, descriptor: int, filename: str, wanted: str, most: int) -> tuple[bytes, int]:
         """Run the child, and return what it printed and how it ended. Raises `Refused` where a limit ended it."""
         async with self._turns:
-            printed, status = await self._run_child(descriptor, filename, wanted, most)
+            try:
+                printed, status = await self._run_child(descriptor, filename, wanted, most)
+            except OSError as error:
+                raise StoreUnavailable(f"{filename} could not be inspected: no child can be started") from error
         if status < 0:
             raise Refused(self._explain(filename, signal.Signals(-status)))
         return printed, status
 
     async def _run_child(self, descriptor: int, filename: str, wanted: str, most: int) -> tuple[bytes, int]:
-        roots = [str(Path(str(module.__file__)).parents[1]) for module in (koschey, packaging)]
-        bounds = [str(self._limits.memory), str(self._limits.cpu)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-I", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
-            *(*roots, filename, *bounds, wanted),
-            stdin=descriptor,
-            stdout=PIPE,
-            env={},
-            cwd="/",
-        )
-        try:
-            async with asyncio.timeout(self._limits.wall):
-                return await _read(process, most), await process.wait()
-        except TimeoutError:
-            raise Refused(f"{filename} could not be read within {self._limits.wall:g} seconds.") from None
-        finally:
-            await _end(process)
+        limits = self._limits
+        child = self._children.start(descriptor, filename, limits.memory, limits.cpu, wanted)
+        with closing(child):
+            try:
+                async with asyncio.timeout(limits.wall):
+                    return await _read(child.answer, most), int(await _receive(child.line) or NO_STATUS)
+            except TimeoutError:
+                raise Refused(f"{filename} could not be read within {limits.wall:g} seconds.") from None
 
     def _explain(self, filename: str, ended_by: signal.Signals) -> str:
         if ended_by in (signal.SIGXCPU, signal.SIGKILL):
@@ -121,18 +113,14 @@ class Inspector:
         return f"{filename} could not be read within {self._limits.memory // MIB} MiB of memory ({ended_by.name})."
 
 
-async def _read(process: Process, most: int) -> bytes:
-    assert process.stdout is not None
+async def _read(answer: socket.socket, most: int) -> bytes:
     printed = bytearray()
-    while chunk := await process.stdout.read(2**16):
+    while chunk := await _receive(answer):
         printed += chunk
         if len(printed) > most:
             raise Refused("The archive's metadata is too large.")
     return bytes(printed)
 
 
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        # The transport closes its pipe only when all was read.
-        await process.communicate()
+async def _receive(source: socket.socket) -> bytes:
+    return await asyncio.get_running_loop().sock_recv(source, 2**16)

@@ -20,6 +20,7 @@ from koschey.model import Actor, Serial
 from koschey.policy.changes import RuleChange, compare, place, replaceable, touched_by
 from koschey.policy.rules import EVERYTHING, Rule
 from koschey.publish.decision import MAX_REASON
+from koschey.publish.policy_effects import NO_EFFECTS, Effects, closing, lifted_by, select_still_blocked
 from koschey.publish.policy_terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
 
 
@@ -32,6 +33,7 @@ class PolicyOutcome:
     changes: Sequence[RuleChange]
     judged_anew: int
     """Held releases that the changed rules cover."""
+    effects: Effects = NO_EFFECTS
 
 
 async def set_rule(connection: Connection, actor: Actor, terms: Terms) -> PolicyOutcome:
@@ -89,15 +91,18 @@ async def _carry_out(connection: Connection, actor: Actor, changes: Sequence[Rul
         return PolicyOutcome(None, (), 0)
     touched = touched_by(changes)
     await scopes.lock_covered(connection, touched)
+    closed = await scopes.count_served(connection, closing(change.after for change in changes))
     for change in changes:
         if change.after:
             await rules.write_rule(connection, change.after)
         else:
             rule = change.rule
             await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
+    opened = await scopes.count_served(connection, closing(change.before for change in changes))
+    still = await select_still_blocked(connection, lifted_by(changes))
     judged_anew = await scopes.insert_held(connection, touched)
     serials = [await _record(connection, actor, change, reason) for change in changes]
-    return PolicyOutcome(serials[-1], changes, judged_anew)
+    return PolicyOutcome(serials[-1], changes, judged_anew, Effects(closed, opened, still))
 
 
 async def _record(connection: Connection, actor: Actor, change: RuleChange, reason: str) -> Serial:

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
 from koschey.db.advisories import select_pending, update_applied
-from koschey.db.alerts import insert_alert
+from koschey.db.alerts import FIRST, insert_alert
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.policies import load_policy
@@ -84,16 +84,22 @@ class _Acting:
         await self._tell("advisory withdrawn", "advisory withdrawn", advisory, still)
 
     async def _tell(self, kind: str, action: str, advisory: Advisory, items: Sequence[StandingFile]) -> None:
-        """Write one line of the journal a file, and raise one alert a release."""
+        """Write one line of the journal a file, and raise one alert.
+
+        It names every version: what it calls malware takes two people to be let out again.
+        """
         if not items:
             return
         reason = report_of(advisory)
         entries = [Entry(item.file.version, item.file.filename, {"reason": reason}) for item in items]
         serial = await journal.insert_entries(self.connection, SYSTEM, action, self.project.name, entries)
-        for version in sorted({item.file.version for item in items}):
-            detail: dict[str, object] = {
-                "reason": reason,
-                "advisory": advisory.id,
-                "files": [item.file.filename for item in items if item.file.version == version],
-            }
-            await insert_alert(self.connection, serial, kind, self.project.name, version, None, detail)
+        versions = sorted({item.file.version for item in items})
+        detail: dict[str, object] = {
+            "reason": reason,
+            "advisory": advisory.id,
+            "files": len(items),
+            "first": [item.file.filename for item in items[:FIRST]],
+        }
+        version = versions[0] if len(versions) == 1 else None
+        detail |= {} if version else {"versions": versions}
+        await insert_alert(self.connection, serial, kind, self.project.name, version, None, detail)

@@ -1,14 +1,19 @@
-"""What nobody else would notice: held releases whose workflow is gone, or has never heard of a check."""
+"""What nobody else would notice: held releases without a workflow, or unknown to a check; alerts that nobody took."""
+
+from datetime import timedelta
 
 from packaging.utils import NormalizedName
 
+from koschey.db.alerts import select_unsent
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Pool
 from koschey.db.waiting import Release, select_held_releases, select_unchecked_releases
-from koschey.outbox import ReleaseHeld
+from koschey.outbox import AlertRaised, ReleaseHeld
 
 WALKED = 1_000
 """Releases of one step."""
+NEWS_FOR = timedelta(days=7)
+"""How long an alert is worth telling."""
 FIRST: Release = (NormalizedName(""), "")
 
 
@@ -31,3 +36,15 @@ async def wake_unchecked(pool: Pool) -> int:
         for project, version in releases:
             await insert_message(connection, ReleaseHeld(project, version))
     return len(releases)
+
+
+async def tell_unsent(pool: Pool) -> int:
+    """Have the webhook told of what it has not taken; returns how many alerts that is.
+
+    They were raised before there was a webhook, or it was away for longer than it is tried.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        alerts = await select_unsent(connection, NEWS_FOR, WALKED)
+        for alert in alerts:
+            await insert_message(connection, AlertRaised(alert))
+    return len(alerts)

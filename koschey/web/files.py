@@ -1,7 +1,8 @@
 """Files below `/packages/`, the core metadata and the provenance beside them: every form through the one verdict."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
@@ -100,7 +101,8 @@ async def _file(file: File) -> Response:
         response.headers["Content-Range"] = f"bytes */{body.size}"
         return response
     start, stop = span or (0, body.size)
-    response = _whole(file, body.size, None if head else body.read(start, stop))
+    chunks = None if head or _is_known(file) else await _begun(body.read(start, stop))
+    response = _whole(file, body.size, chunks)
     if span is not None and response.status_code == 200:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.size}"
@@ -108,6 +110,19 @@ async def _file(file: File) -> Response:
     if response.status_code in (200, 206) and not head:
         await record_download(file)
     return response
+
+
+async def _begun(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Take the first bytes before an answer begins: where there are none it says why, and does not break off."""
+    first = await anext(chunks, b"")
+
+    async def go_on() -> AsyncGenerator[bytes]:
+        async with aclosing(chunks):
+            yield first
+            async for chunk in chunks:
+                yield chunk
+
+    return go_on()
 
 
 def _whole(file: File, size: int, chunks: AsyncIterator[bytes] | None) -> Response:
@@ -120,13 +135,18 @@ def _whole(file: File, size: int, chunks: AsyncIterator[bytes] | None) -> Respon
     }
     if file.sha256:
         headers["ETag"] = f'"{file.sha256}"'
-        if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
+        if _is_known(file):
             return Response(b"", 304, headers)
     response = Response(chunks if chunks is not None else b"", 200, headers)
     response.headers["Content-Length"] = str(size)
     # Quart ends every response after a minute; a large file over a slow line takes longer.
     response.timeout = None
     return response
+
+
+def _is_known(file: File) -> bool:
+    """Whether the client says that it has these bytes."""
+    return bool(file.sha256) and matches(request.headers.get("If-None-Match", ""), f'"{file.sha256}"')
 
 
 def _range_applies(file: File) -> bool:

@@ -48,6 +48,8 @@ NEVER_OLD = 1e9
 """Seconds: pages are looked up again when a test says so."""
 REVIEWER = "rita"
 """An account that may decide about everything."""
+SECOND = "saul"
+"""Another."""
 MOVED = frozenset({301, 302, 303, 307, 308})
 NUMBERS = itertools.count()
 
@@ -111,10 +113,12 @@ NOBODY = Who("nobody", {})
 class Inside:
     """The index. Every call runs to its end before it returns."""
 
-    def __init__(self, postgres: Postgres, s3: Store, upstream: Upstream, *, anonymous: bool = True) -> None:
+    def __init__(
+        self, postgres: Postgres, s3: Store, upstream: Upstream, *, anonymous: bool = True, **more: Any
+    ) -> None:
         self.upstream = upstream
         self._postgres = postgres
-        self._given = {**s3, "anonymous_reading": anonymous}
+        self._given = {**s3, "anonymous_reading": anonymous, **more}
         self._runner = asyncio.Runner()
         self._real_time = time.monotonic
         self._ahead = 0.0
@@ -171,7 +175,9 @@ class Inside:
 
     def start(self) -> None:
         """Start the web process, with nothing in its memory."""
-        self.app = create_app(self.settings)
+        app = create_app(self.settings)
+        assert isinstance(app, FastPages | ReadGate)
+        self.app = app
         self.run(self.front.quart.startup())
         self.hear_all()
 
@@ -268,8 +274,9 @@ class Inside:
         del signals[key]
 
     async def _settle(self, project: str, version: str) -> Settlement:
+        feed = self.resources.feed
         async with self.resources.pool.acquire() as connection:
-            return await settle(connection, canonicalize_name(project), version, self.settings.window)
+            return await settle(connection, canonicalize_name(project), version, self.settings.window, feed)
 
     async def _decide(self, choice: Choice, project: str, version: str | None) -> Outcome:
         async with self.resources.pool.acquire() as connection:
@@ -278,8 +285,9 @@ class Inside:
 
     async def _add_reviewer(self) -> None:
         async with self.resources.pool.acquire() as connection:
-            account = await accounts.upsert_account(connection, REVIEWER, None)
-            await accounts.insert_grant(connection, account, "admin")
+            for name in (REVIEWER, SECOND):
+                account = await accounts.upsert_account(connection, name, None)
+                await accounts.insert_grant(connection, account, "admin")
 
     async def _add_account(self, role: str | None, scope: str) -> Who:
         token = new_token()

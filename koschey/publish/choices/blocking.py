@@ -4,14 +4,14 @@ A recall is a block of what turned out to be harmful: it raises an alert, and tw
 are to lift any block of what was reported as malicious.
 """
 
-from collections.abc import Iterable
-
 from koschey.db import rules
+from koschey.db.advisories import select_advisories
 from koschey.db.alerts import insert_alert
 from koschey.db.decisions import select_recalled
 from koschey.db.proposals import close_proposals
 from koschey.errors import UsageError
-from koschey.model import StandingFile, State
+from koschey.model import Origin, StandingFile, State
+from koschey.policy.advisories import reported
 from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.publish.choices.change import Change
 from koschey.publish.choices.second_person import agree
@@ -37,7 +37,7 @@ async def recall(change: Change) -> Outcome:
     change.require_known()
     in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
     excepted = _excepted(change, in_force)
-    known = await _is_recalled(change, [change.decision.version])
+    known = await _is_recalled(change, {change.decision.version})
     if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, in_force):
         return Outcome(None, ())
     outcome = await _close(change, moved, excepted)
@@ -59,7 +59,8 @@ async def unblock(change: Change) -> Outcome:
     moved = [known for known in blocked if not remaining.find(RuleKind.BLOCKED, known.file.version)]
     if not own and not moved:
         return Outcome(None, ())
-    if await _is_recalled(change, [version, *(known.file.version for known in moved)]):
+    lifted = {version, *(known.file.version for known in moved)}
+    if await _is_recalled(change, lifted) or await _is_reported(change, in_force, lifted):
         agreed = await agree(change, moved)
         if isinstance(agreed, Outcome):
             return agreed
@@ -88,7 +89,18 @@ def _excepted(change: Change, in_force: Rules) -> list[Rule]:
     return [rule for rule in exceptions if change.decision.version in (None, rule.version)]
 
 
-async def _is_recalled(change: Change, versions: Iterable[str | None]) -> bool:
+async def _is_recalled(change: Change, versions: set[str | None]) -> bool:
     """Tell whether one of the versions, or the whole project, was recalled or reported, and that was never lifted."""
     recalled = await select_recalled(change.connection, change.decision.project)
-    return None in recalled or bool(recalled & set(versions))
+    return None in recalled or bool(recalled & versions)
+
+
+async def _is_reported(change: Change, in_force: Rules, versions: set[str | None]) -> bool:
+    """Tell whether an advisory calls one of the versions malicious now.
+
+    What was blocked for that as it came in, or when its window ended, was never served, and so never recalled.
+    """
+    if change.origin is not Origin.MIRRORED:
+        return False
+    about = await select_advisories(change.connection, change.decision.project)
+    return bool(reported(about, {version for version in versions if version}, in_force))

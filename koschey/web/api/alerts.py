@@ -23,6 +23,8 @@ class AlertsQuery(Input, frozen=True, kw_only=True):
 class RaisedAlert(Struct, frozen=True, kw_only=True):
     """One alert; `serial` is that of its cause in the journal."""
 
+    # Not the row of `koschey.db`: these names are a promise to programs, and stay when a column is renamed or added.
+
     id: int
     kind: str
     project: str | None

@@ -22,7 +22,9 @@ class DownloadsQuery(Input, frozen=True, kw_only=True):
 
 
 class FileDownload(Struct, frozen=True, kw_only=True):
-    """Somebody took a file. Without a login nobody knows the account; the address is the peer's."""
+    """Somebody took a file. Without a login nobody knows the account; the address is the client's, as proxies say."""
+
+    # Not the row of `koschey.db`: these names are a promise to programs, and stay when a column is renamed or added.
 
     id: int
     at: datetime

@@ -22,6 +22,7 @@ from koschey.publish.policy_terms import Terms, as_utc, parse_rules, scope_text
 from koschey.web.api.expected import read_expected
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.policy_types import (
+    BlockedRelease,
     ChangedRule,
     FileOutlook,
     KnownCheckShown,
@@ -110,6 +111,12 @@ async def _changed(connection: Connection, outcome: PolicyOutcome) -> PolicyChan
         serial=outcome.serial,
         changed=outcome.serial is not None,
         releases_judged_anew=outcome.judged_anew,
+        files_served_no_more=outcome.effects.closed,
+        files_served_again=outcome.effects.opened,
+        still_blocked=[
+            BlockedRelease(project=each.project, version=each.version, files=each.files)
+            for each in outcome.effects.still_blocked
+        ],
         rules=[_show_change(change) for change in outcome.changes],
         files=[],
     )
@@ -121,6 +128,9 @@ def _foretold(preview: Preview, tag: int) -> PolicyChange:
         serial=None,
         changed=False,
         releases_judged_anew=0,
+        files_served_no_more=0,
+        files_served_again=0,
+        still_blocked=[],
         rules=[_show_change(change) for change in preview.changes],
         files=[_show_outlook(outlook) for outlook in preview.outlooks],
     )

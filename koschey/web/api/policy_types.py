@@ -109,6 +109,14 @@ class FileOutlook(Struct, frozen=True, kw_only=True):
     release_at_before: datetime | None
 
 
+class BlockedRelease(Struct, frozen=True, kw_only=True):
+    """Files of a release that stay blocked until a person unblocks them, and how many."""
+
+    project: str
+    version: str
+    files: int
+
+
 class PolicyChange(Tagged, frozen=True, kw_only=True):
     """What a request changed in the policy, or would change."""
 
@@ -116,6 +124,10 @@ class PolicyChange(Tagged, frozen=True, kw_only=True):
     """None where it changed nothing."""
     changed: bool
     releases_judged_anew: int
+    files_served_no_more: int
+    files_served_again: int
+    still_blocked: list[BlockedRelease]
+    """What lifted rules have blocked; `POST /decisions` with `unblock` has it held again. Empty for a dry run."""
     rules: list[ChangedRule]
     files: list[FileOutlook]
     """Of a dry run: what would become of files."""

@@ -1,0 +1,117 @@
+"""What a change of the policy does beside having held releases judged anew: what it closes, opens, and leaves blocked.
+
+A block, or a reservation, closes what is released for as long as it is in force. A release of which something is held
+is settled, which blocks its files for good: when the rule is lifted they wait until a person lifts that too.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.db import rules, scopes
+from koschey.db.policies import policy_of
+from koschey.db.pool import Connection
+from koschey.model import StandingFile, State
+from koschey.policy.changes import RuleChange
+from koschey.policy.findings import FindingAction
+from koschey.policy.outlook import CLOSING, about
+from koschey.policy.rules import Rule, RuleKind, Rules, covers
+from koschey.policy.verdict import closed_by
+
+
+@dataclass(frozen=True, slots=True)
+class StillBlocked:
+    """A release with files that a lifted rule blocked, and that nothing else blocks."""
+
+    project: NormalizedName
+    version: str
+    files: int
+
+    @property
+    def command(self) -> str:
+        """What has them held again, for a person to approve."""
+        return f"koschey unblock {self.project}=={self.version} --reason '...'"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a change did at once, and what it left."""
+
+    closed: int = 0
+    """Files that were served until now, and that a rule closes."""
+    opened: int = 0
+    """Files that a rule closed until now, and that are served again."""
+    still_blocked: Sequence[StillBlocked] = ()
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """What to tell people; the last of them says what to do about what stays blocked."""
+        said = []
+        if self.closed:
+            said.append(f"{_files(self.closed)} served no more")
+        if self.opened:
+            said.append(f"{_files(self.opened)} served again")
+        if self.still_blocked:
+            count = sum(release.files for release in self.still_blocked)
+            so = "stays blocked until somebody has it" if count == 1 else "stay blocked until somebody has them"
+            commands = ", ".join(release.command for release in self.still_blocked[:NAMED])
+            others = len(self.still_blocked) - NAMED
+            more = f", and so for {others} more release{'s' if others > 1 else ''}" if others > 0 else ""
+            said.append(f"{_files(count, verb='')} {so} held again, for approval: {commands}{more}")
+        return said
+
+
+NO_EFFECTS = Effects()
+NAMED = 10
+"""For how many releases a command is told to people; programs get all."""
+
+
+def closing(found: Iterable[Rule | None]) -> Sequence[Rule]:
+    """Return those rules that close what is released."""
+    return [rule for rule in found if rule is not None and rule.kind in CLOSING]
+
+
+def lifted_by(changes: Iterable[RuleChange]) -> Sequence[Rule]:
+    """Return the rules that blocked something, and do so no more."""
+    before = [change.before for change in changes if change.before and not (change.after and _blocks(change.after))]
+    return [rule for rule in before if _blocks(rule)]
+
+
+async def select_still_blocked(connection: Connection, lifted: Sequence[Rule]) -> Sequence[StillBlocked]:
+    """Return what rules have blocked that are in force no more. Needs the transaction that lifted them."""
+    if not lifted:
+        return ()
+    remaining = (await rules.select_all_rules(connection)).rules
+    found: Counter[tuple[NormalizedName, str]] = Counter()
+    async for project, items in scopes.stream_covered(connection, lifted, [State.BLOCKED]):
+        policy = about(remaining, policy_of(project, Rules(), ()), project.name)
+        covering = [rule for rule in lifted if covers(rule.scope, project.name, project.origin)]
+        for item in items:
+            version = item.file.version
+            if any(_has_blocked(rule, item) for rule in covering) and not closed_by(policy, version):
+                found[project.name, version] += 1
+    return [StillBlocked(project, version, files) for (project, version), files in found.items()]
+
+
+def _files(count: int, *, verb: str | None = None) -> str:
+    be = ("is" if count == 1 else "are") if verb is None else verb
+    return f"{count:,} file{'' if count == 1 else 's'} {be}".rstrip()
+
+
+def _blocks(rule: Rule) -> bool:
+    return rule.kind in CLOSING or (rule.kind is RuleKind.CHECK and rule.value == FindingAction.BLOCK)
+
+
+def _has_blocked(rule: Rule, item: StandingFile) -> bool:
+    """Tell from the reason of a block whether the rule was its cause: other blocks are none of its business."""
+    reason = item.standing.reason
+    if rule.version not in (None, item.file.version):
+        return False
+    if rule.kind is RuleKind.CHECK:
+        return reason.startswith(f"{rule.subject.partition('/')[0]}: ")
+    if rule.kind is RuleKind.RESERVED:
+        return reason == f"the name is reserved for private packages: {rule.reason}"
+    # By the rule, or by the decision that put it in force.
+    return reason in {f"{word} by {rule.actor}: {rule.reason}" for word in ("blocked", "block", "recall")}

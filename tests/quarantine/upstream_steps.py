@@ -1,0 +1,87 @@
+"""What the upstream does, in the model test."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+from archives import wheel
+from asked import DAY, HOUR, VERSIONS
+from hypothesis.stateful import rule
+from hypothesis.strategies import booleans, sampled_from
+from worker_steps import ANSWERS, MOSTLY, WorkerSteps
+
+TAGS = sampled_from(["py3-none-any", "py2-none-any"])
+RARELY = sampled_from([False, False, True])
+AGES = sampled_from([HOUR, 3 * DAY, 30 * DAY, -2 * DAY])
+
+
+class UpstreamSteps(WorkerSteps):
+    """It adds, changes, yanks, removes."""
+
+    @rule(version=VERSIONS, tag=TAGS, age=AGES, looked=MOSTLY)
+    def upstream_adds(self, version: str, tag: str, age: timedelta, looked: bool) -> None:
+        """A file, perhaps late, perhaps backdated, perhaps from the future; mostly it is seen at once."""
+        self._add(version, tag, age)
+        if looked:
+            self.look()
+
+    def _add(self, version: str, tag: str, age: timedelta) -> None:
+        name = f"{self.project.replace('-', '_')}-{version}-{tag}.whl"
+        with suppress(KeyError):
+            self.inside.upstream.file(name)
+            return
+        content = wheel(self.project, version)[1]
+        uploaded = self.inside.now - age
+        self.inside.upstream.add(self.project, version, upload_time=uploaded, filename=name, content=content)
+
+    @rule(tag=TAGS)
+    def upstream_backdates(self, tag: str) -> None:
+        """A file that was not there at the last look is old by what the upstream says."""
+        self._add("1.0", "py3-none-any", HOUR)
+        self.look()
+        self._add("2.0", tag, 30 * DAY)
+        self.look()
+
+    @rule(version=VERSIONS)
+    def upstream_replaces(self, version: str) -> None:
+        """Other bytes under a known filename."""
+        for name in self.listed(version):
+            self.inside.upstream.replace(name, wheel(self.project, version, padding=len(name))[1])
+
+    @rule(version=VERSIONS, yanked=booleans())
+    def upstream_yanks(self, version: str, yanked: bool) -> None:
+        """A release is yanked, or it is not any more."""
+        if self.listed(version):
+            change = self.inside.upstream.yank if yanked else self.inside.upstream.unyank
+            change(self.project, version)
+
+    @rule(version=VERSIONS)
+    def upstream_removes(self, version: str) -> None:
+        """A release is deleted."""
+        if self.listed(version):
+            self.inside.upstream.remove_release(self.project, version)
+
+    @rule(status=sampled_from(["quarantined", "active"]))
+    def upstream_quarantines(self, status: str) -> None:
+        """The upstream closes a project, or opens it again."""
+        if self.upstream_page():
+            self.inside.upstream.set_status(self.project, status)
+
+    @rule()
+    def upstream_loses_project(self) -> None:
+        """A project vanishes; whoever adds a file later may be another."""
+        if self.upstream_page():
+            self.inside.upstream.remove_project(self.project)
+
+    @rule(version=VERSIONS, answer=ANSWERS, malware=RARELY, again=RARELY)
+    def go_the_whole_way(self, version: str, answer: str, malware: bool, again: bool) -> None:
+        """A new release goes through its quarantine: fetched, checked, and looked at again after its window."""
+        self._add(version, "py3-none-any", HOUR)
+        self.look()
+        self.store()
+        self.check(version, answer)
+        self.time_passes(8 * DAY, heard=False)
+        if again:
+            self.check(version, "clean")
+        self.look()
+        self.read_feed({version} if malware else set(), acted=again)
+        self.settle(version)
