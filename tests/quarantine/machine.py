@@ -6,7 +6,7 @@ allows. What can happen stands in modules of their own, by who does it, and so d
 
 from contextlib import suppress
 
-from asked import MANAGER
+from asked import HOUR, MANAGER
 from fault_steps import FaultSteps
 from hypothesis.stateful import initialize
 from hypothesis.strategies import booleans, sampled_from
@@ -21,9 +21,12 @@ from koschey.publish.policy_terms import Terms
 class Quarantine(FaultSteps, UpstreamSteps):
     """The machine."""
 
-    @initialize(checked=sampled_from([True, True, False]), fed=booleans())
-    def begin(self, checked: bool, fed: bool) -> None:
-        """One name is private, and the upstream has a project of that name. Checks and advisories count, or do not."""
+    @initialize(checked=sampled_from([True, True, False]), fed=booleans(), seen=sampled_from([True, True, True, False]))
+    def begin(self, checked: bool, fed: bool, seen: bool) -> None:
+        """One name is private, and the upstream has a project of that name. Checks and advisories count, or do not.
+
+        Mostly a new release has been seen, or most examples would be of a project that is not known.
+        """
         ours = f"{self.project}-ours"
         self.inside.upstream.add(ours, "99.0")
         self.inside.upstream.forget_requests()
@@ -37,6 +40,8 @@ class Quarantine(FaultSteps, UpstreamSteps):
                 self.set_rule("check", "off", name)
                 self.reference.evidence.rules[name] = "off"
         self.serial = self.head()
+        if seen:
+            self.upstream_adds("1.0", "py3-none-any", HOUR, looked=True)
 
     def teardown(self) -> None:
         """Leave no project behind that the next example could meet."""

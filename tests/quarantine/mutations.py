@@ -1,7 +1,7 @@
 """Faults of the index, one at a time, that the model test must find: so its silence means something."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -116,35 +116,62 @@ def recalling(recall: Any) -> tuple[Any, str, Any]:
     return decide, "CHOICES", {**decide.CHOICES, Choice.RECALL: recall}
 
 
-MUTATIONS: dict[str, list[tuple[Any, str, Any]]] = {
-    "files that are blocked are served": [
-        (web_files, "verdict", serve_blocked),
-        # Asking PostgreSQL once more would refuse them.
-        (web_files, "record_download", do_nothing),
-    ],
-    "the page lists what is held": [(served, "verdict", serve_held)],
-    "what is held is given to who knows the path": [(web_files, "verdict", serve_held)],
-    "time releases too early": [(verdict, "_judge_by_time", release_early)],
-    "an upload time is believed": [(admission, "window_start", believe_upload_time)],
-    "a page is never forgotten": [(ProjectCache, "forget", lambda *_: None)],
-    "a move is not journalled": [(settle, "_move", move_silently)],
-    "a fault counts as completed": [(evidence, "select_evidence", forgive_faults)],
-    "what a check wants blocked is not": [(verdict, "_worst", never_find(FindingAction.BLOCK))],
-    "what a check wants looked at is not": [(verdict, "_worst", never_find(FindingAction.HOLD))],
-    "a second person is not asked for": [
-        (letting_out, "agree_by_policy", need_nobody),
-        (exception, "agree_by_policy", need_nobody),
-    ],
-    "one person is two": [(second_person, "agree", agree_with_oneself), (blocking, "agree", agree_with_oneself)],
-    "a recall is lifted by one": [(blocking, "_is_recalled", lift_alone)],
-    "a recall blocks nothing": [recalling(recall_nothing)],
-    "a recall is not told": [recalling(recall_untold)],
-    "malware is no finding": [(evidence, "findings_about", lambda *_: ())],
-    "malware that was let out stays out": [(report, "affects", lambda *_: False)],
-    "an old reading of the feed is believed": [
-        (evidence, "feed_fault", lambda *_: None),
-        (intake, "feed_fault", lambda *_: None),
-    ],
-    "a row comes before its bytes": [(FileFetcher, "_fetch", write_row_first)],
+@dataclass(frozen=True)
+class Mutation:
+    """What is wrong, and where; and which steps it takes to see that, so that it is found among few."""
+
+    patches: Sequence[tuple[Any, str, Any]]
+    steps: frozenset[str] = frozenset()
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The rules of the machine that stay."""
+        return USUAL | self.steps
+
+
+USUAL = frozenset({"upstream_adds", "look", "store", "settle", "time_passes"})
+CHECKS = frozenset({"check", "go_the_whole_way"})
+PEOPLE = frozenset({"approve", "block"})
+PAIRS = frozenset({"approve", "block", "trust", "decide_in_turn", "set_policy"})
+NEWS = frozenset({"approve", "read_feed", "act_on_feed", "go_the_whole_way"})
+
+MUTATIONS = {
+    "files that are blocked are served": Mutation(
+        [
+            (web_files, "verdict", serve_blocked),
+            # Asking PostgreSQL once more would refuse them.
+            (web_files, "record_download", do_nothing),
+        ],
+        PEOPLE,
+    ),
+    "the page lists what is held": Mutation([(served, "verdict", serve_held)]),
+    "what is held is given to who knows the path": Mutation([(web_files, "verdict", serve_held)]),
+    "time releases too early": Mutation([(verdict, "_judge_by_time", release_early)]),
+    "an upload time is believed": Mutation(
+        [(admission, "window_start", believe_upload_time)], frozenset({"upstream_backdates"})
+    ),
+    "a page is never forgotten": Mutation([(ProjectCache, "forget", lambda *_: None)], PEOPLE),
+    "a move is not journalled": Mutation([(settle, "_move", move_silently)], CHECKS),
+    "a fault counts as completed": Mutation([(evidence, "select_evidence", forgive_faults)], CHECKS),
+    "what a check wants blocked is not": Mutation([(verdict, "_worst", never_find(FindingAction.BLOCK))], CHECKS),
+    "what a check wants looked at is not": Mutation([(verdict, "_worst", never_find(FindingAction.HOLD))], CHECKS),
+    "a second person is not asked for": Mutation(
+        [(letting_out, "agree_by_policy", need_nobody), (exception, "agree_by_policy", need_nobody)], PAIRS
+    ),
+    "one person is two": Mutation(
+        [(second_person, "agree", agree_with_oneself), (blocking, "agree", agree_with_oneself)], PAIRS
+    ),
+    "a recall is lifted by one": Mutation([(blocking, "_is_recalled", lift_alone)], PAIRS),
+    "a recall blocks nothing": Mutation([recalling(recall_nothing)], PEOPLE),
+    "a recall is not told": Mutation([recalling(recall_untold)], PEOPLE),
+    "malware is no finding": Mutation([(evidence, "findings_about", lambda *_: ())], NEWS),
+    "malware that was let out stays out": Mutation([(report, "affects", lambda *_: False)], NEWS),
+    "an old reading of the feed is believed": Mutation(
+        [(evidence, "feed_fault", lambda *_: None), (intake, "feed_fault", lambda *_: None)],
+        frozenset({"trust"}),
+    ),
+    "a row comes before its bytes": Mutation(
+        [(FileFetcher, "_fetch", write_row_first)], frozenset({"die_around_the_bytes"})
+    ),
 }
-"""What is wrong, and where."""
+"""Faults by what they are."""
