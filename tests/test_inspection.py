@@ -114,6 +114,38 @@ async def test_process_that_forks_may_die(begun: Callable[[], list[psutil.Proces
             await looking
 
 
+SLUGGISH = """
+import selectors, time
+
+class Sluggish(selectors.DefaultSelector):
+    def select(self, timeout=None):
+        super().select(timeout)
+        time.sleep(0.3)
+        return sorted(super().select(0), key=lambda chosen: chosen[0].fd)
+
+forker.selectors.DefaultSelector = Sluggish
+def work(): pass
+"""
+"""A process that hears of what happens together in one go: of children that ended first."""
+
+
+async def test_child_that_ends_as_nobody_wants_it_any_more(
+    monkeypatch: pytest.MonkeyPatch, begun: Callable[[], list[psutil.Process]]
+) -> None:
+    """The process that forks lives on where a child ends and its client goes away in the same moment."""
+    monkeypatch.setattr(children, "BOOT", working(SLUGGISH))
+    with tempfile.TemporaryFile() as file:
+        inspector = inspect.Inspector()
+        looking = asyncio.create_task(inspector.inspect(file.fileno(), NAME))
+        await until(lambda: len(begun()) == 2)
+        looking.cancel()
+        await until(lambda: len(begun()) == 1)
+        (forker,) = begun()
+        with pytest.raises(StoreUnavailable, match="ended with 0"):
+            await inspector.inspect(file.fileno(), NAME)
+        assert begun() == [forker]
+
+
 async def test_children_end_with_the_process_that_asked(tmp_path: Path) -> None:
     """Where we are killed, no child goes on, and nothing that forks them."""
     (tmp_path / SDIST).write_bytes(slow_sdist())

@@ -59,11 +59,12 @@ class Forker:
             for key, _ in self._selector.select():
                 if key.fileobj is ended:
                     ended.recv(LONGEST)
-                    self._reap()
                 elif key.fileobj is self._asked:
                     is_asked = self._fork()
                 else:
                     self._end(key.data)
+            # Last: a child may have ended and its line been closed at once.
+            self._reap()
         for pid in self._lines:
             os.kill(pid, signal.SIGKILL)
 
