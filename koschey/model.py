@@ -120,6 +120,11 @@ class File:
     """What the verification of the stored provenance object said; None where none is stored."""
 
     @property
+    def has_known_bytes(self) -> bool:
+        """Whether it is known which bytes have this name: what is let out is let out with its digest and its path."""
+        return bool(self.sha256 and self.path)
+
+    @property
     def has_provenance(self) -> bool:
         """Whether a provenance object (PEP 740) can be had for this file: it is here, or the upstream lists one."""
         return self.attestation is not None or self.provenance_url is not None

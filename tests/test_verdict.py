@@ -117,6 +117,7 @@ TABLE: list[tuple[Case, tuple[bool, State, datetime | None, bool]]] = [
     (Case(looked_at=BEFORE), (NO, HELD, LONG_AFTER, YES)),
     (Case(looked_at=BEFORE, now=END), (NO, HELD, END, YES)),
     (Case(stored=False), (NO, HELD, LONG_AFTER, NO)),
+    (Case(known=False), (NO, HELD, LONG_AFTER, NO)),
     (Case(stored=False, looked_at=BEFORE), (NO, HELD, LONG_AFTER, YES)),
     # What the upstream took back while it was held is blocked, but only a look after the window says so.
     (Case(absent=True), (NO, BLOCKED, None, NO)),

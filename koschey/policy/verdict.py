@@ -123,7 +123,7 @@ def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | Non
 
 def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
     trust = policy.rules.find(RuleKind.TRUSTED, file.version)
-    if trust and file.sha256 and file.path:
+    if trust and file.has_known_bytes:
         return _unproved(file, policy, evidence) or Verdict(False, State.RELEASED, trusted_by(trust))
     return _judge_by_time(file, standing, policy, now, evidence)
 
@@ -153,7 +153,7 @@ def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime
     if file.yanked is not None:
         why = f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
         return Verdict(False, State.BLOCKED, why)
-    if file.stored_at is None:
+    if file.stored_at is None or not file.has_known_bytes:
         return Verdict(False, State.HELD, "the window has ended; the bytes are not verified yet", look_again_at=now)
     return Verdict(False, State.RELEASED, "the quarantine window ended")
 
@@ -202,7 +202,7 @@ def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
 
 def _served_meanwhile(file: File, judged: Verdict, why: str) -> Verdict | None:
     """Serve a file that stays held, or that is on its way to be released. Nothing blocks it before the rule ends."""
-    if not file.sha256 or not file.path:
+    if not file.has_known_bytes:
         return None
     if judged.state is State.RELEASED:
         return replace(judged, served=True)

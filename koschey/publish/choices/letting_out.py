@@ -32,7 +32,7 @@ async def trust(change: Change) -> Outcome:
     ready = [
         known
         for known in change.in_state(State.HELD)
-        if known.file.sha256 and known.file.path and not in_force.find(RuleKind.BLOCKED, known.file.version)
+        if known.file.has_known_bytes and not in_force.find(RuleKind.BLOCKED, known.file.version)
     ]
     if not ready and change.says_the_same(change.own_rule(RuleKind.TRUSTED, in_force)):
         return Outcome(None, ())
