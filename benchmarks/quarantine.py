@@ -12,7 +12,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -69,24 +69,33 @@ class Usage:
         """Look at memory now, and return the CPU seconds used so far."""
         spent = {}
         for name, (root, *_) in self.names.items():
-            family = [root, *root.children(recursive=True)] if root.is_running() else []
-            spent[name] = sum(sum(each.cpu_times()[:2]) for each in family if each.is_running())
-            self.rss[name] = max(self.rss[name], sum(each.memory_info().rss for each in family if each.is_running()))
+            looks = [look for each in [root, *root.children(recursive=True)] if (look := look_at(each))]
+            spent[name] = sum(cpu for cpu, _ in looks)
+            self.rss[name] = max(self.rss[name], sum(rss for _, rss in looks))
         self.cpu = spent
         return spent
 
 
-def fill(upstream: Upstream, releases: int, files: int) -> list[str]:
-    """Publish releases of this moment, and return the names of their projects."""
-    names = []
-    for number in range(releases):
-        project, version = f"bq-{number // PER_PROJECT}", f"1.{number % PER_PROJECT}"
-        if number % PER_PROJECT == 0:
-            names.append(project)
-        for tag in TAGS[:files]:
-            filename, modules = f"{project.replace('-', '_')}-{version}-{tag}.whl", {f"{tag.replace('-', '_')}.py": ""}
-            upstream.add(project, version, filename=filename, modules=modules, upload_time=datetime.now(UTC))
-    return names
+def look_at(process: psutil.Process) -> tuple[float, int] | None:
+    """Return a process's CPU seconds, with those of children that have ended, and its memory; None where it ended."""
+    try:
+        with process.oneshot():
+            return sum(process.cpu_times()[:4]), process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return None
+
+
+def fill(upstream: Upstream, releases: int, files: int) -> Iterator[str]:
+    """Publish releases, those of a project as it is asked for: then they are of this moment. Yields its name."""
+    for first in range(0, releases, PER_PROJECT):
+        project = f"bq-{first // PER_PROJECT}"
+        for number in range(min(PER_PROJECT, releases - first)):
+            for tag in TAGS[:files]:
+                filename = f"{project.replace('-', '_')}-1.{number}-{tag}.whl"
+                # Other bytes for each tag, as different builds have.
+                modules = {f"{tag.replace('-', '_')}.py": ""}
+                upstream.add(project, f"1.{number}", filename=filename, modules=modules, upload_time=datetime.now(UTC))
+        yield project
 
 
 class Watch:
@@ -156,11 +165,10 @@ def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
     """Let a whole `koschey up` hold and release everything."""
     with Koschey(folder, upstream.url, days=given.window / DAY) as koschey:
         usage = Usage.of(roots(koschey))
-        names = fill(upstream, given.releases, given.files)
         watch = Watch(
             koschey.settings["KOSCHEY_DATABASE_URL"], given.releases * given.files, usage, progress, given.patience
         )
-        for name in names:
+        for name in fill(upstream, given.releases, given.files):
             ask(f"{koschey.index_url}{name}/")
 
         async def wait() -> tuple[int, int]:
@@ -181,9 +189,8 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
             async with skipping(koschey, url, upstream.url, runner=QUICK_RUNNER) as index:
                 parts = {name: pid for name, pid in roots(koschey).items() if name in ("postgres", "s3")}
                 usage = Usage.of(parts | {"worker and test": psutil.Process().pid})
-                names = fill(upstream, given.releases, given.files)
                 watch = Watch(url, given.releases * given.files, usage, progress, given.patience)
-                for name in names:
+                for name in fill(upstream, given.releases, given.files):
                     await index.see(name)
                 await watch.until("files")
                 await watch.until("stored")
