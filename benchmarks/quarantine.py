@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -194,7 +194,7 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                     await index.see(name)
                 await watch.until("files")
                 await watch.until("stored")
-                await index.pass_time(timedelta(days=7) - EARLY)
+                await pass_time(index, timedelta(days=7) - EARLY)
                 passing = asyncio.create_task(let_pass(index))
                 await watch.until("released")
                 passing.cancel()
@@ -203,11 +203,19 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
         return asyncio.run(run())
 
 
-async def let_pass(index: SkippingKoschey) -> None:
-    """Let the windows end. The server skips no time while anything is under way, so one step may take minutes."""
+async def pass_time(index: SkippingKoschey, span: timedelta) -> None:
+    """Let time pass. The server skips none while anything is under way, so it is asked until it does."""
     while True:
-        with suppress(RPCError):
-            await index.pass_time(timedelta(minutes=1))
+        try:
+            return await index.pass_time(span)
+        except RPCError:
+            await asyncio.sleep(1)
+
+
+async def let_pass(index: SkippingKoschey) -> None:
+    """Let the windows end, a minute at once."""
+    while True:
+        await pass_time(index, timedelta(minutes=1))
         await asyncio.sleep(1)
 
 
