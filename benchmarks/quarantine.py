@@ -12,7 +12,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -195,9 +195,11 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                 await watch.until("files")
                 await watch.until("stored")
                 await pass_time(index, timedelta(days=7) - EARLY)
-                passing = asyncio.create_task(let_pass(index))
+                ended = asyncio.Event()
+                passing = asyncio.create_task(let_pass(index, ended))
                 await watch.until("released")
-                passing.cancel()
+                ended.set()
+                await passing
                 return tell("time skipping", given, watch, usage, given.releases, 0)
 
         return asyncio.run(run())
@@ -205,16 +207,19 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
 
 async def pass_time(index: SkippingKoschey, span: timedelta) -> None:
     """Let time pass. The server skips none while anything is under way, so it is asked until it does."""
+    step: Callable[[timedelta], Awaitable[None]] = index.pass_time
     while True:
         try:
-            return await index.pass_time(span)
+            return await step(span)
         except RPCError:
+            # PostgreSQL's clock has gone on by now; only the server's has to follow.
+            step = index.environment.sleep
             await asyncio.sleep(1)
 
 
-async def let_pass(index: SkippingKoschey) -> None:
-    """Let the windows end, a minute at once."""
-    while True:
+async def let_pass(index: SkippingKoschey, ended: asyncio.Event) -> None:
+    """Let the windows end, a minute at once. A step that is under way is not broken off: the server would not stop."""
+    while not ended.is_set():
         await pass_time(index, timedelta(minutes=1))
         await asyncio.sleep(1)
 
