@@ -208,7 +208,7 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
 async def pass_time(index: SkippingKoschey, span: timedelta) -> None:
     """Let time pass. The server skips none while anything is under way, so it is asked until it does.
 
-    PostgreSQL's clock goes on each time: a server that a broken-off call left ahead of it would wake workflows for ever.
+    PostgreSQL's clock goes on each time: a server that is left ahead of it wakes workflows for ever.
     """
     while True:
         try:
