@@ -194,7 +194,8 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                     await index.see(name)
                 await watch.until("files")
                 await watch.until("stored")
-                await pass_time(index, timedelta(days=7) - EARLY)
+                async with asyncio.timeout(given.patience):
+                    await pass_time(index, timedelta(days=7) - EARLY)
                 ended = asyncio.Event()
                 passing = asyncio.create_task(let_pass(index, ended))
                 await watch.until("released")
@@ -256,7 +257,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=3, choices=range(1, len(TAGS) + 1))
     parser.add_argument("--server", choices=[*RUNS, "both"], default="both")
     parser.add_argument("--window", type=float, default=30, help="seconds, with the embedded server")
-    parser.add_argument("--patience", type=float, default=3600, help="seconds after which we give up")
+    parser.add_argument("--patience", type=float, default=7200, help="seconds after which we give up")
     given = parser.parse_args()
     for name, run in RUNS.items():
         if given.server not in (name, "both"):
