@@ -13,8 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,9 @@ from upstream import Upstream
 from koschey.worker import QUICK_RUNNER
 
 DAY = 86400.0
-EARLY = timedelta(minutes=30)
-"""How long before the end of the first window time goes in small steps."""
+STEP = timedelta(seconds=10)
+"""How far time goes at once while windows end."""
+FIRST_END = "SELECT min(release_at) - koschey_now() FROM standing WHERE state = 'held'"
 PER_PROJECT = 10
 """Releases of one project."""
 TAGS = ("py3-none-any", "py38-none-any", "py39-none-any", "py310-none-any", "py311-none-any", "py312-none-any")
@@ -47,33 +47,37 @@ COUNTS = """
 """
 REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5"
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
+QUIET = 3
+"""Seconds without a row written, after which nothing is under way; PostgreSQL counts a session's rows once a second."""
 
 
-@dataclass
 class Usage:
-    """What processes have used: seconds of CPU, and the most memory that was seen."""
+    """What processes and their children use from now on: seconds of CPU, and the most memory that was seen."""
 
-    names: dict[str, list[psutil.Process]]
-    cpu: dict[str, float]
-    rss: dict[str, int]
+    def __init__(self, roots: dict[str, int], without: int | None = None) -> None:
+        """Watch processes by name; `without` is a child that is not counted, nor are its own."""
+        self._roots = {name: psutil.Process(pid) for name, pid in roots.items()}
+        self._without = without
+        self._before: dict[str, float] = {}
+        self.rss = dict.fromkeys(roots, 0)
+        self.cpu = dict.fromkeys(roots, 0.0)
+        self.look()
+        self._before, self.cpu = self.cpu, dict.fromkeys(roots, 0.0)
 
-    @classmethod
-    def of(cls, roots: dict[str, int]) -> "Usage":
-        """Watch processes with their children."""
-        names = {name: [psutil.Process(pid)] for name, pid in roots.items()}
-        usage = cls(names, dict.fromkeys(names, 0.0), dict.fromkeys(names, 0))
-        usage.look()
-        return cls(names, {name: -spent for name, spent in usage.cpu.items()}, usage.rss)
-
-    def look(self) -> dict[str, float]:
-        """Look at memory now, and return the CPU seconds used so far."""
-        spent = {}
-        for name, (root, *_) in self.names.items():
-            looks = [look for each in [root, *root.children(recursive=True)] if (look := look_at(each))]
-            spent[name] = sum(cpu for cpu, _ in looks)
+    def look(self) -> None:
+        """Look now."""
+        for name, root in self._roots.items():
+            looks = [look for each in self._tree(root) if (look := look_at(each))]
+            self.cpu[name] = sum(cpu for cpu, _ in looks) - self._before.get(name, 0.0)
             self.rss[name] = max(self.rss[name], sum(rss for _, rss in looks))
-        self.cpu = spent
-        return spent
+
+    def _tree(self, root: psutil.Process) -> Iterator[psutil.Process]:
+        yield root
+        for child in root.children():
+            if child.pid != self._without:
+                yield child
+                with suppress(psutil.NoSuchProcess):
+                    yield from child.children(recursive=True)
 
 
 def look_at(process: psutil.Process) -> tuple[float, int] | None:
@@ -111,6 +115,20 @@ class Watch:
         self.begun = time.monotonic()
         self.written = 0
         self.reached: dict[str, float] = {}
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing is written any more: all workflows wait for time. Raises `TimeoutError`."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            async with asyncio.timeout_at(self.begun + self._patience):
+                written, since = -1, 0
+                while since < QUIET:
+                    before, written = written, await connection.fetchval(WRITTEN)
+                    since = since + 1 if written == before else 0
+                    self._usage.look()
+                    await asyncio.sleep(1)
+        finally:
+            await connection.close()
 
     async def until(self, name: str) -> None:
         """Wait until all files have come so far. Raises `RuntimeError` where some are lost or none comes any more."""
@@ -164,7 +182,7 @@ async def events(koschey: Koschey) -> tuple[int, int]:
 def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
     """Let a whole `koschey up` hold and release everything."""
     with Koschey(folder, upstream.url, days=given.window / DAY) as koschey:
-        usage = Usage.of(roots(koschey))
+        usage = Usage(roots(koschey))
         watch = Watch(
             koschey.settings["KOSCHEY_DATABASE_URL"], given.releases * given.files, usage, progress, given.patience
         )
@@ -188,16 +206,18 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
             url = await new_database(koschey, "benchmark")
             async with skipping(koschey, url, upstream.url, runner=QUICK_RUNNER) as index:
                 parts = {name: pid for name, pid in roots(koschey).items() if name in ("postgres", "s3")}
-                usage = Usage.of(parts | {"worker and test": psutil.Process().pid})
+                parts["worker, Temporal and upstream"] = psutil.Process().pid
+                usage = Usage(parts, without=koschey.process.pid)
                 watch = Watch(url, given.releases * given.files, usage, progress, given.patience)
                 for name in fill(upstream, given.releases, given.files):
                     await index.see(name)
                 await watch.until("files")
                 await watch.until("stored")
+                await watch.until_quiet()
                 async with asyncio.timeout(given.patience):
-                    await pass_time(index, timedelta(days=7) - EARLY)
+                    await pass_time(index, await index.resources.pool.fetchval(FIRST_END) - STEP)
                 ended = asyncio.Event()
-                passing = asyncio.create_task(let_pass(index, ended))
+                passing = asyncio.create_task(let_pass(index, watch, ended))
                 await watch.until("released")
                 ended.set()
                 await passing
@@ -218,11 +238,11 @@ async def pass_time(index: SkippingKoschey, span: timedelta) -> None:
             await asyncio.sleep(1)
 
 
-async def let_pass(index: SkippingKoschey, ended: asyncio.Event) -> None:
-    """Let the windows end, a minute at once. A step that is under way is not broken off: the server would not stop."""
+async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event) -> None:
+    """Let the windows end, a few at once. A step that is under way is not broken off: the server would not stop."""
     while not ended.is_set():
-        await pass_time(index, timedelta(minutes=1))
-        await asyncio.sleep(1)
+        await pass_time(index, STEP)
+        await watch.until_quiet()
 
 
 def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, workflows: int, activities: int) -> Table:
