@@ -47,6 +47,8 @@ COUNTS = """
 """
 REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5"
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
+LOOK_EVERY = 10
+"""Seconds between looks at what processes use."""
 QUIET = 3
 """Seconds without a row written, after which nothing is under way; PostgreSQL counts a session's rows once a second."""
 
@@ -59,13 +61,20 @@ class Usage:
         self._roots = {name: psutil.Process(pid) for name, pid in roots.items()}
         self._without = without
         self._before: dict[str, float] = {}
+        self._looked = 0.0
         self.rss = dict.fromkeys(roots, 0)
         self.cpu = dict.fromkeys(roots, 0.0)
-        self.look()
+        self.look_now()
         self._before, self.cpu = self.cpu, dict.fromkeys(roots, 0.0)
 
     def look(self) -> None:
-        """Look now."""
+        """Look, unless it was done just now: to find all children, what the system knows of every process is read."""
+        if time.monotonic() - self._looked > LOOK_EVERY:
+            self.look_now()
+
+    def look_now(self) -> None:
+        """Look."""
+        self._looked = time.monotonic()
         for name, root in self._roots.items():
             looks = [look for each in self._tree(root) if (look := look_at(each))]
             self.cpu[name] = sum(cpu for cpu, _ in looks) - self._before.get(name, 0.0)
@@ -144,6 +153,7 @@ class Watch:
                     raise RuntimeError(f"the quarantine went wrong: {dict(row)}; {[tuple(each) for each in why]}")
                 if row[name] >= self._wanted:
                     self.reached[name] = time.monotonic() - self.begun
+                    self._usage.look_now()
                     # PostgreSQL counts a session's rows at most once a second.
                     await asyncio.sleep(2 if name == "released" else 0)
                     self.written = await connection.fetchval(WRITTEN)
@@ -277,7 +287,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=3, choices=range(1, len(TAGS) + 1))
     parser.add_argument("--server", choices=[*RUNS, "both"], default="both")
     parser.add_argument("--window", type=float, default=30, help="seconds, with the embedded server")
-    parser.add_argument("--patience", type=float, default=7200, help="seconds after which we give up")
+    parser.add_argument("--patience", type=float, default=10_800, help="seconds after which we give up")
     given = parser.parse_args()
     for name, run in RUNS.items():
         if given.server not in (name, "both"):
