@@ -32,7 +32,8 @@ from workflows.send_alert import SendAlert, SendAlertInput
 
 log = structlog.get_logger()
 
-BATCH = 50
+BATCH = 10
+"""Messages that are sent side by side: more would only keep in Temporal what is already under way waiting."""
 POLL = 1.0
 """Seconds between looks for messages that become due by time; new ones are heard of at once."""
 RPC_TIMEOUT = timedelta(seconds=10)

@@ -54,8 +54,9 @@ CHECK = Options(
     start_to_close_timeout=timedelta(minutes=30),
     heartbeat_timeout=timedelta(seconds=20),
     schedule_to_close_timeout=timedelta(hours=2),
-    # What makes a worker die three times will do so again; `FETCH_AGAIN_IN` tries later, and says so until then.
-    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3),
+    # What makes a worker die five times will do so again; `FETCH_AGAIN_IN` tries later, and says so until then. The
+    # attempts go over seven minutes: a Temporal that is flooded may lose several in a row without our fault.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=4, maximum_attempts=5),
 )
 LOOK = LocalOptions(
     start_to_close_timeout=timedelta(minutes=2),
