@@ -122,10 +122,11 @@ class Hold:
             raise TimeoutError(f"{self._waiting} of {count} requests for {self.pattern} are held")
 
     def release(self) -> None:
-        """Let them go on, and hold no more."""
+        """Let them go on, and hold no more; none stands still when this returns."""
         if not self.released:
             self.released = True
             self._loop.call_soon_threadsafe(self._gate.set)
+            self.wait(0)
 
     async def block(self) -> None:
         """Stand still; the server calls this."""
