@@ -27,9 +27,9 @@ from rich.progress import Progress
 from rich.table import Table
 from running import Koschey, ask
 from skipping import SkippingKoschey, new_database, skipping
-from temporalio.service import RPCError
 from upstream import Upstream
 
+from activities.checks import register_checks
 from koschey.worker import QUICK_RUNNER
 
 DAY = 86400.0
@@ -42,11 +42,15 @@ TAGS = ("py3-none-any", "py38-none-any", "py39-none-any", "py310-none-any", "py3
 COUNTS = """
     SELECT (SELECT count(*) FROM standing) AS files,
            (SELECT count(*) FROM file WHERE stored_at IS NOT NULL) AS stored,
+           coalesce((SELECT count(*) FROM check_run WHERE fault IS NULL)
+                    / (SELECT nullif(count(*), 0) FROM known_check), 0) AS checked,
            (SELECT count(*) FROM standing WHERE state = 'released') AS released,
            (SELECT count(*) FROM standing WHERE state NOT IN ('held', 'released')) AS lost
 """
 REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5"
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
+STATES = ("files", "stored", "checked", "released")
+"""How far files have come, in order; the columns of `COUNTS`."""
 LOOK_EVERY = 10
 """Seconds between looks at what processes use."""
 QUIET = 3
@@ -119,7 +123,7 @@ class Watch:
         self._wanted = wanted
         self._patience = patience
         self._usage = usage
-        self._bars = {name: progress.add_task(name, total=wanted) for name in ("files", "stored", "released")}
+        self._bars = {name: progress.add_task(name, total=wanted) for name in STATES}
         self._progress = progress
         self.begun = time.monotonic()
         self.written = 0
@@ -158,7 +162,7 @@ class Watch:
                     await asyncio.sleep(2 if name == "released" else 0)
                     self.written = await connection.fetchval(WRITTEN)
                     return
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(1)
         finally:
             await connection.close()
 
@@ -200,7 +204,7 @@ def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
             ask(f"{koschey.index_url}{name}/")
 
         async def wait() -> tuple[int, int]:
-            for state in ("files", "stored", "released"):
+            for state in STATES:
                 await watch.until(state)
             return await events(koschey)
 
@@ -215,19 +219,20 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
         async def run() -> Table:
             url = await new_database(koschey, "benchmark")
             async with skipping(koschey, url, upstream.url, runner=QUICK_RUNNER) as index:
+                await register_checks(index.resources.pool)
                 parts = {name: pid for name, pid in roots(koschey).items() if name in ("postgres", "s3")}
                 parts["worker, Temporal and upstream"] = psutil.Process().pid
                 usage = Usage(parts, without=koschey.process.pid)
                 watch = Watch(url, given.releases * given.files, usage, progress, given.patience)
                 for name in fill(upstream, given.releases, given.files):
                     await index.see(name)
-                await watch.until("files")
-                await watch.until("stored")
+                for state in STATES[:-1]:
+                    await watch.until(state)
                 await watch.until_quiet()
-                async with asyncio.timeout(given.patience):
-                    await pass_time(index, await index.resources.pool.fetchval(FIRST_END) - STEP)
+                patience = timedelta(seconds=given.patience)
+                await index.pass_time(await index.resources.pool.fetchval(FIRST_END) - STEP, patience)
                 ended = asyncio.Event()
-                passing = asyncio.create_task(let_pass(index, watch, ended))
+                passing = asyncio.create_task(let_pass(index, watch, ended, patience))
                 await watch.until("released")
                 ended.set()
                 await passing
@@ -236,22 +241,10 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
         return asyncio.run(run())
 
 
-async def pass_time(index: SkippingKoschey, span: timedelta) -> None:
-    """Let time pass. The server skips none while anything is under way, so it is asked until it does.
-
-    PostgreSQL's clock goes on each time: a server that is left ahead of it wakes workflows for ever.
-    """
-    while True:
-        try:
-            return await index.pass_time(span)
-        except RPCError:
-            await asyncio.sleep(1)
-
-
-async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event) -> None:
+async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event, patience: timedelta) -> None:
     """Let the windows end, a few at once. A step that is under way is not broken off: the server would not stop."""
     while not ended.is_set():
-        await pass_time(index, STEP)
+        await index.pass_time(STEP, patience)
         await watch.until_quiet()
 
 
@@ -264,6 +257,7 @@ def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, work
         "files": f"{given.releases * given.files:,}",
         "all seen after, s": f"{watch.reached['files']:.1f}",
         "all fetched after, s": f"{watch.reached['stored']:.1f}",
+        "all checked after, s": f"{watch.reached['checked']:.1f}",
         "all released after, s": f"{seconds:.1f}",
         "workflows/s": f"{workflows / seconds:.1f}",
         "activities/s": f"{workflows * activities / seconds:.1f}" if activities else "not counted",

@@ -17,6 +17,7 @@ import asyncpg
 from packaging.utils import canonicalize_name
 from running import Koschey
 from temporal import program
+from temporalio.api.testservice.v1 import SleepRequest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import WorkflowRunner
@@ -95,10 +96,16 @@ class SkippingKoschey:
         status = await self.workflow(project, version).query("status")
         return bool(status) and not status["unstored_files"]
 
-    async def pass_time(self, span: timedelta) -> None:
-        """Let time pass, for PostgreSQL and for Temporal."""
+    async def pass_time(self, span: timedelta, patience: timedelta = timedelta(seconds=30)) -> None:
+        """Let time pass, for PostgreSQL and for Temporal, which skips none while anything is under way.
+
+        Raises `RPCError` where it has not passed within `patience`. It must not be asked again then: the server still
+        waits for what it was asked first, and its count of those who let time stand still is wrong ever after.
+        """
         await self.resources.pool.execute("UPDATE test_clock SET ahead = ahead + $1", span)
-        await self.environment.sleep(span)
+        request = SleepRequest()
+        request.duration.FromTimedelta(span)
+        await self.environment.client.test_service.unlock_time_skipping_with_sleep(request, timeout=patience)
 
     def workflow(self, project: str, version: str) -> "WorkflowHandle[object, object]":
         """Return the quarantine of a release."""
