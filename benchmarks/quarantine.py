@@ -233,9 +233,11 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                 await index.pass_time(await index.resources.pool.fetchval(FIRST_END) - STEP, patience)
                 ended = asyncio.Event()
                 passing = asyncio.create_task(let_pass(index, watch, ended, patience))
-                await watch.until("released")
+                watching = asyncio.create_task(watch.until("released"))
+                await asyncio.wait((passing, watching), return_when=asyncio.FIRST_COMPLETED)
                 ended.set()
                 await passing
+                await watching
                 return tell("time skipping", given, watch, usage, given.releases, 0)
 
         return asyncio.run(run())
