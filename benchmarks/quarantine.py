@@ -51,6 +51,8 @@ REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
 STATES = ("files", "stored", "checked", "released")
 """How far files have come, in order; the columns of `COUNTS`."""
+SAMPLE = 100
+"""Runs whose activities are counted."""
 LOOK_EVERY = 10
 """Seconds between looks at what processes use."""
 QUIET = 3
@@ -179,18 +181,20 @@ def roots(koschey: Koschey) -> dict[str, int]:
     return found
 
 
-async def events(koschey: Koschey) -> tuple[int, int]:
-    """Count the workflows, and the activities of one of them as a sample: (workflows, activities a workflow)."""
+async def events(koschey: Koschey) -> tuple[int, float]:
+    """Count the runs of workflows, and the activities of one run, as the mean of a few: (runs, activities a run)."""
     from temporalio.client import Client  # noqa: PLC0415 - not needed for the other server
 
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
-    count, activities = 0, 0
+    sample: list[int] = []
+    count = 0
     async for run in client.list_workflows("WorkflowType = 'QuarantineRelease'"):
-        if not count:
-            history = await client.get_workflow_handle(run.id).fetch_history()
-            activities = sum(event.HasField("activity_task_completed_event_attributes") for event in history.events)
+        if len(sample) < SAMPLE:
+            history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+            done = [event.HasField("activity_task_completed_event_attributes") for event in history.events]
+            sample.append(sum(done))
         count += 1
-    return count, activities
+    return count, sum(sample) / max(len(sample), 1)
 
 
 def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
@@ -203,7 +207,7 @@ def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
         for name in fill(upstream, given.releases, given.files):
             ask(f"{koschey.index_url}{name}/")
 
-        async def wait() -> tuple[int, int]:
+        async def wait() -> tuple[int, float]:
             for state in STATES:
                 await watch.until(state)
             return await events(koschey)
@@ -250,7 +254,7 @@ async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event, p
         await watch.until_quiet()
 
 
-def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, workflows: int, activities: int) -> Table:
+def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, workflows: int, activities: float) -> Table:
     """Write the figures down."""
     table = Table("what", "figure", title=title)
     seconds = watch.reached["released"]
