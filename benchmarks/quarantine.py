@@ -212,8 +212,8 @@ def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                 await watch.until(state)
             return await events(koschey)
 
-        workflows, activities = asyncio.run(wait())
-        return tell("koschey up", given, watch, usage, workflows, activities)
+        runs, activities = asyncio.run(wait())
+        return tell("koschey up", given, watch, usage, runs, activities)
 
 
 def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
@@ -242,7 +242,7 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
                 ended.set()
                 await passing
                 await watching
-                return tell("time skipping", given, watch, usage, given.releases, 0)
+                return tell("time skipping", given, watch, usage, 0, 0)
 
         return asyncio.run(run())
 
@@ -254,8 +254,8 @@ async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event, p
         await watch.until_quiet()
 
 
-def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, workflows: int, activities: float) -> Table:
-    """Write the figures down."""
+def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, runs: int, activities: float) -> Table:
+    """Write the figures down. `runs`, of workflows, is 0 where nobody counted them; one release may take several."""
     table = Table("what", "figure", title=title)
     seconds = watch.reached["released"]
     figures: dict[str, Any] = {
@@ -265,8 +265,9 @@ def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, work
         "all fetched after, s": f"{watch.reached['stored']:.1f}",
         "all checked after, s": f"{watch.reached['checked']:.1f}",
         "all released after, s": f"{seconds:.1f}",
-        "workflows/s": f"{workflows / seconds:.1f}",
-        "activities/s": f"{workflows * activities / seconds:.1f}" if activities else "not counted",
+        "releases/s": f"{given.releases / seconds:.1f}",
+        "workflow runs/s": f"{runs / seconds:.1f}" if runs else "not counted",
+        "activities/s": f"{runs * activities / seconds:.1f}" if runs else "not counted",
         "PostgreSQL rows written/s": f"{watch.written / seconds:,.0f}",
     }
     for name, size in usage.rss.items():
