@@ -182,7 +182,7 @@ def roots(koschey: Koschey) -> dict[str, int]:
 
 
 async def events(koschey: Koschey) -> tuple[int, float]:
-    """Count the runs of workflows, and the activities of one run, as the mean of a few: (runs, activities a run)."""
+    """Count the runs of workflows, and the activities of one, a mean over some: (runs, activities a run)."""
     from temporalio.client import Client  # noqa: PLC0415 - not needed for the other server
 
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
@@ -255,7 +255,7 @@ async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event, p
 
 
 def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, runs: int, activities: float) -> Table:
-    """Write the figures down. `runs`, of workflows, is 0 where nobody counted them; one release may take several."""
+    """Write the figures down. `runs` is 0 where nobody counted them."""
     table = Table("what", "figure", title=title)
     seconds = watch.reached["released"]
     figures: dict[str, Any] = {
@@ -265,8 +265,8 @@ def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, runs
         "all fetched after, s": f"{watch.reached['stored']:.1f}",
         "all checked after, s": f"{watch.reached['checked']:.1f}",
         "all released after, s": f"{seconds:.1f}",
-        "releases/s": f"{given.releases / seconds:.1f}",
-        "workflow runs/s": f"{runs / seconds:.1f}" if runs else "not counted",
+        "workflows/s (one a release)": f"{given.releases / seconds:.1f}",
+        "runs/s (a workflow may take several)": f"{runs / seconds:.1f}" if runs else "not counted",
         "activities/s": f"{runs * activities / seconds:.1f}" if runs else "not counted",
         "PostgreSQL rows written/s": f"{watch.written / seconds:,.0f}",
     }
