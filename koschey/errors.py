@@ -14,6 +14,7 @@
     ├── EgressRefused           an address that Koschey will not connect to
     ├── StoreUnavailable        PostgreSQL or the bucket cannot be used now
     ├── Busy                    somebody else is at it; ask again soon
+    ├── TaskFailed              a background task of this process failed again and again; the process ends
     └── StartError              a command cannot start; the message is the one line the user sees
 
 The message of each is written for the person who reads it.
@@ -81,6 +82,10 @@ class StoreUnavailable(KoscheyError):
 
 class Busy(KoscheyError):
     """Another process holds the lease for this; the caller should come back."""
+
+
+class TaskFailed(KoscheyError):
+    """A background task gave up, and its process cannot do its work any more."""
 
 
 class StartError(KoscheyError):

@@ -11,9 +11,9 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from koschey.db.listen import Listener, cancelled, set_within
+from koschey.db.listen import Listener, set_within
 from koschey.db.outbox import Claim, claim_messages, delete_sent
-from koschey.db.pool import LOST, Pool
+from koschey.db.pool import LOST, Pool, is_outage
 from koschey.outbox import (
     AlertRaised,
     FileWanted,
@@ -23,6 +23,7 @@ from koschey.outbox import (
     ReleaseHeld,
     parse_message,
 )
+from koschey.supervision import Background
 from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
 from workflows.describe_project import DescribeProject, DescribeProjectInput
 from workflows.fetch_file import FetchFile, FetchFileInput
@@ -41,6 +42,10 @@ CLAIM = timedelta(seconds=30)
 """How long a message that could not be sent rests before it is tried again."""
 
 
+OUTAGES = (RPCError, *LOST)
+"""What is raised while Temporal or PostgreSQL is away: messages stay where they are."""
+
+
 class Relay:
     """One per worker; several may run, each taking what the others have not."""
 
@@ -52,39 +57,37 @@ class Relay:
         self._heard = asyncio.Event()
         self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
 
-    async def run(self) -> None:
-        """Relay until cancelled. While Temporal or PostgreSQL is away, messages stay where they are."""
-        listening = asyncio.create_task(self._listener.run())
-        try:
-            while True:
-                self._heard.clear()
-                if await self._relay_batch() < BATCH:
-                    await set_within(self._heard, POLL)
-        finally:
-            await cancelled(listening)
+    def start(self, tasks: Background) -> None:
+        """Relay, and hear of new messages, as tasks of this process."""
+        tasks.start("the relay of the outbox", self._run, lambda error: isinstance(error, OUTAGES))
+        tasks.start("the listener of the relay", self._listener.run, is_outage)
+
+    async def _run(self) -> None:
+        while True:
+            self._heard.clear()
+            if await self._relay_batch() < BATCH:
+                await set_within(self._heard, POLL)
 
     async def _relay_batch(self) -> int:
-        try:
-            claims = await claim_messages(self._pool, BATCH, CLAIM)
-            # Side by side: each is of another workflow, or wakes it for another reason.
-            for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
-                if sent is not None:
-                    raise sent
-        except (RPCError, *LOST) as error:
-            log.warning("the outbox waits", error=str(error) or type(error).__name__)
-            return 0
+        claims = await claim_messages(self._pool, BATCH, CLAIM)
+        # Side by side: each is of another workflow, or wakes it for another reason.
+        for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
+            if sent is not None:
+                raise sent
         return len(claims)
 
     async def _relay(self, claim: Claim) -> None:
-        """Send one message. One that Temporal will never take must not keep the others waiting."""
+        """Send one message. One that can never be sent must not keep the others waiting."""
         try:
             await self._send(parse_message(claim.kind, claim.payload))
         except (KeyError, TypeError) as error:
             log.warning("a message is of a kind that this version does not know", claim=claim, error=repr(error))
-        except RPCError as error:
-            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+        except OUTAGES as error:
+            if not (isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT):
                 raise
             log.warning("Temporal does not take a message", claim=claim, error=str(error))
+        except Exception:
+            log.exception("a message cannot be sent", claim=claim)
         else:
             await delete_sent(self._pool, claim)
 

@@ -1,14 +1,15 @@
 """What a process holds open: one function opens it all, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from koschey.auth.logins import Logins
-from koschey.db.listen import Listener, cancelled
+from koschey.db.listen import Listener
 from koschey.db.migrate import require_present
-from koschey.db.pool import Pool, open_pool
+from koschey.db.pool import Pool, is_outage, open_pool
+from koschey.errors import TaskFailed
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.cache import ProjectCache
 from koschey.index.documents import Document
@@ -28,6 +29,7 @@ from koschey.inspection.trust import Trust
 from koschey.policy.advisories import Feed
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
+from koschey.supervision import Background, end_process
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
@@ -68,8 +70,13 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open all that a web process or a worker needs. Raises `StartError` where the database is not migrated."""
+async def open_resources(
+    settings: Settings, on_failure: Callable[[TaskFailed], None] = end_process
+) -> AsyncIterator[Resources]:
+    """Open all that a web process or a worker needs; `on_failure` is as for `Background`.
+
+    Raises `StartError` where the database is not migrated.
+    """
     pool = await open_pool(str(settings.database_url))
     egress = Egress(allow_private=settings.allow_private_upstream)
     try:
@@ -77,16 +84,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             await require_present(connection)
         async with OpenBucket(settings) as bucket:
             resources, listener = _wire(settings, pool, bucket, egress)
-            listening = asyncio.create_task(listener.run())
-            try:
-                yield resources
-            finally:
-                await resources.provenance.close()
-                await resources.files.close()
-                await resources.refresher.close()
-                await resources.pages.close()
-                await resources.downloads.close()
-                await cancelled(listening)
+            async with Background(on_failure) as tasks:
+                tasks.start("the listener", listener.run, is_outage)
+                try:
+                    yield resources
+                finally:
+                    await resources.provenance.close()
+                    await resources.files.close()
+                    await resources.refresher.close()
+                    await resources.pages.close()
+                    await resources.downloads.close()
     finally:
         await egress.close()
         await asyncio.wait_for(pool.close(), 10)
@@ -103,9 +110,9 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     feed = Feed(settings.feed_max_age) if advisories else None
     refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness, feed=feed)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
-    page_cache = ProjectCache[Page](lambda: listener.connected, limit=PAGE_CACHE)
-    document_cache = ProjectCache[Document](lambda: listener.connected, limit=DOCUMENT_CACHE)
-    project_list = ProjectList(pool, lambda: listener.connected)
+    page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
+    document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
+    project_list = ProjectList(pool, lambda: listener.is_trusted)
 
     listener = _listener(settings, refresher, store, project_list, (page_cache, document_cache))
     served = Served(pool, settings.public_url, settings.upstream_url, settings.window)

@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.service import RPCError
 
-from koschey.db.pool import LOST, Pool
+from koschey.db.pool import Pool
 from koschey.publish.sweep import tell_unsent
 from koschey.settings import Settings
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.follow_upstream import FollowUpstream, FollowUpstreamInput
 from workflows.keep_house import KeepHouse, KeepHouseInput
 from workflows.names import ADVISORIES_ID, FOLLOW_ID, HOUSE_ID, TASK_QUEUE
-
-log = structlog.get_logger()
 
 EVERY = 60.0
 """Seconds between looks whether they all run."""
@@ -52,25 +48,19 @@ def steady_workflows(settings: Settings) -> list[Steady]:
 
 
 async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
-    """Wake all, now that there is a new worker, then start what is gone, until cancelled."""
-    wake: str | None = "look_again"
+    """Wake all, now that there is a new worker or Temporal is back, then start what is gone. Has no end."""
+    for one in wanted:
+        await _start(client, one, "look_again")
     while True:
-        try:
-            for one in wanted:
-                await _start(client, one, wake)
-            wake = None
-        except RPCError as error:
-            log.warning("what always runs has to wait", error=str(error))
         await asyncio.sleep(EVERY)
+        for one in wanted:
+            await _start(client, one, None)
 
 
 async def keep_telling(pool: Pool) -> None:
-    """Have the webhook told of what it has not taken, until cancelled. Only for a worker that has one."""
+    """Have the webhook notified of what it has not taken. Only for a worker that has one. Has no end."""
     while True:
-        try:
-            await tell_unsent(pool)
-        except LOST as error:
-            log.warning("alerts have to wait", error=str(error) or type(error).__name__)
+        await tell_unsent(pool)
         await asyncio.sleep(TELL_AGAIN)
 
 

@@ -26,7 +26,9 @@ from activities.plan import PlanActivities
 from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
 from koschey import __version__
-from koschey.db.listen import cancelled, set_within
+from koschey.db.listen import set_within
+from koschey.db.pool import is_outage
+from koschey.errors import TaskFailed
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower
 from koschey.publish.sweep import wake_unchecked
@@ -34,6 +36,7 @@ from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.steady import keep_running, keep_telling, steady_workflows
+from koschey.supervision import Background
 from koschey.upstream.webhook import webhook_of
 from workflows.attach_provenance import AttachProvenance
 from workflows.describe_project import DescribeProject
@@ -63,27 +66,44 @@ RECONNECT = 2.0
 
 
 async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Work until `stop` is set; call `ready` once Temporal is polled."""
-    async with open_resources(settings) as resources:
-        client = await _connect_patiently(settings, stop)
-        if client is None:
-            return
-        await register_checks(resources.pool)
-        await wake_unchecked(resources.pool)
-        searchable = await ensure_search_attributes(client, settings.temporal_namespace)
-        webhook = settings.webhook is not None
-        url = str(settings.database_url)
-        beside = [asyncio.create_task(Relay(resources.pool, client, url, searchable=searchable, webhook=webhook).run())]
-        if webhook:
-            beside.append(asyncio.create_task(keep_telling(resources.pool)))
-        try:
-            async with make_worker(client, resources, QUICK_RUNNER):
-                beside.append(asyncio.create_task(keep_running(client, steady_workflows(settings))))
-                ready()
-                await stop.wait()
-        finally:
-            for task in beside:
-                await cancelled(task)
+    """Work until `stop` is set; call `ready` once Temporal is polled.
+
+    Raises `TaskFailed` where a background task gave up: a worker without its relay only looks healthy.
+    """
+    failures: list[TaskFailed] = []
+
+    def fail(failure: TaskFailed) -> None:
+        failures.append(failure)
+        stop.set()
+
+    async with open_resources(settings, fail) as resources, Background(fail) as tasks:
+        await _work(settings, resources, tasks, stop, ready)
+    if failures:
+        raise failures[0]
+
+
+async def _work(
+    settings: Settings, resources: Resources, tasks: Background, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    client = await _connect_patiently(settings, stop)
+    if client is None:
+        return
+    await register_checks(resources.pool)
+    await wake_unchecked(resources.pool)
+    searchable = await ensure_search_attributes(client, settings.temporal_namespace)
+    webhook = settings.webhook is not None
+    Relay(resources.pool, client, str(settings.database_url), searchable=searchable, webhook=webhook).start(tasks)
+    if webhook:
+        tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
+    async with make_worker(client, resources, QUICK_RUNNER):
+        steady = steady_workflows(settings)
+        tasks.start("the start of steady workflows", lambda: keep_running(client, steady), _is_rpc_error)
+        ready()
+        await stop.wait()
+
+
+def _is_rpc_error(error: Exception) -> bool:
+    return isinstance(error, RPCError)
 
 
 def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) -> Worker:

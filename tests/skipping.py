@@ -4,7 +4,6 @@ Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the 
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +28,7 @@ from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.standards.negotiation import Form
+from koschey.supervision import Background, end_process
 from koschey.worker import ensure_search_attributes, make_worker
 from workflows.names import quarantine_id
 
@@ -150,14 +150,10 @@ async def skipping(
     async with server, open_resources(settings) as resources:
         searchable = await ensure_search_attributes(server.client, "default")
         marks = {"searchable": searchable, "webhook": settings.webhook is not None}
-        relay = asyncio.create_task(Relay(resources.pool, server.client, database, **marks).run())
-        try:
+        async with Background(end_process) as tasks:
+            Relay(resources.pool, server.client, database, **marks).start(tasks)
             async with make_worker(server.client, resources, runner or SandboxedWorkflowRunner()):
                 yield SkippingKoschey(resources, server)
-        finally:
-            relay.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await relay
 
 
 async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:

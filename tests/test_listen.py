@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
+from koschey import supervision
 from koschey.db import listen
 from koschey.db.listen import Listener, cancelled
-from koschey.db.pool import Connection, connect
+from koschey.db.pool import Connection, connect, is_outage
+from koschey.supervision import supervise
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look often, so that a test need not wait."""
-    monkeypatch.setattr(listen, "RECONNECT", 0.02)
+    """Connect again at once, so that a test need not wait."""
+    monkeypatch.setattr(supervision, "FIRST_WAIT", 0.02)
+
+
+def start(listener: Listener) -> asyncio.Task[None]:
+    """Listen as every process does."""
+    return asyncio.create_task(supervise("a listener", listener.run, is_outage))
 
 
 @dataclass
@@ -29,12 +36,11 @@ class Ear:
     listener: Listener | None = None
 
     def lost(self) -> None:
-        connected = self.listener is not None and self.listener.connected
-        self.told.append(f"lost while {'connected' if connected else 'not connected'}")
+        self.told.append(f"lost while {'trusted' if self.trusted else 'not trusted'}")
 
     @property
-    def connected(self) -> bool:
-        return self.listener is not None and self.listener.connected
+    def trusted(self) -> bool:
+        return self.listener is not None and self.listener.is_trusted
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -52,7 +58,7 @@ async def listening(url: str) -> AsyncIterator[Ear]:
         {"one": lambda text: ear.told.append(f"one {text}"), "two": lambda text: ear.told.append(f"two {text}")},
         on_lost=ear.lost,
     )
-    task = asyncio.create_task(ear.listener.run())
+    task = start(ear.listener)
     try:
         yield ear
     finally:
@@ -72,20 +78,20 @@ async def end_others(connection: Connection) -> int:
 async def test_channels_are_heard(database: str, connection: Connection) -> None:
     """Each channel calls its own function with what was sent; what was remembered before is not trusted."""
     async with listening(database) as ear:
-        await until(lambda: ear.connected)
+        await until(lambda: ear.trusted)
         await connection.execute("SELECT pg_notify('one', 'spam'), pg_notify('two', 'eggs'), pg_notify('three', 'ham')")
         await until(lambda: len(ear.told) >= 3)
-        assert ear.told == ["lost while not connected", "one spam", "two eggs"]
+        assert ear.told == ["lost while not trusted", "one spam", "two eggs"]
 
 
 async def test_a_lost_connection_is_told_and_made_again(database: str, connection: Connection) -> None:
     """Whoever depends on it is told at once that the connection is lost, and again when it is back."""
     async with listening(database) as ear:
-        await until(lambda: ear.connected)
+        await until(lambda: ear.trusted)
         ear.told.clear()
         assert await end_others(connection) == 1
-        await until(lambda: len(ear.told) >= 2 and ear.connected)
-        assert set(ear.told) == {"lost while not connected"}
+        await until(lambda: len(ear.told) >= 2 and ear.trusted)
+        assert set(ear.told) == {"lost while not trusted"}
         ear.told.clear()
         await connection.execute("SELECT pg_notify('one', 'again')")
         await until(lambda: bool(ear.told))
@@ -95,11 +101,11 @@ async def test_a_lost_connection_is_told_and_made_again(database: str, connectio
 async def test_nothing_is_trusted_until_it_listens(database: str) -> None:
     """Before it listens on every channel, and after its end, the listener is not connected."""
     listener = Listener(database, {"one": lambda _: None})
-    assert not listener.connected
-    task = asyncio.create_task(listener.run())
-    await until(lambda: listener.connected)
+    assert not listener.is_trusted
+    task = start(listener)
+    await until(lambda: listener.is_trusted)
     await cancelled(task)
-    assert not listener.connected
+    assert not listener.is_trusted
 
 
 @pytest.mark.parametrize(
@@ -120,14 +126,14 @@ async def test_an_absent_database_is_waited_for(
     attempts: list[bool] = []
 
     async def late(address: str) -> Connection:
-        attempts.append(ear.connected)
+        attempts.append(ear.trusted)
         if len(attempts) < 3:
             raise error
         return await connect(address)
 
     monkeypatch.setattr(listen, "connect", late)
     async with listening(database) as ear:
-        await until(lambda: ear.connected)
+        await until(lambda: ear.trusted)
     assert attempts == [False] * 3
 
 
@@ -143,8 +149,8 @@ async def test_an_unexpected_answer_is_survived(database: str, connection: Conne
     listener = Listener(database, {"one": hear})
     problems: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
-    task = asyncio.create_task(listener.run())
-    await until(lambda: listener.connected)
+    task = start(listener)
+    await until(lambda: listener.is_trusted)
     for text in ("bad", "good"):
         await connection.execute("SELECT pg_notify('one', $1)", text)
     await until(lambda: len(heard) == 2)

@@ -1,27 +1,34 @@
-"""Hearing what other processes committed: LISTEN on a connection of its own, with reconnection.
+"""Hearing what other processes committed: LISTEN on a connection of its own.
 
-A listener that has lost its connection may have missed something, so those who depend on it are told when it is lost
-and when it is back, and must not trust what they remember in between.
+What a process remembers is true only while it hears of every commit, and a connection can fall silent without an
+error: a stalled network, a host that was paused. So the listener asks PostgreSQL for a sign of life several times a
+second, and is trusted only for `TRUST` after it *sent* the last one that was answered. All that was committed before
+that moment had been heard when the answer came, for PostgreSQL answers on the connection on which it notifies.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import structlog
+from koschey.db.pool import connect
 
-from koschey.db.pool import LOST, connect
-
-log = structlog.get_logger()
-
-HEARTBEAT = 1.0
-"""Seconds between checks that the connection still answers; bounds how long a dead one is trusted."""
-RECONNECT = 0.5
-"""Seconds between attempts to connect again."""
+HEARTBEAT = 0.2
+"""Seconds between signs of life."""
+TRUST = 0.9
+"""Seconds for which an answered sign of life counts, from when it was sent. With the time that an answer takes to leave
+this process, a block is in force everywhere one second after its commit, whatever happens to the connection."""
+PATIENCE = 5.0
+"""Seconds without an answer after which the connection is given up. It was not trusted for most of them."""
 
 
 class Listener:
-    """Calls back for every notification on its channels."""
+    """Calls back for every notification on its channels.
+
+    `on_lost` is called when the connection is lost, and when a new one listens: whatever is remembered from before may
+    be old. While the connection only stalls, nothing is lost: what was committed meanwhile is heard before it is
+    trusted again.
+    """
 
     def __init__(
         self,
@@ -33,36 +40,36 @@ class Listener:
         self._url = url
         self._channels = channels
         self._on_lost = on_lost
-        self.connected = False
+        self._trusted_until = 0.0
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether all that was committed more than `TRUST` seconds ago has been heard."""
+        # The monotonic clock goes on while a process is stopped, so one that wakes up trusts nothing at first.
+        return time.monotonic() < self._trusted_until
 
     async def run(self) -> None:
-        """Listen until cancelled."""
-        while True:
-            try:
-                await self._listen()
-            except (*LOST, OSError) as error:
-                log.warning("the listening connection is lost", error=str(error) or type(error).__name__)
-            finally:
-                self._lose()
-            await asyncio.sleep(RECONNECT)
-
-    async def _listen(self) -> None:
-        connection = await connect(self._url)
+        """Listen until cancelled or until the connection is lost. Raises what asyncpg raises."""
         try:
-            for channel in self._channels:
-                await connection.add_listener(channel, self._hear)
-            # What was committed before this moment was not heard.
-            self._on_lost()
-            self.connected = True
-            while True:
-                await asyncio.sleep(HEARTBEAT)
-                await connection.fetchval("SELECT 1", timeout=HEARTBEAT)
+            connection = await connect(self._url)
+            try:
+                await self._listen(connection)
+            finally:
+                connection.terminate()
         finally:
-            connection.terminate()
+            self._trusted_until = 0.0
+            self._on_lost()
 
-    def _lose(self) -> None:
-        self.connected = False
+    async def _listen(self, connection: Any) -> None:
+        for channel in self._channels:
+            await connection.add_listener(channel, self._hear)
+        # What was committed before this moment was not heard.
         self._on_lost()
+        while True:
+            sent = time.monotonic()
+            await connection.fetchval("SELECT 1", timeout=PATIENCE)
+            self._trusted_until = sent + TRUST
+            await asyncio.sleep(HEARTBEAT)
 
     def _hear(self, _connection: Any, _pid: int, channel: str, payload: str) -> None:
         self._channels[channel](payload)

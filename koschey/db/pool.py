@@ -1,7 +1,6 @@
 """Connections to PostgreSQL: the pool that all statements run on, and the types that they take."""
 
 import json
-import socket
 from typing import Any, cast
 
 import asyncpg
@@ -19,20 +18,35 @@ ACQUIRE_TIMEOUT = 5.0
 """Seconds to wait for a free connection before the request fails with 503."""
 
 LOST = (
+    # SQLSTATE class 08, and 25: the primary became a standby, or a transaction stood idle for too long.
     asyncpg.PostgresConnectionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    # 28 and 3D: a password was changed, or the database is being restored under another name.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    # 40 and 55P03: another transaction was in the way.
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    # 53, 57 and 58: no disk, memory or connection left; a shutdown, a start or a time limit; a failing disk.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
     asyncpg.InterfaceError,
     # A connection on which the server said farewell between two statements.
     asyncpg.InternalClientError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.QueryCanceledError,
-    ConnectionError,
-    TimeoutError,
-    socket.gaierror,  # its name is gone while its container is started again
+    # No connection at all: refused, reset, timed out, no name while a container is started again, no descriptor left.
+    OSError,
 )
-"""What asyncpg raises while PostgreSQL is away; the same request may succeed later."""
+"""What asyncpg raises while PostgreSQL cannot do its work: the same request may succeed later.
+
+A statement that is wrong, or data that break a constraint, are not among them: those are faults of this code.
+"""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether an error says that PostgreSQL cannot do its work now, and not that this code is wrong."""
+    return isinstance(error, LOST)
 
 
 async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) -> Pool:
