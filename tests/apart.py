@@ -5,7 +5,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from inside import Store
-from parts import MIGRATED, Postgres
+from parts import MIGRATED, Postgres, wait_for
 from running import Koschey
 from upstream import Upstream
 
@@ -79,6 +78,10 @@ class Apart(Koschey):
     def start_worker(self, name: str = "worker", environment: Environment = USUAL) -> int:
         """Start a worker and return its process id."""
         self._start(name, worker_part(self.data, self._variables | dict(environment)))
+        return self.pid_of(name)
+
+    def pid_of(self, name: str) -> int:
+        """The process id of a part."""
         return self._children[name].pid
 
     def stop_part(self, name: str) -> None:
@@ -104,10 +107,7 @@ class Apart(Koschey):
     def _start(self, name: str, part: Part) -> None:
         child = Child(replace(part, log=self.data / "logs" / f"{name}.log"))
         self._children[name] = child
-        while not child.is_ready():
-            assert child.exit_status() is None, child.last_words()
-            assert time.monotonic() < child.started + part.patience, child.last_words()
-            time.sleep(0.02)
+        wait_for(child)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     part = postgres_part(home, tree, server.port, account, web_processes=1)
     child = Child(replace(part, command=(*part.command, "--fsync=off")))
     try:
-        _wait_for(child)
+        wait_for(child)
         with asyncio.Runner() as runner:
             runner.run(_make_template(server))
         yield server
@@ -249,13 +249,19 @@ async def _make_template(server: Postgres) -> None:
 
 def _run(part: Part) -> None:
     child = Child(part)
-    _wait_for(child)
+    wait_for(child)
     child.finish()
 
 
-def _wait_for(child: Child) -> None:
-    while not child.is_ready():
-        assert child.exit_status() is None, child.last_words()
+def wait_for(child: Child) -> None:
+    """Wait until a part is ready; one that ends before has failed."""
+    while True:
+        # Before it is asked whether it is ready: a part that ends well between the two questions has not failed.
+        status = child.exit_status()
+        if child.is_ready():
+            return
+        assert status is None, child.last_words()
+        assert time.monotonic() < child.started + child.part.patience, child.last_words()
         time.sleep(0.02)
 
 

@@ -464,6 +464,18 @@ def test_a_part_that_dies_while_starting_is_reported(claimed: Path) -> None:
             supervisor.wait_for("other", "part")
 
 
+def test_a_part_that_ends_well_at_any_moment_is_ready(claimed: Path) -> None:
+    """What only has something to do has not failed when it ends just after it was asked whether it is ready."""
+
+    def asked_too_early(child: Child) -> bool:
+        was_ready = child.exit_status() == 0
+        assert eventually(lambda: child.exit_status() is not None)
+        return was_ready
+
+    with supervised() as supervisor:
+        supervisor.run(part(claimed, sys.executable, "-c", "pass", is_ready=asked_too_early))
+
+
 def test_a_part_that_is_never_ready_is_reported(claimed: Path) -> None:
     """Patience has an end."""
     with supervised() as supervisor:

@@ -89,11 +89,13 @@ class Supervisor:
         child = kept.child
         if child is None:
             return set()
+        # Before it is asked whether it is ready: a part that ends well between the two questions has not failed.
+        has_ended = child.exit_status() is not None
         if name in waiting and child.is_ready():
             kept.ready = True
             return {name}
         late = name in waiting and time.monotonic() - child.started > kept.part.patience
-        if late or child.exit_status() is not None:
+        if late or has_ended:
             raise StartError(f"{kept.part.title} {child.how_it_ended()}: {child.last_words()}")
         return set()
 

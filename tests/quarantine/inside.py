@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 from packaging.utils import canonicalize_name
-from parts import MIGRATED, NOON, Postgres, set_clock
+from parts import MIGRATED, NOON, Postgres, set_clock, wait_for
 from running import JSON, Answer
 from upstream import Upstream
 
@@ -72,9 +72,7 @@ def s3(folder: Path) -> Iterator[Store]:
         port = int(listener.getsockname()[1])
     child = Child(s3_part(home, find_binaries().rclone, port, secrets))
     try:
-        while not child.is_ready():
-            assert child.exit_status() is None, child.last_words()
-            time.sleep(0.02)
+        wait_for(child)
         yield {
             "s3_endpoint": f"http://127.0.0.1:{port}",
             "s3_bucket": BUCKET,
