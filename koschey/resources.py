@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from koschey.auth.logins import Logins
 from koschey.db.listen import Listener
-from koschey.db.migrate import require_present
+from koschey.db.migrate import check_database
 from koschey.db.pool import Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
 from koschey.index.attestations import ProvenanceStore
@@ -77,11 +77,10 @@ async def open_resources(
 
     Raises `StartError` where the database is not migrated.
     """
+    await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url))
     egress = Egress(allow_private=settings.allow_private_upstream)
     try:
-        async with pool.acquire() as connection:
-            await require_present(connection)
         async with OpenBucket(settings) as bucket:
             resources, listener = _wire(settings, pool, bucket, egress)
             async with Background(on_failure) as tasks:

@@ -4,8 +4,7 @@ import asyncio
 import importlib.util
 import socket
 
-from koschey.db.migrate import require_present
-from koschey.db.pool import LOST, connect
+from koschey.db.migrate import check_database
 from koschey.errors import StartError
 from koschey.settings import Settings
 
@@ -17,7 +16,7 @@ GRACE = 30
 
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises `StartError` before anything listens."""
-    asyncio.run(_check_database(settings))
+    asyncio.run(check_database(str(settings.database_url)))
     _check_port(settings)
     if importlib.util.find_spec("granian"):
         _serve_with_granian(settings)
@@ -60,19 +59,6 @@ def _serve_with_hypercorn(settings: Settings) -> None:
     config.include_server_header = False
     config.alpn_protocols = ["http/1.1"]
     run(config)
-
-
-async def _check_database(settings: Settings) -> None:
-    try:
-        connection = await connect(str(settings.database_url))
-    except LOST as error:
-        host = settings.database_url.hosts()[0]
-        where = f"{host['host']}:{host['port'] or 5432}"
-        raise StartError(f"PostgreSQL at {where} does not answer ({error}); is KOSCHEY_DATABASE_URL right?") from None
-    try:
-        await require_present(connection)
-    finally:
-        await connection.close()
 
 
 def _check_port(settings: Settings) -> None:

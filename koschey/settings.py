@@ -7,8 +7,9 @@ import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
+from dotenv import dotenv_values
 from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -183,14 +184,37 @@ def load_settings(*, file: Path | None = None) -> Settings:
 
     Raises `StartError` with one line that names every unknown or invalid setting.
     """
+    _refuse_unknown()
+    if file is not None and file.exists():
+        _require_readable(file)
+    return _parse(_env_file=file)
+
+
+def load_instance(file: Path) -> Settings:
+    """Read the settings of one instance of `koschey up`: its file first, then the environment. Raises as above."""
+    _refuse_unknown()
+    if not file.exists():
+        raise StartError(f"there is no {file}; `koschey up --data {file.parent}` was never run with this folder")
+    _require_readable(file)
+    stated = {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
+    return _parse(**{name.removeprefix(PREFIX).lower(): value for name, value in stated.items()})
+
+
+def _refuse_unknown() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise StartError(f"unknown setting {', '.join(unknown)}; the README's table lists all that exist")
-    if file is not None and file.exists() and not os.access(file, os.R_OK):
+
+
+def _require_readable(file: Path) -> None:
+    if not os.access(file, os.R_OK):
         raise StartError(f"{file} belongs to another user; set KOSCHEY_DATABASE_URL or run as its owner")
+
+
+def _parse(**given: Any) -> Settings:
     try:
-        return Settings(_env_file=file)
+        return Settings(**given)
     except ValidationError as error:
         raise StartError("; ".join(_explain(problem) for problem in error.errors())) from None
 

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, TLSConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
@@ -28,7 +29,7 @@ from activities.release import FetchActivities, ReleaseActivities
 from koschey import __version__
 from koschey.db.listen import set_within
 from koschey.db.pool import is_outage
-from koschey.errors import TaskFailed
+from koschey.errors import StartError, TaskFailed
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower
 from koschey.publish.sweep import wake_unchecked
@@ -62,7 +63,9 @@ QUICK_RUNNER = UnsandboxedWorkflowRunner()
 """Tests run and replay workflows in the sandbox, which finds what is not deterministic; here it would find nothing
 more, for a sixth of the processor time."""
 RECONNECT = 2.0
-"""Seconds between attempts to reach Temporal at the start; it may come up later than the worker."""
+"""Seconds between attempts to reach Temporal at the start; it, or its namespace, may come up later than the worker."""
+ANSWERS = timedelta(seconds=10)
+"""Within which Temporal answers a question."""
 
 
 async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
@@ -191,26 +194,37 @@ async def ensure_search_attributes(client: Client, namespace: str) -> bool:
 
 
 async def _connect_patiently(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """Connect once Temporal answers and has the namespace; None where the worker is stopped before."""
+    _tls(settings)  # what the operator has to mend is said at once
+    where = {"address": settings.temporal_address, "namespace": settings.temporal_namespace}
     while not stop.is_set():
         try:
-            return await connect_temporal(settings)
+            client = await connect_temporal(settings)
+            await client.workflow_service.describe_namespace(
+                DescribeNamespaceRequest(namespace=settings.temporal_namespace), timeout=ANSWERS
+            )
+            return client
         except (RuntimeError, RPCError) as error:
-            log.warning("Temporal does not answer", address=settings.temporal_address, error=str(error))
+            log.warning("the worker waits for Temporal, or for its namespace", **where, error=str(error))
         await set_within(stop, RECONNECT)
     return None
 
 
 def _tls(settings: Settings) -> TLSConfig | bool:
+    """Raise `StartError` where a file of the settings cannot be read."""
     if not settings.temporal_tls:
         return False
 
-    def read(path: Path | None) -> bytes | None:
-        return path.read_bytes() if path else None
+    def read(path: Path | None, setting: str) -> bytes | None:
+        try:
+            return path.read_bytes() if path else None
+        except OSError as error:
+            raise StartError(f"KOSCHEY_TEMPORAL_TLS_{setting}: {path} cannot be read: {error.strerror}") from None
 
     return TLSConfig(
-        server_root_ca_cert=read(settings.temporal_tls_ca),
-        client_cert=read(settings.temporal_tls_cert),
-        client_private_key=read(settings.temporal_tls_key),
+        server_root_ca_cert=read(settings.temporal_tls_ca, "CA"),
+        client_cert=read(settings.temporal_tls_cert, "CERT"),
+        client_private_key=read(settings.temporal_tls_key, "KEY"),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+from koschey.cli.root import DATA, JSON, REASON, InheritingGroup, cli, run_on
 
 
 def _yank(name: str, what: str, example: str) -> None:
@@ -65,7 +65,7 @@ def status(name: str, status: str, reason: str, data: Path | None, *, as_json: b
     run_on(data, lambda settings: set_project_status(settings, name, status, reason, as_json=as_json))
 
 
-@cli.group("upload-rules", invoke_without_command=True)
+@cli.group("upload-rules", cls=InheritingGroup, invoke_without_command=True)
 @DATA
 @JSON
 @click.pass_context

@@ -4,8 +4,8 @@ import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from koschey.db.migrate import Step, migrate, require_present
-from koschey.db.pool import LOST, Connection, Pool, connect, open_pool
+from koschey.db.migrate import Step, check_database, migrate
+from koschey.db.pool import Pool, connect_at_start, open_pool
 from koschey.errors import StartError
 from koschey.model import Actor
 from koschey.settings import Settings
@@ -14,8 +14,11 @@ from koschey.storage.s3 import UNAVAILABLE, OpenBucket
 
 async def migrate_all(settings: Settings) -> list[Step]:
     """Migrate the database and create the bucket. Raises `StartError` where either cannot be reached."""
-    async with _connection(settings) as connection:
+    connection = await connect_at_start(str(settings.database_url))
+    try:
         steps = await migrate(connection)
+    finally:
+        await connection.close()
     try:
         async with OpenBucket(settings) as bucket:
             await bucket.ensure()
@@ -33,22 +36,9 @@ def operator() -> Actor:
 
 
 @asynccontextmanager
-async def _connection(settings: Settings) -> AsyncIterator[Connection]:
-    try:
-        connection = await connect(str(settings.database_url))
-    except LOST as error:
-        raise StartError(f"PostgreSQL does not answer: {error}; is it running, and is the URL right?") from None
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Pool]:
     """Open a pool on a database that is migrated."""
-    async with _connection(settings) as connection:
-        await require_present(connection)
+    await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url), size=2)
     try:
         yield pool

@@ -6,6 +6,7 @@ lock is for everybody who installs from it.
 
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any
 
 from packaging.pylock import PackageSdist, PackageWheel, Pylock, PylockValidationError
 
-from koschey.commands.requirements import read_requirements
+from koschey.commands.requirements import read_requirements, read_text
 from koschey.errors import StartError, UsageError
 from koschey.index.preflight import Pin
 from koschey.standards.names import parse_name, parse_version
 
 FORMATS = "requirements*.txt, uv.lock, pylock.toml, pylock.*.toml, poetry.lock and pdm.lock"
+NAME_LINE = re.compile(r"\s*\"?name\"?\s*=\s*[\"']([^\"']+)[\"']")
 ELSEWHERE = ("git", "url", "directory", "file", "path", "editable", "virtual")
 """Keys, or kinds of source, of what no index has."""
 
@@ -45,18 +47,20 @@ def read_lock(path: Path) -> Lock:
     try:
         if re.fullmatch(r".*\.(txt|in)", path.name):
             return _of_requirements(path)
-        text = path.read_text("utf-8-sig")
+        text = read_text(path)
         reader = READERS.get("pylock.toml" if re.fullmatch(r"pylock\.([^.]+\.)?toml", path.name) else path.name)
         if reader is None:
             raise StartError(f"{path.name} is no lock that is known; those are {FORMATS}")
         return _of_packages(path, text, reader(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         raise StartError(f"{path} is no TOML: {error}") from None
+    except RecursionError:
+        raise StartError(f"{path} is nested too deeply for a lock") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"{path} cannot be read: {error}") from None
     except PylockValidationError as error:
         raise StartError(f"{path} is no lock of PEP 751: {error}") from None
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StartError(f"{path} is not as its format says: {type(error).__name__} {error}") from None
 
 
@@ -151,15 +155,18 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
-        self._from = 0
+        self._named: defaultdict[str, list[int]] = defaultdict(list)
+        for number, line in enumerate(self._lines):
+            if match := NAME_LINE.match(line):
+                self._named[match[1].lower()].append(number)
 
     def find(self, name: str, version: str | None) -> int:
-        """Return the number of the next line that names the package: a file has them in the order of its parser."""
-        wanted = re.compile(rf"\s*\"?name\"?\s*=\s*[\"']{re.escape(name)}[\"']", re.IGNORECASE)
+        """Return the number of the line that names the package with this version; 1 where there is none."""
         pinned = re.compile(rf"\s*\"?version\"?\s*=\s*[\"']{re.escape(version or '')}[\"']")
-        for number in range(self._from, len(self._lines)):
+        numbers = self._named[name.lower()]
+        for place, number in enumerate(numbers):
             near = self._lines[number + 1 : number + 4]
-            if wanted.match(self._lines[number]) and (version is None or any(pinned.match(line) for line in near)):
-                self._from = number + 1
+            if version is None or any(pinned.match(line) for line in near):
+                del numbers[place]
                 return number + 1
         return 1

@@ -5,21 +5,35 @@ pip's own parser is none of its public parts.
 
 import re
 import shlex
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from koschey.errors import StartError
 
+MAX_BYTES = 32 * 2**20
+"""Bytes of one file: the locks of the largest monorepos have a few million."""
+DEEPEST = 20
+MAX_FILES = 1000
+"""Files that one requirements file may include."""
 COMMENT = re.compile(r"(^|\s+)#.*$")
 """pip: a `#` begins a comment at the start of a line or after a blank."""
+PASSED_OVER = (
+    *("-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host"),
+    *("--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--use-feature"),
+)
+"""Options of pip that a requirements file may hold, and that pin nothing."""
+ADDRESS = re.compile(
+    r"([a-z][a-z0-9+.-]*:)|(\.{0,2}[/\\])|.*\.(whl|zip|tar(\.\w+)?|tgz|tbz)(\[|;|@|\s|$)|\.+$", re.IGNORECASE
+)
+"""What pip takes for a URL or a path, where it is no requirement."""
 INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
 HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 OPTION = re.compile(r"\s--?[a-z].*$", re.DOTALL)
 """What else stands behind a requirement: options for its build."""
-DEEPEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +49,67 @@ class Found:
     why: str = ""
 
 
-def read_requirements(path: Path, depth: int = 0) -> Iterator[Found]:
-    """Yield the requirements of a file and of those that it includes.
+def read_text(path: Path) -> str:
+    """Return what a file of a user's says.
 
-    Raises `StartError` where files include each other without an end; errors of reading are those of `Path.read_text`.
+    Raises `StartError` for what is no file of a sensible size; other errors are those of `Path.read_text`.
     """
-    if depth > DEEPEST:
-        raise StartError(f"{path} is included {DEEPEST} files deep; do they include each other?")
-    for line, text in _logical_lines(path.read_text("utf-8-sig")):
-        if include := INCLUDE.fullmatch(text):
-            yield from _include(path, line, include[1], depth)
-        elif text.startswith(("-e", "--editable")):
-            yield Found(path, line, text, why="does not come from an index")
-        elif not text.startswith("-"):
-            yield _read(path, line, text)
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise StartError(f"{path} is no file")
+    if state.st_size > MAX_BYTES:
+        raise StartError(f"{path} has {state.st_size} bytes; a lock has {MAX_BYTES} at most")
+    return path.read_text("utf-8-sig")
 
 
-def _include(path: Path, line: int, target: str, depth: int) -> Iterator[Found]:
-    [name] = shlex.split(target)[:1]
-    if "://" in name:
-        yield Found(path, line, name, why="is not read: it is somewhere else")
+def read_requirements(path: Path) -> Iterator[Found]:
+    """Yield the requirements of a file and, where they are included, of other files, each file once.
+
+    Raises `StartError` for a line that pip would not understand either, where files include each other, and as
+    `read_text` does.
+    """
+    yield from _read_file(path, (), set())
+
+
+def _read_file(path: Path, including: tuple[Path, ...], seen: set[Path]) -> Iterator[Found]:
+    resolved = path.resolve()
+    if resolved in including:
+        raise StartError(f"{path} and the files that it includes include each other")
+    if resolved in seen:
         return
-    yield from read_requirements(path.parent / name, depth + 1)
+    seen.add(resolved)
+    if len(including) > DEEPEST or len(seen) > MAX_FILES:
+        raise StartError(f"{path} is one of more than {MAX_FILES} files, or more than {DEEPEST} includes deep")
+    for line, text in _logical_lines(read_text(path)):
+        include = INCLUDE.fullmatch(text)
+        if include is None:
+            yield from _read_line(path, line, text)
+            continue
+        name = _first_word(path, line, include[1])
+        if "://" in name:
+            yield Found(path, line, name, why="is not read: it is somewhere else")
+        else:
+            yield from _read_file(path.parent / name, (*including, resolved), seen)
+
+
+def _read_line(path: Path, line: int, text: str) -> Iterator[Found]:
+    if text.startswith(("-e", "--editable")):
+        yield Found(path, line, text, why="does not come from an index")
+    elif not text.startswith("-"):
+        yield _read(path, line, text)
+    elif not re.match(rf"({'|'.join(map(re.escape, PASSED_OVER))})(\s|=|$)", text) and not re.match(r"-[if]\S", text):
+        raise _not_understood(path, line, text)
+
+
+def _first_word(path: Path, line: int, text: str) -> str:
+    try:
+        return shlex.split(text)[0]
+    except (ValueError, IndexError):
+        raise _not_understood(path, line, text) from None
+
+
+def _not_understood(path: Path, line: int, text: str) -> StartError:
+    return StartError(f"{path}:{line}: {text[:200]!a} is neither a requirement nor an option of pip")
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -81,7 +134,9 @@ def _read(path: Path, line: int, text: str) -> Found:
     stated = OPTION.sub("", f"{text} ").strip()
     try:
         requirement = Requirement(stated)
-    except InvalidRequirement:
+    except ValueError:  # `InvalidRequirement`, or a number of more digits than Python reads
+        if not ADDRESS.match(stated):
+            raise _not_understood(path, line, text) from None
         return Found(path, line, stated, why="does not come from an index by its name")
     if requirement.url:
         return Found(path, line, requirement.name, why="does not come from an index")

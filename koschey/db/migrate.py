@@ -8,7 +8,7 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-from koschey.db.pool import Connection
+from koschey.db.pool import Connection, connect_at_start
 from koschey.errors import StartError
 
 LOCK = 0x6B6F7363
@@ -62,6 +62,15 @@ async def migrate(connection: Connection) -> list[Step]:
         return pending
     finally:
         await connection.execute(UNLOCK, LOCK)
+
+
+async def check_database(url: str) -> None:
+    """Raise `StartError` where the database cannot be used now, or has other steps than this code knows."""
+    connection = await connect_at_start(url)
+    try:
+        await require_present(connection)
+    finally:
+        await connection.close()
 
 
 async def require_present(connection: Connection) -> None:

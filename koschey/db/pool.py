@@ -2,8 +2,11 @@
 
 import json
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import asyncpg
+
+from koschey.errors import StartError
 
 type Connection = asyncpg.Connection
 """A connection taken from the pool, possibly inside a transaction."""
@@ -49,6 +52,17 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, LOST)
 
 
+async def connect_at_start(url: str) -> Connection:
+    """Open one connection outside the pool, for a command that starts.
+
+    Raises `StartError`, in one line for the operator, where PostgreSQL cannot be used.
+    """
+    try:
+        return await connect(url)
+    except LOST as error:
+        raise StartError(_explain(url, error)) from None
+
+
 async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) -> Pool:
     """Open the pool. PostgreSQL must be up; later outages are survived by reconnecting."""
     return cast(
@@ -72,6 +86,19 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) 
 async def connect(url: str) -> Connection:
     """Open one connection outside the pool, for listening and for migrations."""
     return await asyncpg.connect(url, command_timeout=10.0, timeout=5.0)
+
+
+def _explain(url: str, error: Exception) -> str:
+    parts = urlsplit(url)
+    server, check = f"PostgreSQL at {parts.hostname}:{parts.port or 5432}", "check KOSCHEY_DATABASE_URL"
+    said = str(error) or type(error).__name__
+    match error:
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return f"{server} refuses the login: {said}; {check}"
+        case asyncpg.InvalidCatalogNameError():
+            return f"{server} has no such database: {said}; create it, or {check}"
+        case _:
+            return f"{server} does not answer: {said}; is it running, and is KOSCHEY_DATABASE_URL right?"
 
 
 async def _decode_json(connection: Any) -> None:

@@ -33,8 +33,8 @@ def parse_version(text: str) -> str:
     """Return a version as PEP 440 normalises it. Raises `UsageError` where it is none."""
     try:
         return str(Version(text))
-    except InvalidVersion:
-        raise UsageError(f"{text!r} is not a version (PEP 440)") from None
+    except ValueError:  # `InvalidVersion`, or a number of more digits than Python reads
+        raise UsageError(f"{text[:80]!r} is not a version (PEP 440)") from None
 
 
 def parse_specifier(text: str) -> tuple[NormalizedName, str]:
