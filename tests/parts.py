@@ -52,7 +52,7 @@ EMPTY = """
         FOR name IN SELECT relname FROM pg_class WHERE relkind = 'S' AND relname <> 'index_id_seq'
         LOOP PERFORM setval(name::regclass, 1, false); END LOOP;
     END $$;
-    UPDATE journal_head SET serial = 0;
+    UPDATE journal_head SET serial = 0, at = '-infinity';
 """
 CLOCK = """
     CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT %s$$

@@ -1,4 +1,7 @@
-"""The journal: every change takes a serial, in commit order, without gaps, in the transaction of the change."""
+"""The journal: every change takes a serial, in commit order, without gaps, in the transaction of the change.
+
+The time of an entry is that at which it took its serial, so times never run backwards either.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,10 +11,11 @@ from koschey.model import Actor, Serial
 
 INSERT_ENTRIES = """
     WITH head AS (
-        UPDATE journal_head SET serial = serial + $1 RETURNING serial - $1 AS before
+        UPDATE journal_head SET serial = serial + $1, at = greatest(at, koschey_clock())
+        RETURNING serial - $1 AS before, at
     )
-    INSERT INTO journal (serial, actor, door, action, project, version, filename, detail)
-    SELECT head.before + entry.number, $2, $3, $4, $5, entry.version, entry.filename, entry.detail
+    INSERT INTO journal (serial, at, actor, door, action, project, version, filename, detail)
+    SELECT head.before + entry.number, head.at, $2, $3, $4, $5, entry.version, entry.filename, entry.detail
       FROM head, unnest($6::text[], $7::text[], $8::jsonb[])
                  WITH ORDINALITY AS entry (version, filename, detail, number)
     RETURNING serial

@@ -1,18 +1,26 @@
 """Brings a database to the present schema: plain numbered SQL, forward only, one transaction each.
 
-Each step is compatible with the code that is still running when it is applied.
+Each step is compatible with the code that is still running when it is applied. A step that was published is frozen: its
+digest stands in `migrations/SHA256SUMS` and, once it was applied, in the database. A start compares all three, so that
+no database has another schema than the code that works with it believes.
 """
 
 import asyncio
+import hashlib
 import re
 from importlib import resources
 from typing import NamedTuple
 
 from koschey.db.pool import Connection, connect_at_start
 from koschey.errors import StartError
+from koschey.model import Sha256
 
 LOCK = 0x6B6F7363
 """Key of the advisory lock under which steps are applied."""
+PATIENCE = 3600.0
+"""Seconds that a step may take: some of them read every row."""
+SUMS = "SHA256SUMS"
+"""The file with the digest of each step, as `sha256sum` writes it."""
 
 TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 UNLOCK = "SELECT pg_advisory_unlock($1)"
@@ -23,8 +31,16 @@ CREATE_STEPS = """
         applied_at timestamptz NOT NULL DEFAULT now()
     )
 """
-SELECT_STEPS = "SELECT step FROM migration ORDER BY step"
-INSERT_STEP = "INSERT INTO migration (step, name) VALUES ($1, $2)"
+ADD_DIGEST = "ALTER TABLE migration ADD COLUMN IF NOT EXISTS digest text"
+# As JSON, for databases from before there was such a column.
+SELECT_STEPS = "SELECT step, to_jsonb(migration) ->> 'digest' AS digest FROM migration ORDER BY step"
+INSERT_STEP = "INSERT INTO migration (step, name, digest) VALUES ($1, $2, $3)"
+# Those that were applied before digests were kept; step 10 brought what differed among them to one schema.
+UPDATE_DIGESTS = """
+    UPDATE migration SET digest = known.digest
+      FROM unnest($1::integer[], $2::text[]) AS known (step, digest)
+     WHERE migration.step = known.step AND migration.digest IS NULL
+"""
 
 
 class Step(NamedTuple):
@@ -33,13 +49,29 @@ class Step(NamedTuple):
     number: int
     name: str
     sql: str
+    digest: Sha256
 
 
 def read_steps() -> list[Step]:
-    """Return all steps that this version of the code knows, in order."""
-    files = (resources.files("koschey.db") / "migrations").iterdir()
-    found = [(re.fullmatch(r"(\d{4})_(\w+)\.sql", file.name), file) for file in files]
-    return sorted(Step(int(match[1]), match[2], file.read_text()) for match, file in found if match)
+    """Return all steps that this version of the code knows, in order.
+
+    Raises `StartError` where one is not as it was published.
+    """
+    folder = resources.files("koschey.db") / "migrations"
+    published = {line[66:]: line[:64] for line in (folder / SUMS).read_text().splitlines()}
+    steps = [_read_step(match, file.read_bytes()) for file in folder.iterdir() if (match := STEP.fullmatch(file.name))]
+    for step in steps:
+        file = f"{step.number:04}_{step.name}.sql"
+        if published.get(file) != step.digest:
+            raise StartError(f"the migration {file} is not the one that was published; install Koschey again")
+    return sorted(steps)
+
+
+STEP = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+def _read_step(name: re.Match[str], content: bytes) -> Step:
+    return Step(int(name[1]), name[2], content.decode(), Sha256(hashlib.sha256(content).hexdigest()))
 
 
 async def migrate(connection: Connection) -> list[Step]:
@@ -53,12 +85,15 @@ async def migrate(connection: Connection) -> list[Step]:
         await asyncio.sleep(0.1)
     try:
         await connection.execute(CREATE_STEPS)
+        await connection.execute(ADD_DIGEST)
         pending = await _pending(connection)
         for step in pending:
             async with connection.transaction():
                 await connection.execute("SET LOCAL lock_timeout = '4s'")
-                await connection.execute(step.sql)
-                await connection.execute(INSERT_STEP, step.number, step.name)
+                await connection.execute(step.sql, timeout=PATIENCE)
+                await connection.execute(INSERT_STEP, step.number, step.name, step.digest)
+        steps = read_steps()
+        await connection.execute(UPDATE_DIGESTS, [step.number for step in steps], [step.digest for step in steps])
         return pending
     finally:
         await connection.execute(UNLOCK, LOCK)
@@ -80,8 +115,15 @@ async def require_present(connection: Connection) -> None:
 
 
 async def _pending(connection: Connection) -> list[Step]:
-    steps = read_steps()
-    applied = {row["step"] for row in await connection.fetch(SELECT_STEPS)}
-    if applied - {step.number for step in steps}:
+    """Return the steps that are missing. Raises `StartError` where the database has others than this code."""
+    steps = {step.number: step for step in read_steps()}
+    applied = {row["step"]: row["digest"] for row in await connection.fetch(SELECT_STEPS)}
+    if applied.keys() - steps.keys():
         raise StartError("the database was migrated by a newer Koschey; run that version or restore a backup")
-    return [step for step in steps if step.number not in applied]
+    for number, digest in applied.items():
+        if digest not in (None, steps[number].digest):
+            raise StartError(
+                f"the database has another migration {number:04} than this Koschey; run the version that applied it, "
+                "or restore a backup"
+            )
+    return [step for number, step in steps.items() if number not in applied]

@@ -31,6 +31,11 @@ MOVES = frozenset(
     {"approve", "block", "unblock", "trust", "recall", "released", "blocked", "held", "conflict", "malformed"}
 )
 """Actions of the journal that move a file."""
+BACKWARDS = """
+    SELECT serial FROM (SELECT serial, at, lag(at) OVER (ORDER BY serial) AS before FROM journal) AS entry
+     WHERE at < before
+"""
+"""Entries that seem older than the one before them."""
 
 
 class Asked(RuleBasedStateMachine):
@@ -107,6 +112,7 @@ class Asked(RuleBasedStateMachine):
                 moves = [action for action in actions if action in MOVES]
                 assert len(moves) == 1, (name, self.moved_to[name], states[name], actions)
         (counted,) = self.inside.fetch("SELECT count(*) AS rows, max(serial) AS last FROM journal")
+        assert self.inside.fetch(BACKWARDS) == []
         assert counted["rows"] == counted["last"] == self.head()
         self.moved_to, self.serial = states, self.head()
 
