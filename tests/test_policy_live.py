@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 from api import Api, is_problem
+from packaging.utils import NormalizedName
 from running import Koschey, ask, wait_until
 from upstream import Upstream
+
+from koschey.db.pool import Connection
+from koschey.db.rules import select_all_rules, select_rules, write_rule
+from koschey.policy.rules import Rule, RuleKind
 
 
 @pytest.fixture(name="api", scope="session")
@@ -172,3 +177,19 @@ def test_a_rule_that_ends_counts_nowhere_any_more(koschey: Koschey, upstream: Up
     wait_until(lambda: ask(f"{koschey.index_url}pol-ends-unseen/").status == 404)
     ended = "SELECT count(*) FROM journal WHERE serial > $1 AND action <> 'policy ended'"
     assert koschey.fetch_value(ended, serial) == 0
+
+
+async def test_rules_keep_their_order(connection: Connection) -> None:
+    """Rules come in the order of their keys, wherever PostgreSQL has put their rows since they were first written."""
+    every = [
+        Rule(kind, None, "why", "ada", scope, value="7")
+        for kind in (RuleKind.UNKNOWN_AGE, RuleKind.WINDOW)
+        for scope in ("*", "acme", "acme-*")
+    ]
+    for rule in [*reversed(every), *every[::2], *every[1::3]]:
+        await write_rule(connection, rule)
+    # As PostgreSQL decides by itself once it knows how few they are.
+    await connection.execute("SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off")
+    found = (await select_rules(connection, NormalizedName("acme"))).rules
+    assert [(rule.kind, rule.scope) for rule in found] == [(rule.kind, rule.scope) for rule in every]
+    assert (await select_all_rules(connection)).rules == found

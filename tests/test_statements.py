@@ -12,7 +12,19 @@ from koschey.db.pool import Connection
 
 FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER")
 PIECES = frozenset(
-    {"COLUMNS", "COVERED", "IN_FORCE", "MAIN_INDEX", "OPEN", "OWNER", "PROJECT_COLUMNS", "SUMS", "TABLES", "UNSEEN"}
+    {
+        "COLUMNS",
+        "COVERED",
+        "IN_FORCE",
+        "MAIN_INDEX",
+        "OPEN",
+        "ORDER",
+        "OWNER",
+        "PROJECT_COLUMNS",
+        "SUMS",
+        "TABLES",
+        "UNSEEN",
+    }
 )
 """Constants that are parts of statements, or values."""
 RUNS = frozenset({"fetch", "fetchrow", "fetchval", "execute", "executemany", "cursor"})

@@ -46,6 +46,7 @@ SELECT_ADVISORIES = f"""
 SELECT_PENDING = f"SELECT {COLUMNS} FROM advisory WHERE project = $1 AND pending ORDER BY id"  # noqa: S608
 SELECT_PENDING_PROJECTS = """
     SELECT DISTINCT project.name FROM advisory JOIN project ON project.name = advisory.project WHERE advisory.pending
+     ORDER BY project.name
 """
 UPDATE_APPLIED = "UPDATE advisory SET pending = false WHERE project = $1 AND pending"
 LOCK_FEED = "SELECT 1 FROM advisory_feed FOR UPDATE"

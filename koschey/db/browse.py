@@ -37,7 +37,7 @@ SELECT_RULES_IN_FORCE = f"""
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND {IN_FORCE}
        AND in_scope(rule.project, $2, coalesce((SELECT origin FROM project WHERE name = $2), 'mirrored'))
-     ORDER BY rule.at DESC, rule.kind, rule.version
+     ORDER BY rule.at DESC, rule.kind, rule.project, rule.version, rule.subject
 """  # noqa: S608
 SELECT_ORIGINS = """
     SELECT provenance.file_id, provenance.record::jsonb ->> 'url' AS url

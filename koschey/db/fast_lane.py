@@ -22,6 +22,7 @@ SELECT_HELD = """
        AND project.origin = 'mirrored'
        AND EXISTS (SELECT FROM advisory
                     WHERE advisory.project = project.name AND advisory.withdrawn_at IS NULL)
+     ORDER BY project.name, file.version
 """
 SELECT_TAKEN = """
     SELECT project.name, file.version, count(*) AS downloads

@@ -12,6 +12,8 @@ COLUMNS = """
     rule.kind, rule.project AS scope, rule.version, rule.subject, rule.value, rule.reason, rule.actor,
     rule.expires_at, rule.ticket, rule.seconded_by
 """
+ORDER = "rule.kind, rule.project, rule.version, rule.subject"
+"""What people and programs see first; with the index it is the key, so no two rules can change places."""
 UPSERT_RULE = """
     INSERT INTO rule (index_id, kind, project, version, subject, value, reason, actor, expires_at, ticket, seconded_by)
     SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM index WHERE name = $1
@@ -29,12 +31,13 @@ SELECT_RULES = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND {IN_FORCE} AND in_scope(rule.project, $2, $3)
+     ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_ALL_RULES = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND {IN_FORCE}
-     ORDER BY rule.kind, rule.project, rule.version, rule.subject
+     ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_EXCEPTIONS = f"""
     SELECT {COLUMNS}
@@ -52,14 +55,18 @@ SELECT_RESERVATIONS = f"""
 # Changes of the whole policy follow each other. Whoever adds files refers to the index, and does not wait.
 LOCK_POLICY = "SELECT 1 FROM index WHERE name = $1 FOR NO KEY UPDATE"
 DELETE_ENDED = f"""
-    DELETE FROM rule USING index
-     WHERE index.name = $1 AND rule.index_id = index.id AND rule.expires_at <= koschey_now()
-    RETURNING {COLUMNS}
+    WITH ended AS (
+        DELETE FROM rule USING index
+         WHERE index.name = $1 AND rule.index_id = index.id AND rule.expires_at <= koschey_now()
+        RETURNING rule.*
+    )
+    SELECT {COLUMNS} FROM ended AS rule ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_ENDED = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND rule.expires_at <= koschey_now()
+     ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_SECONDS_LEFT = """
     SELECT extract(epoch FROM min(expires_at) - koschey_now())::float8 FROM rule WHERE expires_at > koschey_now()
