@@ -49,9 +49,9 @@ def run(database: str, tmp_path: Path) -> Run:
     """Run a command against the database. What goes wrong on purpose is raised."""
 
     def run(*arguments: str, code: int = 0, input: str | None = None) -> Result:  # noqa: A002
-        environment = {"KOSCHEY_DATABASE_URL": database, "COLUMNS": "300", "KOSCHEY_QUARANTINE_DAYS": "7"}
-        command = [*arguments, *(["--data", str(tmp_path)] if "--help" not in arguments else [])]
-        done = CliRunner(env=environment).invoke(cli, command, input=input)
+        settings = {"DATABASE_URL": database, "DATA": str(tmp_path), "QUARANTINE_DAYS": "7"}
+        environment = {f"KOSCHEY_{name}": value for name, value in settings.items()} | {"COLUMNS": "300"}
+        done = CliRunner(env=environment).invoke(cli, arguments, input=input)
         if isinstance(done.exception, KoscheyError):
             raise done.exception
         assert done.exit_code == code, (done.output, done.exception)
