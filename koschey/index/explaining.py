@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from packaging.utils import NormalizedName, canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.utils import NormalizedName
 
 from koschey.db import files, projects
 from koschey.db.findings import select_evidence
@@ -25,6 +24,7 @@ from koschey.policy.findings import Evidence, FindingAction
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, closed_by, verdict
 from koschey.policy.windows import renew
 from koschey.standards.project_page import version_key
+from koschey.standards.versions import normalise_version, version_identity
 
 
 class Availability(StrEnum):
@@ -134,7 +134,7 @@ class Sight:
 
     def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
         """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
-        version = _normalised(version)
+        version = normalise_version(version)
         release = [item for item in self.known if _same(item.file.version, version)]
         if not release:
             return self._absent(version)
@@ -227,13 +227,6 @@ def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
     return max(kept, key=wait) if whole else min(kept, key=wait)
 
 
-def _normalised(version: str) -> str:
-    try:
-        return str(Version(version))
-    except InvalidVersion:
-        return version
-
-
 def _same(one: str, other: str) -> bool:
     """Tell whether two versions are equal (PEP 440): 1.0 is 1.0.0."""
-    return one == other or canonicalize_version(one) == canonicalize_version(other)
+    return one == other or version_identity(one) == version_identity(other)

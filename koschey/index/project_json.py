@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import structlog
-from packaging.utils import NormalizedName, canonicalize_version
+from packaging.utils import NormalizedName
 
 from koschey.db import projects
 from koschey.db.pool import Pool
@@ -21,6 +21,7 @@ from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata, read_core_metadata
 from koschey.standards.project_json import find_version, is_yanked, latest_version, releases_of, render_project
 from koschey.standards.project_page import ProjectPage
+from koschey.standards.versions import version_identity
 from koschey.storage.s3 import UNAVAILABLE, Bucket, blob_key
 from koschey.upstream.client import UpstreamClient
 
@@ -65,7 +66,7 @@ class ProjectDocuments:
 
         Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
         """
-        key = canonicalize_version(version) if version is not None else LATEST
+        key = version_identity(version) if version is not None else LATEST
         if document := self._cached(name, key):
             return document
         if await self._refresher.find(name) is None:

@@ -4,15 +4,17 @@ import re
 from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
 from pypi_simple import UnparsableFilenameError, parse_filename
 
 from koschey.errors import UsageError
 from koschey.model import Sha256
+from koschey.standards.versions import normalise_version, parse_version_or_none
 
 VALID_NAME = re.compile(r"([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])", re.IGNORECASE | re.ASCII)
 MAX_NAME = 200
 MAX_FILENAME = 250
+MAX_QUOTED = 80
+"""Characters of a text that an error message quotes."""
 
 PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
 """The form of file paths on the public index: blake2b-256 of the bytes, split. Kept, so that locks stay portable."""
@@ -21,9 +23,8 @@ PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/
 def parse_name(text: str) -> NormalizedName:
     """Return the normalised name (PEP 503). Raises `UsageError` where the text is no project name."""
     if len(text) > MAX_NAME or not VALID_NAME.fullmatch(text):
-        shown = text if len(text) <= 80 else text[:80] + "…"
         raise UsageError(
-            f"{shown!r} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
+            f"{_cut(text)!r} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
             "with a letter or digit at both ends"
         )
     return canonicalize_name(text)
@@ -31,10 +32,10 @@ def parse_name(text: str) -> NormalizedName:
 
 def parse_version(text: str) -> str:
     """Return a version as PEP 440 normalises it. Raises `UsageError` where it is none."""
-    try:
-        return str(Version(text))
-    except ValueError:  # `InvalidVersion`, or a number of more digits than Python reads
-        raise UsageError(f"{text[:80]!r} is not a version (PEP 440)") from None
+    version = parse_version_or_none(text)
+    if version is None:
+        raise UsageError(f"{_cut(text)!r} is not a version (PEP 440)")
+    return str(version)
 
 
 def parse_specifier(text: str) -> tuple[NormalizedName, str]:
@@ -61,10 +62,7 @@ def version_of(filename: str, project: NormalizedName) -> str | None:
         return None
     if version is None or canonicalize_name(stated) != project:
         return None
-    try:
-        return str(Version(version))
-    except InvalidVersion:
-        return version
+    return normalise_version(version)
 
 
 def is_safe_filename(filename: str) -> bool:
@@ -97,6 +95,11 @@ def digest_path(digest: str, filename: str) -> str:
 def path_digest(path: str) -> str | None:
     """Return the blake2b-256 that a path in the public index's form states, or None."""
     return "".join(path.split("/")[2:5]) if PUBLIC_INDEX_PATH.fullmatch(path) else None
+
+
+def _cut(text: str) -> str:
+    """Return so much of a text as an error message can quote."""
+    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…"
 
 
 def quote_path(path: str) -> str:

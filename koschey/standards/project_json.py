@@ -6,8 +6,7 @@ from datetime import UTC
 from urllib.parse import quote
 
 import msgspec
-from packaging.utils import canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from pypi_simple import UnparsableFilenameError, parse_filename
 
 from koschey.model import File
@@ -15,6 +14,7 @@ from koschey.standards.core_metadata import CoreMetadata
 from koschey.standards.names import quote_path
 from koschey.standards.project_page import ProjectPage, version_key
 from koschey.standards.simple_json import format_time, private_fields
+from koschey.standards.versions import parse_version_or_none, version_identity
 
 PACKAGE_TYPES = {
     "wheel": "bdist_wheel",
@@ -49,8 +49,8 @@ def latest_version(yanked: Mapping[str, bool]) -> str | None:
 
 def find_version(versions: Iterable[str], asked: str) -> str | None:
     """Return the version that a URL names; `1.0` finds `1`."""
-    wanted = canonicalize_version(asked)
-    return next((version for version in versions if canonicalize_version(version) == wanted), None)
+    wanted = version_identity(asked)
+    return next((version for version in versions if version_identity(version) == wanted), None)
 
 
 def releases_of(files: Iterable[File]) -> dict[str, list[File]]:
@@ -173,7 +173,5 @@ def _some(values: Iterable[str]) -> list[str] | None:
 
 
 def _is_final(version: str) -> bool:
-    try:
-        return not Version(version).is_prerelease
-    except InvalidVersion:
-        return False
+    parsed = parse_version_or_none(version)
+    return parsed is not None and not parsed.is_prerelease

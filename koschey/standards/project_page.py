@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.model import File, ProjectStatus, Serial
 from koschey.standards.names import quote_path
+from koschey.standards.versions import parse_version_or_none
 
 API_VERSION = "1.4"
 """PEP 629. PEP 833 freezes HTML at this version for ever."""
@@ -67,7 +68,5 @@ def is_secure(url: str) -> bool:
 
 def version_key(version: str) -> tuple[bool, Version, str]:
     """Sort by PEP 440; what is no PEP 440 version comes first."""
-    try:
-        return True, Version(version), version
-    except InvalidVersion:
-        return False, Version("0"), version
+    parsed = parse_version_or_none(version)
+    return parsed is not None, parsed or Version("0"), version

@@ -6,7 +6,6 @@ The bytes are those of the upstream or of the uploader's attestations; what this
 import hashlib
 import json
 
-from packaging.version import InvalidVersion, Version
 from quart import Blueprint, Response, request
 
 from koschey.db import files
@@ -14,6 +13,7 @@ from koschey.db.attestations import Attested, select_file_id
 from koschey.errors import UpstreamMissing, UsageError
 from koschey.model import StandingFile
 from koschey.standards.names import parse_name
+from koschey.standards.versions import normalise_version
 from koschey.web.answer import matches
 from koschey.web.context import resources
 from koschey.web.files import judge
@@ -67,14 +67,7 @@ async def _find(project: str, version: str, filename: str) -> StandingFile | Non
         return None
     file = await select_file_id(pool, name, filename)
     item = await files.select_file(pool, file) if file is not None else None
-    return item if item and _normalised(version) == item.file.version else None
-
-
-def _normalised(version: str) -> str:
-    try:
-        return str(Version(version))
-    except InvalidVersion:
-        return version
+    return item if item and normalise_version(version) == item.file.version else None
 
 
 def _respond(found: Attested, form: str) -> Response:
