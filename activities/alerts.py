@@ -1,11 +1,11 @@
 """The one step of telling the webhook of an alert."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from temporalio import activity
 
 from activities.release import expected_errors
+from koschey.addresses import Addresses, panel_journal, panel_project
 from koschey.db.alerts import Alert, select_alert, update_sent
 from koschey.db.pool import Pool
 from koschey.standards.simple_json import format_time
@@ -36,7 +36,7 @@ class AlertActivities:
 
 def render_alert(alert: Alert, public_url: str) -> dict[str, object]:
     """Return what the webhook gets: the same however often it is sent."""
-    place = f"/projects/{quote(alert.project, safe='')}" if alert.project else "/journal"
+    place = panel_project(alert.project) if alert.project else panel_journal()
     return {
         "id": alert.id,
         "kind": alert.kind,
@@ -46,5 +46,5 @@ def render_alert(alert: Alert, public_url: str) -> dict[str, object]:
         "serial": alert.serial,
         "at": format_time(alert.at),
         "detail": alert.detail,
-        "url": f"{public_url}/admin{place}",
+        "url": Addresses(public_url).absolute(place),
     }

@@ -1,8 +1,11 @@
-"""The web process: Quart with all blueprints, behind the layer that answers cached pages."""
+"""The web process: Quart with all blueprints, behind the layers that read a request before it."""
 
 from contextlib import AsyncExitStack
+from typing import Any, NoReturn
 
 from quart import Quart
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from koschey import admin
 from koschey.logs import configure_logs
@@ -10,9 +13,13 @@ from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.web import api, errors, feeds, files, health, held, home, integrity, project_json, simple, upload, xmlrpc
 from koschey.web.context import KEY
+from koschey.web.edge import Edge
 from koschey.web.fast import FastPages
 from koschey.web.gate import ReadGate
+from koschey.web.misdirected import OwnHosts
+from koschey.web.mount import Mount
 from koschey.web.proxies import BehindProxies
+from koschey.web.redirects import without_host
 
 BLUEPRINTS = (
     home.blueprint,
@@ -30,26 +37,39 @@ BLUEPRINTS = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastPages | ReadGate | BehindProxies:
+class Application(Quart):
+    """Quart, but for the redirects of its router: they name the host that the request claims."""
+
+    def raise_routing_exception(self, request: Any) -> NoReturn:
+        """Answer a path that lacks its slash by a redirect to a path alone."""
+        error = request.routing_exception
+        if isinstance(error, RequestRedirect):
+            raise HTTPException(response=without_host(error.new_url, error.code))
+        raise error
+
+
+def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
     front = create_front(settings)
     gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
-    return BehindProxies(gate, settings.proxy_networks) if settings.proxy_networks else gate
+    hosts = OwnHosts(settings.own_hosts, settings.public_url)
+    edge = Edge(gate, hosts, Mount(settings.addresses.prefix, front.quart.url_map))
+    return BehindProxies(edge, settings.proxy_networks) if settings.proxy_networks else edge
 
 
 def create_front(settings: Settings) -> FastPages:
     """Return the application as it is for those who may read."""
     configure_logs(settings.log_level)
-    app = Quart("koschey", static_folder=None)
+    app = Application("koschey", static_folder=None)
     # For forms; uploads are read as a stream under limits of their own.
     app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=15, PROVIDE_AUTOMATIC_OPTIONS=False)
-    # Merging would redirect to whatever host the request claims to be for.
+    # `//` is no other way to write `/`: such paths are not found.
     app.url_map.merge_slashes = False
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
-    front, stack = FastPages(app), AsyncExitStack()
+    front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
 
     @app.before_serving
     async def open_all() -> None:

@@ -4,6 +4,7 @@
     ├── UsageError              the user asked for something that cannot be: what, where, what to do
     │   ├── NotKnown            no such project, release or account
     │   ├── NotAllowed          the identity lacks the permission
+    │   ├── Misdirected         the request is for a host that is not ours
     │   ├── Stale               the project is not as whoever asks saw it last
     │   └── TooManyRequests     somebody waits for more than one can wait for
     ├── Refused                 an upload that breaks a rule; nothing was kept
@@ -35,6 +36,10 @@ class NotKnown(UsageError):
 
 class NotAllowed(UsageError):
     """The identity may not do this."""
+
+
+class Misdirected(UsageError):
+    """The request names a host that this index does not answer for."""
 
 
 class Stale(UsageError):

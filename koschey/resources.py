@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from koschey.addresses import Addresses
 from koschey.auth.logins import Logins
 from koschey.db.listen import Listener
 from koschey.db.migrate import check_database
@@ -64,6 +65,11 @@ class Resources:
     preflight: Preflight
 
     @property
+    def addresses(self) -> Addresses:
+        """Where everything of this index is."""
+        return self.settings.addresses
+
+    @property
     def feed(self) -> Feed | None:
         """That there is one, and how old what it said may be."""
         return Feed(self.settings.feed_max_age) if self.advisories else None
@@ -114,7 +120,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
     listener = _listener(settings, refresher, store, project_list, (page_cache, document_cache))
-    served = Served(pool, settings.public_url, settings.upstream_url, settings.window)
+    served = Served(pool, settings.addresses, settings.upstream_url, settings.window)
     freshness = settings.page_freshness
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)

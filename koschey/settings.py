@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from dotenv import dotenv_values
-from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
+from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
+from koschey.hosts import Host, in_url, listening_host, parse_host, socket_path
 
 PREFIX = "KOSCHEY_"
 
@@ -91,10 +93,16 @@ class Settings(BaseSettings):
     anonymous_reading: bool = Field(
         True, description="let everybody who reaches the index read it; `false` asks for a login or a token"
     )
-    host: str = Field("127.0.0.1", description="address that the web process listens on")
+    host: str = Field(
+        "127.0.0.1", description="address that the web process listens on, or `unix:/path` for a unix socket"
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")
     base_url: AnyHttpUrl | None = Field(
-        None, description="address that users see, behind a proxy; default `http://host:port`"
+        None, description="address that users see, behind a proxy, perhaps with a path; default `http://host:port`"
+    )
+    hosts: str | None = Field(
+        None,
+        description="further hosts (with commas) that are answered; where `KOSCHEY_BASE_URL` is set, others get 421",
     )
     trusted_proxies: str | None = Field(
         None,
@@ -130,9 +138,19 @@ class Settings(BaseSettings):
             raise ValueError("KOSCHEY_WEBHOOK: the address carries credentials; KOSCHEY_WEBHOOK_SECRET signs instead")
         return self
 
+    @field_validator("host")
+    @classmethod
+    def _host_can_be_listened_on(cls, text: str) -> str:
+        return listening_host(text)
+
     @model_validator(mode="after")
-    def _proxies_are_networks(self) -> Self:
+    def _addresses_are_addresses(self) -> Self:
         _ = self.proxy_networks
+        _ = self.own_hosts
+        if self.base_url is not None:
+            check_public_address(str(self.base_url))
+        elif socket_path(self.host):
+            raise ValueError("KOSCHEY_BASE_URL: a unix socket is no address for users; set it to that of your proxy")
         return self
 
     @property
@@ -164,7 +182,28 @@ class Settings(BaseSettings):
     @property
     def public_url(self) -> str:
         """What users reach Koschey under, without a slash at its end."""
-        return str(self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return str(self.base_url or f"http://{in_url(self.host)}:{self.port}").rstrip("/")
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where everything of this index is."""
+        return Addresses(self.public_url)
+
+    @property
+    def own_hosts(self) -> frozenset[Host]:
+        """The hosts that requests may be for; empty where any will do. Raises `ValueError` where one is no host."""
+        if self.base_url is None:
+            return frozenset()
+        public = parse_host(in_url(self.base_url.host or ""))
+        texts = [text.strip() for text in (self.hosts or "").split(",")]
+        return frozenset({Host(public.name if public else "", None), *(_parse_host(text) for text in texts if text)})
+
+
+def _parse_host(text: str) -> Host:
+    host = parse_host(in_url(text) if text.count(":") > 1 else text)
+    if host is None:
+        raise ValueError(f"KOSCHEY_HOSTS: {text[:80]!r} is no host; write names or addresses, perhaps with a port")
+    return host
 
 
 def _parse_network(text: str) -> Network:

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from parts import NOON, WEEK, select_files, set_clock
 from upstream import Upstream
 
+from koschey.addresses import Addresses
 from koschey.db import files
 from koschey.db.pool import Pool
 from koschey.db.rules import write_rule
@@ -71,7 +72,9 @@ class Mirror:
 
     async def page(self, name: str) -> ProjectPage:
         """What pages are rendered from."""
-        page = await Served(self.pool, "https://index.example.org", self.upstream.url, WEEK).load(NormalizedName(name))
+        page = await Served(self.pool, Addresses("https://index.example.org"), self.upstream.url, WEEK).load(
+            NormalizedName(name)
+        )
         assert page is not None
         return page
 

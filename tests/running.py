@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
+from urllib.parse import urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 import asyncpg
@@ -84,6 +85,8 @@ class Koschey:
             self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
         if base_url is not None:
             self._variables["KOSCHEY_BASE_URL"] = base_url
+            # Tests ask it without its proxy too.
+            self._variables.setdefault("KOSCHEY_HOSTS", "127.0.0.1")
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes]
 
@@ -151,10 +154,14 @@ class Koschey:
         return {name: value or "" for name, value in dotenv_values(self.data / "koschey.env").items()}
 
     def page(self, project: str) -> Any:
-        """A project's page, parsed."""
-        answer = ask(f"{self.index_url}{project}/", Accept=JSON)
+        """A project's page, parsed; its links as paths on this host, as clients resolve them."""
+        url = f"{self.index_url}{project}/"
+        answer = ask(url, Accept=JSON)
         assert answer.status == 200, answer
-        return answer.json
+        page = answer.json
+        for file in page["files"]:
+            file["url"] = urlsplit(urljoin(url, file["url"])).path
+        return page
 
     def filenames(self, project: str) -> list[str]:
         """The files that the page lists."""

@@ -11,6 +11,7 @@ from test_quarantine import held, pages
 from test_refusals import BROWSER, until
 from upstream import Upstream, UpstreamFile
 
+from koschey.addresses import Addresses
 from koschey.db.pool import Pool
 from koschey.index.served import Served
 from koschey.model import State
@@ -118,7 +119,7 @@ def test_simple_pages_say_how_many_are_held(koschey: Koschey, upstream: Upstream
         for method in ("GET", "HEAD"):
             answer = ask(f"{koschey.index_url}hp-header/", method=method, Accept=accept)
             assert answer.headers["x-koschey-held"] == "1"
-            assert answer.headers["link"] == '</held/hp-header/>; rel="help"'
+            assert answer.headers["link"] == '<../../held/hp-header/>; rel="help"'
     etag = answer.headers["etag"]
     again = ask(f"{koschey.index_url}hp-header/", Accept=accept, If_None_Match=etag)
     assert (again.status, again.headers["x-koschey-held"]) == (304, "1")
@@ -171,7 +172,7 @@ def test_announced_file_is_listed_as_itself_once_it_is_let_out(koschey: Koschey,
 @pytest.fixture
 async def row_page(pool: Pool) -> Served:
     """What a page says of rows."""
-    return Served(pool, "http://localhost", "http://localhost/simple/", timedelta(days=7))
+    return Served(pool, Addresses("http://localhost"), "http://localhost/simple/", timedelta(days=7))
 
 
 async def test_only_what_is_held_with_digest_and_path_is_announced(pool: Pool, row_page: Served) -> None:

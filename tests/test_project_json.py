@@ -17,6 +17,7 @@ from test_accept import encoded, form, post
 from test_simple_pages import WHEEL
 from upstream import Upstream, UpstreamFile
 
+from koschey.addresses import Addresses
 from koschey.index.cache import ProjectCache
 from koschey.index.documents import Document, document_of
 from koschey.model import Serial
@@ -25,7 +26,7 @@ from koschey.standards.project_json import find_version, latest_version, python_
 from koschey.standards.project_page import ProjectPage
 
 ROOT = "https://koschey.example.org"
-PAGE = ProjectPage(WHEEL.project, Serial(4711), (WHEEL,), root=ROOT)
+PAGE = ProjectPage(WHEEL.project, Serial(4711), (WHEEL,), ours=Addresses(ROOT))
 INFO = {
     *("name", "version", "summary", "description", "description_content_type", "keywords", "license"),
     *("license_expression", "license_files", "classifiers", "author", "author_email", "maintainer", "maintainer_email"),

@@ -126,8 +126,10 @@ def test_the_middle_is_decoration_and_the_rest_is_not(koschey: Koschey, upstream
     assert ask(f"{held_url}/x/y/{file.filename}").status == 403
     for path in (f"rf-words-2.1/x/y/{file.filename}", f"rf-2.0/x/y/{file.filename}", "rf-words-2.0/x/y/other.whl"):
         assert ask(f"{koschey.url}/held/{path}").status == 404, path
-    for path in ("a%00b/x/y/z.whl", "a/x/y/%00.whl", "rf-words-2.0/x/y/..%2f..%2fx", f"{'a-' * 2000}/x/y/z.whl"):
+    for path in ("rf-words-2.0/x/y/..%2f..%2fx", f"{'a-' * 400}/x/y/z.whl"):
         assert ask(f"{koschey.url}/held/{path}").status == 404, path
+    for path in ("a%00b/x/y/z.whl", "a/x/y/%00.whl", f"{'a-' * 2000}/x/y/z.whl"):
+        assert ask(f"{koschey.url}/held/{path}").status == 400, path
     unknown = f"{koschey.url}/packages/00/11/{'0' * 60}/rf_nothing_at_all.whl"
     assert once(unknown).status == 404
 

@@ -16,6 +16,7 @@ from packaging.utils import NormalizedName
 from pypi_simple import DistributionPackage, RepositoryPage
 from pypi_simple import ProjectPage as ParsedPage
 
+from koschey.addresses import Addresses
 from koschey.errors import UpstreamMalformed
 from koschey.model import AttestationVerdict, File, FileId, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
 from koschey.standards import simple_html, simple_json
@@ -81,7 +82,7 @@ def test_json_page() -> None:
         "files": [
             {
                 "filename": "spam-1.0-py3-none-any.whl",
-                "url": f"/packages/ab/ab/{'ab' * 30}/spam-1.0-py3-none-any.whl",
+                "url": f"../../packages/ab/ab/{'ab' * 30}/spam-1.0-py3-none-any.whl",
                 "hashes": {"sha256": DIGEST},
                 "size": 1337,
                 "requires-python": ">=3.9",
@@ -109,7 +110,11 @@ def test_json_page() -> None:
             "upload-time",
             "2025-12-31T23:00:00.000000Z",
         ),
-        ({"filename": "spam-1!2+l.whl", "path": "/packages/a/spam-1!2+l.whl"}, "url", "/packages/a/spam-1%212%2Bl.whl"),
+        (
+            {"filename": "spam-1!2+l.whl", "path": "/packages/a/spam-1!2+l.whl"},
+            "url",
+            "../../packages/a/spam-1%212%2Bl.whl",
+        ),
     ],
 )
 def test_what_is_unknown_is_left_out(changes: dict[str, Any], key: str, value: Any) -> None:
@@ -195,7 +200,7 @@ def test_html_page() -> None:
     assert '<meta name="pypi:repository-version" content="1.4">' in html
     assert '<meta name="pypi:project-status" content="active">' in html
     anchor = (
-        f'<a href="/packages/ab/ab/{"ab" * 30}/spam-1.0-py3-none-any.whl#sha256={DIGEST}" '
+        f'<a href="../../packages/ab/ab/{"ab" * 30}/spam-1.0-py3-none-any.whl#sha256={DIGEST}" '
         'data-requires-python="&gt;=3.9,&lt;4" data-yanked="" '
         f'data-core-metadata="sha256={METADATA}" data-dist-info-metadata="sha256={METADATA}">'
         "spam-1.0-py3-none-any.whl</a>"
@@ -248,7 +253,9 @@ our_pages = st.builds(
     st.lists(our_files, max_size=4, unique_by=lambda file: file.filename).map(tuple),
     st.sampled_from(ProjectStatus),
     st.none() | texts,
-    root=st.sampled_from([ROOT, "http://localhost:8080", "http://koschey.example.org", ""]),
+    ours=st.sampled_from([ROOT, f"{ROOT}/pypi", "http://localhost:8080", "http://koschey.example.org", ""]).map(
+        Addresses
+    ),
     upstream=st.none() | st.just(URL),
 )
 
@@ -304,6 +311,7 @@ def test_every_page_is_one_that_all_clients_read(page: ProjectPage) -> None:
         assert type(file["yanked"]) in (bool, str)
         parts = urlsplit(file["url"])
         assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("", "", "", "")
+        assert parts.path.startswith("../../packages/")
         assert unquote(parts.path.rpartition("/")[2]) == file["filename"]
         # PEP 740: absolute, on a secure origin, or not at all.
         assert file.get("provenance", "https://").startswith(("https://", "http://localhost:8080/"))

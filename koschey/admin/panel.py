@@ -14,7 +14,7 @@ from koschey.db.pool import LOST
 from koschey.db.projects import select_now
 from koschey.errors import KoscheyError
 from koschey.web.context import resources
-from koschey.web.errors import RETRY_AFTER, STATUSES
+from koschey.web.errors import RETRY_AFTER, status_of
 
 log = structlog.get_logger()
 
@@ -35,6 +35,8 @@ HEADERS = {
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 STATIC_FOLDER = Path(__file__).parent / "static"
+STATIC_FILES = frozenset(path.name for path in STATIC_FOLDER.iterdir())
+"""The file system is asked for no other name: one that is too long is an error there, not an absence."""
 
 blueprint = Blueprint("admin", "koschey.admin", url_prefix="/admin", template_folder="templates")
 blueprint.before_request(guard)
@@ -64,17 +66,14 @@ async def render_error(status: int, title: str, detail: str) -> Response:
     return response
 
 
-def status_of(error: KoscheyError) -> tuple[int, str]:
-    """Return the status of an error and its title."""
-    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), (500, "Internal error"))
-
-
 @blueprint.get("/static/<path:filename>", merge_slashes=False)
 async def static(filename: str) -> Response:
     """Serve the style sheet and the icon.
 
     Every route of the panel turns `merge_slashes` off: Quart merges by a redirect to the host that the request claims.
     """
+    if filename not in STATIC_FILES:
+        raise NotFound(f"There is no page {filename!r} in this panel.")
     return await send_from_directory(STATIC_FOLDER, filename)
 
 

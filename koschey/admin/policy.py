@@ -6,7 +6,7 @@ from packaging.utils import NormalizedName
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
-from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.panel import blueprint, render
 from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
 from koschey.auth.permissions import Action, RolePermissions
@@ -21,6 +21,7 @@ from koschey.publish.policy import PolicyOutcome, set_rule, unset_rule
 from koschey.publish.policy_report import show_policy
 from koschey.publish.policy_terms import SETTABLE, Terms, parse_expiry
 from koschey.web.context import resources
+from koschey.web.errors import status_of
 
 DOOR = "admin"
 FIELDS = ("kind", "scope", "subject", "value", "expires", "ticket", "reason")

@@ -14,7 +14,7 @@ from quart.typing import ResponseReturnValue
 
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.evidence import ShownEvidence, show_evidence
-from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.panel import blueprint, render
 from koschey.admin.show import without_login
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import RuleInForce
@@ -27,6 +27,7 @@ from koschey.publish.evidence import gather_evidence
 from koschey.publish.settle import STATES_BY_WEIGHT
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
+from koschey.web.errors import status_of
 
 PER_PAGE = 50
 """Releases on one page."""

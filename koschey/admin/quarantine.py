@@ -7,13 +7,14 @@ from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
-from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.panel import blueprint, render
 from koschey.db import browse
 from koschey.db.requests import select_asked
 from koschey.errors import UsageError
 from koschey.model import State
 from koschey.standards.names import MAX_NAME, parse_name
 from koschey.web.context import resources
+from koschey.web.errors import status_of
 
 WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
 PER_PAGE = 100

@@ -5,13 +5,11 @@ from typing import cast
 
 from quart import Response, g, request
 
+from koschey.addresses import ADMIN
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.auth.sessions import Session, SessionId, csrf_token, find_session, new_id, parse_id
 from koschey.db.accounts import Account
 from koschey.web.context import resources
-
-PATH = "/admin"
-"""The cookie is sent nowhere else: not with the index's pages, nor with files that strangers uploaded."""
 
 
 @dataclass(slots=True)
@@ -77,11 +75,18 @@ def cookie_name() -> str:
     return "__Secure-koschey_admin" if is_secure() else "koschey_admin"
 
 
+def cookie_path() -> str:
+    """Return the only place that the cookie is sent to: not to the index's pages, nor to files of strangers."""
+    return resources().addresses.here(ADMIN).removesuffix("/")
+
+
 def set_cookie(response: Response, session_id: SessionId) -> None:
     """Hand an id to the browser, until it is closed."""
-    response.set_cookie(cookie_name(), session_id, path=PATH, secure=is_secure(), httponly=True, samesite="Lax")
+    response.set_cookie(
+        cookie_name(), session_id, path=cookie_path(), secure=is_secure(), httponly=True, samesite="Lax"
+    )
 
 
 def drop_cookie(response: Response) -> None:
     """Let the browser forget its id."""
-    response.delete_cookie(cookie_name(), path=PATH, secure=is_secure(), httponly=True, samesite="Lax")
+    response.delete_cookie(cookie_name(), path=cookie_path(), secure=is_secure(), httponly=True, samesite="Lax")

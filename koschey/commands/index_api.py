@@ -5,10 +5,11 @@ import netrc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from koschey import addresses
 from koschey.conformance.client import Answer, Client
 from koschey.errors import EgressRefused, StartError, UpstreamError, UsageError
 from koschey.index.explaining import Availability, Explanation
@@ -58,17 +59,17 @@ class IndexApi:
     @property
     def shown(self) -> str:
         """The index as it may stand in a message: without credentials."""
-        return f"{self.root}/simple/"
+        return self.root + addresses.PROJECT_LIST
 
     async def explain(self, project: str, version: str) -> Explanation:
         """Explain one release. Raises `UsageError` where the index says no, `StartError` where it cannot be asked."""
-        answer = await self._ask("GET", f"/held/{quote(project, safe='')}/{quote(version, safe='')}/")
+        answer = await self._ask("GET", addresses.held_release(project, version))
         return self._read(answer, Explanation)
 
     async def request(self, project: str, version: str, reason: str) -> dict[str, Any]:
         """Ask for a release. Raises as `explain` does."""
         body = msgspec.json.encode({"project": project, "version": version, "reason": reason})
-        return self._read(await self._ask("POST", "/api/v1/requests", body), dict[str, Any])
+        return self._read(await self._ask("POST", addresses.REQUESTS, body), dict[str, Any])
 
     async def preflight(self, pins: Sequence[Pin]) -> list[Explanation]:
         """Explain every pin, in portions; what there was no time to look up is asked for again while that helps.
@@ -86,7 +87,7 @@ class IndexApi:
     async def _preflight(self, pins: Sequence[Pin]) -> list[Explanation]:
         told: list[Explanation] = []
         for body in _portions(pins):
-            found = self._read(await self._ask("POST", "/api/v1/preflight", body), dict[str, list[_CheckedPin]])
+            found = self._read(await self._ask("POST", addresses.PREFLIGHT, body), dict[str, list[_CheckedPin]])
             told += [_as_explanation(each) for each in found["pins"]]
         return told
 

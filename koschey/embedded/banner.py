@@ -13,9 +13,12 @@ import msgspec
 from rich.console import Console
 from rich.status import Status
 
+from koschey import addresses
+from koschey.addresses import Addresses
 from koschey.embedded.ports import LOOPBACK
 from koschey.embedded.probe import reachable_host
 from koschey.embedded.secret_file import Secrets
+from koschey.hosts import in_url
 from koschey.settings import Settings
 
 ADMIN = "admin"
@@ -42,15 +45,15 @@ def announce(
     settings: Settings, secrets: Secrets, temporal_ui: int, folder: Path, pids: Mapping[str, int]
 ) -> Announcement:
     """Put it together."""
-    url = public_url(settings)
-    index_url = f"{url}/simple/"
+    ours = Addresses(public_url(settings))
+    index_url = ours.absolute(addresses.PROJECT_LIST)
     return Announcement(
         index_url=index_url,
-        pip=f"pip install --index-url {index_url}{_trust(url)} NAME",
+        pip=f"pip install --index-url {index_url}{_trust(index_url)} NAME",
         uv=f"uv pip install --index-url {index_url} NAME",
-        upload_url=f"{url}/legacy/",
+        upload_url=ours.absolute(addresses.UPLOADS),
         upload_token=secrets.upload_token,
-        admin_url=f"{url}/admin/",
+        admin_url=ours.absolute(addresses.ADMIN),
         admin_user=ADMIN,
         admin_password=secrets.admin_password,
         temporal_ui=f"http://{LOOPBACK}:{temporal_ui}",
@@ -122,7 +125,7 @@ class Report:
 
 
 def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{in_url(host)}:{port}"
 
 
 def _trust(url: str) -> str:

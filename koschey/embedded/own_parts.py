@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TypedDict
 
 import koschey
+from koschey.addresses import HEALTH
 from koschey.embedded.child import Child, Part
 from koschey.embedded.environment import own_environment
 from koschey.embedded.probe import http_status, reachable_host
 from koschey.settings import Settings
-
-HEALTH = "/_/health"
 
 
 def migrate_part(folder: Path, values: Mapping[str, str]) -> Part:

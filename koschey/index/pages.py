@@ -5,9 +5,11 @@ A page that was built while its project changed is answered once and not kept.
 
 import asyncio
 import time
+from dataclasses import replace
 
 from packaging.utils import NormalizedName
 
+from koschey.addresses import held_project, relative
 from koschey.db import journal
 from koschey.db.pool import Pool
 from koschey.db.projects import select_now
@@ -81,6 +83,15 @@ class Pages:
             self._cache.put(name, page, changes)
         return page
 
+    async def project_below(self, name: NormalizedName, depth: int) -> Page | None:
+        """Return a page for another place than its own, `depth` folders below the root; it is not kept.
+
+        Raises as `project` does.
+        """
+        if await self._refresher.find(name) is None:
+            return await self._closed(name)
+        return await self._build(name, depth)
+
     async def _closed(self, name: NormalizedName) -> Page | None:
         """Return the page of a name that is blocked or reserved although nothing of it is here: never a 404."""
         begun, now = time.monotonic(), await select_now(self._pool)
@@ -93,11 +104,12 @@ class Pages:
         page.expires_at = begun + seconds_left(rules, now)
         return page
 
-    async def _build(self, name: NormalizedName) -> Page:
+    async def _build(self, name: NormalizedName, depth: int = 2) -> Page:
         # Before PostgreSQL's clock is read: the page is forgotten a little too soon rather than too late.
         begun = time.monotonic()
         served = await self._served.load(name)
         assert served is not None
+        served = replace(served, depth=depth)
         page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
         page.expires_at = begun + served.lasts
         return page
@@ -107,5 +119,6 @@ def _render(page: ProjectPage) -> Page:
     rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
     if page.held:
         # RFC 8288: where whoever misses a version is told why it is not listed.
-        rendered.headers = {"X-Koschey-Held": str(page.held), "Link": f'</held/{page.name}/>; rel="help"'}
+        story = relative(held_project(page.name), page.depth)
+        rendered.headers = {"X-Koschey-Held": str(page.held), "Link": f'<{story}>; rel="help"'}
     return rendered

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
 
+from koschey.addresses import Addresses
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
@@ -24,8 +25,8 @@ class Served:
     """Reads what is served."""
 
     pool: Pool
-    root: str
-    """What users reach the index under, without a slash at its end."""
+    ours: Addresses
+    """Where the index is."""
     upstream: str
     """The Simple API that is mirrored."""
     window: timedelta
@@ -46,7 +47,7 @@ class Served:
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None
         lasts, kept = seconds_left(policy.rules, now), announce(known, policy, now, self.window)
-        page = ProjectPage(name, project.serial, served, *_status(policy), self.root, source, lasts)
+        page = ProjectPage(name, project.serial, served, *_status(policy), self.ours, source, lasts)
         return replace(page, announced=kept.announced, held=kept.held)
 
 

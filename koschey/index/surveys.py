@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
 
 import msgspec
 from packaging.utils import NormalizedName
 
+from koschey import addresses
 from koschey.db import feeds, journal, rules
 from koschey.db.feeds import Novelty
 from koschey.db.pool import Pool
@@ -34,7 +34,7 @@ class Surveys:
         self._pool = pool
         self._refresher = refresher
         self._served = served
-        self._root = served.root
+        self._ours = served.ours
         self._kept: dict[str, Document] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._rested_at = 0.0
@@ -85,12 +85,12 @@ class Surveys:
     async def _projects(self) -> bytes:
         found = await feeds.select_newest_projects(self._pool, limit=PROJECTS)
         items = [Item(each.project, self._page_of(each.project), each.summary or "", each.at) for each in found]
-        return render_feed(Feed("Newest projects", f"{self._root}/simple/", "Projects that are served here now", items))
+        return render_feed(Feed("Newest projects", self._list, "Projects that are served here now", items))
 
     async def _releases(self) -> bytes:
         found = await feeds.select_newest_releases(self._pool, limit=RELEASES)
         items = [self._item(each) for each in found]
-        return render_feed(Feed("Newest releases", f"{self._root}/simple/", "Releases that are served here now", items))
+        return render_feed(Feed("Newest releases", self._list, "Releases that are served here now", items))
 
     def _item(self, release: Novelty) -> Item:
         assert release.version is not None
@@ -115,8 +115,12 @@ class Surveys:
         largest = {name: {"size": size} for name, size in sizes.largest.items()}
         return document_of(serial, msgspec.json.encode({"top_packages": largest, "total_packages_size": sizes.total}))
 
+    @property
+    def _list(self) -> str:
+        return self._ours.absolute(addresses.PROJECT_LIST)
+
     def _page_of(self, project: NormalizedName) -> str:
-        return f"{self._root}/simple/{project}/"
+        return self._ours.absolute(addresses.project_page(project))
 
     def _release_of(self, project: NormalizedName, version: str) -> str:
-        return f"{self._root}/pypi/{project}/{quote(version, safe='')}/json"
+        return self._ours.absolute(addresses.release_json(project, version))

@@ -3,15 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
-from urllib.parse import quote
 
 import msgspec
 from packaging.version import Version
 from pypi_simple import UnparsableFilenameError, parse_filename
 
+from koschey.addresses import project_page, release_json
 from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
-from koschey.standards.names import quote_path
 from koschey.standards.project_page import ProjectPage, version_key
 from koschey.standards.simple_json import format_time, private_fields
 from koschey.standards.versions import parse_version_or_none, version_identity
@@ -83,7 +82,7 @@ def render_project(page: ProjectPage, version: str, metadata: CoreMetadata | Non
 
 
 def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: CoreMetadata | None) -> dict[str, object]:
-    address = f"{page.root}/simple/{page.name}/"
+    address = page.ours.absolute(project_page(page.name))
     yanked = is_yanked(files)
     return {
         "name": metadata.name if metadata else page.name,
@@ -99,7 +98,7 @@ def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: Core
         "project_urls": _project_urls(metadata.project_urls) if metadata else None,
         "package_url": address,
         "project_url": address,
-        "release_url": f"{page.root}/pypi/{page.name}/{quote(version)}/json",
+        "release_url": page.ours.absolute(release_json(page.name, version)),
         "docs_url": None,
         "bugtrack_url": None,
         "downloads": NOT_COUNTED,
@@ -109,7 +108,6 @@ def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: Core
 
 
 def _file(file: File, page: ProjectPage) -> dict[str, object]:
-    assert file.path is not None
     uploaded = file.upload_time or file.first_seen_at
     digests = {"md5": file.md5, "sha256": file.sha256, "blake2b_256": file.blake2b_256}
     kind, python = _kind(file)
@@ -127,7 +125,7 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
         "upload_time": uploaded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "upload_time_iso_8601": format_time(uploaded),
         # Absolute, and below `/packages`: mirrors take no other.
-        "url": f"{page.root}{quote_path(file.path)}",
+        "url": page.url_of(file),
         "requires_python": file.requires_python,
         "yanked": file.yanked is not None,
         "yanked_reason": file.yanked or None,

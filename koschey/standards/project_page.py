@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from packaging.utils import NormalizedName
 from packaging.version import Version
 
+from koschey.addresses import NOWHERE, Addresses, provenance, relative
 from koschey.model import File, ProjectStatus, Serial
 from koschey.standards.names import quote_path
 from koschey.standards.versions import parse_version_or_none
@@ -24,8 +25,8 @@ class ProjectPage:
     files: tuple[File, ...]
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
-    root: str = ""
-    """What users reach the index under, without a slash at its end."""
+    ours: Addresses = NOWHERE
+    """Where the index is."""
     upstream: str | None = None
     """The Simple API that the project is mirrored from; None for a hosted project."""
     lasts: float = math.inf
@@ -34,6 +35,8 @@ class ProjectPage:
     """Held files that the Simple API lists as yanked, with the reason why they are held; nothing else shows them."""
     held: int = 0
     """How many held files are not listed at all."""
+    depth: int = 2
+    """How many folders below the root the page lies: two at `/simple/<project>/`."""
 
     @property
     def listed(self) -> tuple[File, ...]:
@@ -50,14 +53,23 @@ class ProjectPage:
 
         PEP 740: "The value MUST be a fully qualified URL" on a secure origin, so a plain http index links none.
         """
-        if not file.has_provenance or not is_secure(self.root):
+        if not file.has_provenance or not is_secure(self.ours.root):
             return None
-        return f"{self.root}{quote_path(f'/integrity/{self.name}/{file.version}/{file.filename}/provenance')}"
+        return self.ours.absolute(provenance(self.name, file.version, file.filename))
 
     def record_of(self, file: File) -> str:
         """Return where the PEP 710 record of a file is."""
+        return self.url_of(file) + ".provenance_url.json"
+
+    def url_of(self, file: File) -> str:
+        """Return where a file is, for those who read that elsewhere than on the page."""
         assert file.path is not None
-        return f"{self.root}{quote_path(file.path)}.provenance_url.json"
+        return self.ours.absolute(quote_path(file.path))
+
+    def link_to(self, file: File) -> str:
+        """Return where a file is, from the page: the same text whatever the index is reached under (PEP 503, 691)."""
+        assert file.path is not None
+        return relative(quote_path(file.path), self.depth)
 
 
 def is_secure(url: str) -> bool:

@@ -10,7 +10,6 @@ from pypi_simple import Link, RepositoryPage, UnsupportedRepoVersionError
 
 from koschey.errors import UpstreamMalformed
 from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPage
-from koschey.standards.names import quote_path
 from koschey.standards.project_page import API_VERSION, ProjectPage
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text
 
@@ -52,8 +51,7 @@ def _page(title: str, head: list[str], anchors: list[str], serial: Serial) -> by
 
 
 def _anchor(file: File, page: ProjectPage) -> str:
-    assert file.path is not None
-    attributes = [f'href="{quote_path(file.path)}#sha256={file.sha256}"']
+    attributes = [f'href="{page.link_to(file)}#sha256={file.sha256}"']
     if file.requires_python:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
     if file.yanked is not None:

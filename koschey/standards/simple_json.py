@@ -10,7 +10,6 @@ from packaging.utils import NormalizedName
 
 from koschey.errors import UpstreamMalformed
 from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPage
-from koschey.standards.names import quote_path
 from koschey.standards.project_page import API_VERSION, ProjectPage
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time
 
@@ -40,11 +39,10 @@ def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], seria
 
 
 def _file(file: File, page: ProjectPage) -> dict[str, object]:
-    assert file.path is not None
     # PEP 700: without an upstream's upload time the time of first sight is given; leaving it out breaks cool-downs.
     fields: dict[str, object] = {
         "filename": file.filename,
-        "url": quote_path(file.path),
+        "url": page.link_to(file),
         # Only sha256: other names of hashlib mean other lengths to some clients.
         "hashes": {"sha256": file.sha256},
         "upload-time": format_time(file.upload_time or file.first_seen_at),

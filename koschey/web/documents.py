@@ -2,8 +2,7 @@
 
 import asyncio
 
-from quart import Response, redirect, request
-from quart.typing import ResponseReturnValue
+from quart import Response, request
 
 from koschey.index.documents import Document
 from koschey.standards.negotiation import Coding
@@ -40,9 +39,3 @@ async def answer_document(document: Document, content_type: str, **more: str) ->
     # As for GET; what is not sent has been counted by now.
     response.headers["Content-Length"] = str(len(body))
     return response
-
-
-def moved(path: str) -> ResponseReturnValue:
-    """Permanent, as on the public index: the normalised form of a name never changes. The query is kept."""
-    query = request.query_string.decode("latin-1")
-    return redirect(path + (f"?{query}" if query else ""), 301)

@@ -11,6 +11,7 @@ from koschey.errors import (
     Busy,
     EgressRefused,
     KoscheyError,
+    Misdirected,
     NotAllowed,
     NotKnown,
     Stale,
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     NotKnown: (404, "Not known here"),
     NotAllowed: (403, "Not allowed"),
+    Misdirected: (421, "Misdirected request"),
     Stale: (412, "Changed meanwhile"),
     TooManyRequests: (429, "Too many requests"),
     UsageError: (400, "Bad request"),
@@ -56,15 +58,23 @@ def problem(status: int, title: str, detail: str, **extensions: object) -> Respo
     return Response(json.dumps(body), status, headers)
 
 
+def problem_of(error: KoscheyError) -> Response:
+    """Return the answer to a request that failed by this error."""
+    status, title = status_of(error)
+    return problem(status, title, str(error))
+
+
+def status_of(error: KoscheyError) -> tuple[int, str]:
+    """Return the status of an error and its title."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), (500, "Internal error"))
+
+
 def register(app: Quart) -> None:
     """Turn every error of a handler into an answer."""
 
     @app.errorhandler(KoscheyError)
     async def koschey_error(error: KoscheyError) -> Response:
-        status, title = next(
-            (STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), (500, "Internal error")
-        )
-        return problem(status, title, str(error))
+        return problem_of(error)
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:

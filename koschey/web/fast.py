@@ -25,8 +25,9 @@ class FastPages:
     normalised, is Quart's business.
     """
 
-    def __init__(self, app: Quart) -> None:
+    def __init__(self, app: Quart, prefix: str) -> None:
         self.quart = app
+        self._prefix = prefix
         self.pages: Pages | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -48,6 +49,9 @@ class FastPages:
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
         """Let Quart answer. A body that breaks off must break the connection, so that no client takes it as whole."""
+        if self._prefix:
+            # As ASGI has it: Quart takes the path below, and puts the prefix before the links that it makes.
+            scope = {**scope, "root_path": self._prefix, "path": self._prefix + scope["path"]}
         try:
             await self.quart(scope, receive, send)
         except Exception as error:

@@ -1,12 +1,13 @@
 """RSS feeds and statistics."""
 
 from quart import Blueprint, Response
-from quart.typing import ResponseReturnValue
 
+from koschey import addresses
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
-from koschey.web.documents import answer_document, moved
+from koschey.web.documents import answer_document
 from koschey.web.errors import problem
+from koschey.web.redirects import moved
 
 blueprint = Blueprint("feeds", __name__)
 
@@ -26,11 +27,11 @@ async def newest_releases() -> Response:
 
 
 @blueprint.get("/rss/project/<project>/releases.xml")
-async def project_releases(project: str) -> ResponseReturnValue:
+async def project_releases(project: str) -> Response:
     """The releases of one project."""
     name = parse_name(project)
     if name != project:
-        return moved(f"/rss/project/{name}/releases.xml")
+        return moved(addresses.project_feed(name))
     document = await resources().surveys.project_releases(name)
     if document is None:
         return problem(404, "No such project", f"this index serves nothing of a project {name}")
@@ -44,6 +45,6 @@ async def statistics() -> Response:
 
 
 @blueprint.get("/stats")
-async def statistics_without_slash() -> ResponseReturnValue:
+async def statistics_without_slash() -> Response:
     """The same address as a person would type it."""
-    return moved("/stats/")
+    return moved(addresses.STATISTICS)

@@ -13,12 +13,13 @@ from quart import Response
 
 from koschey.auth.logins import Logins
 from koschey.db.pool import LOST
+from koschey.web.asgi import send_response
 from koschey.web.errors import problem
 
 log = structlog.get_logger()
 
-OPEN = ("/_/health", "/legacy", "/legacy/", "/admin")
-OPEN_BELOW = ("/admin/", "/api/v1/")
+OPEN = ("/legacy", "/legacy/", "/admin")
+OPEN_BELOW = ("/_/", "/admin/", "/api/v1/")
 CHALLENGE = 'Basic realm="koschey", charset="UTF-8"'
 
 
@@ -36,7 +37,7 @@ class ReadGate:
             return
         refusal = await self._refusal(scope)
         if refusal is not None:
-            await _answer(refusal, scope, send)
+            await send_response(refusal, scope, send)
             return
         await self._application(scope, receive, _private(send))
 
@@ -73,10 +74,3 @@ def _private(send: Any) -> Any:
         await send(message)
 
     return send_private
-
-
-async def _answer(response: Response, scope: Any, send: Any) -> None:
-    body = bytes(await response.get_data(as_text=False))
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 from packaging.utils import NormalizedName, canonicalize_name
-from quart import Blueprint, Response, redirect, request
-from quart.typing import ResponseReturnValue
+from quart import Blueprint, Response, request
 
+from koschey import addresses
 from koschey.db.explained import select_files_named
 from koschey.index.explaining import Sight, describe, look_at
 from koschey.model import StandingFile, State
@@ -20,7 +20,8 @@ from koschey.web import held_html
 from koschey.web.answer import NOTHING_RUNS
 from koschey.web.context import resources
 from koschey.web.errors import problem
-from koschey.web.refusals import REQUESTS, refusal, release_word
+from koschey.web.redirects import moved, sent_on
+from koschey.web.refusals import refusal, release_word
 
 blueprint = Blueprint("held", __name__)
 
@@ -33,22 +34,22 @@ SAFE = {"Content-Security-Policy": NOTHING_RUNS}
 
 
 @blueprint.get("/held/<project>/")
-async def project(project: str) -> ResponseReturnValue:
+async def project(project: str) -> Response:
     """List all that is kept back of one project."""
     name = parse_name(project)
     if name != project:
-        return redirect(f"/held/{name}/", 301)
+        return moved(addresses.held_project(name))
     if await resources().refresher.find(name) is None and not await _is_closed(name):
         return _missing(name)
     sight = await _look(name)
     accounts = [account for account in sight.kept_back() if account.state is not State.REMOVED]
     if _wants_html():
-        return _html(held_html.render_project(name, accounts, resources().settings.public_url))
-    return _json({"project": name, "held": accounts, "ask": resources().settings.public_url + REQUESTS})
+        return _html(held_html.render_project(name, accounts, resources().addresses))
+    return _json({"project": name, "held": accounts, "ask": resources().addresses.absolute(addresses.REQUESTS)})
 
 
 @blueprint.get("/held/<project>/<version>/")
-async def release(project: str, version: str) -> ResponseReturnValue:
+async def release(project: str, version: str) -> Response:
     """Explain one release, served or not."""
     name = parse_name(project)
     if await resources().refresher.find(name) is None and not await _is_closed(name):
@@ -58,7 +59,7 @@ async def release(project: str, version: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/held/<release>/<state>/<ask>/<path:filename>")
-async def file(release: str, state: str, ask: str, filename: str) -> ResponseReturnValue:
+async def file(release: str, state: str, ask: str, filename: str) -> Response:
     """Refuse a file with all that there is to say; what has been let out since is sent on to."""
     del state, ask  # decoration
     beside = next((suffix for suffix in BESIDE if filename.endswith(suffix)), "")
@@ -76,7 +77,7 @@ async def file(release: str, state: str, ask: str, filename: str) -> ResponseRet
     if not _wants_html():
         return refused
     message = {"X-Error-Message": refused.headers["X-Error-Message"]}
-    body = held_html.render_file(name, account, free, resources().settings.public_url)
+    body = held_html.render_file(name, account, free, resources().addresses)
     return _html(body, refused.status_code, **message)
 
 
@@ -103,16 +104,12 @@ async def _is_closed(name: NormalizedName) -> bool:
     return await resources().pages.project(name) is not None
 
 
-def _served(item: StandingFile, beside: str) -> ResponseReturnValue:
+def _served(item: StandingFile, beside: str) -> Response:
     file = item.file
     assert file.path is not None
     if beside == "/provenance":
-        path = f"/integrity/{file.project}/{file.version}/{file.filename}/provenance"
-    else:
-        path = file.path + beside
-    response = redirect(quote_path(path), 302)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+        return sent_on(addresses.provenance(file.project, file.version, file.filename))
+    return sent_on(quote_path(file.path + beside))
 
 
 def _missing(name: NormalizedName) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, StrictUndefined
 
+from koschey.addresses import PROJECT_LIST, REQUESTS, Addresses, held_project, project_page
 from koschey.index.explaining import FileAccount, request_command
 from koschey.model import State
 
@@ -14,8 +15,8 @@ HEAD = """<!DOCTYPE html>
 <h1>{{ title }}</h1>
 """
 ASK = """<p>If you need it before then, say why:</p>
-<pre>{{ command }} --reason WHY --index {{ root }}/simple/</pre>
-<p>A program sends the same to <code>{{ root }}/api/v1/requests</code>. Reviewers see who asked, how often and why; what
+<pre>{{ command }} --reason WHY --index {{ index }}</pre>
+<p>A program sends the same to <code>{{ requests }}</code>. Reviewers see who asked, how often and why; what
 they decide counts at once.</p>
 """
 FILE = (
@@ -31,7 +32,7 @@ FILE = (
 """
     + "{% if askable %}"
     + ASK
-    + """{% endif %}<p><a href="/held/{{ project }}/">All that is held of {{ project }}</a></p>
+    + """{% endif %}<p><a href="{{ more }}">All that is held of {{ project }}</a></p>
 </body>
 </html>
 """
@@ -47,7 +48,7 @@ PROJECT = (
 """
     + ASK
     + """{% else %}<p>Nothing of it is held.</p>
-{% endif %}<p><a href="/simple/{{ project }}/">What is free of {{ project }}</a></p>
+{% endif %}<p><a href="{{ more }}">What is free of {{ project }}</a></p>
 </body>
 </html>
 """
@@ -56,7 +57,7 @@ _environment = Environment(autoescape=True, undefined=StrictUndefined)
 _file, _project = _environment.from_string(FILE), _environment.from_string(PROJECT)
 
 
-def render_file(project: str, account: FileAccount, free: str | None, root: str) -> str:
+def render_file(project: str, account: FileAccount, free: str | None, ours: Addresses) -> str:
     """Render why one file is not served."""
     return _file.render(
         title=f"{project} {account.version} is {account.state}",
@@ -66,11 +67,12 @@ def render_file(project: str, account: FileAccount, free: str | None, root: str)
         free=free,
         askable=account.state is not State.REMOVED,
         command=request_command(project, account.version),
-        root=root,
+        more=ours.here(held_project(project)),
+        **_doors(ours),
     )
 
 
-def render_project(project: str, accounts: Sequence[FileAccount], root: str) -> str:
+def render_project(project: str, accounts: Sequence[FileAccount], ours: Addresses) -> str:
     """Render all that is kept back of a project."""
     version = accounts[-1].version if accounts else ""
     return _project.render(
@@ -78,8 +80,13 @@ def render_project(project: str, accounts: Sequence[FileAccount], root: str) -> 
         project=project,
         rows=[(account, _until(account)) for account in accounts],
         command=request_command(project, version),
-        root=root,
+        more=ours.here(project_page(project)),
+        **_doors(ours),
     )
+
+
+def _doors(ours: Addresses) -> dict[str, str]:
+    return {"index": ours.absolute(PROJECT_LIST), "requests": ours.absolute(REQUESTS)}
 
 
 def _until(account: FileAccount) -> str:

@@ -4,7 +4,7 @@ from html import escape
 
 from quart import Blueprint, Response
 
-from koschey import __version__
+from koschey import __version__, addresses
 from koschey.web.context import resources
 
 blueprint = Blueprint("home", __name__)
@@ -15,11 +15,11 @@ PAGE = """<!DOCTYPE html>
 <body>
 <h1>Koschey {version}</h1>
 <p>A Python package index. Point your clients at it:</p>
-<pre>pip install --index-url {url}/simple/ NAME
-uv pip install --index-url {url}/simple/ NAME</pre>
-<p>Uploads go to <code>{url}/legacy/</code>. New public releases are held for {days:g} days, or until a reviewer
+<pre>pip install --index-url {index} NAME
+uv pip install --index-url {index} NAME</pre>
+<p>Uploads go to <code>{uploads}</code>. New public releases are held for {days:g} days, or until a reviewer
 lets them out.</p>
-<p><a href="/simple/">All projects</a> · <a href="/admin/">Admin</a></p>
+<p><a href="{projects}">All projects</a> · <a href="{admin}">Admin</a></p>
 </body>
 </html>
 """
@@ -28,8 +28,15 @@ lets them out.</p>
 @blueprint.get("/")
 async def home() -> Response:
     """Say what this is and how to use it."""
-    settings = resources().settings
-    body = PAGE.format(version=__version__, url=escape(settings.public_url), days=settings.quarantine_days)
+    ours = resources().addresses
+    body = PAGE.format(
+        version=__version__,
+        index=escape(ours.absolute(addresses.PROJECT_LIST)),
+        uploads=escape(ours.absolute(addresses.UPLOADS)),
+        projects=ours.here(addresses.PROJECT_LIST),
+        admin=ours.here(addresses.ADMIN),
+        days=resources().settings.quarantine_days,
+    )
     return Response(
         body,
         200,

@@ -104,7 +104,8 @@ class UploadConnection(ASGIHTTPConnection):
 
     async def __call__(self, receive: Any, send: Any) -> None:
         """Serve it."""
-        if self.scope["method"] != "POST" or self.scope["path"] not in STREAMED:
+        path = self.scope["path"].removeprefix(self.scope.get("root_path", ""))
+        if self.scope["method"] != "POST" or path not in STREAMED:
             await super().__call__(receive, send)
             return
         body = Body(receive)

@@ -1,37 +1,37 @@
 """The JSON API: `/pypi/<project>/json` and `/pypi/<project>/<version>/json`."""
 
 import json
-from urllib.parse import quote
 
 from quart import Blueprint, Response, request
-from quart.typing import ResponseReturnValue
 
+from koschey import addresses
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
-from koschey.web.documents import answer_document, moved
+from koschey.web.documents import answer_document
+from koschey.web.redirects import moved
 
 blueprint = Blueprint("project_json", __name__)
 
 
 @blueprint.get("/pypi/<project>/json")
 @blueprint.get("/pypi/<project>/json/")
-async def project_json(project: str) -> ResponseReturnValue:
+async def project_json(project: str) -> Response:
     """Describe a project and its latest release."""
     return await _respond(project, None)
 
 
 @blueprint.get("/pypi/<project>/<version>/json")
 @blueprint.get("/pypi/<project>/<version>/json/")
-async def release_json(project: str, version: str) -> ResponseReturnValue:
+async def release_json(project: str, version: str) -> Response:
     """Describe one release of a project."""
     return await _respond(project, version)
 
 
-async def _respond(project: str, version: str | None) -> ResponseReturnValue:
+async def _respond(project: str, version: str | None) -> Response:
     name = parse_name(project)
     if name != project:
-        middle = f"/{quote(version, safe='')}" if version is not None else ""
-        return moved(f"/pypi/{name}{middle}/json{'/' if request.path.endswith('/') else ''}")
+        path = addresses.project_json(name) if version is None else addresses.release_json(name, version)
+        return moved(path + ("/" if request.path.endswith("/") else ""))
     document = await resources().documents.get(name, version)
     if document is None:
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}

@@ -10,11 +10,13 @@ from urllib.parse import quote
 
 from quart import Response
 
+from koschey import addresses
 from koschey.index.explaining import ASKABLE, FileAccount, explain_file, request_command
 from koschey.model import StandingFile, State
 from koschey.standards.simple_json import format_time
 from koschey.web.context import resources
 from koschey.web.errors import problem
+from koschey.web.redirects import sent_on
 
 NO_WORD = re.compile(r"[^a-z0-9.]+")
 ASK = "ask-with-koschey-request"
@@ -25,14 +27,12 @@ WORDS = {
     State.MALFORMED: ("malformed", ASK),
     State.REMOVED: ("removed", "its-name-stays-used"),
 }
-REQUESTS = "/api/v1/requests"
 
 
 async def refuse(item: StandingFile, beside: str = "") -> Response:
     """Send a client on to where it is told why it does not get a file, or what stands `beside` it."""
     account = await explain_file(resources().pool, item, resources().settings.window)
-    headers = {"Location": refusal_path(item.file.project, account, beside), "Cache-Control": "no-store"}
-    return Response(b"", 302, headers)
+    return sent_on(refusal_path(item.file.project, account, beside))
 
 
 def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
@@ -51,6 +51,7 @@ def release_word(project: str, version: str) -> str:
 
 def refusal(project: str, account: FileAccount, free: str | None) -> Response:
     """Say why a file is not served, until when, and where to ask (RFC 9457)."""
+    ours = resources().addresses
     askable = account.state in {State(state) for state in ASKABLE}
     command = f"{request_command(project, account.version)} --reason WHY"
     return problem(
@@ -65,8 +66,8 @@ def refusal(project: str, account: FileAccount, free: str | None) -> Response:
         release_at=format_time(account.release_at) if account.release_at else None,
         findings=account.findings,
         free=free,
-        help=f"{resources().settings.public_url}/held/{project}/",
-        ask={"command": command, "url": f"{resources().settings.public_url}{REQUESTS}"} if askable else None,
+        help=ours.absolute(addresses.held_project(project)),
+        ask={"command": command, "url": ours.absolute(addresses.REQUESTS)} if askable else None,
     )
 
 

@@ -2,53 +2,64 @@
 
 import asyncio
 
-from quart import Blueprint, Response, redirect, request
-from quart.typing import ResponseReturnValue
+from packaging.utils import NormalizedName
+from quart import Blueprint, Response, request
 
+from koschey import addresses
 from koschey.index.encoded import Page
 from koschey.standards.names import parse_name
 from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.context import resources
 from koschey.web.errors import problem
+from koschey.web.redirects import moved
 
 blueprint = Blueprint("simple", __name__)
 
+UPLOADED_DEPTH = 3
+"""Folders between the root and a page at `/legacy/+simple/<project>/`."""
+
 
 @blueprint.get("/simple/")
-async def project_list() -> ResponseReturnValue:
+async def project_list() -> Response:
     """List all projects."""
     return await _respond(await resources().pages.project_list())
 
 
 @blueprint.get("/simple")
-async def project_list_without_slash() -> ResponseReturnValue:
+async def project_list_without_slash() -> Response:
     """PEP 503: URLs end with a slash."""
-    return _moved("/simple/")
+    return moved(addresses.PROJECT_LIST)
 
 
 @blueprint.get("/simple/<project>/")
-async def project_detail(project: str) -> ResponseReturnValue:
+async def project_detail(project: str) -> Response:
     """List a project's files."""
     name = parse_name(project)
     if name != project:
-        return _moved(f"/simple/{name}/")
+        return moved(addresses.project_page(name))
     page = await resources().pages.project(name)
     if page is None:
-        upstream = resources().settings.upstream_url
-        return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
+        return _missing(name)
     return await _respond(page)
 
 
 @blueprint.get("/legacy/+simple/<project>/")
-async def uploaded_project(project: str) -> ResponseReturnValue:
+async def uploaded_project(project: str) -> Response:
     """Give the same page below the upload URL, where hatch looks before it uploads, to skip what is there."""
-    return await project_detail(parse_name(project))
+    name = parse_name(project)
+    page = await resources().pages.project_below(name, UPLOADED_DEPTH)
+    return _missing(name) if page is None else await _respond(page)
 
 
 @blueprint.get("/simple/<project>")
-async def project_detail_without_slash(project: str) -> ResponseReturnValue:
+async def project_detail_without_slash(project: str) -> Response:
     """PEP 503: URLs end with a slash."""
-    return _moved(f"/simple/{parse_name(project)}/")
+    return moved(addresses.project_page(parse_name(project)))
+
+
+def _missing(name: NormalizedName) -> Response:
+    upstream = resources().settings.upstream_url
+    return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
 
 
 async def _respond(page: Page) -> Response:
@@ -68,9 +79,3 @@ async def _respond(page: Page) -> Response:
         # Quart counts what is sent; for HEAD that is nothing (RFC 9110, 9.3.2).
         response.headers["Content-Length"] = length
     return response
-
-
-def _moved(path: str) -> ResponseReturnValue:
-    """Permanent, as on the public index: the normalised form of a name never changes. The query is kept."""
-    query = request.query_string.decode("latin-1")
-    return redirect(path + (f"?{query}" if query else ""), 301)

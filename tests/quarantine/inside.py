@@ -41,6 +41,7 @@ from koschey.publish.settle import Settlement, settle
 from koschey.resources import Resources
 from koschey.settings import Settings
 from koschey.web.context import KEY
+from koschey.web.edge import Edge
 from koschey.web.fast import FastPages
 from koschey.web.gate import ReadGate
 
@@ -120,7 +121,7 @@ class Inside:
         self._runner = asyncio.Runner()
         self._real_time = time.monotonic
         self._ahead = 0.0
-        self.app: FastPages | ReadGate
+        self.app: Edge
         self.now = NOON
 
     def __enter__(self) -> Self:
@@ -163,7 +164,9 @@ class Inside:
     @property
     def front(self) -> FastPages:
         """The application behind the gate, where there is one."""
-        return self.app if isinstance(self.app, FastPages) else self.app._application
+        behind = self.app.application
+        front: FastPages = behind._application if isinstance(behind, ReadGate) else behind
+        return front
 
     @property
     def resources(self) -> Resources:
@@ -174,7 +177,7 @@ class Inside:
     def start(self) -> None:
         """Start the web process, with nothing in its memory."""
         app = create_app(self.settings)
-        assert isinstance(app, FastPages | ReadGate)
+        assert isinstance(app, Edge)
         self.app = app
         self.run(self.front.quart.startup())
         self.hear_all()
@@ -328,8 +331,8 @@ async def _ask(
 ) -> Answer:
     """Speak ASGI as a server does. A body that breaks off ends with the status 0."""
     path, _, query = target.partition("?")
-    raw = [(b"host", b"127.0.0.1:8080"), (b"content-length", str(len(body)).encode())]
-    raw += [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    given = {"Host": "127.0.0.1:8080", "Content-Length": str(len(body)), **headers}
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "http",
         "method": method, "path": unquote(path), "raw_path": path.encode(), "query_string": query.encode(),

@@ -14,6 +14,7 @@ from quart import Response
 from koschey import __version__
 from koschey.web.api.operations import JSON, OPERATIONS, TAGGED, Operation, blueprint
 from koschey.web.api.types import Problem
+from koschey.web.context import resources
 
 REFERENCE = "#/components/schemas/{name}"
 ERRORS = {
@@ -47,12 +48,12 @@ ABOUT = "Manage what a Koschey index hosts, and what it holds. Most of it needs 
 async def openapi() -> Response:
     """Return this document."""
     headers = {"Content-Type": JSON, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return Response(msgspec.json.encode(build_document()), 200, headers)
+    return Response(msgspec.json.encode(build_document(resources().addresses.prefix)), 200, headers)
 
 
 @cache
-def build_document() -> dict[str, Any]:
-    """Return the document, OpenAPI 3.1."""
+def build_document(prefix: str = "") -> dict[str, Any]:
+    """Return the document, OpenAPI 3.1, of an index that is reached under a path of its own, or under none."""
     schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -61,6 +62,8 @@ def build_document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Koschey", "version": __version__, "description": ABOUT},
+        # Without a host it is read as that of this document, whatever name a client knows (section 4.8.5).
+        "servers": [{"url": prefix or "/"}],
         "paths": paths,
         "security": [{"token": []}, {"password": []}],
         "components": {

@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from koschey.addresses import API
 from koschey.auth.identity import authenticate, authorize, parse_authorization
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.db.accounts import Account
@@ -23,7 +24,7 @@ from koschey.web.api.types import Changed, Input, Project, Tagged
 from koschey.web.context import resources
 from koschey.web.errors import problem
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("api", __name__, url_prefix=API)
 
 MAX_BODY = 2**16
 """Bytes of a request; the longest reason fits several times."""

@@ -1,0 +1,43 @@
+"""Which hosts a request may be for (RFC 9110, section 7.4): those of this index alone, where it knows its own name.
+
+Another site's name that leads here (DNS rebinding, a forgotten record, a cache that trusts the header) gets nothing.
+Ports are compared only where a setting names one: proxies leave them out or put in their own.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from koschey.errors import Misdirected, UsageError
+from koschey.hosts import Host, parse_host
+
+OPEN_BELOW = "/_/"
+"""Health checks ask by whatever address they have."""
+
+
+class OwnHosts:
+    """The hosts that this index answers for; where there are none, every host is served."""
+
+    def __init__(self, hosts: Iterable[Host], public: str) -> None:
+        self._hosts = frozenset(hosts)
+        self._public = public
+
+    def check(self, named: Sequence[bytes], authority: str | None, version: str, path: str) -> None:
+        """Check the values of `Host` of a request for a path, or the authority of its target.
+
+        Raises `UsageError` for a request that names no host or several (RFC 9112, section 3.2), `Misdirected` for one
+        that names another.
+        """
+        if len(named) > 1:
+            raise UsageError("the request has several Host headers; send one")
+        text = named[0].decode("latin-1").strip() if named else ""
+        if not text and version >= "1.1":
+            raise UsageError("the request has no Host header; send the host that it is for")
+        host = parse_host(text if authority is None else authority)
+        if (text and parse_host(text) is None) or (authority is not None and host is None):
+            raise UsageError("the Host header names no host; send a name or an address, and perhaps a port")
+        if not self._hosts or path.startswith(OPEN_BELOW):
+            return
+        if host is None or (host not in self._hosts and Host(host.name, None) not in self._hosts):
+            raise Misdirected(
+                f"the request is for another host than {self._public}; a proxy must pass the Host header on, and an "
+                "operator can name further hosts in KOSCHEY_HOSTS"
+            )
