@@ -55,7 +55,9 @@ def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
     gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
     hosts = OwnHosts(settings.own_hosts, settings.public_url)
     edge = Edge(gate, hosts, Mount(settings.addresses.prefix, front.quart.url_map))
-    return BehindProxies(edge, settings.proxy_networks) if settings.proxy_networks else edge
+    if not settings.proxy_networks and not settings.proxy_at_socket:
+        return edge
+    return BehindProxies(edge, settings.proxy_networks, behind_socket=settings.proxy_at_socket)
 
 
 def create_front(settings: Settings) -> FastPages:

@@ -3,28 +3,44 @@
 import asyncio
 import importlib.util
 import socket
+import stat
+from pathlib import Path
+from typing import NamedTuple
 
 from koschey.db.migrate import check_database
 from koschey.errors import StartError
+from koschey.hosts import in_url, socket_path
 from koschey.settings import Settings
 
 FACTORY = "koschey.app:create_app"
 BACKLOG = 2048
 GRACE = 30
 """Seconds that running requests get when the server is stopped."""
+SOCKET_MODE = 0o660
+"""Who may connect to a unix socket: our account and its group, which a proxy joins."""
+MAX_SOCKET_PATH = 107
+"""Bytes of the path of a unix socket (`man 7 unix`)."""
+
+
+class Place(NamedTuple):
+    """What is listened on: an address and a port, or a unix socket."""
+
+    address: str
+    port: int
+    socket: Path | None = None
 
 
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises `StartError` before anything listens."""
     asyncio.run(check_database(str(settings.database_url)))
-    _check_port(settings)
+    place = find_place(settings)
     if importlib.util.find_spec("granian"):
-        _serve_with_granian(settings)
+        _serve_with_granian(settings, place)
     else:
-        _serve_with_hypercorn(settings)
+        _serve_with_hypercorn(settings, place)
 
 
-def _serve_with_granian(settings: Settings) -> None:
+def _serve_with_granian(settings: Settings, place: Place) -> None:
     from granian import Granian  # noqa: PLC0415 - an extra
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
@@ -32,8 +48,10 @@ def _serve_with_granian(settings: Settings) -> None:
     Granian(
         FACTORY,
         factory=True,
-        address=settings.host,
-        port=settings.port,
+        address=place.address,
+        port=place.port,
+        uds=place.socket,
+        uds_permissions=SOCKET_MODE if place.socket else None,
         interface=Interfaces.ASGI,
         # HTTP/2 buys an index nothing behind a proxy and has a longer list of faults.
         http=HTTPModes.http1,
@@ -46,13 +64,14 @@ def _serve_with_granian(settings: Settings) -> None:
     ).serve()
 
 
-def _serve_with_hypercorn(settings: Settings) -> None:
+def _serve_with_hypercorn(settings: Settings, place: Place) -> None:
     from hypercorn.config import Config  # noqa: PLC0415 - only where it is used
     from hypercorn.run import run  # noqa: PLC0415
 
     config = Config()
     config.application_path = f"{FACTORY}()"
-    config.bind = [f"{_in_url(settings.host)}:{settings.port}"]
+    config.bind = [f"unix:{place.socket}" if place.socket else f"{in_url(place.address)}:{place.port}"]
+    config.umask = 0o777 & ~SOCKET_MODE
     config.workers = settings.web_processes
     config.backlog = BACKLOG
     config.graceful_timeout = GRACE
@@ -61,18 +80,50 @@ def _serve_with_hypercorn(settings: Settings) -> None:
     run(config)
 
 
-def _check_port(settings: Settings) -> None:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def find_place(settings: Settings) -> Place:
+    """Return what to listen on, free to be taken. Raises `StartError` where it is not."""
+    path = socket_path(settings.host)
+    if path is not None:
+        _clear_socket(path)
+        return Place("", 0, path)
+    try:
+        # Servers take addresses alone, and a name may have several: the first counts, as for clients.
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise _cannot_listen(settings, error, "choose another KOSCHEY_HOST") from None
+    family, address = found[0], str(found[4][0])
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((address, settings.port))
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise StartError(
-                f"cannot listen on {settings.host} port {settings.port}: {reason}; choose another KOSCHEY_PORT"
-            ) from None
+            raise _cannot_listen(settings, error, "choose another KOSCHEY_PORT") from None
+    return Place(address, settings.port)
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _cannot_listen(settings: Settings, error: OSError, advice: str) -> StartError:
+    reason = error.strerror or str(error)
+    return StartError(f"cannot listen on {settings.host} port {settings.port}: {reason}; {advice}")
+
+
+def _clear_socket(path: Path) -> None:
+    """Remove the socket that a killed process left. Raises `StartError` where the path is not ours to take."""
+    if len(bytes(path)) > MAX_SOCKET_PATH:
+        raise StartError(f"the path of the unix socket {path} is longer than {MAX_SOCKET_PATH} bytes; choose another")
+    if not path.parent.is_dir():
+        raise StartError(f"the folder of the unix socket {path} does not exist; make it, or choose another")
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise StartError(f"{path} is a file and no unix socket; choose another path in KOSCHEY_HOST")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        except OSError as error:
+            raise StartError(f"cannot listen on the unix socket {path}: {error.strerror}; choose another") from None
+        else:
+            raise StartError(f"another process listens on the unix socket {path}; end it, or choose another")

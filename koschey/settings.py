@@ -17,7 +17,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
-from koschey.hosts import Host, in_url, listening_host, parse_host, socket_path
+from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, socket_path
 
 PREFIX = "KOSCHEY_"
 
@@ -106,7 +106,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: str | None = Field(
         None,
-        description="networks (CIDR, with commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is believed",
+        description="networks (CIDR, with commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is believed; "
+        "`unix:` is whoever uses the unix socket",
     )
     web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
     spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
@@ -138,6 +139,14 @@ class Settings(BaseSettings):
             raise ValueError("KOSCHEY_WEBHOOK: the address carries credentials; KOSCHEY_WEBHOOK_SECRET signs instead")
         return self
 
+    @field_validator("temporal_address")
+    @classmethod
+    def _temporal_has_a_port(cls, text: str) -> str:
+        host = parse_host(text)
+        if host is None or host.port is None:
+            raise ValueError(f"{text[:80]!r} is no host and port; write temporal:7233, or [::1]:7233 for IPv6")
+        return text
+
     @field_validator("host")
     @classmethod
     def _host_can_be_listened_on(cls, text: str) -> str:
@@ -157,7 +166,12 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[Network, ...]:
         """Where the operator's own proxies are. Raises `ValueError` where the setting says nothing of the kind."""
         texts = [text.strip() for text in (self.trusted_proxies or "").split(",")]
-        return tuple(_parse_network(text) for text in texts if text)
+        return tuple(_parse_network(text) for text in texts if text and text != UNIX)
+
+    @property
+    def proxy_at_socket(self) -> bool:
+        """Whether the peer at the unix socket is believed as a proxy."""
+        return UNIX in [text.strip() for text in (self.trusted_proxies or "").split(",")]
 
     @property
     def window(self) -> timedelta:

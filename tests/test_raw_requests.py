@@ -1,33 +1,13 @@
 """Requests over the wire as no client of ours sends them, under both servers: none is a 500."""
 
-import os
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 
 import pytest
-from apart import free_port
-from running import Koschey, wait_until
-
-
-@contextmanager
-def web_process(koschey: Koschey, server: str, **variables: str) -> Iterator[int]:
-    """Another web process of that index, under one of the two servers; its port."""
-    port = free_port()
-    code = f"from koschey import serve, settings; serve._serve_with_{server}(settings.load_settings())"
-    environment = koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
-    process = subprocess.Popen([sys.executable, "-c", code], env=kept | environment)
-    try:
-        wait_until(lambda: raw(port, b"GET /_/health HTTP/1.1\r\nHost: a\r\n\r\n") == 200, timeout=60)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(60)
+from running import Koschey
+from web_processes import SERVERS, web_process
 
 
 def raw(port: int, request: bytes) -> int:
@@ -85,7 +65,7 @@ RAW = {
 """Requests as no client of ours sends them, and the statuses that are right; 0 where the server ends the connection."""
 
 
-@pytest.fixture(scope="module", params=["granian", "hypercorn"])
+@pytest.fixture(scope="module", params=SERVERS)
 def port(request: pytest.FixtureRequest, koschey: Koschey) -> Iterator[int]:
     """A web process under each server."""
     with web_process(koschey, request.param) as port:

@@ -13,6 +13,7 @@ import msgspec
 from koschey.embedded.data_folder import write_private
 from koschey.embedded.options import UpOptions
 from koschey.errors import StartError
+from koschey.hosts import socket_path
 
 NAME = "ports.json"
 FREE = range(20_000, 30_000)
@@ -39,6 +40,8 @@ class Ports:
 
 def choose_ports(options: UpOptions, folder: Path) -> Ports:
     """Choose and remember; raise `StartError` when a port that was asked for is taken."""
+    if socket_path(options.host):
+        raise StartError("`koschey up` listens on a port; a unix socket is for `koschey web`, with KOSCHEY_HOST")
     last = _read(folder / NAME)
     with ExitStack() as held:  # all are held until the last is chosen, so that no two are the same
 

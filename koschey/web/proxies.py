@@ -26,27 +26,33 @@ NODE = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::[\w.-]+)?|(?P<four>[0-9.]+)(?
 class BehindProxies:
     """Tells the application behind it who the client is, and not who the proxy is."""
 
-    def __init__(self, application: Any, networks: Sequence[Network]) -> None:
+    def __init__(self, application: Any, networks: Sequence[Network], *, behind_socket: bool = False) -> None:
         self._application = application
         self._networks = networks
+        self._behind_socket = behind_socket
+        """Whether a proxy of ours is at the other end of the unix socket that is listened on."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            peer = scope.get("client")
-            client = client_address(peer[0], scope["headers"], self._networks) if peer else None
+            # Nobody at a unix socket has an address; servers leave the peer out, or give an empty text.
+            peer = (scope.get("client") or ("",))[0]
+            is_known = bool(peer) or self._behind_socket
+            client = client_address(peer or None, scope["headers"], self._networks) if is_known else None
             if client is not None:
                 scope = {**scope, "client": (client, 0)}
         await self._application(scope, receive, send)
 
 
-def client_address(peer: str, headers: Sequence[tuple[bytes, bytes]], networks: Sequence[Network]) -> str | None:
+def client_address(peer: str | None, headers: Sequence[tuple[bytes, bytes]], networks: Sequence[Network]) -> str | None:
     """Return the address of the client that our proxies report; None where it has to be the peer's.
+
+    A peer without an address is a proxy of ours at the other end of a unix socket.
 
     That is so where the peer is no proxy of ours, where what a proxy wrote is no address, and where both headers are
     there and disagree: a proxy hands the one that it does not write through, as the client made it up.
     """
-    if (proxy := _parse_node(peer)) is None or not _is_ours(proxy, networks):
+    if peer is not None and ((proxy := _parse_node(peer)) is None or not _is_ours(proxy, networks)):
         return None
     found = {
         _first_other(elements, parse, networks)

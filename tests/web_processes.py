@@ -1,0 +1,41 @@
+"""A web process beside a running index, under one of the two servers and with settings of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from apart import free_port
+from running import Koschey, ask, wait_until
+
+SERVERS = ("granian", "hypercorn")
+
+
+@contextmanager
+def web_process(
+    koschey: Koschey, server: str = "granian", is_ready: Callable[[], bool] | None = None, **variables: str
+) -> Iterator[int]:
+    """Start `koschey web` against the stores of that index; yield its port once it is ready."""
+    port = free_port()
+    code = (
+        "from koschey import serve, settings; given = settings.load_settings(); "
+        f"serve._serve_with_{server}(given, serve.find_place(given))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
+    environment |= koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    try:
+        wait_until(is_ready or (lambda: answers(f"http://127.0.0.1:{port}")), timeout=60)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def answers(url: str) -> bool:
+    """Whether an index answers there."""
+    try:
+        return ask(f"{url}/_/health").status == 200
+    except OSError:
+        return False
