@@ -49,7 +49,7 @@ class FastPages:
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
         """Let Quart answer. A body that breaks off must break the connection, so that no client takes it as whole."""
-        if self._prefix:
+        if self._prefix and scope["type"] == "http":
             # As ASGI has it: Quart takes the path below, and puts the prefix before the links that it makes.
             scope = {**scope, "root_path": self._prefix, "path": self._prefix + scope["path"]}
         try:

@@ -39,7 +39,8 @@ class Terminator:
         folder.mkdir(exist_ok=True)
         self.certificates = folder / "authority.pem"
         """The CA file for clients: they believe nobody else, and nobody else believes it."""
-        self._context = _certified(folder, self.certificates)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*certify(folder, self.certificates))
         self._listener = listen_anywhere(LOOPBACK)
         self._target = 0
         self._loop = asyncio.new_event_loop()
@@ -119,8 +120,8 @@ async def _close(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-def _certified(folder: Path, authority: Path) -> ssl.SSLContext:
-    """What the server needs, with a certificate for this machine; the one that vouches for it goes to `authority`."""
+def certify(folder: Path, authority: Path) -> tuple[Path, Path]:
+    """Make a certificate for this machine, and its key; the certificate that vouches for it goes to `authority`."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority.write_bytes(_pem(_authority(ca_key)))
     chain, private = folder / "localhost.pem", folder / "localhost.key"
@@ -128,9 +129,7 @@ def _certified(folder: Path, authority: Path) -> ssl.SSLContext:
     private.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, private)
-    return context
+    return chain, private
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
