@@ -261,6 +261,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "line break in a name": (lambda: packed(member(b"thing-1.0/x\ny")), Rule.NAME),
     "dot": (lambda: packed(member(b"./thing-1.0/x")), Rule.NAME),
     "empty name": (lambda: packed(member(b"")), Rule.NAME),
+    "name without measure": (lambda: packed(pax(("path", "thing-1.0/" + "a/" * 20_000 + "b")), FILE), Rule.NAME),
     "duplicate": (lambda: packed(FILE, FILE), Rule.DUPLICATE),
     "duplicate PKG-INFO": (lambda: packed(INFO), Rule.DUPLICATE),
     "duplicate by a long name": (lambda: packed(FILE, longest(A), member(b"thing-1.0/b")), Rule.DUPLICATE),

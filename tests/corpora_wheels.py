@@ -102,6 +102,8 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "entry points without a group": (lambda: scripts(b"a = b:c\n"), Rule.ENTRY_POINTS),
     "entry points that are no INI": (lambda: scripts("what is this"), Rule.ENTRY_POINTS),
     "entry point twice": (lambda: scripts("x = thing.a:main\nx = thing.a:other"), Rule.ENTRY_POINTS),
+    "entry points that are huge": (lambda: scripts("x = thing.a:main\n" * 2**16), Rule.METADATA),
+    "entry point without measure": (lambda: scripts(" " * 2**16), Rule.ENTRY_POINTS),
     "group twice": (lambda: scripts("x = thing.a:main\n[console_scripts]\ny = thing.a:main"), Rule.ENTRY_POINTS),
     # WHEEL.
     "WHEEL missing": (lambda: lacking("WHEEL"), Rule.DIST_INFO),
@@ -115,6 +117,14 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "no METADATA": (lambda: lacking("METADATA"), Rule.DIST_INFO),
     "METADATA that is huge": (
         lambda: write_zip(wheel_parts(METADATA=core_metadata("thing", "1.0") + b"x" * 11 * 2**20)),
+        Rule.METADATA,
+    ),
+    "METADATA of too many fields": (
+        lambda: write_zip(wheel_parts(METADATA=LICENSED[:-1] + b"Requires-Dist: b\n" * 200_000 + b"\n")),
+        Rule.METADATA,
+    ),
+    "METADATA of too many names": (
+        lambda: write_zip(wheel_parts(METADATA=LICENSED[:-1] + b"".join(b"X-%d: y\n" % n for n in range(20_000)))),
         Rule.METADATA,
     ),
     "licence missing": (lambda: write_zip(wheel_parts(CODE, METADATA=LICENSED)), Rule.LICENSE_FILE),

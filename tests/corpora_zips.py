@@ -393,6 +393,8 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "dot in a name": (lambda: whole(Part(b"thing/./x.py")), Rule.NAME),
     "empty part of a name": (lambda: whole(Part(b"thing//x.py")), Rule.NAME),
     "empty name": (lambda: whole(Part(b"")), Rule.NAME),
+    "name without measure": (lambda: whole(Part(b"a/" * 20_000 + b"x.py")), Rule.NAME),
+    "part of a name without measure": (lambda: whole(Part(b"thing/" + b"x" * 256)), Rule.NAME),
     "duplicate": (lambda: whole(A, A), Rule.DUPLICATE),
     "duplicate with other content": (lambda: whole(A, replace(B, name=A.name)), Rule.DUPLICATE),
     "duplicate METADATA": (lambda: whole(Part(f"{INFO}/METADATA".encode(), b"x")), Rule.DUPLICATE),

@@ -120,7 +120,7 @@ async def test_page_that_says_something_else_is_found(change: dict[str, Any], co
     ("line", "code", "action"),
     [
         ("Metadata-Version: 2.0", "unusual", NOTE),
-        ("Description-Content-Type: UNKNOWN", "unusual", NOTE),
+        ("Description-Content-Type: text/html", "unusual", NOTE),
         ("Version: 1.1", "ambiguous", HOLD),
         ("Requires-Python: >=3\nRequires-Python: >=4", "ambiguous", HOLD),
     ],
@@ -135,6 +135,13 @@ async def test_old_metadata_is_noted_and_ambiguous_one_is_held(line: str, code: 
     assert code in found
     assert Metadata.codes[code].action is action
     assert (code == "ambiguous") is ("ambiguous" in found)
+
+
+async def test_unknown_says_nothing_and_is_not_noted() -> None:
+    """What old build tools wrote where there was nothing is read as nothing, of uploads and of mirrored files."""
+    body = b"Metadata-Version: 2.1\nName: thing\nVersion: 1.0\nDescription-Content-Type: UNKNOWN\nSummary: UNKNOWN\n\n"
+    facts = facts_of(FILENAME, write_zip(wheel_parts(METADATA=body)))
+    assert await findings_of(Metadata(), replace(facts, requires_python=None)) == {}
 
 
 async def test_first_machine_code_is_held_and_more_of_it_is_noted() -> None:

@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from koschey.errors import Refused
-from koschey.standards.core_metadata import CoreMetadata, parse_core_metadata, read_core_metadata
+from koschey.standards.core_metadata import (
+    MAX_FIELDS,
+    SINGLE,
+    CoreMetadata,
+    draft_fault,
+    find_excess,
+    parse_core_metadata,
+    read_core_metadata,
+)
 
 FULL = """\
 Metadata-Version: 2.5
@@ -141,7 +149,12 @@ def test_every_metadata_version_is_read(version: str) -> None:
         b"",
         b"\x00\xff\xfe",
         b"Metadata-Version: 2.1\nVersion: 1.0\n",
-        b"Metadata-Version: 2.0\nName: a\nVersion: 1.0\n",
+        b"Metadata-Version: UNKNOWN\nName: a\nVersion: 1.0\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: UNKNOWN\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: " + b"9" * 5000 + b"\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Python: >=" + b"9" * 5000 + b"\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Dist: a==" + b"9" * 5000 + b"\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nDescription-Content-Type: " + b"(" * 20_000 + b"\n",
         b"Metadata-Version: 2.7\nName: a\nVersion: 1.0\n",
         b"Metadata-Version: 2.1\nName: UNKNOWN\nVersion: 1.0\n",
         b"Metadata-Version: 9.9\nName: a\nVersion: 1.0\n",
@@ -166,3 +179,80 @@ def test_no_metadata_breaks_the_parser(body: bytes) -> None:
         parse_core_metadata(body, "METADATA")
     except Refused:
         return
+
+
+HEAD = b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\n"
+
+
+@pytest.mark.parametrize(
+    "field", sorted({*SINGLE, "classifier", "platform", "requires_dist", "project_url", "provides_extra"})
+)
+def test_unknown_means_absent(field: str) -> None:
+    """Old build tools wrote UNKNOWN where there was nothing: it says nothing, in whatever field it stands."""
+    body = HEAD + f"{field.replace('_', '-').title()}: UNKNOWN\n\n".encode()
+    if field in ("metadata_version", "name", "version"):
+        with pytest.raises(Refused, match="Invalid METADATA"):
+            parse_core_metadata(body, "METADATA")
+        return
+    assert parse_core_metadata(body, "METADATA") == parse_core_metadata(HEAD + b"\n", "METADATA")
+
+
+def test_draft_is_read_and_told_of() -> None:
+    """Metadata 2.0 was never a standard: it is read as 2.1, and the rules for uploads are told of it."""
+    core = parse_core_metadata(HEAD.replace(b"2.1", b"2.0") + b"Requires-Dist: b (>=1.0)\n\n", "METADATA")
+    assert (core.metadata_version, core.requires_dist) == ("2.0", ("b (>=1.0)",))
+    assert draft_fault(core, "METADATA") == "Invalid METADATA: '2.0' is not a valid metadata version."
+    assert draft_fault(parse_core_metadata(HEAD, "METADATA"), "METADATA") is None
+
+
+def test_folded_summary_is_one_line_here() -> None:
+    """A summary of several lines is read as one, and is told apart from one that is one line."""
+    core = parse_core_metadata(HEAD + b"Summary: a\n        b\n\n", "METADATA")
+    assert (core.summary, core.summary_is_folded) == ("a b", True)
+    core = parse_core_metadata(HEAD + b"Summary: a b\n\n", "METADATA")
+    assert (core.summary, core.summary_is_folded) == ("a b", False)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (b"Requires-Dist: b\n" * 200_000, "has 200,003 fields, most of them 'Requires-Dist', and at most 20,000"),
+        (b"".join(b"X-%d: y\n" % number for number in range(20_000)), "has fields of 20,003 different names"),
+        (b"\n" + b"\n" * 1_000_000, "has more than 500,000 line ends"),
+        (b"\n" + b"\r" * 1_000_000, "has more than 500,000 line ends"),
+    ],
+)
+def test_b14_metadata_beyond_measure_is_not_parsed(more: bytes, words: str) -> None:
+    """What would take a parser minutes is refused by counting, and what is mirrored is not read then."""
+    assert words in (find_excess(HEAD + more) or "")
+    assert read_core_metadata(HEAD + more) is None
+    with pytest.raises(Refused, match="Invalid METADATA: it has ") as refusal:
+        parse_core_metadata(HEAD + more, "METADATA")
+    assert len(str(refusal.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"Author-Email: " + b"a@b.c, " * 10_000, "'author-email' has more than 16,384 characters"),
+        (b"Description-Content-Type: text/plain" + b"; a=b" * 10_000, "'description-content-type' has more than"),
+        (b"Requires-Dist: a" + b" >=1," * 10_000, "is invalid for 'requires-dist'"),
+        (
+            b"\n".join([b"Requires-Dist: a @ https://x.test/" + b"y" * 16_000] * 300),
+            "more than 4,194,304 characters in",
+        ),
+    ],
+)
+def test_b14_field_beyond_measure_is_refused(line: bytes, words: str) -> None:
+    """Fields that are parsed further are bounded, each and all requirements together."""
+    with pytest.raises(Refused, match=words):
+        parse_core_metadata(HEAD + line + b"\n\n", "METADATA")
+
+
+def test_b14_large_metadata_is_read() -> None:
+    """METADATA with as many requirements as there may be, and a description of megabytes, is read."""
+    requirements = b"".join(b"Requires-Dist: b%d; extra == 'c'\n" % number for number in range(MAX_FIELDS - 3))
+    body = HEAD + requirements + b"\n" + (b"x" * 79 + b"\n") * 100_000
+    core = parse_core_metadata(body, "METADATA")
+    assert len(core.requires_dist) == MAX_FIELDS - 3
+    assert len(core.description or "") == 8_000_000 - 1

@@ -1,24 +1,68 @@
-"""Versions of any length and content: no text makes the functions raise."""
+"""Versions, specifiers and requirements out of strangers' texts: whatever they hold, nothing but None comes of it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
 
-from koschey.standards.versions import normalise_version, parse_version_or_none, version_identity
-
-DIGITS = "9" * 5000
-"""More digits than Python converts to a number."""
-
-
-@pytest.mark.parametrize(
-    "version", [DIGITS, f"1.{DIGITS}", f"1.0.dev{DIGITS}", "1!x", "", "\0", "\uff19" * 5000, "1." * 2000]
+from koschey.errors import UsageError
+from koschey.standards.names import parse_version
+from koschey.standards.project_page import version_key
+from koschey.standards.versions import (
+    MAX_TEXT,
+    canonical_version,
+    normalise_version,
+    parse_requirement_or_none,
+    parse_specifiers_or_none,
+    parse_version_or_none,
 )
-def test_versions_that_are_none(version: str) -> None:
-    """No text makes the functions for versions raise; what is no version stays as it is."""
-    assert parse_version_or_none(version) is None
-    assert normalise_version(version) == version_identity(version) == version
+
+LONG = "9" * 5000
+"""Python converts no number of more than 4,300 digits."""
+NUMBERS = (LONG, f"1.{LONG}", f"1.post{LONG}", f"1+{LONG}", f"1!{LONG}", f"v{LONG}", f"1a{LONG}")
+PIECES = st.lists(st.sampled_from(["1", ".", "a", "+", "!", "post", "-", "*", ">=", "==", ",", "~=", " ", "9" * 4301]))
 
 
-def test_versions() -> None:
-    """A version has a normal form, and one identity for all its spellings."""
-    assert normalise_version("1.0-ALPHA") == "1.0a0"
-    assert version_identity("1.0.0") == version_identity("1") != version_identity("1.0.1")
-    assert normalise_version(f"1.{'9' * 900}") == f"1.{'9' * 900}"
+@pytest.mark.parametrize("text", NUMBERS)
+def test_number_beyond_pythons_limit_is_none(text: str) -> None:
+    """A number that Python does not convert is no version, wherever in a version it stands."""
+    assert parse_version_or_none(text) is None
+    assert (normalise_version(text), canonical_version(text), version_key(text)[0]) == (text, text, False)
+    with pytest.raises(UsageError, match="is not a version") as refusal:
+        parse_version(text)
+    assert len(str(refusal.value)) < 200
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+@pytest.mark.parametrize("operator", ["==", ">=", "!=", "~=", "===", "<"])
+def test_long_number_in_a_specifier_is_none(operator: str, text: str) -> None:
+    """`packaging` parses such a specifier, and fails only when it is compared."""
+    assert parse_specifiers_or_none(operator + text) is None
+    assert parse_requirement_or_none(f"a{operator}{text}") is None
+    assert parse_requirement_or_none(f"a; python_version {operator.strip('=') or '<'}= '{text}'") is None
+
+
+def test_what_is_valid_is_read() -> None:
+    """Versions are normalised, and equal ones have one canonical text; others stay as they are."""
+    assert normalise_version(" 1.0-1 ") == "1.0.post1"
+    assert canonical_version("1.0.0") == canonical_version("1") == "1"
+    assert normalise_version("2004d-x") == canonical_version("2004d-x") == "2004d-x"
+    assert parse_version_or_none("9" * 250) == Version("9" * 250)
+    assert str(parse_specifiers_or_none(">=3.8, <4")) == "<4,>=3.8"
+    found = parse_requirement_or_none("a[b]>=1; python_version < '3.9'")
+    assert found is not None
+    assert found.extras == {"b"}
+    assert parse_requirement_or_none(f"a @ https://x.test/{'y' * MAX_TEXT}") is None
+
+
+@given(st.text() | PIECES.map("".join))
+def test_no_text_raises(text: str) -> None:
+    """Each reader returns None or something that can be hashed, compared and printed."""
+    for reader in (parse_version_or_none, parse_specifiers_or_none):
+        found, again = reader(text), reader(text)
+        assert (found, hash(found), str(found)) == (again, hash(again), str(again))
+    requirement, again_required = (parse_requirement_or_none(f"a{text}") for _ in range(2))
+    assert requirement == again_required
+    assert str(requirement) == str(again_required)
+    assert normalise_version(text) == normalise_version(normalise_version(text))
+    assert canonical_version(text) == canonical_version(normalise_version(text))

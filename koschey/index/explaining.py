@@ -24,7 +24,7 @@ from koschey.policy.findings import Evidence, FindingAction
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, closed_by, verdict
 from koschey.policy.windows import renew
 from koschey.standards.project_page import version_key
-from koschey.standards.versions import normalise_version, version_identity
+from koschey.standards.versions import normalise_version, canonical_version
 
 
 class Availability(StrEnum):
@@ -229,4 +229,4 @@ def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
 
 def _same(one: str, other: str) -> bool:
     """Tell whether two versions are equal (PEP 440): 1.0 is 1.0.0."""
-    return one == other or version_identity(one) == version_identity(other)
+    return one == other or canonical_version(one) == canonical_version(other)

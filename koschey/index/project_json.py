@@ -21,7 +21,7 @@ from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata, read_core_metadata
 from koschey.standards.project_json import find_version, is_yanked, latest_version, releases_of, render_project
 from koschey.standards.project_page import ProjectPage
-from koschey.standards.versions import version_identity
+from koschey.standards.versions import canonical_version
 from koschey.storage.s3 import UNAVAILABLE, Bucket, blob_key
 from koschey.upstream.client import UpstreamClient
 
@@ -66,7 +66,7 @@ class ProjectDocuments:
 
         Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
         """
-        key = version_identity(version) if version is not None else LATEST
+        key = canonical_version(version) if version is not None else LATEST
         if document := self._cached(name, key):
             return document
         if await self._refresher.find(name) is None:
@@ -114,7 +114,7 @@ class ProjectDocuments:
                 log.info("metadata could not be had", filename=file.filename, error=repr(error))
                 lasts = RETRY_AFTER
                 continue
-            metadata = read_core_metadata(body) if body is not None else None
+            metadata = await asyncio.to_thread(read_core_metadata, body) if body is not None else None
             # What names another project says nothing about this one.
             if metadata is not None and metadata.project == name:
                 return metadata, lasts

@@ -16,7 +16,7 @@ from packaging.metadata import parse_email
 from koschey.errors import Refused
 from koschey.inspection.content import Content, Described, Member
 from koschey.inspection.limits import MIB
-from koschey.standards.core_metadata import ACTED_ON, parse_core_metadata, read_core_metadata
+from koschey.standards.core_metadata import ACTED_ON, draft_fault, parse_core_metadata, read_core_metadata
 
 MAX_LISTED = 50_000
 """Members that a report names."""
@@ -193,10 +193,9 @@ class Collector:
 
 def _fault_of(body: bytes, name: str) -> str | None:
     try:
-        parse_core_metadata(body, name)
+        return draft_fault(parse_core_metadata(body, name), name)
     except Refused as refusal:
         return _text(str(refusal))
-    return None
 
 
 def _read_entry_points(body: bytes | None) -> dict[str, dict[str, str]]:

@@ -7,12 +7,16 @@ from koschey.inspection.rules import Rule, refusal, shown
 
 SCRIPTS = ("console_scripts", "gui_scripts")
 SCRIPT_NAME = re.compile(r"[\w.-]+")
+MAX_LINE = 4_096
+"""Characters of a line. The standard library's parser takes quadratic time for one that is long."""
 SCRIPT_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?")
 """The entry points specification: `importable.module:object.attr`, and extras that are deprecated."""
 
 
 def check_entry_points(body: bytes, place: str) -> None:
     """Refuse a file that installers read differently, or by which they write a script elsewhere."""
+    if max(map(len, body.splitlines()), default=0) > MAX_LINE:
+        raise refusal(Rule.ENTRY_POINTS, place, f"has a line of more than {MAX_LINE:,} characters")
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="", empty_lines_in_values=False)
     parser.optionxform = str  # type: ignore[method-assign,assignment]
     try:

@@ -6,6 +6,8 @@ MIB = 2**20
 
 MAX_METADATA = 10 * MIB
 """Bytes of METADATA or PKG-INFO."""
+MAX_ENTRY_POINTS = MIB
+"""Bytes of entry_points.txt."""
 FREE = 64 * MIB
 """An archive may inflate to this size whatever its ratio; zeros in tests and tables compress well."""
 MAX_RATIO = 50

@@ -5,6 +5,8 @@ import re
 from koschey.inspection.rules import Rule, member_in, refusal, shown
 
 MAX_MEMBERS = 250_000
+MAX_PATH, MAX_PART = 4_096, 255
+"""Characters of a name, and of a part of it between slashes. No file system in use takes more."""
 DRIVE = re.compile(r"[A-Za-z]:")
 RENAME = "Rename it, and build again."
 
@@ -19,6 +21,9 @@ def check_name(name: str, filename: str) -> None:
     if name.startswith("/") or DRIVE.match(name):
         raise refusal(Rule.NAME, place, "is absolute", RENAME)
     parts = name.split("/")
+    if len(name) > MAX_PATH or max(map(len, parts)) > MAX_PART:
+        fault = f"has more than {MAX_PATH:,} characters, or a part of more than {MAX_PART}"
+        raise refusal(Rule.NAME, place, fault, "Shorten it, and build again.")
     if ".." in parts:
         raise refusal(Rule.NAME, place, "leads out of its folder by '..'", RENAME)
     if "." in parts or "" in parts:

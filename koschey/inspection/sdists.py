@@ -10,6 +10,7 @@ from koschey.inspection.gzip_stream import GzipStream
 from koschey.inspection.license_files import check_license_files
 from koschey.inspection.limits import MAX_METADATA
 from koschey.inspection.member_names import DRIVE, Names
+from koschey.inspection.metadata_bounds import check_bounds
 from koschey.inspection.rules import Rule, member_in, refusal
 from koschey.inspection.tar_headers import FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK, TarHeader
 from koschey.inspection.tar_members import read_content, read_members
@@ -82,7 +83,9 @@ def _read_metadata(passing: Iterator[bytes], member: TarHeader, filename: str) -
     if member.kind != FILE or member.size > MAX_METADATA:
         fault = f"is no plain file, or is larger than {MAX_METADATA} bytes"
         raise refusal(Rule.METADATA, member_in(member.name, filename), fault)
-    return b"".join(passing)
+    body = b"".join(passing)
+    check_bounds(body, member_in(member.name, filename))
+    return body
 
 
 def _is_of_known_kind(sdist: Sdist, member: TarHeader) -> None:

@@ -18,6 +18,7 @@ PAX, PAX_GLOBAL, LONG_NAME, LONG_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 SPARSE_KEY = "GNU.sparse."
 DECIDING = ("path", "linkpath", "size")
 OCTAL = re.compile(rb" *([0-7]*)[ \0]*")
+RECORD = re.compile(rb"([1-9][0-9]{0,8}) ([^=\0\n]+)=")
 NUMBERS = {
     "mode": (100, 8),
     "uid": (108, 8),
@@ -70,12 +71,13 @@ def read_header(block: bytes, filename: str, position: int) -> TarHeader:
 def read_pax(body: bytes, place: str) -> dict[str, str]:
     """Read the records "length key=value" of an extended header (POSIX pax)."""
     records: dict[str, str] = {}
-    while body:
-        match = re.match(rb"([1-9][0-9]{0,8}) ([^=\0\n]+)=", body)
-        length = int(match[1]) if match else 0
-        if match is None or not match.end() < length <= len(body) or body[length - 1 : length] != b"\n":
+    start = 0
+    while start < len(body):
+        match = RECORD.match(body, start)
+        end = start + int(match[1]) if match else 0
+        if match is None or not match.end() < end <= len(body) or body[end - 1 : end] != b"\n":
             raise refusal(Rule.TAR_PAX, place, "has a record that does not fit its own length")
-        key, value = _decoded(match[2], place), _decoded(body[match.end() : length - 1], place)
+        key, value = _decoded(match[2], place), _decoded(body[match.end() : end - 1], place)
         if key in records and key in DECIDING:
             raise refusal(Rule.TAR_PAX, place, f"states the {key} twice")
         if key.startswith(SPARSE_KEY):
@@ -83,7 +85,7 @@ def read_pax(body: bytes, place: str) -> dict[str, str]:
         if key in ("hdrcharset", "charset") or (key in DECIDING and "\0" in value):
             raise refusal(Rule.TAR_PAX, place, f"has a {key} that tools read differently")
         records[key] = value
-        body = body[length:]
+        start = end
     return records
 
 

@@ -6,24 +6,26 @@ from email.parser import BytesParser
 from typing import BinaryIO
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
 
 from koschey.inspection.collector import Collector
 from koschey.inspection.content import Content
 from koschey.inspection.entry_points import check_entry_points
 from koschey.inspection.license_files import check_license_files
-from koschey.inspection.limits import MAX_METADATA
+from koschey.inspection.limits import MAX_ENTRY_POINTS, MAX_METADATA, MIB
+from koschey.inspection.metadata_bounds import check_bounds
 from koschey.inspection.record import Digest, Row, check_record, read_record
 from koschey.inspection.rules import Rule, member_in, refusal, shown
 from koschey.inspection.zip_content import check_bomb, inflate
 from koschey.inspection.zip_framing import Entry, read_entries
 from koschey.inspection.zip_records import Source
+from koschey.standards.versions import parse_version_or_none
 
 DIST_INFO = ".dist-info"
 REQUIRED = ("METADATA", "WHEEL", "RECORD")
 READ = (*REQUIRED, "entry_points.txt")
 """Files of the folder that are read whole."""
-MAX_RECORD = 64 * 2**20
+LIMITS = {"RECORD": 64 * MIB, "entry_points.txt": MAX_ENTRY_POINTS}
+"""Bytes of those that have not the limit of METADATA."""
 
 
 @dataclass(slots=True)
@@ -83,11 +85,7 @@ def _find_dist_info(entries: tuple[Entry, ...], filename: str) -> str:
 def _is_named_as_its_file(wheel: Wheel) -> None:
     project, version, _, _ = parse_wheel_filename(wheel.filename)
     name, _, stated = wheel.dist_info.removesuffix(DIST_INFO).rpartition("-")
-    try:
-        same = canonicalize_name(name) == project and Version(stated) == version
-    except InvalidVersion:
-        same = False
-    if not same:
+    if canonicalize_name(name) != project or parse_version_or_none(stated) != version:
         raise refusal(Rule.DIST_INFO, wheel.filename, f"holds {shown(wheel.dist_info)}, which is of another release")
 
 
@@ -100,10 +98,11 @@ def _is_complete(wheel: Wheel) -> None:
 def _is_described_briefly(wheel: Wheel) -> None:
     for name in READ:
         if entry := wheel.files.get(f"{wheel.dist_info}/{name}"):
-            limit = MAX_RECORD if name == "RECORD" else MAX_METADATA
+            limit = LIMITS.get(name, MAX_METADATA)
             if entry.inflated > limit:
                 raise refusal(Rule.METADATA, wheel.place(name), f"is larger than {limit} bytes")
             wheel.bodies[name] = b"".join(inflate(wheel.source, entry))
+    check_bounds(wheel.bodies["METADATA"], wheel.place("METADATA"))
 
 
 def _has_a_valid_wheel_file(wheel: Wheel) -> None:

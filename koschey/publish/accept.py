@@ -106,7 +106,8 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
     warnings = [*enforce(of_form.RULES, form, switched), *enforce(of_index.RULES, situation, switched)]
     metadata = (await intake.inspector.inspect(upload.descriptor, form.filename)).metadata
     core = await asyncio.to_thread(_read, form, metadata)
-    warnings += enforce(of_metadata.RULES, Stated(core, await find_fault(core)), switched)
+    stated = Stated(core, await find_fault(core), form.filetype.metadata)
+    warnings += enforce(of_metadata.RULES, stated, switched)
     attested = await _check_attestations(intake, upload)
     async with intake.bucket.writer(blob_key(upload.sha256)) as writer:
         await _copy(upload, writer)
@@ -148,7 +149,7 @@ def _is_same(known: Sequence[StandingFile], upload: Upload) -> bool:
 
 def _read(form: UploadForm, metadata: bytes) -> CoreMetadata:
     """Return what the file says of itself. Raises `Refused` where its name or the form says something else."""
-    core = parse_core_metadata(metadata, "METADATA" if form.filetype is Filetype.WHEEL else "PKG-INFO")
+    core = parse_core_metadata(metadata, form.filetype.metadata)
     if core.project != form.project:
         raise Refused(f"The metadata in {form.filename} is of the project {core.project}, not {form.project}.")
     if core.version != form.version:

@@ -7,21 +7,49 @@ fields of their own). `read_core_metadata` is for what is mirrored: it takes wha
 
 import email.parser
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from packaging.metadata import InvalidMetadata, Metadata, parse_email
+from packaging.metadata import InvalidMetadata, Metadata, RawMetadata, parse_email
 from packaging.utils import NormalizedName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.errors import Refused
+from koschey.standards.versions import parse_requirement_or_none, parse_specifiers_or_none, parse_version_or_none
 
-NOT_JUDGED = frozenset({"license_files"})
-"""Written for years, in forms of its own, before PEP 639 defined it."""
+MAX_FIELDS = 20_000
+"""Fields of one METADATA. The largest on the public index (boto3-stubs, apache-airflow) have about 3,000."""
+MAX_NAMES = 200
+"""Different names of fields. The standards know 32, and `packaging` takes quadratic time for more."""
+MAX_LINE_ENDS = 500_000
+MAX_TEXT = 2**14
+"""Characters of a field that is parsed further."""
+MAX_REQUIREMENTS = 4 * 2**20
+"""Characters of all requirements: to parse these takes a second."""
+LINE_END = r"(?:\r\n|\r(?!\n)|\n)"
+BLANK_LINE = re.compile(rf"{LINE_END}{{2}}".encode())
+
+PARSED: Mapping[str, Callable[[str], object]] = {
+    "version": parse_version_or_none,
+    "requires_python": parse_specifiers_or_none,
+    "requires_dist": parse_requirement_or_none,
+}
+"""Fields that are parsed here, and not by `packaging`, which raises more than its own errors on long numbers."""
+NOT_JUDGED = frozenset({"license_files", *PARSED})
+"""License-File was written for years, in forms of its own, before PEP 639 defined it."""
+BOUNDED = ("description_content_type", "author_email", "maintainer_email", "home_page", "download_url", "name")
+"""Further fields that no one may make longer than `MAX_TEXT`: their parsers recurse, or take quadratic time."""
 ACTED_ON = ("metadata_version", "name", "version", "requires_python", "requires_dist", "provides_extra")
 """Fields of which a second or an unreadable value would be silently lost."""
+DRAFT, AFTER_DRAFT = "2.0", "2.1"
+"""PEP 426 was withdrawn, but `wheel` 0.24 to 0.30 (2014 to 2018) wrote its version; the fields are those of 2.1."""
 NEWEST, KNOWN = "2.6", "2.5"
-"""PEP 808 has no new field, so whoever knows only the version before can judge it all the same."""
+"""PEP 808 has no new field, so a reader that knows only the version before can judge it all the same."""
+JUDGED_AS = {DRAFT: AFTER_DRAFT, NEWEST: KNOWN}
+UNKNOWN = "UNKNOWN"
+"""What old build tools wrote where there was nothing."""
 
 SINGLE = (
     *("metadata_version", "name", "version", "summary", "description_content_type", "keywords", "home_page"),
@@ -44,6 +72,8 @@ REPEATABLE = {
     **{name: name for name in ("requires", "provides", "obsoletes", "dynamic")},
 }
 """Fields that may stand many times, and their headers."""
+SHOWN = 200
+"""Characters of a text that a message repeats."""
 SEVERAL_LINES = ("license",)
 """Single fields whose line breaks mean something."""
 INDENTED = re.compile(r"\n(?: {8}| {7}\|)")
@@ -91,31 +121,112 @@ class CoreMetadata:
     license_files: tuple[str, ...]
     import_names: tuple[str, ...]
     import_namespaces: tuple[str, ...]
+    summary_is_folded: bool = False
+    """Whether the summary has more than one line there; here it has one."""
+
+
+def find_excess(body: bytes) -> str | None:
+    """Return which bound METADATA breaks, as the end of a sentence; None where it can be parsed in little time."""
+    if body.count(b"\n") + body.count(b"\r") > MAX_LINE_ENDS:
+        return f"has more than {MAX_LINE_ENDS:,} line ends"
+    names = _field_names(body)
+    if len(names) > MAX_NAMES:
+        return f"has fields of {len(names):,} different names, and at most {MAX_NAMES} are read"
+    if names.total() > MAX_FIELDS:
+        most = names.most_common(1)[0][0].decode(errors="replace").title()
+        return f"has {names.total():,} fields, most of them {_shown(most)}, and at most {MAX_FIELDS:,} are read"
+    return None
+
+
+def _field_names(body: bytes) -> Counter[bytes]:
+    names = Counter[bytes]()
+    for line in BLANK_LINE.split(body, 1)[0].splitlines():
+        if line[:1] in (b" ", b"\t"):
+            continue
+        name, colon, _ = line.partition(b":")
+        if not colon:
+            # The parser takes this line, and all after it, for the description.
+            break
+        names[name.lower()] += 1
+    return names
+
+
+def draft_fault(core: CoreMetadata, filename: str) -> str | None:
+    """Return what is to be said of metadata with the version of the draft; `filename` names it in the message."""
+    if core.metadata_version != DRAFT:
+        return None
+    return f"Invalid {filename}: {DRAFT!r} is not a valid metadata version."
 
 
 def parse_core_metadata(body: bytes, filename: str) -> CoreMetadata:
-    """Read and validate core metadata. Raises `Refused`; `filename` names it in the message."""
-    raw, unparsed = parse_email(body)
+    """Read and validate core metadata. Raises `Refused`; `filename` names it in the message.
+
+    What old build tools wrote is read: "UNKNOWN" for any field, the version 2.0, a summary of several lines. Rules for
+    uploads judge the last two.
+    """
+    if excess := find_excess(body):
+        raise Refused(f"Invalid {filename}: it {excess}.")
+    parsed, unparsed = parse_email(body)
     for field in ACTED_ON:
         written = field.replace("_", "-")
         if written in unparsed:
             raise Refused(f"Invalid {filename}: {written.title()} is given twice, or is not readable.")
-    if raw.get("metadata_version") == NEWEST:
-        raw["metadata_version"] = KNOWN
+    raw = _without_relics(parsed)
+    _check_texts(raw, filename)
     metadata = Metadata.from_raw(raw, validate=False)
     try:
-        for field in sorted({*raw, "metadata_version", "name", "version"} - NOT_JUDGED):
+        for field in sorted({*raw, "metadata_version", "name"} - NOT_JUDGED):
             getattr(metadata, field)
     except InvalidMetadata as error:
         raise Refused(f"Invalid {filename}: {error}.") from None
     core = read_core_metadata(body)
-    if core is None or core.project != canonicalize_name(metadata.name) or core.version != metadata.version:
+    version = parse_version_or_none(raw["version"])
+    if core is None or core.project != canonicalize_name(metadata.name) or core.version != version:
         raise Refused(f"Invalid {filename}: Name and Version are missing, or can be read in two ways.")
     return core
 
 
+def _without_relics(parsed: RawMetadata) -> RawMetadata:
+    """Return the fields without those that say "UNKNOWN", and the others as current build tools write them."""
+    raw: dict[str, object] = {}
+    for field, value in parsed.items():
+        if isinstance(value, str) and value.strip() != UNKNOWN:
+            raw[field] = value
+        elif isinstance(value, list) and (texts := [text for text in value if str(text).strip() != UNKNOWN]):
+            raw[field] = texts
+        elif isinstance(value, dict) and (urls := {label: url for label, url in value.items() if label != UNKNOWN}):
+            raw[field] = urls
+    version, summary = raw.get("metadata_version"), raw.get("summary")
+    if isinstance(version, str):
+        raw["metadata_version"] = JUDGED_AS.get(version, version)
+    if isinstance(summary, str):
+        raw["summary"] = _one_line(summary)
+    return cast(RawMetadata, raw)
+
+
+def _check_texts(raw: RawMetadata, filename: str) -> None:
+    """Refuse texts that are longer than their parsers can take, or that `PARSED` cannot parse."""
+    if not raw.get("version"):
+        raise Refused(f"Invalid {filename}: 'version' is a required field.")
+    if sum(map(len, raw.get("requires_dist", []))) > MAX_REQUIREMENTS:
+        raise Refused(f"Invalid {filename}: 'requires-dist' has more than {MAX_REQUIREMENTS:,} characters in all.")
+    for field in (*BOUNDED, *PARSED):
+        found = raw.get(field, [])
+        for text in [found] if isinstance(found, str) else cast(list[str], found):
+            written = field.replace("_", "-")
+            if field in BOUNDED and len(text) > MAX_TEXT:
+                raise Refused(f"Invalid {filename}: {written!r} has more than {MAX_TEXT:,} characters.")
+            if field in PARSED and PARSED[field](text) is None:
+                raise Refused(f"Invalid {filename}: {_shown(text)} is invalid for {written!r}.")
+
+
 def read_core_metadata(body: bytes) -> CoreMetadata | None:
-    """Return what is legible of core metadata, of any age and in any state; None where it names no project."""
+    """Return what is legible of core metadata, of any age and in any state.
+
+    None where it names no project, or is too much to be read (`find_excess`).
+    """
+    if find_excess(body):
+        return None
     message = email.parser.HeaderParser().parsestr(_decode(body))
     single = {field: _first(message.get_all(field.replace("_", "-"), ()), field) for field in SINGLE}
     repeatable = {
@@ -128,9 +239,10 @@ def read_core_metadata(body: bytes) -> CoreMetadata | None:
     header = INDENTED.sub("\n", str(message.get("Description", "")))
     return CoreMetadata(
         project=canonicalize_name(name),
-        version=_version(version or ""),
+        version=parse_version_or_none(version or ""),
         name=name,
         description=_description(str(message.get_payload())) or _description(header),
+        summary_is_folded=len(str(message.get("Summary", "")).splitlines()) > 1,
         **single,  # type: ignore[arg-type] # the names are the fields'
         **repeatable,  # type: ignore[arg-type]
     )
@@ -160,12 +272,9 @@ def _one_line(text: str) -> str:
 
 
 def _present(text: str) -> str | None:
-    """Return None for what old build tools wrote where there was nothing."""
-    return None if text.strip() in ("", "UNKNOWN") else text.strip()
+    """Return None where there is no text, or what old build tools wrote instead."""
+    return None if text.strip() in ("", UNKNOWN) else text.strip()
 
 
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
+def _shown(text: str) -> str:
+    return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "...")

@@ -13,8 +13,8 @@ from koschey.standards.versions import normalise_version, parse_version_or_none
 VALID_NAME = re.compile(r"([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])", re.IGNORECASE | re.ASCII)
 MAX_NAME = 200
 MAX_FILENAME = 250
-MAX_QUOTED = 80
-"""Characters of a text that an error message quotes."""
+SHOWN = 80
+"""Characters of a text that a message repeats."""
 
 PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
 """The form of file paths on the public index: blake2b-256 of the bytes, split. Kept, so that locks stay portable."""
@@ -24,7 +24,7 @@ def parse_name(text: str) -> NormalizedName:
     """Return the normalised name (PEP 503). Raises `UsageError` where the text is no project name."""
     if len(text) > MAX_NAME or not VALID_NAME.fullmatch(text):
         raise UsageError(
-            f"{_cut(text)!r} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
+            f"{_shown(text)} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
             "with a letter or digit at both ends"
         )
     return canonicalize_name(text)
@@ -34,7 +34,7 @@ def parse_version(text: str) -> str:
     """Return a version as PEP 440 normalises it. Raises `UsageError` where it is none."""
     version = parse_version_or_none(text)
     if version is None:
-        raise UsageError(f"{_cut(text)!r} is not a version (PEP 440)")
+        raise UsageError(f"{_shown(text)} is not a version (PEP 440)")
     return str(version)
 
 
@@ -97,11 +97,10 @@ def path_digest(path: str) -> str | None:
     return "".join(path.split("/")[2:5]) if PUBLIC_INDEX_PATH.fullmatch(path) else None
 
 
-def _cut(text: str) -> str:
-    """Return so much of a text as an error message can quote."""
-    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…"
-
-
 def quote_path(path: str) -> str:
     """Percent-encode a public path: `+` and `!` too, since clients compare the last segment with the filename."""
     return quote(path, safe="/")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN else text[:SHOWN] + "…")

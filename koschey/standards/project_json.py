@@ -13,7 +13,7 @@ from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
 from koschey.standards.project_page import ProjectPage, version_key
 from koschey.standards.simple_json import format_time, private_fields
-from koschey.standards.versions import parse_version_or_none, version_identity
+from koschey.standards.versions import parse_version_or_none, canonical_version
 
 PACKAGE_TYPES = {
     "wheel": "bdist_wheel",
@@ -48,8 +48,8 @@ def latest_version(yanked: Mapping[str, bool]) -> str | None:
 
 def find_version(versions: Iterable[str], asked: str) -> str | None:
     """Return the version that a URL names; `1.0` finds `1`."""
-    wanted = version_identity(asked)
-    return next((version for version in versions if version_identity(version) == wanted), None)
+    wanted = canonical_version(asked)
+    return next((version for version in versions if canonical_version(version) == wanted), None)
 
 
 def releases_of(files: Iterable[File]) -> dict[str, list[File]]:

@@ -8,12 +8,11 @@ clients write one value in many ways.
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from koschey.errors import Refused
 from koschey.standards.core_metadata import INDENTED, REPEATABLE, SINGLE, CoreMetadata
+from koschey.standards.versions import parse_requirement_or_none, parse_specifiers_or_none
 
 type Claims = Mapping[str, tuple[str, ...]]
 """What a form states, by the names that `CoreMetadata` has for the fields."""
@@ -41,16 +40,16 @@ SHOWN = 80
 
 def read_claims(fields: Iterable[tuple[str, str]]) -> Claims:
     """Return what a form states. Raises `Refused` where it gives two values of a field that stands once."""
-    claims: dict[str, tuple[str, ...]] = {}
+    claims: dict[str, list[str]] = {}
     for name, text in fields:
         field = FIELDS.get(name)
         if field is None or text.strip() in ("", "UNKNOWN"):
             continue
-        given = claims.get(field, ())
-        if field in ONCE and given and given != (text,):
+        given = claims.setdefault(field, [])
+        if field in ONCE and given and given != [text]:
             raise Refused(f"The form gives {name!r} twice, with different values.")
-        claims[field] = (*given, text)
-    return claims
+        given.append(text)
+    return {field: tuple(given) for field, given in claims.items()}
 
 
 def check_claims(claims: Claims, core: CoreMetadata, where: str) -> None:
@@ -58,7 +57,8 @@ def check_claims(claims: Claims, core: CoreMetadata, where: str) -> None:
     for field, given in claims.items():
         value: str | tuple[str, ...] | None = getattr(core, field)
         found = (value,) if isinstance(value, str) else value or ()
-        if not found and field in UNWRITTEN:
+        # Most clients repeat what the file says, and need no parser.
+        if set(given) == set(found) or (not found and field in UNWRITTEN):
             continue
         meaning = MEANINGS.get(field, _words)
         claimed, stated = {meaning(text) for text in given}, {meaning(text) for text in found}
@@ -85,10 +85,8 @@ def _content_type(text: str) -> Hashable:
 
 
 def _specifiers(text: str) -> Hashable:
-    try:
-        return SpecifierSet(text)
-    except InvalidSpecifier:
-        return _words(text)
+    specifiers = parse_specifiers_or_none(text)
+    return _words(text) if specifiers is None else specifiers
 
 
 def _labelled(text: str) -> Hashable:
@@ -97,9 +95,8 @@ def _labelled(text: str) -> Hashable:
 
 
 def _requirement(text: str) -> Hashable:
-    try:
-        found = Requirement(text)
-    except InvalidRequirement:
+    found = parse_requirement_or_none(text)
+    if found is None:
         return _words(text)
     extras = frozenset(canonicalize_name(extra) for extra in found.extras)
     return canonicalize_name(found.name), extras, found.specifier, str(found.marker), found.url

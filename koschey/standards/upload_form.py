@@ -17,11 +17,12 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.errors import Refused
 from koschey.standards.names import is_safe_filename, parse_name
 from koschey.standards.upload_claims import Claims, read_claims
+from koschey.standards.versions import parse_version_or_none
 
 DIGESTS = {"md5_digest": 32, "sha256_digest": 64, "blake2_256_digest": 64}
 """Fields for digests, and how many hex digits each has."""
@@ -37,6 +38,11 @@ class Filetype(StrEnum):
 
     SDIST = "sdist"
     WHEEL = "bdist_wheel"
+
+    @property
+    def metadata(self) -> str:
+        """The file in it that holds the core metadata."""
+        return "METADATA" if self is Filetype.WHEEL else "PKG-INFO"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +164,10 @@ def _check_content_type(content_type: str | None) -> None:
 
 
 def _version(text: str) -> Version:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        raise Refused(f"{_shown(text)} is not a version (PEP 440).") from None
+    version = parse_version_or_none(text)
+    if version is None:
+        raise Refused(f"{_shown(text)} is not a version (PEP 440).")
+    return version
 
 
 def _digests(values: Mapping[str, str]) -> dict[str, str]:

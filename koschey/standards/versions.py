@@ -1,33 +1,59 @@
-"""Versions (PEP 440) in the hands of strangers: parsing that never raises, whatever the text is.
+"""Versions, specifiers and requirements (PEP 440, PEP 508) in texts of strangers: parsed within bounds, or not at all.
 
-`packaging.version.Version` raises `InvalidVersion` for most texts, and `ValueError` for a number of more digits than
-Python converts (4,300 by default).
+`packaging` raises more than its own errors: Python converts no number of more than 4,300 digits (`ValueError`), and of
+a specifier that number is converted only when it is compared or hashed. So texts are bounded before they are parsed,
+and what is returned here can be compared, hashed and printed without an error.
 """
 
-from packaging.utils import canonicalize_version
-from packaging.version import InvalidVersion, Version
+import re
+from collections.abc import Callable
 
-MAX_LENGTH = 1000
-"""Characters of a version; filenames are shorter, and so are the versions that they state."""
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_version
+from packaging.version import Version
+
+MAX_VERSION = 250
+"""Characters of a version. A filename, which must hold it, has no more either."""
+MAX_TEXT = 2**14
+"""Characters of a requirement, or of a set of specifiers. Poetry's longest markers have about 5,000."""
+LONG_NUMBER = re.compile(r"[0-9]{251}")
 
 
 def parse_version_or_none(text: str) -> Version | None:
-    """Return the version that a text is, or None."""
-    if len(text) > MAX_LENGTH:
-        return None
-    try:
-        return Version(text)
-    except (InvalidVersion, ValueError):
-        return None
+    """Return the version (PEP 440), or None where the text is none, or is too long to be one."""
+    return _parse(Version, text) if len(text) <= MAX_VERSION else None
 
 
 def normalise_version(text: str) -> str:
-    """Return a version in its normal form; a text that is no PEP 440 version is returned as it is."""
+    """Return a version as PEP 440 normalises it, and a text that is none as it is. Raises nothing."""
     version = parse_version_or_none(text)
     return text if version is None else str(version)
 
 
-def version_identity(text: str) -> str:
-    """Return what all spellings of a version share: `1.0` and `1.0.0` are one release (PEP 440)."""
+def canonical_version(text: str) -> str:
+    """Return a text that is the same for versions that are equal (PEP 440: 1.0 is 1.0.0). Raises nothing."""
     version = parse_version_or_none(text)
     return text if version is None else canonicalize_version(version)
+
+
+def parse_specifiers_or_none(text: str) -> SpecifierSet | None:
+    """Return the specifiers (PEP 440), or None where the text holds something else, or more than `MAX_TEXT`."""
+    return _parse(SpecifierSet, text) if _is_bounded(text) else None
+
+
+def parse_requirement_or_none(text: str) -> Requirement | None:
+    """Return the requirement (PEP 508), or None where the text is none, or is longer than `MAX_TEXT`."""
+    return _parse(Requirement, text) if _is_bounded(text) else None
+
+
+def _is_bounded(text: str) -> bool:
+    return len(text) <= MAX_TEXT and not LONG_NUMBER.search(text)
+
+
+def _parse[T](parser: Callable[[str], T], text: str) -> T | None:
+    try:
+        return parser(text)
+    # The errors of `packaging` are of this kind too.
+    except ValueError:
+        return None

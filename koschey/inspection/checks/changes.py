@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from koschey.inspection.checks.check import (
@@ -22,6 +21,7 @@ from koschey.inspection.checks.check import (
     Severity,
     content_of,
 )
+from koschey.standards.versions import parse_requirement_or_none
 
 FIRST, NATIVE, NATIVE_FILES, PTH, HOOKS = "first-release", "native-code", "native-files", "pth", "build-hooks"
 BACKEND, SCRIPTS, DEPENDENCIES = "build-backend", "scripts", "dependencies"
@@ -127,10 +127,8 @@ def _needed(content: Content) -> set[str]:
 
 
 def _project(requirement: str) -> str:
-    try:
-        return canonicalize_name(Requirement(requirement).name)
-    except InvalidRequirement:
-        return requirement
+    found = parse_requirement_or_none(requirement)
+    return canonicalize_name(found.name) if found else requirement
 
 
 def _library(name: str) -> str:

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_version
-
 from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAction, Previous, Severity, content_of
 from koschey.inspection.content import Described
+from koschey.standards.versions import canonical_version, parse_specifiers_or_none
 
 DIFFERS, OTHER_RELEASE, OTHER_PYTHON = "differs", "other-release", "other-python"
 AMBIGUOUS, UNUSUAL = "ambiguous", "unusual"
@@ -68,13 +66,11 @@ def _compare(facts: FileFacts, found: Described) -> Iterator[Finding]:
 
 
 def _is_of(facts: FileFacts, found: Described) -> bool:
-    return found.project == facts.project and canonicalize_version(found.version or "") == canonicalize_version(
-        facts.version
-    )
+    return found.project == facts.project and canonical_version(found.version or "") == canonical_version(facts.version)
 
 
 def _is_same(page: str | None, file: str | None) -> bool:
-    try:
-        return SpecifierSet(page or "") == SpecifierSet(file or "")
-    except InvalidSpecifier:
+    on_page, in_file = (parse_specifiers_or_none(text or "") for text in (page, file))
+    if on_page is None or in_file is None:
         return (page or "").split() == (file or "").split()
+    return on_page == in_file

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from koschey.errors import Refused
+
+MOST = 20
+"""Warnings of one rule that an uploader is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +25,31 @@ class Rule[T]:
     why: str = ""
     """Why the default is what it is."""
 
+    @property
+    def remedy(self) -> str:
+        """What to do about a refusal, beside mending the file."""
+        return f"An admin can allow it: koschey upload-rules set {self.name} off --reason WHY"
+
     def is_on(self, switched: Mapping[str, bool]) -> bool:
         """Whether breaking it is refused; `switched` has what somebody has decided."""
         return self.default is None or switched.get(self.name, self.default)
 
 
 def enforce[T](rules: Sequence[Rule[T]], subject: T, switched: Mapping[str, bool]) -> list[str]:
-    """Apply the rules in their order. Returns what those that are off would have said; raises `Refused`."""
+    """Apply the rules in their order. Returns what those that are off would have said; raises `Refused`.
+
+    The refusal names the command that switches the rule off, where it has a switch. At most `MOST` warnings of a rule
+    are returned, for the client prints all of them.
+    """
     warnings = []
     for rule in rules:
-        for fault in rule.check(subject):
-            if rule.is_on(switched):
-                raise Refused(fault)
-            warnings.append(f"Warning ({rule.name}): {fault}")
+        faults = rule.check(subject)
+        if rule.is_on(switched):
+            if fault := next(iter(faults), None):
+                raise Refused(fault if rule.default is None else f"{fault} {rule.remedy}")
+            continue
+        shown = [*islice(faults, MOST + 1)]
+        warnings += [f"Warning ({rule.name}): {fault}" for fault in shown[:MOST]]
+        if len(shown) > MOST:
+            warnings.append(f"Warning ({rule.name}): and more of this kind.")
     return warnings
