@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     )
     max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
     max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
+    max_form_fields: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        20_000, description="fields of one upload form; a wheel with many extras has thousands"
+    )
+    max_form_mib: Annotated[float, Field(ge=1, le=30)] = Field(
+        12, description="size of all fields of one upload form together, in MiB; METADATA may have 10"
+    )
     sigstore_trust_root: Path | None = Field(
         None, description="`trusted_root.json` of a private Sigstore; empty means the public one's, as installed"
     )

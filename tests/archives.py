@@ -38,6 +38,7 @@ def wheel(
     requires_python: str | None = None,
     modules: Mapping[str, str] | None = None,
     padding: int = 0,
+    extras: Iterable[str] = (),
 ) -> tuple[str, bytes]:
     """The filename and bytes of an installable wheel. `modules` maps paths ("six.py") to their source."""
     stem = f"{_escaped(name)}-{Version(version)}"
@@ -45,7 +46,7 @@ def wheel(
     members = {path: source.encode() for path, source in sources.items()}
     if padding:
         members[f"{_escaped(name)}_padding.bin"] = noise(stem, padding)
-    members[f"{stem}.dist-info/METADATA"] = core_metadata(name, version, requires, requires_python)
+    members[f"{stem}.dist-info/METADATA"] = core_metadata(name, version, requires, requires_python, extras)
     members[f"{stem}.dist-info/WHEEL"] = WHEEL.encode()
     record = f"{stem}.dist-info/RECORD"
     members[record] = _record(members, record)
@@ -82,12 +83,14 @@ def core_metadata(
     version: str,
     requires: Iterable[str] = (),
     requires_python: str | None = None,
+    extras: Iterable[str] = (),
 ) -> bytes:
     """A METADATA (or PKG-INFO) file."""
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", f"Summary: {name} for tests"]
     if requires_python is not None:
         lines.append(f"Requires-Python: {requires_python}")
     lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+    lines += [f"Provides-Extra: {extra}" for extra in extras]
     return "\n".join([*lines, "", ""]).encode()
 
 

@@ -23,11 +23,13 @@ from running import Answer, Koschey, ask, wait_until
 from upstream import Upstream
 
 from koschey.auth.tokens import digest_secret, new_token, parse_token
-from koschey.errors import Refused
+from koschey.errors import Busy, Refused
 from koschey.model import Sha256
 from koschey.storage.s3 import blob_key, manifest_key
 from koschey.web import multipart
-from koschey.web.multipart import Body, FormReader, Spool
+from koschey.web.form_limits import FormBudget, FormLimits
+from koschey.web.multipart import Body, FormReader, Pace
+from koschey.web.spool import Spool
 
 BOUNDARY = "b0undary"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
@@ -307,9 +309,20 @@ GOOD = form(*FILE)
         (encoded(GOOD, *FILE).replace(b"Content-Disposition", b"X"), MULTIPART, 400, b"no multipart form"),
         (encoded(GOOD, None, FILE[1]), MULTIPART, 400, b"'content', which is a file"),
         (encoded(GOOD, *FILE, name="name"), MULTIPART, 400, b"Should not be a file"),
-        (encoded(GOOD | {"description": "x" * (2**20 + 1)}, *FILE), MULTIPART, 413, b"larger than"),
-        (encoded(GOOD | {str(number): "" for number in range(600)}, *FILE), MULTIPART, 413, b"500 parts"),
+        (
+            encoded(GOOD | {"description": "x" * (12 * 2**20 + 1)}, *FILE),
+            MULTIPART,
+            413,
+            b"12 MiB together, at the field 'description'. Shorten it, or have an admin raise KOSCHEY_MAX_FORM_MIB.",
+        ),
+        (
+            encoded(GOOD | {f"f{number}": "" for number in range(100_000)}, *FILE),
+            MULTIPART,
+            413,
+            b"more than 20,000 fields; 'f19994' is one too many. Leave fields out, for what counts stands in the file",
+        ),
         (b"x" * 3_000_000, MULTIPART, 413, b"part without end"),
+        (b"--b0undary\r\nX: " + b"x" * 3_000_000, MULTIPART, 413, b"part without end"),
     ],
 )
 def test_malformed_body_is_refused(koschey: Koschey, body: bytes, content_type: str, status: int, words: bytes) -> None:
@@ -345,6 +358,95 @@ async def test_stalled_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         async for _ in Body(asyncio.Event().wait).chunks():
             pass
     assert refusal.value.status == 408
+
+
+async def test_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends a byte now and then never stalls, and is told with 408 that it is too slow."""
+    monkeypatch.setattr(multipart, "WINDOW", 0.2)
+
+    async def receive() -> dict[str, object]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(Refused, match="bytes of the upload arrived in 0 seconds; at least 245760 are") as refusal:
+        async for _ in Body(receive).chunks():
+            pass
+    assert refusal.value.status == 408
+
+
+async def test_time_of_our_own_is_not_the_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a chunk is written, or others have their turn, the client is not waited for."""
+    monkeypatch.setattr(multipart, "WINDOW", 0.05)
+    left = 20
+
+    async def receive() -> dict[str, object]:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": b"x", "more_body": left > 0}
+
+    async for _ in Body(receive).chunks():
+        await asyncio.sleep(0.01)
+    assert left == 0
+
+
+def test_pace_is_judged_window_by_window() -> None:
+    """Every minute of waiting must bring 240 KiB; what came before does not count for it."""
+    pace = Pace()
+    for _ in range(10):
+        pace.note(59, 10)
+        pace.note(1, 250_000)
+    pace.note(30, 10**9)
+    pace.note(30, 0)
+    pace.note(59, 100_000)
+    with pytest.raises(Refused, match="only 100001 bytes of the upload arrived in 60 seconds") as refusal:
+        pace.note(1, 1)
+    assert refusal.value.status == 408
+
+
+async def test_form_of_ten_thousand_fields_is_read() -> None:
+    """A form with a field for each of thousands of extras is read whole, and in its order."""
+    spool = Spool(None, 10)
+    parts = b"".join(
+        b'--b0undary\r\nContent-Disposition: form-data; name="requires_dist"\r\n\r\nacme-%d\r\n' % number
+        for number in range(10_000)
+    )
+    reader = FormReader(spool)
+    await reader.read(chunks(parts + encoded({}, "x", b"x")), MULTIPART)
+    assert reader.fields == [("requires_dist", f"acme-{number}") for number in range(10_000)]
+    spool.close()
+
+
+async def test_b8_forms_share_one_budget() -> None:
+    """Forms that are too large together wait for no memory: the last is told to come back, and what it had is free."""
+    budget, spool = FormBudget(3_000_000), Spool(None, 10)
+    body = encoded({"description": "x" * 1_000_000}, "x", b"x")
+    first, second, third, fourth = (FormReader(spool, FormLimits(), budget) for _ in range(4))
+    await first.read(chunks(body), MULTIPART)
+    await second.read(chunks(body), MULTIPART)
+    with pytest.raises(Busy, match="try again soon"):
+        await third.read(chunks(body), MULTIPART)
+    third.close()
+    first.close()
+    await fourth.read(chunks(body), MULTIPART)
+    second.close()
+    fourth.close()
+    budget.take(3_000_000)
+    spool.close()
+
+
+def test_wheel_of_many_extras_is_taken(koschey: Koschey) -> None:
+    """What boto3-stubs and apache-airflow are made of: thousands of extras, each in the form and in METADATA."""
+    extras = [f"svc{number}" for number in range(4_000)]
+    requires = [f"acme-{extra}; extra == '{extra}'" for extra in extras]
+    filename, content = wheel("many-extras", "1.0", requires=requires, extras=extras)
+    fields = [*form(filename, content).items()]
+    fields += [("requires_dist", text) for text in requires] + [("provides_extra", extra) for extra in extras]
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
+    ]
+    answer = post(koschey, "".join(parts).encode() + encoded({}, filename, content))
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert koschey.filenames("many-extras") == [filename]
 
 
 async def test_body_is_taken_no_faster_than_it_is_read() -> None:

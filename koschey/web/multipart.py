@@ -5,12 +5,9 @@ connection class is replaced by one that leaves the body where it is: with the s
 """
 
 import asyncio
-import hashlib
-import os
-import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from quart.asgi import ASGIHTTPConnection
@@ -18,7 +15,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
-from koschey.errors import Refused, StoreUnavailable
+from koschey.errors import Refused
+from koschey.web.form_limits import OVERHEAD, FormBudget, FormLimits
+from koschey.web.spool import Spool
 
 STREAMED = ("/legacy/", "/legacy", "/pypi", "/pypi/", "/RPC2")
 """Uploads, and XML-RPC: nobody is asked who he is there, and a call may be far smaller than what Quart would keep."""
@@ -29,17 +28,40 @@ IGNORED = "gpg_signature"
 """A file beside the file, from times when indexes kept signatures; twine sends it still, and it is dropped."""
 STALL = 15.0
 """Seconds without a byte after which an upload is given up."""
-MAX_FIELDS = 2**20
-"""Bytes of all fields together; the largest is the description."""
-MAX_PARTS = 500
+WINDOW = 60.0
+LEAST = 240 * 2**10
+"""Bytes that must arrive in every window of so many seconds: 4 KiB a second, less than a slow modem's line. Only the
+time counts in which Koschey waits for the client."""
 PIECE = 2**16
-"""Bytes given to the decoder at a time; what it keeps is bounded by `MAX_FIELDS` and this."""
-BATCH = 2**19
-"""Bytes hashed and written at a time, in a thread."""
+"""Bytes given to the decoder at a time."""
+MAX_HEADERS = 2 * PIECE
+"""Bytes of a part's headers, and of what stands before the first part."""
 LINGER = 30.0
 """Seconds for which the rest of a refused upload is read and dropped: most clients read an answer only when they have
 sent all, and would see a reset connection instead."""
 LINGER_IDLE = 2.0
+
+
+class Pace:
+    """How fast a body arrives: a client that sends little holds its place no longer than a window."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+        self._received = 0
+
+    def note(self, seconds: float, size: int) -> None:
+        """Note that a chunk arrived after so many seconds of waiting. Raises `Refused` where the body is too slow."""
+        self._waited += seconds
+        self._received += size
+        if self._waited < WINDOW:
+            return
+        if self._received < LEAST:
+            raise Refused(
+                f"only {self._received} bytes of the upload arrived in {self._waited:.0f} seconds; at least "
+                f"{LEAST} are needed in {WINDOW:g}",
+                status=408,
+            )
+        self._waited, self._received = 0.0, 0
 
 
 class Body:
@@ -51,10 +73,12 @@ class Body:
         self._complete = False
         self._answered = asyncio.Event()
         self._announced = False
+        self._pace = Pace()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body. Raises `Refused` when the client stalls or goes away."""
+        """Yield the body. Raises `Refused` when the client stalls, is too slow, or goes away."""
         while not self._complete:
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(STALL):
                     chunk = await self._next()
@@ -62,6 +86,8 @@ class Body:
                 raise Refused(f"no byte of the upload arrived for {STALL:g} seconds", status=408) from None
             if self._gone:
                 raise Refused("the client went away before the upload was complete")
+            if not self._complete:
+                self._pace.note(time.monotonic() - began, len(chunk))
             yield chunk
 
     @property
@@ -126,63 +152,10 @@ class UploadConnection(ASGIHTTPConnection):
         await super().__call__(body.receive_without_body, send_then_linger)
 
 
-class Spool:
-    """A file in flight: without a name, so that it is gone when it is closed, whatever happens to us."""
-
-    def __init__(self, folder: Path | None, max_size: int) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
-        self._max_size = max_size
-        self._batch = bytearray()
-        self._hashers: dict[str, hashlib._Hash | hashlib.blake2b] = {
-            "md5_digest": hashlib.md5(usedforsecurity=False),
-            "sha256_digest": hashlib.sha256(),
-            "blake2_256_digest": hashlib.blake2b(digest_size=32),
-        }
-        self.size = 0
-
-    @property
-    def descriptor(self) -> int:
-        """Where the bytes can be read, by position."""
-        return self._file.fileno()
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Digests of the bytes so far, by the names that the form has for them."""
-        return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
-
-    async def write(self, chunk: bytes) -> None:
-        """Take more bytes."""
-        self.size += len(chunk)
-        if self.size > self._max_size:
-            raise Refused(f"File too large. Limit of this index is {self._max_size / 2**20:g} MiB.", status=413)
-        self._batch += chunk
-        if len(self._batch) >= BATCH:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Hash and write what was taken."""
-        batch, self._batch = self._batch, bytearray()
-        try:
-            await asyncio.to_thread(self._work, batch)
-        except OSError as error:
-            raise StoreUnavailable(f"there is no room for the upload now: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Drop the file."""
-        self._file.close()
-
-    def _work(self, batch: bytearray) -> None:
-        for hasher in self._hashers.values():
-            hasher.update(batch)
-        rest = memoryview(batch)
-        while rest:
-            rest = rest[os.write(self._file.fileno(), rest) :]
-
-
 class FormReader:
-    """Reads one form, of which one part, `content`, is a file."""
+    """Reads one form, of which one part, `content`, is a file. Close it when its fields are needed no more."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, limits: FormLimits | None = None, budget: FormBudget | None = None) -> None:
         self.fields: list[tuple[str, str]] = []
         self.filename: str | None = None
         self.content_type: str | None = None
@@ -191,15 +164,22 @@ class FormReader:
         self._name = ""
         self._text: bytearray | None = None
         """The bytes of the field that is being read; None while it is the file."""
-        self._weight = 0
+        self._limits = limits or FormLimits()
+        self._budget = budget or FormBudget()
+        self._count = 0
+        self._size = 0
+        self._taken = 0
 
     async def read(self, chunks: AsyncIterator[bytes], content_type: str) -> None:
-        """Read the form to its end. Raises `Refused` where it is none, or is too large."""
+        """Read the form to its end.
+
+        Raises `Refused` where it is none, or is too large, and `Busy` where all forms together are too large now.
+        """
         kind, options = parse_options_header(content_type)
         boundary = options.get("boundary", "")
         if kind != "multipart/form-data" or not 0 < len(boundary) <= 200 or not boundary.isascii():
             raise Refused("Send the upload as multipart/form-data with a boundary.")
-        decoder = MultipartDecoder(boundary.encode(), MAX_FIELDS + 2 * PIECE, max_parts=MAX_PARTS)
+        decoder = MultipartDecoder(boundary.encode(), MAX_HEADERS + PIECE)
         try:
             async for chunk in chunks:
                 for start in range(0, len(chunk), PIECE):
@@ -208,10 +188,19 @@ class FormReader:
             decoder.receive_data(None)
             await self._take_all(decoder)
         except RequestEntityTooLarge:
-            raise Refused(f"The form has more than {MAX_PARTS} parts, or a part without end.", status=413) from None
+            raise Refused(
+                f"The body has {MAX_HEADERS} bytes without a boundary: headers of a part, or a part without end.",
+                status=413,
+            ) from None
         except ValueError:
             raise Refused("The body is no multipart form, or was cut off.") from None
         await self._spool.flush()
+
+    def close(self) -> None:
+        """Forget the fields, and give back the memory that they had."""
+        self.fields = []
+        self._budget.give(self._taken)
+        self._taken = 0
 
     async def _take_all(self, decoder: MultipartDecoder) -> None:
         while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
@@ -236,7 +225,8 @@ class FormReader:
             raise Refused(f"{self._name[:100]!a}: Should not be a file.")
         else:
             self._text = bytearray()
-            self._weigh(len(self._name))
+            self._count += 1
+            self._weigh(len(self._name), OVERHEAD)
 
     def _add(self, data: Data) -> None:
         assert self._text is not None
@@ -249,7 +239,8 @@ class FormReader:
         except UnicodeDecodeError:
             raise Refused(f"{self._name[:100]!a} is not UTF-8.") from None
 
-    def _weigh(self, size: int) -> None:
-        self._weight += size
-        if self._weight > MAX_FIELDS:
-            raise Refused(f"The fields of the form are larger than {MAX_FIELDS} bytes together.", status=413)
+    def _weigh(self, size: int, overhead: int = 0) -> None:
+        self._size += size
+        self._limits.check(self._count, self._size, self._name)
+        self._budget.take(size + overhead)
+        self._taken += size + overhead

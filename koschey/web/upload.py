@@ -1,5 +1,6 @@
 """Uploads: `POST /legacy/`, what twine and `uv publish` send. Never a redirect: clients abort, or drop the body."""
 
+import asyncio
 import json
 from http import HTTPStatus
 from typing import cast
@@ -16,21 +17,24 @@ from koschey.resources import MIB
 from koschey.standards.upload_form import parse_upload_form
 from koschey.web.context import resources
 from koschey.web.errors import problem
-from koschey.web.multipart import BODY, MAX_FIELDS, Body, FormReader, Spool, UploadConnection
+from koschey.web.form_limits import FormBudget, FormLimits
+from koschey.web.multipart import BODY, Body, FormReader, UploadConnection
+from koschey.web.spool import Spool
 
 blueprint = Blueprint("upload", __name__)
 
-INSPECTOR = "koschey_inspector"
+INSPECTOR, BUDGET = "koschey_inspector", "koschey_form_budget"
 NOBODY = "Invalid or non-existent authentication information."
 """The public index's words, and its 403: clients ask nobody for a password while they upload."""
 
 
 @blueprint.record_once
 def prepare(state: BlueprintSetupState) -> None:
-    """Let bodies of uploads be read as streams, and share one inspector among them."""
+    """Let bodies of uploads be read as streams, and share one inspector and one budget for forms among them."""
     assert isinstance(state.app, Quart)
     state.app.asgi_http_class = UploadConnection
     state.app.extensions[INSPECTOR] = Inspector()
+    state.app.extensions[BUDGET] = FormBudget()
 
 
 @blueprint.post("/legacy/")
@@ -60,21 +64,27 @@ async def _account() -> Account:
 
 async def _receive(account: Account) -> Accepted:
     settings, body = resources().settings, cast(dict[str, Body], request.scope)[BODY]
-    limit = int(settings.max_file_mib * MIB)
-    if (request.content_length or 0) > limit + 2 * MAX_FIELDS:
-        raise Refused(f"File too large. Limit of this index is {settings.max_file_mib:g} MiB.", status=413)
+    limit, limits = int(settings.max_file_mib * MIB), FormLimits.of(settings)
+    if (request.content_length or 0) > limit + 2 * limits.bytes:
+        raise Refused(
+            f"File too large. Limit of this index is {settings.max_file_mib:g} MiB; an admin can raise "
+            "KOSCHEY_MAX_FILE_MIB.",
+            status=413,
+        )
     spool = Spool(settings.spool, limit)
+    reader = FormReader(spool, limits, current_app.extensions[BUDGET])
     try:
-        reader = FormReader(spool)
         await reader.read(body.chunks(), request.headers.get("Content-Type", ""))
         # The public index reads the action from the query too.
         fields = [*reader.fields, *((name, value) for name, value in request.args.items() if name == ":action")]
-        form = parse_upload_form(fields, reader.filename, reader.content_type)
+        # In a thread: a form may have ten thousand fields.
+        form = await asyncio.to_thread(parse_upload_form, fields, reader.filename, reader.content_type)
         upload = Upload(form, spool.descriptor, spool.size, spool.digests)
         inspector: Inspector = current_app.extensions[INSPECTOR]
         intake = Intake(resources().pool, resources().bucket, inspector, resources().trust)
         return await accept(intake, account, upload)
     finally:
+        reader.close()
         spool.close()
 
 
