@@ -14,6 +14,10 @@
     │   └── UpstreamMalformed   an answer that is no index page, or bytes that do not match their hash
     ├── EgressRefused           an address that Koschey will not connect to
     ├── StoreUnavailable        PostgreSQL or the bucket cannot be used now
+    │   ├── StoreRefused        the bucket refuses Koschey: a setting or a right is wrong
+    │   └── Damaged             the bucket does not have the bytes that it once stored
+    │       ├── ObjectMissing   it has no such object
+    │       └── ObjectAltered   it has other bytes under that key
     ├── Busy                    somebody else is at it; ask again soon
     ├── TaskFailed              a background task of this process failed again and again; the process ends
     └── StartError              a command cannot start; the message is the one line the user sees
@@ -83,6 +87,22 @@ class EgressRefused(KoscheyError):
 
 class StoreUnavailable(KoscheyError):
     """A store that Koschey needs does not answer."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The bucket answers, and refuses: wrong credentials, a missing right, no such bucket."""
+
+
+class Damaged(StoreUnavailable):
+    """The bucket answers, and does not have the bytes that were stored in it."""
+
+
+class ObjectMissing(Damaged):
+    """The bucket has no such object."""
+
+
+class ObjectAltered(Damaged):
+    """The object in the bucket has another size or another digest than the bytes that were stored."""
 
 
 class Busy(KoscheyError):

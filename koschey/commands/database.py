@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from koschey.db.migrate import Step, check_database, migrate
 from koschey.db.pool import Pool, connect_at_start, open_pool
-from koschey.errors import StartError
+from koschey.errors import StartError, StoreUnavailable
 from koschey.model import Actor
 from koschey.settings import Settings
-from koschey.storage.s3 import UNAVAILABLE, OpenBucket
+from koschey.storage.s3 import OpenBucket
 
 
 async def migrate_all(settings: Settings) -> list[Step]:
@@ -22,7 +22,7 @@ async def migrate_all(settings: Settings) -> list[Step]:
     try:
         async with OpenBucket(settings) as bucket:
             await bucket.ensure()
-    except UNAVAILABLE as error:
+    except StoreUnavailable as error:
         raise StartError(f"the bucket {settings.s3_bucket} cannot be used: {error}") from None
     return steps
 

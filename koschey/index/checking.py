@@ -27,7 +27,6 @@ from koschey.inspection.checks.isolate import Outcome
 from koschey.inspection.checks.registry import Installed, load
 from koschey.model import SYSTEM, Origin, StandingFile
 from koschey.policy.findings import Evidence, Finding, KnownCheck, Severity, is_required
-from koschey.storage.s3 import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -149,8 +148,8 @@ class Checker:
                 return await check.run(facts, copy.fileno(), previous)
         except KoscheyError as error:
             return Outcome(fault=str(error)[:LONGEST])
-        except UNAVAILABLE as error:
-            return Outcome(fault=f"the bucket cannot be read: {error or type(error).__name__}"[:LONGEST])
+        except OSError as error:
+            return Outcome(fault=f"the file could not be copied to the spool folder: {error}"[:LONGEST])
 
     async def _record(self, project: NormalizedName, name: str, began_at: datetime, looks: Sequence[Look]) -> None:
         """Write down what came of looks of one check, in one transaction."""

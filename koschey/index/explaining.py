@@ -24,7 +24,7 @@ from koschey.policy.findings import Evidence, FindingAction
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, closed_by, verdict
 from koschey.policy.windows import renew
 from koschey.standards.project_page import version_key
-from koschey.standards.versions import normalise_version, canonical_version
+from koschey.standards.versions import canonical_version, normalise_version
 
 
 class Availability(StrEnum):

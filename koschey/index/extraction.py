@@ -62,12 +62,12 @@ class Extractor:
     async def _from_bucket(self, wheel: File) -> bytes:
         assert wheel.sha256 is not None
         assert wheel.size is not None
-        key = blob_key(wheel.sha256)
+        key, size = blob_key(wheel.sha256), wheel.size
 
         async def read(start: int, stop: int) -> bytes:
-            return b"".join([chunk async for chunk in self.bucket.stream(key, start, stop)])
+            return b"".join([chunk async for chunk in self.bucket.stream(key, start, stop, size)])
 
-        return await read_wheel_metadata(wheel.filename, wheel.size, read)
+        return await read_wheel_metadata(wheel.filename, size, read)
 
     async def _from_upstream(self, wheel: File) -> bytes:
         assert wheel.upstream_url is not None

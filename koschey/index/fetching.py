@@ -22,11 +22,9 @@ from koschey.errors import KoscheyError, Refused, StoreUnavailable, UpstreamMalf
 from koschey.index.keeping import Fetched, keep
 from koschey.inspection.partial import read_wheel_metadata
 from koschey.model import File, Sha256
-from koschey.storage.s3 import CHUNK, UNAVAILABLE, BlobWriter, Bucket, blob_key
+from koschey.storage.blobs import HELD_BACK
+from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import Download, UpstreamClient
-
-HELD_BACK = 64 * 2**10
-"""Bytes at the end of a file that no client gets before the whole was verified and committed."""
 
 
 class Fetch:
@@ -147,7 +145,7 @@ class FileFetcher:
             await fetch.end(await self._fetch(fetch), None)
         except KoscheyError as error:
             await fetch.end(None, error)
-        except (*LOST, *UNAVAILABLE) as error:
+        except (*LOST, OSError) as error:
             await fetch.end(None, StoreUnavailable(f"{fetch.file.filename} could not be stored: {error!r}"))
         except BaseException as error:
             await fetch.end(None, StoreUnavailable(f"the fetch of {fetch.file.filename} was ended: {error!r}"))

@@ -5,7 +5,6 @@ predecessor was never downloaded, it is fetched now: a comparison with nothing w
 """
 
 import asyncio
-import hashlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +21,7 @@ from koschey.db.attestations import select_attestation
 from koschey.db.checking import select_used_names
 from koschey.db.contents import select_counts, select_report, upsert_report
 from koschey.db.pool import Pool
-from koschey.errors import EgressRefused, Refused, StoreUnavailable, UpstreamMalformed, UpstreamMissing
+from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamMissing
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.files import FileStore
 from koschey.inspection.checks.check import Family, FileFacts
@@ -31,7 +30,8 @@ from koschey.inspection.content import Content
 from koschey.inspection.inspect import Inspector
 from koschey.model import File, FileId, Origin, StandingFile, State
 from koschey.policy.predecessors import newest_released, predecessors
-from koschey.storage.s3 import Bucket, blob_key
+from koschey.storage.blobs import stream_blob
+from koschey.storage.s3 import Bucket
 
 FAMILY = 10
 """Files whose size is compared with."""
@@ -88,14 +88,10 @@ class FactReader:
         """Copy a stored file to a temporary one without a name. Raises `StoreUnavailable` for any other bytes."""
         assert file.sha256 is not None
         assert file.size is not None
-        hasher = hashlib.sha256()
         with tempfile.TemporaryFile(dir=self.spool) as copy:
-            async for chunk in self.bucket.stream(blob_key(file.sha256), 0, file.size):
-                hasher.update(chunk)
+            async for chunk in stream_blob(self.bucket, file.sha256, file.size):
                 await asyncio.to_thread(copy.write, chunk)
             await asyncio.to_thread(copy.flush)
-            if hasher.hexdigest() != file.sha256:
-                raise StoreUnavailable(f"the bucket has other bytes than those of {file.filename}")
             yield copy
 
     async def read_content(self, file: File) -> Content:
@@ -162,7 +158,3 @@ class FactReader:
             names = await select_used_names(self.pool, NAMES)
             self._names = (time.monotonic(), names)
         return await asyncio.to_thread(nearest, name, names)
-
-
-READ_FAULTS = (Refused, StoreUnavailable)
-"""What says that an archive could not be read, here and now."""

@@ -6,6 +6,7 @@ from koschey.db.files import update_metadata_stored
 from koschey.db.pool import Pool
 from koschey.errors import UpstreamMalformed
 from koschey.model import File
+from koschey.storage.blobs import read_blob
 from koschey.storage.s3 import Bucket, blob_key
 from koschey.upstream.client import UpstreamClient
 
@@ -17,13 +18,12 @@ async def read_metadata(pool: Pool, bucket: Bucket, upstream: UpstreamClient, fi
     """
     if file.core_metadata is None:
         return None
-    key = blob_key(file.core_metadata)
     if file.metadata_stored:
-        return await bucket.get(key)
+        return await read_blob(bucket, file.core_metadata)
     assert file.upstream_url is not None
     body = await upstream.fetch_metadata(file.upstream_url)
     if hashlib.sha256(body).hexdigest() != file.core_metadata:
         raise UpstreamMalformed(f"the upstream's core metadata of {file.filename} does not match its page's sha256")
-    await bucket.put(key, body)
+    await bucket.put(blob_key(file.core_metadata), body)
     await update_metadata_stored(pool, file.id)
     return body

@@ -22,7 +22,8 @@ from koschey.standards.core_metadata import CoreMetadata, read_core_metadata
 from koschey.standards.project_json import find_version, is_yanked, latest_version, releases_of, render_project
 from koschey.standards.project_page import ProjectPage
 from koschey.standards.versions import canonical_version
-from koschey.storage.s3 import UNAVAILABLE, Bucket, blob_key
+from koschey.storage.blobs import read_blob
+from koschey.storage.s3 import Bucket
 from koschey.upstream.client import UpstreamClient
 
 log = structlog.get_logger()
@@ -110,7 +111,7 @@ class ProjectDocuments:
             try:
                 async with asyncio.timeout(PATIENCE):
                     body = await self._read(file)
-            except (KoscheyError, TimeoutError, *UNAVAILABLE) as error:
+            except (KoscheyError, TimeoutError) as error:
                 log.info("metadata could not be had", filename=file.filename, error=repr(error))
                 lasts = RETRY_AFTER
                 continue
@@ -124,7 +125,7 @@ class ProjectDocuments:
         if file.core_metadata:
             return await read_metadata(self._pool, self._bucket, self._upstream, file)
         assert file.pkg_info is not None
-        return await self._bucket.get(blob_key(file.pkg_info))
+        return await read_blob(self._bucket, file.pkg_info)
 
 
 def _best_files(files: Sequence[File]) -> Iterator[File]:

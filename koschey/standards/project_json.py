@@ -13,7 +13,7 @@ from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
 from koschey.standards.project_page import ProjectPage, version_key
 from koschey.standards.simple_json import format_time, private_fields
-from koschey.standards.versions import parse_version_or_none, canonical_version
+from koschey.standards.versions import canonical_version, parse_version_or_none
 
 PACKAGE_TYPES = {
     "wheel": "bdist_wheel",

@@ -5,19 +5,23 @@ PUT, large ones by a multipart upload that is completed only after the caller ha
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import aioboto3
-from aiohttp import ClientError
+import structlog
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
-from botocore.exceptions import ClientError as S3Error
 
+from koschey.errors import ObjectAltered, ObjectMissing, StoreUnavailable
 from koschey.model import Sha256
 from koschey.settings import Settings
+from koschey.storage.faults import translated
+from koschey.storage.lines import Lines
+
+log = structlog.get_logger()
 
 PART_SIZE = 8 * 2**20
 """Bytes per part of a multipart upload; S3 wants at least 5 MiB."""
@@ -25,9 +29,11 @@ CHUNK = 256 * 2**10
 """Bytes read at a time."""
 PARTS_AT_ONCE = 2
 """Parts under way: bounds the memory of one upload to this many parts and one more."""
-
-UNAVAILABLE = (BotoCoreError, ClientError, S3Error, OSError)
-"""What the S3 client raises while the bucket cannot be used."""
+STREAMS = 100
+"""Objects that a process streams at once."""
+CONNECTIONS = STREAMS + 50
+"""Connections of a process; what is left over is for requests that no client can make slow."""
+CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
 
 
 def blob_key(digest: Sha256) -> str:
@@ -47,44 +53,87 @@ def provenance_key(digest: Sha256) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket, over an S3 client that is open."""
+    """One bucket, over an S3 client that is open.
+
+    Every method raises `StoreUnavailable` where the bucket does not answer and `StoreRefused` where it refuses.
+    """
 
     client: Any
     name: str
+    lines: Lines = field(default_factory=lambda: Lines(STREAMS))
 
     async def ensure(self) -> None:
         """Create the bucket where it does not exist."""
         try:
-            await self.client.head_bucket(Bucket=self.name)
-        except S3Error:
-            await self.client.create_bucket(Bucket=self.name)
+            with translated(self.name):
+                await self.client.head_bucket(Bucket=self.name)
+        except ObjectMissing:
+            with translated(self.name):
+                await self.client.create_bucket(Bucket=self.name)
 
     async def size_of(self, key: str) -> int | None:
         """Return the size of an object in bytes, or None where there is none."""
         try:
-            head = await self.client.head_object(Bucket=self.name, Key=key)
-        except S3Error as error:
-            if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
-                return None
-            raise
+            with translated(key):
+                head = await self.client.head_object(Bucket=self.name, Key=key)
+        except ObjectMissing:
+            return None
         return int(head["ContentLength"])
 
     async def put(self, key: str, body: bytes) -> None:
-        """Store a small object."""
-        await self.client.put_object(Bucket=self.name, Key=key, Body=body)
+        """Store a small object and read it back: a bucket may acknowledge what it does not keep.
+
+        Raises `StoreUnavailable` where it has other bytes, or none.
+        """
+        with translated(key):
+            await self.client.put_object(Bucket=self.name, Key=key, Body=body)
+        with suppress(ObjectMissing):
+            if await self.get(key) == body:
+                return
+        raise StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
 
     async def get(self, key: str) -> bytes:
-        """Return a small object."""
-        answer = await self.client.get_object(Bucket=self.name, Key=key)
-        async with answer["Body"] as response:
-            return bytes(await response.read())
+        """Return a small object. Raises `ObjectMissing`."""
+        with translated(key):
+            answer = await self.client.get_object(Bucket=self.name, Key=key)
+            async with answer["Body"] as response:
+                return bytes(await response.read())
 
-    async def stream(self, key: str, start: int, stop: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to, but not including, `stop`."""
-        answer = await self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
+    async def stream(self, key: str, start: int, stop: int, size: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to, but not including, `stop` of an object that has `size` bytes.
+
+        A consumer that does not take them holds no connection that another stream waits for. Raises `ObjectMissing`,
+        and `ObjectAltered` where the object has another size.
+        """
+        # No byte is asked of an empty object: no range of it exists (RFC 9110, 14.1.2).
+        while start < stop:
+            async with self.lines.take() as line, self._reading(key, start, stop, size) as response:
+                line.close = response.close
+                chunks = response.content.iter_chunked(CHUNK)
+                while not line.is_lost:
+                    with translated(key):
+                        chunk = await anext(chunks, b"")
+                    if not chunk:
+                        break
+                    start += len(chunk)
+                    with line.idle():
+                        yield chunk
+                if start < stop and not line.is_lost:
+                    raise StoreUnavailable(f"the bucket broke off in {key}, {stop - start} bytes before the end")
+
+    @asynccontextmanager
+    async def _reading(self, key: str, start: int, stop: int, size: int) -> AsyncIterator[Any]:
+        """Open a range of an object, of which the bucket must say the same as we know."""
+        with translated(key):
+            answer = await self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
         async with answer["Body"] as response:
-            async for chunk in response.content.iter_chunked(CHUNK):
-                yield chunk
+            stated = CONTENT_RANGE.fullmatch(answer.get("ContentRange") or "")
+            if stated is None and (start, stop) != (0, size):
+                raise StoreUnavailable(f"the bucket does not serve ranges; {key} cannot be read from byte {start}")
+            whole = int(stated[1]) if stated else int(answer["ContentLength"])
+            if whole != size:
+                raise ObjectAltered(f"the object {key} in the bucket has {whole} bytes; {size} were stored")
+            yield response
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator["BlobWriter"]:
@@ -110,28 +159,36 @@ class BlobWriter:
         """Take more bytes; waits while too many parts are under way."""
         self._buffer += chunk
         if len(self._buffer) >= PART_SIZE:
-            await self._send_part()
+            with translated(self._where["Key"]):
+                await self._send_part()
 
     async def commit(self) -> None:
         """Make the blob exist. Call it only when the bytes are verified."""
-        if self._upload_id is None:
-            await self._client.put_object(**self._where, Body=bytes(self._buffer))
-            return
-        if self._buffer:
-            await self._send_part()
-        parts = await asyncio.gather(*self._parts)
-        await self._client.complete_multipart_upload(
-            **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
-        )
-        self._upload_id = None
+        with translated(self._where["Key"]):
+            if self._upload_id is None:
+                await self._client.put_object(**self._where, Body=bytes(self._buffer))
+                return
+            if self._buffer:
+                await self._send_part()
+            parts = await asyncio.gather(*self._parts)
+            await self._client.complete_multipart_upload(
+                **self._where, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+            )
+            self._upload_id = None
 
     async def abandon(self) -> None:
-        """Leave nothing behind of a blob that was not committed."""
+        """Leave nothing behind of a blob that was not committed, as far as the bucket answers."""
         for part in self._parts:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)
-        if self._upload_id is not None:
-            await self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+        if self._upload_id is None:
+            return
+        try:
+            with translated(self._where["Key"]):
+                await self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
+        except StoreUnavailable as error:
+            # Why the blob was not committed is what the caller must learn.
+            log.warning("parts of an upload stay in the bucket", key=self._where["Key"], error=str(error))
 
     async def _send_part(self) -> None:
         if self._upload_id is None:
@@ -156,16 +213,17 @@ class OpenBucket:
     async def __aenter__(self) -> Bucket:
         settings = self._settings
         secret = settings.s3_secret_key
-        client = await self._stack.enter_async_context(
-            aioboto3.Session().client(
-                "s3",
-                endpoint_url=str(settings.s3_endpoint).rstrip("/") if settings.s3_endpoint else None,
-                region_name=settings.s3_region,
-                aws_access_key_id=settings.s3_access_key,
-                aws_secret_access_key=secret.get_secret_value() if secret else None,
-                config=_config(own_server=settings.s3_endpoint is not None),
+        with translated(settings.s3_bucket):
+            client = await self._stack.enter_async_context(
+                aioboto3.Session().client(
+                    "s3",
+                    endpoint_url=str(settings.s3_endpoint).rstrip("/") if settings.s3_endpoint else None,
+                    region_name=settings.s3_region,
+                    aws_access_key_id=settings.s3_access_key,
+                    aws_secret_access_key=secret.get_secret_value() if secret else None,
+                    config=_config(own_server=settings.s3_endpoint is not None),
+                )
             )
-        )
         return Bucket(client, settings.s3_bucket)
 
     async def __aexit__(self, *error: object) -> None:
@@ -176,7 +234,7 @@ def _config(*, own_server: bool) -> Config:
     return Config(
         connect_timeout=3,
         read_timeout=30,
-        max_pool_connections=100,
+        max_pool_connections=CONNECTIONS,
         retries={"max_attempts": 2, "mode": "standard"},
         s3={"addressing_style": "path" if own_server else "auto"},
         # Servers other than AWS's need not know the newer checksum trailers; Koschey hashes all bytes itself.

@@ -9,12 +9,14 @@ from werkzeug.exceptions import HTTPException
 from koschey.db.pool import LOST
 from koschey.errors import (
     Busy,
+    Damaged,
     EgressRefused,
     KoscheyError,
     Misdirected,
     NotAllowed,
     NotKnown,
     Stale,
+    StoreRefused,
     StoreUnavailable,
     TooManyRequests,
     UpstreamMalformed,
@@ -22,7 +24,6 @@ from koschey.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from koschey.storage.s3 import UNAVAILABLE
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     UpstreamUnavailable: (503, "The upstream does not answer"),
     EgressRefused: (502, "The upstream points to a forbidden address"),
     StoreUnavailable: (503, "A store does not answer"),
+    StoreRefused: (503, "The bucket refuses this index"),
+    Damaged: (503, "The bucket has lost or altered this"),
     Busy: (503, "Come back soon"),
 }
 RETRY_AFTER = 5
@@ -74,6 +77,8 @@ def register(app: Quart) -> None:
 
     @app.errorhandler(KoscheyError)
     async def koschey_error(error: KoscheyError) -> Response:
+        if isinstance(error, StoreUnavailable):
+            log.warning("a store failed", error=str(error), kind=type(error).__name__)
         return problem_of(error)
 
     @app.errorhandler(HTTPException)
@@ -83,7 +88,7 @@ def register(app: Quart) -> None:
         response.headers["Content-Type"] = "application/problem+json"
         return response
 
-    for lost in (*LOST, *UNAVAILABLE):
+    for lost in (*LOST, OSError):
         app.register_error_handler(lost, _store_error)
 
 
