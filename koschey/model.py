@@ -57,6 +57,15 @@ class AttestationVerdict(StrEnum):
     """It cannot be judged here: a kind, a form or a root of trust that is not known."""
 
 
+class Damage(StrEnum):
+    """What became of bytes that were stored in the bucket."""
+
+    MISSING = "missing"
+    """The bucket has no object of this digest."""
+    ALTERED = "altered"
+    """The bucket has other bytes in its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Project:
     """A named thing with releases."""
@@ -118,6 +127,14 @@ class File:
     """The PEP 710 record, byte for byte; None for a hosted file and for one that was not downloaded yet."""
     attestation: AttestationVerdict | None = None
     """What the verification of the stored provenance object said; None where none is stored."""
+    damage: Damage | None = None
+    """What the bucket did to the bytes, while they are not stored for that reason."""
+    metadata_damage: Damage | None = None
+    """The same of the stored METADATA or PKG-INFO."""
+    broken_promise: Sha256 | None = None
+    """Digest of core metadata that the upstream's page promised, and that neither the upstream nor the wheel has."""
+    mismatched_at: datetime | None = None
+    """When the upstream last sent other bytes than its page promised."""
 
     @property
     def has_known_bytes(self) -> bool:

@@ -13,6 +13,7 @@ from koschey.db.pool import Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.cache import ProjectCache
+from koschey.index.damage import Repairs
 from koschey.index.documents import Document
 from koschey.index.downloads import DownloadLog
 from koschey.index.encoded import Page
@@ -114,7 +115,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     feed = Feed(settings.feed_max_age) if advisories else None
     refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness, feed=feed)
-    store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream), settings.spool)
+    store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), settings.spool)
     page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)

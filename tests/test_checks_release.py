@@ -323,15 +323,19 @@ def test_takeover_shows_in_the_provenance(inside: Inside, tmp_path: Path, monkey
 
 
 def test_bytes_that_the_bucket_lost_are_a_fault(inside: Inside) -> None:
-    """A file whose bytes are not those of its sha256 is judged by nobody, and stays held."""
+    """No check judges bytes that are not those of the sha256: the file stays held, and counts as not stored."""
     worker = Worker(inside)
     filename = publish(inside, "lost")
     file = inside.file(filename).file
     assert file.sha256
     key = f"blobs/sha256/{file.sha256[:2]}/{file.sha256[2:4]}/{file.sha256}"
     inside.run(inside.resources.bucket.put(key, bytes(file.size or 0)))
-    assert all(done.faults == 1 for done in worker.check("lost").values())
+    done = worker.check("lost")
+    assert (sum(one.faults for one in done.values()), sum(one.checked for one in done.values())) == (1, 0)
     assert "other bytes" in evidence(inside, filename).faults[0].cause
+    assert inside.file(filename).file.stored_at is None
+    inside.store(filename)
+    assert all(one.checked == 1 for name, one in worker.check("lost").items() if not done[name].faults)
 
 
 def test_cause_from_the_workflow_is_written_for_what_was_not_seen(inside: Inside) -> None:

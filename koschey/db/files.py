@@ -2,22 +2,41 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database
-from koschey.model import MAIN_INDEX, AttestationVerdict, File, FileId, ProjectId, Sha256, Standing, StandingFile, State
+from koschey.model import (
+    MAIN_INDEX,
+    AttestationVerdict,
+    Damage,
+    File,
+    FileId,
+    ProjectId,
+    Sha256,
+    Standing,
+    StandingFile,
+    State,
+)
 
 COLUMNS = """
     file.id, project.name AS project, file.version, file.filename, file.sha256, file.size, file.upload_time,
     file.first_seen_at, file.stored_at, file.requires_python, file.yanked, file.core_metadata,
     file.metadata_stored, file.upstream_url, file.path, file.absent_since, file.blake2b_256, file.md5,
     file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
+    file.damage, file.metadata_damage, file.broken_promise, file.mismatched_at,
     standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
     standing.held_until
 """
 STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until")
+ENUMS: dict[str, type[StrEnum]] = {
+    "attestation": AttestationVerdict,
+    "damage": Damage,
+    "metadata_damage": Damage,
+}
+"""Columns whose values are named in the model."""
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
@@ -91,7 +110,8 @@ UPDATE_LISTING = """
 UPDATE_ABSENT = "UPDATE file SET absent_since = koschey_now() WHERE id = ANY($1::bigint[]) AND absent_since IS NULL"
 UPDATE_STORED = """
     UPDATE file
-       SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4), metadata_error = NULL
+       SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4), metadata_error = NULL,
+           damage = NULL, mismatched_at = NULL
      WHERE id = $1 AND stored_at IS NULL
 """
 UPDATE_METADATA_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1"
@@ -248,5 +268,7 @@ def read_file(row: Any) -> StandingFile:
     values = dict(row)
     state = State(values.pop("state"))
     standing = Standing(state, *(values.pop(name) for name in STANDING))
-    verdict = values.pop("attestation")
-    return StandingFile(File(**values, attestation=verdict and AttestationVerdict(verdict)), standing)
+    for name, kind in ENUMS.items():
+        if values[name] is not None:
+            values[name] = kind(values[name])
+    return StandingFile(File(**values), standing)

@@ -15,7 +15,8 @@ from koschey.db import described, journal, projects
 from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.pool import Pool
-from koschey.errors import Refused, UpstreamMalformed, UpstreamMissing
+from koschey.errors import Damaged, Refused, UpstreamMalformed, UpstreamMissing
+from koschey.index.damage import report_damage
 from koschey.inspection.partial import TAIL, read_wheel_metadata
 from koschey.model import SYSTEM, File, Sha256
 from koschey.storage.s3 import Bucket, blob_key
@@ -67,7 +68,11 @@ class Extractor:
         async def read(start: int, stop: int) -> bytes:
             return b"".join([chunk async for chunk in self.bucket.stream(key, start, stop, size)])
 
-        return await read_wheel_metadata(wheel.filename, size, read)
+        try:
+            return await read_wheel_metadata(wheel.filename, size, read)
+        except Damaged as error:
+            await report_damage(self.pool, wheel, error)
+            raise
 
     async def _from_upstream(self, wheel: File) -> bytes:
         assert wheel.upstream_url is not None

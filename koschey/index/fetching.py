@@ -1,148 +1,48 @@
-"""Fetching a file from its upstream: once for all who ask, verified, stored, and readable while it arrives.
+"""Fetching a file from its upstream: verified, stored, and readable while it arrives.
 
-Bytes first, row second. The bytes go into an unnamed temporary file, from which any number of readers follow, and at
-the same time into a blob that comes to exist only when the sha256 and the size matched. Readers get all but the last
-`HELD_BACK` bytes as they arrive and the rest only after the row was committed, so nobody ever holds a complete file
-that is not verified and kept. Every step can be killed: an upload that is not completed leaves no blob, a blob without
-a row is found again by its digest, and the temporary file has no name.
+Bytes first, row second. The bytes go into a spool, which clients read while it grows, and at the same time into a blob
+that comes to exist only when the digest matched. No client receives the end of a file before its digest is verified
+and its row is committed. Every step can be killed: an upload that is not completed leaves no blob, a blob without a
+row is found again by its digest, and the spool has no name.
 """
 
-import asyncio
 import hashlib
-import os
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO
 
 from koschey.db.pool import LOST, Pool
-from koschey.errors import KoscheyError, Refused, StoreUnavailable, UpstreamMalformed, UpstreamUnavailable
+from koschey.errors import (
+    EgressRefused,
+    KoscheyError,
+    Refused,
+    StoreUnavailable,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamUnavailable,
+)
+from koschey.index.damage import Repairs, unrepaired
 from koschey.index.keeping import Fetched, keep
+from koschey.index.spool import Fetch
 from koschey.inspection.partial import read_wheel_metadata
 from koschey.model import File, Sha256
-from koschey.storage.blobs import HELD_BACK
 from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import Download, UpstreamClient
 
 
-class Fetch:
-    """One file on its way: what has arrived, and how it ended."""
-
-    def __init__(self, file: File, spool: Path | None) -> None:
-        self.file = file
-        self.total: int | None = file.size
-        self.stored = False
-        self.error: KoscheyError | None = None
-        self._received = 0
-        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
-        self._readers = 0
-        self._progress = asyncio.Condition()
-
-    async def started(self) -> None:
-        """Wait until bytes may be sent: enough to be worth it, or the end. Raises what the fetch failed with."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._ended or (self.total is not None and self._readable > 0))
-        if self.error:
-            raise self.error
-
-    async def finished(self) -> None:
-        """Wait for the end. Raises what the fetch failed with."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._ended)
-        if self.error:
-            raise self.error
-
-    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to `stop` as they become readable. Raises what the fetch failed with."""
-        self._readers += 1
-        try:
-            while start < stop:
-                async with self._progress:
-                    await self._progress.wait_for(lambda: self._ended or self._readable > start)  # noqa: B023
-                if self.error:
-                    raise self.error
-                end = min(stop, self._readable, start + CHUNK)
-                chunk = await asyncio.to_thread(self._read_at, start, end)
-                start += len(chunk)
-                yield chunk
-        finally:
-            self._readers -= 1
-            self._close_spool()
-
-    async def read_piece(self, start: int, stop: int) -> bytes:
-        """Return bytes that have arrived."""
-        return await asyncio.to_thread(self._read_at, start, stop)
-
-    async def copy_to(self, writer: BlobWriter) -> None:
-        """Give all that arrived to a blob's writer."""
-        for start in range(0, self._received, CHUNK):
-            stop = min(start + CHUNK, self._received)
-            await writer.write(await asyncio.to_thread(self._read_at, start, stop))
-
-    async def append(self, chunk: bytes) -> None:
-        """Take bytes that arrived."""
-        await asyncio.to_thread(self._write_at, self._received, chunk)
-        async with self._progress:
-            self._received += len(chunk)
-            self._progress.notify_all()
-
-    async def end(self, file: File | None, error: KoscheyError | None) -> None:
-        """Tell the readers how it ended: with the stored file, or with an error."""
-        async with self._progress:
-            if file is not None:
-                self.file, self.total, self.stored = file, file.size, True
-            self.error = error
-            self._progress.notify_all()
-        self._close_spool()
-
-    @property
-    def is_only_in_bucket(self) -> bool:
-        """Whether the bytes are stored and the spool is gone."""
-        return self.stored and self._spool.closed
-
-    @property
-    def received(self) -> int:
-        """Bytes that have arrived."""
-        return self._received
-
-    @property
-    def _ended(self) -> bool:
-        return self.stored or self.error is not None
-
-    @property
-    def _readable(self) -> int:
-        if self.stored:
-            return self._received
-        return max(0, min(self._received, (self.total or 0) - HELD_BACK))
-
-    def _close_spool(self) -> None:
-        if self._ended and not self._readers:
-            self._spool.close()
-
-    # Positional, so that the writer and all readers share one open file.
-    def _write_at(self, offset: int, chunk: bytes) -> None:
-        while chunk:
-            written = os.pwrite(self._spool.fileno(), chunk, offset)
-            offset, chunk = offset + written, chunk[written:]
-
-    def _read_at(self, start: int, stop: int) -> bytes:
-        return os.pread(self._spool.fileno(), stop - start, start)
-
-
 @dataclass(frozen=True, slots=True)
 class FileFetcher:
-    """Brings one file from its upstream into the bucket and its row."""
+    """Brings one file from its upstream into the bucket and its row. One per process."""
 
     pool: Pool
     bucket: Bucket
     upstream: UpstreamClient
+    repairs: Repairs
 
     async def run(self, fetch: Fetch) -> None:
         """Fetch, verify, store and commit; the outcome is told to `fetch` and to nobody else."""
         try:
-            await fetch.end(await self._fetch(fetch), None)
+            await fetch.end(await self._bring(fetch), None)
         except KoscheyError as error:
             await fetch.end(None, error)
         except (*LOST, OSError) as error:
@@ -151,10 +51,24 @@ class FileFetcher:
             await fetch.end(None, StoreUnavailable(f"the fetch of {fetch.file.filename} was ended: {error!r}"))
             raise
 
-    async def _fetch(self, fetch: Fetch) -> File:
+    async def _bring(self, fetch: Fetch) -> File:
+        """Return the file as it is stored: fetched, or found whole in the bucket again."""
         file = fetch.file
-        assert file.upstream_url is not None
-        async with self.upstream.fetch_file(file.upstream_url) as download:
+        if file.damage is not None and (restored := await self.repairs.find_restored(file)):
+            return restored
+        if file.upstream_url is None:
+            raise unrepaired(file)
+        try:
+            return await self._fetch(fetch, file.upstream_url)
+        except (UpstreamError, EgressRefused) as error:
+            if file.damage is None:
+                raise
+            # The file exists here, whatever the upstream says of it now: this is no 404.
+            raise unrepaired(file, f"its upstream does not replace them: {error}") from error
+
+    async def _fetch(self, fetch: Fetch, url: str) -> File:
+        file = fetch.file
+        async with self.upstream.fetch_file(url) as download:
             if file.size is not None and download.size not in (None, file.size):
                 raise UpstreamMalformed(
                     f"{file.filename} has {download.size} bytes upstream, its page says {file.size}"

@@ -21,8 +21,9 @@ from koschey.db.attestations import select_attestation
 from koschey.db.checking import select_used_names
 from koschey.db.contents import select_counts, select_report, upsert_report
 from koschey.db.pool import Pool
-from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamMissing
+from koschey.errors import Damaged, EgressRefused, UpstreamMalformed, UpstreamMissing
 from koschey.index.attestations import ProvenanceStore
+from koschey.index.damage import report_damage
 from koschey.index.files import FileStore
 from koschey.inspection.checks.check import Family, FileFacts
 from koschey.inspection.checks.lookalikes import nearest
@@ -89,8 +90,12 @@ class FactReader:
         assert file.sha256 is not None
         assert file.size is not None
         with tempfile.TemporaryFile(dir=self.spool) as copy:
-            async for chunk in stream_blob(self.bucket, file.sha256, file.size):
-                await asyncio.to_thread(copy.write, chunk)
+            try:
+                async for chunk in stream_blob(self.bucket, file.sha256, file.size):
+                    await asyncio.to_thread(copy.write, chunk)
+            except Damaged as error:
+                await report_damage(self.pool, file, error)
+                raise
             await asyncio.to_thread(copy.flush)
             yield copy
 

@@ -1,4 +1,4 @@
-"""A file's bytes for whoever may have them: from the bucket, or from the one fetch that is under way."""
+"""A file's bytes for clients that may have them: from the bucket, or from the one fetch that is under way."""
 
 import asyncio
 import time
@@ -16,8 +16,10 @@ from koschey.db.leases import drop_lease, take_lease
 from koschey.db.listen import set_within
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import Pool
-from koschey.errors import Busy
-from koschey.index.fetching import Fetch, FileFetcher
+from koschey.errors import Busy, Damaged
+from koschey.index.damage import report_damage
+from koschey.index.fetching import FileFetcher
+from koschey.index.spool import Fetch
 from koschey.model import File, FileId
 from koschey.outbox import FileWanted
 from koschey.storage.blobs import stream_blob
@@ -37,28 +39,39 @@ class Body:
 
     file: File
     size: int
+    pool: Pool
     bucket: Bucket
     fetch: Fetch | None
 
     async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to `stop`."""
+        """Yield the bytes from `start` up to `stop`.
+
+        Raises what the fetch failed with, `StoreUnavailable`, and `Damaged` once the damage is noted.
+        """
         # Asked when reading begins: between opening and reading the fetch may have ended and closed its spool.
         if self.fetch is not None and not self.fetch.is_only_in_bucket:
             chunks = self.fetch.read(start, stop)
         else:
-            file = self.fetch.file if self.fetch else self.file
-            assert file.sha256 is not None
-            whole = (start, stop) == (0, self.size)
-            # A part cannot be verified: the digest is of the whole. Clients that ask for parts put them together, or
-            # read METADATA out of them, and compare the digest of the whole before they install it.
-            chunks = (
-                stream_blob(self.bucket, file.sha256, self.size)
-                if whole
-                else self.bucket.stream(blob_key(file.sha256), start, stop, self.size)
-            )
+            chunks = self._read_stored(self.fetch.file if self.fetch else self.file, start, stop)
         async with aclosing(chunks):
             async for chunk in chunks:
                 yield chunk
+
+    async def _read_stored(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
+        assert file.sha256 is not None
+        # A part cannot be verified alone: the digest is of the whole. Of a part it is only known that the object has
+        # the right size. Installers that read parts compare the digest of the whole before they install it.
+        if (start, stop) == (0, self.size):
+            chunks = stream_blob(self.bucket, file.sha256, self.size)
+        else:
+            chunks = self.bucket.stream(blob_key(file.sha256), start, stop, self.size)
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+        except Damaged as error:
+            await report_damage(self.pool, file, error)
+            raise
 
 
 class FileStore:
@@ -84,10 +97,16 @@ class FileStore:
         if isinstance(found, Fetch):
             await found.started()
             if found.total is not None:
-                return Body(found.file, found.total, self._bucket, found)
+                return Body(found.file, found.total, self._pool, self._bucket, found)
             found = found.file
         assert found.size is not None
-        return Body(found, found.size, self._bucket, None)
+        return Body(found, found.size, self._pool, self._bucket, None)
+
+    async def reload(self, file: File) -> File:
+        """Return the file as its row is now."""
+        current = await files.select_file(self._pool, file.id)
+        assert current is not None
+        return current.file
 
     async def store(self, file: File) -> File:
         """Return the file once it is stored, fetching it where need be. Raises as `open` does."""

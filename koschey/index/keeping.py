@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from koschey.db import described, files, journal, projects
+from koschey.db.damage import Part, record_repaired
 from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message, insert_message
@@ -89,6 +90,8 @@ class _Keeping:
         if known.provenance_url:
             await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
         refused = await self._compare_metadata()
+        if known.damage is not None:
+            await record_repaired(self.connection, known, Part.FILE)
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
             await self._record("file facts", {"sha256": file.sha256, "size": file.size})
         # The record of PEP 710 stands on the page from now on.

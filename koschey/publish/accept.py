@@ -36,6 +36,7 @@ from koschey.model import (
 )
 from koschey.policy.rules import RuleKind
 from koschey.publish.attested import check_uploaded, keep_uploaded
+from koschey.publish.repair import repair
 from koschey.publish.upload_rules import of_form, of_index, of_metadata
 from koschey.publish.upload_rules.description import find_fault
 from koschey.publish.upload_rules.of_index import Situation
@@ -101,6 +102,8 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
     form.check_digests(upload.digests)
     situation = await _look(intake.pool, form)
     if _is_same(situation.files, upload):
+        same = next(item.file for item in situation.files if item.file.filename == form.filename)
+        await repair(intake.pool, intake.bucket, intake.inspector, same, upload.descriptor)
         return Accepted(form.filename, None)
     switched = await load_switched(intake.pool)
     warnings = [*enforce(of_form.RULES, form, switched), *enforce(of_index.RULES, situation, switched)]

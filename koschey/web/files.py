@@ -10,7 +10,7 @@ from quart import Blueprint, Response, request
 
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
-from koschey.errors import Busy, KoscheyError
+from koschey.errors import Busy, Damaged, KoscheyError
 from koschey.index.metadata import read_metadata
 from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
@@ -89,8 +89,16 @@ async def _look_for_project(filename: str) -> bool:
 
 
 async def _file(file: File) -> Response:
+    try:
+        return await _answer(file)
+    except Damaged:
+        # Nothing was sent, and the damage is noted: what an upstream has is fetched now.
+        return await _answer(await resources().files.reload(file))
+
+
+async def _answer(file: File) -> Response:
     head = request.method == "HEAD"
-    if head and not file.stored_at and file.size is not None:
+    if head and not file.stored_at and file.size is not None and file.upstream_url is not None:
         return _whole(file, file.size, None)
     body = await resources().files.open(file)
     file = body.file

@@ -9,7 +9,8 @@ from unittest.mock import patch
 from koschey.db import files, findings, journal
 from koschey.index import intake, served
 from koschey.index.cache import ProjectCache
-from koschey.index.fetching import Fetch, FileFetcher
+from koschey.index.fetching import FileFetcher
+from koschey.index.spool import Fetch
 from koschey.model import File, Standing, StandingFile, State
 from koschey.policy import admission, verdict
 from koschey.policy.findings import Finding, FindingAction
@@ -21,7 +22,7 @@ from koschey.publish.decision import Choice, Outcome
 from koschey.web import files as web_files
 
 JUDGE, WORST = verdict.verdict, verdict._worst
-FETCH, AGREE, SELECT_EVIDENCE = FileFetcher._fetch, second_person.agree, findings.select_evidence
+FETCH, AGREE, SELECT_EVIDENCE = FileFetcher._bring, second_person.agree, findings.select_evidence
 
 
 def serve_blocked(file: File, standing: Standing, *rest: Any) -> Verdict:
@@ -171,7 +172,7 @@ MUTATIONS = {
         frozenset({"trust"}),
     ),
     "a row comes before its bytes": Mutation(
-        [(FileFetcher, "_fetch", write_row_first)], frozenset({"die_around_the_bytes"})
+        [(FileFetcher, "_bring", write_row_first)], frozenset({"die_around_the_bytes"})
     ),
 }
 """Faults by what they are."""

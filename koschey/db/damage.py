@@ -1,0 +1,104 @@
+"""Statements on what the bucket has lost or altered: noted once, with an alert, and taken back when it is repaired."""
+
+from enum import StrEnum
+
+from koschey.db import journal
+from koschey.db.alerts import insert_alert
+from koschey.db.files import update_stored
+from koschey.db.journal import Entry
+from koschey.db.outbox import insert_message
+from koschey.db.pool import Connection
+from koschey.db.projects import lock_project
+from koschey.model import SYSTEM, Damage, File
+from koschey.outbox import FileWanted
+
+# A reader may report bytes that another process has replaced meanwhile: only what it read is marked.
+UPDATE_DAMAGED = "UPDATE file SET stored_at = NULL, damage = $2 WHERE id = $1 AND stored_at = $3"
+UPDATE_METADATA_DAMAGED = "UPDATE file SET metadata_damage = $2 WHERE id = $1 AND metadata_damage IS NULL"
+UPDATE_METADATA_REPAIRED = "UPDATE file SET metadata_damage = NULL WHERE id = $1 AND metadata_damage IS NOT NULL"
+
+SELECT_RECENT_ALERTS = "SELECT count(*) FROM alert WHERE kind = $1 AND at > koschey_now() - interval '1 hour'"
+
+ALERTS = 20
+"""Alerts of one hour: a bucket that has lost everything is one piece of news, and the journal has every file."""
+DAMAGED, REPAIRED = "damaged", "repaired"
+"""Actions of the journal; the first is a kind of alert too."""
+
+
+class Part(StrEnum):
+    """What of a file is stored as an object of its own."""
+
+    FILE = "file"
+    METADATA = "core metadata"
+
+
+async def mark_damaged(connection: Connection, file: File, damage: Damage) -> bool:
+    """Note that the stored bytes of a file are lost or altered, so that no process serves them.
+
+    What an upstream has is fetched again by the worker. Returns False where it was noted, or repaired, before.
+    """
+    async with connection.transaction():
+        await lock_project(connection, file.project)
+        if await connection.execute(UPDATE_DAMAGED, file.id, damage, file.stored_at) != "UPDATE 1":
+            return False
+        if file.upstream_url is not None:
+            await insert_message(connection, FileWanted(file.id))
+        await _alert(connection, file, Part.FILE, damage)
+    return True
+
+
+async def mark_repaired(connection: Connection, file: File) -> bool:
+    """Note that the bucket has the bytes of a file again, of which `file` is the row until now.
+
+    Returns False where it was noted before.
+    """
+    assert file.sha256 is not None
+    assert file.size is not None
+    assert file.path is not None
+    async with connection.transaction():
+        await lock_project(connection, file.project)
+        # What nobody had read since it was damaged is stored by its row.
+        is_noted = file.stored_at is None
+        if is_noted and not await update_stored(connection, file.id, file.sha256, file.size, file.path):
+            return False
+        await record_repaired(connection, file, Part.FILE)
+    return True
+
+
+async def mark_metadata_damaged(connection: Connection, file: File, damage: Damage) -> bool:
+    """Note that the stored METADATA or PKG-INFO of a file is lost or altered. Returns False where it was noted."""
+    async with connection.transaction():
+        await lock_project(connection, file.project)
+        if await connection.execute(UPDATE_METADATA_DAMAGED, file.id, damage) != "UPDATE 1":
+            return False
+        await _alert(connection, file, Part.METADATA, damage)
+    return True
+
+
+async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
+    """Note that the bucket has the METADATA or PKG-INFO of a file again. Returns False where it was noted before."""
+    async with connection.transaction():
+        await lock_project(connection, file.project)
+        if await connection.execute(UPDATE_METADATA_REPAIRED, file.id) != "UPDATE 1":
+            return False
+        await record_repaired(connection, file, Part.METADATA)
+    return True
+
+
+async def record_repaired(connection: Connection, file: File, part: Part) -> None:
+    """Write to the journal that something of a file is whole again."""
+    entry = Entry(file.version, file.filename, {"part": part})
+    await journal.insert_entries(connection, SYSTEM, REPAIRED, file.project, [entry])
+
+
+async def _alert(connection: Connection, file: File, part: Part, damage: Damage) -> None:
+    detail: dict[str, object] = {"part": part, "damage": damage, "sha256": file.sha256}
+    entry = Entry(file.version, file.filename, detail)
+    serial = await journal.insert_entries(connection, SYSTEM, DAMAGED, file.project, [entry])
+    earlier = await connection.fetchval(SELECT_RECENT_ALERTS, DAMAGED)
+    if earlier >= ALERTS:
+        return
+    detail |= {"fetched_again": file.upstream_url is not None}
+    if earlier == ALERTS - 1:
+        detail |= {"more_in_journal": True}
+    await insert_alert(connection, serial, DAMAGED, file.project, file.version, file.filename, detail)

@@ -1,0 +1,121 @@
+"""A file on its way from its upstream: what has arrived, readable by any number of clients while more arrives.
+
+The bytes stand in an unnamed temporary file, so a process that is killed leaves nothing behind. Clients read all but
+the last `HELD_BACK` bytes as they arrive, and the rest only after the row was committed.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import IO
+
+from koschey.errors import KoscheyError
+from koschey.model import File
+from koschey.storage.blobs import HELD_BACK
+from koschey.storage.s3 import CHUNK, BlobWriter
+
+
+class Fetch:
+    """One file on its way: what has arrived, and how it ended."""
+
+    def __init__(self, file: File, spool: Path | None) -> None:
+        self.file = file
+        self.total: int | None = file.size
+        self.stored = False
+        self.error: KoscheyError | None = None
+        self._received = 0
+        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
+        self._readers = 0
+        self._progress = asyncio.Condition()
+
+    async def started(self) -> None:
+        """Wait until bytes may be sent: enough to be worth it, or the end. Raises what the fetch failed with."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._ended or (self.total is not None and self._readable > 0))
+        if self.error:
+            raise self.error
+
+    async def finished(self) -> None:
+        """Wait for the end. Raises what the fetch failed with."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: self._ended)
+        if self.error:
+            raise self.error
+
+    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to `stop` as they become readable. Raises what the fetch failed with."""
+        self._readers += 1
+        try:
+            while start < stop:
+                async with self._progress:
+                    await self._progress.wait_for(lambda: self._ended or self._readable > start)  # noqa: B023
+                if self.error:
+                    raise self.error
+                end = min(stop, self._readable, start + CHUNK)
+                chunk = await asyncio.to_thread(self._read_at, start, end)
+                start += len(chunk)
+                yield chunk
+        finally:
+            self._readers -= 1
+            self._close_spool()
+
+    async def read_piece(self, start: int, stop: int) -> bytes:
+        """Return bytes that have arrived."""
+        return await asyncio.to_thread(self._read_at, start, stop)
+
+    async def copy_to(self, writer: BlobWriter) -> None:
+        """Give all that arrived to a blob's writer."""
+        for start in range(0, self._received, CHUNK):
+            stop = min(start + CHUNK, self._received)
+            await writer.write(await asyncio.to_thread(self._read_at, start, stop))
+
+    async def append(self, chunk: bytes) -> None:
+        """Take bytes that arrived."""
+        await asyncio.to_thread(self._write_at, self._received, chunk)
+        async with self._progress:
+            self._received += len(chunk)
+            self._progress.notify_all()
+
+    async def end(self, file: File | None, error: KoscheyError | None) -> None:
+        """Tell the readers how it ended: with the stored file, or with an error."""
+        async with self._progress:
+            if file is not None:
+                self.file, self.total, self.stored = file, file.size, True
+            self.error = error
+            self._progress.notify_all()
+        self._close_spool()
+
+    @property
+    def is_only_in_bucket(self) -> bool:
+        """Whether the bytes are stored, and are not in the spool: it is gone, or was never filled."""
+        return self.stored and (self._spool.closed or self._received != self.total)
+
+    @property
+    def received(self) -> int:
+        """Bytes that have arrived."""
+        return self._received
+
+    @property
+    def _ended(self) -> bool:
+        return self.stored or self.error is not None
+
+    @property
+    def _readable(self) -> int:
+        if self.stored:
+            return self._received
+        return max(0, min(self._received, (self.total or 0) - HELD_BACK))
+
+    def _close_spool(self) -> None:
+        if self._ended and not self._readers:
+            self._spool.close()
+
+    # Positional, so that the writer and all readers share one open file.
+    def _write_at(self, offset: int, chunk: bytes) -> None:
+        while chunk:
+            written = os.pwrite(self._spool.fileno(), chunk, offset)
+            offset, chunk = offset + written, chunk[written:]
+
+    def _read_at(self, start: int, stop: int) -> bytes:
+        return os.pread(self._spool.fileno(), stop - start, start)
