@@ -16,6 +16,7 @@ from koschey.db.journal import Entry
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
+from koschey.index.flights import Flights
 from koschey.inspection.trust import Trust
 from koschey.model import SYSTEM, AttestationVerdict, File, FileId, Origin, Sha256
 from koschey.standards.attestations import Judgement
@@ -41,7 +42,7 @@ class ProvenanceStore:
     upstream: UpstreamClient
     trust: Trust
     _holder: str = field(default_factory=lambda: str(uuid.uuid4()))
-    _tasks: dict[FileId, asyncio.Task[AttestationVerdict | None]] = field(default_factory=dict)
+    _flights: Flights[FileId, AttestationVerdict | None] = field(default_factory=Flights)
 
     async def read(self, file: File) -> Attested | None:
         """Return a file's object, fetched now where only the upstream has it; None where there is none.
@@ -59,10 +60,7 @@ class ProvenanceStore:
 
         With `again` also what is here is fetched and verified anew. Raises as `read` does, and keeps what is here.
         """
-        if (task := self._tasks.get(file)) is None:
-            task = self._tasks[file] = asyncio.create_task(self._attach(file, again=again))
-            task.add_done_callback(lambda _: self._tasks.pop(file, None))
-        return await asyncio.shield(task)
+        return await self._flights.join(file, lambda: self._attach(file, again=again))
 
     async def ensure_record(self, file: File) -> None:
         """Write the PEP 710 record of a downloaded file that has none, as where rows came out of the bucket."""
@@ -77,10 +75,8 @@ class ProvenanceStore:
             await journal.insert_entries(connection, SYSTEM, "file facts", file.project, [entry])
 
     async def close(self) -> None:
-        """End all fetches; whoever asks next begins them again."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """End all fetches; the next request begins them again."""
+        await self._flights.close()
 
     async def _attach(self, file_id: FileId, *, again: bool) -> AttestationVerdict | None:
         async with self._lease(f"provenance/{file_id}"):

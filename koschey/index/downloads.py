@@ -46,12 +46,17 @@ class DownloadLog:
 
     async def _write(self) -> None:
         """Write until nobody waits any more."""
-        await asyncio.sleep(LINGER)
-        while self._waiting:
-            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-            await self._commit(batch)
-        # Nothing is awaited between the last look and this: nobody can have come in between.
-        self._writing = None
+        try:
+            await asyncio.sleep(LINGER)
+            while self._waiting:
+                batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._commit(batch)
+        finally:
+            # Nothing is awaited between the last look and this: nobody can have come in between. Where this task is
+            # cancelled, no other will write for those who wait.
+            left, self._waiting, self._writing = self._waiting, [], None
+            for future in _open(left):
+                future.set_exception(Busy("this process is stopping"))
 
     async def _commit(self, batch: Sequence[Waiting]) -> None:
         try:

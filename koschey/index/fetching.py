@@ -11,12 +11,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from koschey.db.pool import LOST, Pool
+from koschey.db.pool import Pool
 from koschey.errors import (
     EgressRefused,
-    KoscheyError,
     Refused,
-    StoreUnavailable,
     UpstreamError,
     UpstreamMalformed,
     UpstreamUnavailable,
@@ -39,20 +37,11 @@ class FileFetcher:
     upstream: UpstreamClient
     repairs: Repairs
 
-    async def run(self, fetch: Fetch) -> None:
-        """Fetch, verify, store and commit; the outcome is told to `fetch` and to nobody else."""
-        try:
-            await fetch.end(await self._bring(fetch), None)
-        except KoscheyError as error:
-            await fetch.end(None, error)
-        except (*LOST, OSError) as error:
-            await fetch.end(None, StoreUnavailable(f"{fetch.file.filename} could not be stored: {error!r}"))
-        except BaseException as error:
-            await fetch.end(None, StoreUnavailable(f"the fetch of {fetch.file.filename} was ended: {error!r}"))
-            raise
+    async def bring(self, fetch: Fetch) -> File:
+        """Return the file as it is stored: fetched, verified and committed, or found whole in the bucket again.
 
-    async def _bring(self, fetch: Fetch) -> File:
-        """Return the file as it is stored: fetched, or found whole in the bucket again."""
+        Raises `KoscheyError`, and `OSError` where the spool cannot be written.
+        """
         file = fetch.file
         if file.damage is not None and (restored := await self.repairs.find_restored(file)):
             return restored

@@ -25,6 +25,7 @@ from koschey.errors import Damaged, EgressRefused, UpstreamMalformed, UpstreamMi
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.damage import report_damage
 from koschey.index.files import FileStore
+from koschey.index.flights import Flights
 from koschey.inspection.checks.check import Family, FileFacts
 from koschey.inspection.checks.lookalikes import nearest
 from koschey.inspection.content import Content
@@ -54,7 +55,7 @@ class FactReader:
     provenance: ProvenanceStore
     inspector: Inspector
     spool: Path | None
-    _reading: dict[FileId, asyncio.Task[Content]] = field(default_factory=dict)
+    _reading: Flights[FileId, Content] = field(default_factory=Flights)
     _names: tuple[float, Sequence[str]] = (-NAMES_LAST, ())
 
     async def read(self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]) -> FileFacts:
@@ -103,10 +104,7 @@ class FactReader:
         """Return what an archive contains, read now where nobody did; several who ask share one reading."""
         if (report := await select_report(self.pool, file.id)) is not None:
             return msgspec.convert(report, Content)
-        if (task := self._reading.get(file.id)) is None:
-            task = self._reading[file.id] = asyncio.create_task(self._read_content(file))
-            task.add_done_callback(lambda _: self._reading.pop(file.id, None))
-        return await asyncio.shield(task)
+        return await self._reading.join(file.id, lambda: self._read_content(file))
 
     async def _read_content(self, file: File) -> Content:
         async with self.open(file) as copy:

@@ -13,10 +13,10 @@ import structlog
 
 from koschey.db import files
 from koschey.db.leases import drop_lease, take_lease
-from koschey.db.listen import set_within
+from koschey.db.listen import cancelled, set_within
 from koschey.db.outbox import delete_message, insert_message
-from koschey.db.pool import Pool
-from koschey.errors import Busy, Damaged
+from koschey.db.pool import LOST, Pool
+from koschey.errors import Busy, Damaged, KoscheyError, StoreUnavailable
 from koschey.index.damage import report_damage
 from koschey.index.fetching import FileFetcher
 from koschey.index.spool import Fetch
@@ -152,33 +152,57 @@ class FileStore:
                 del self._signals[key]
 
     async def _begin(self, file: File, key: str) -> Fetch | File:
-        """Start the fetch, unless this process started it meanwhile or somebody has finished it."""
-        current = await files.select_file(self._pool, file.id)
-        if fetch := self._fetches.get(file.id):
-            return fetch
-        if current and current.file.stored_at:
-            await drop_lease(self._pool, key, self._holder)
-            return current.file
-        fetch = self._fetches[file.id] = Fetch(current.file if current else file, self._spool)
+        """Start the fetch, unless this process started it meanwhile or another process has finished it."""
+        try:
+            current = await files.select_file(self._pool, file.id)
+            if fetch := self._fetches.get(file.id):
+                return fetch
+            if not (current and current.file.stored_at):
+                return self._start(current.file if current else file, key)
+        except BaseException:
+            if file.id not in self._fetches:
+                await self._give_back(key)
+            raise
+        await self._give_back(key)
+        return current.file
+
+    def _start(self, file: File, key: str) -> Fetch:
+        try:
+            fetch = self._fetches[file.id] = Fetch(file, self._spool)
+        except OSError as error:
+            raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
         task = asyncio.create_task(self._run(fetch, key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return fetch
 
     async def _run(self, fetch: Fetch, key: str) -> None:
+        """Fetch, and tell all who wait how that ended, whatever raised."""
         renewal = asyncio.create_task(self._renew(key))
         try:
             await self._ask_worker_to_finish(fetch.file)
-            await self._fetcher.run(fetch)
-            if fetch.error:
-                log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
-                # Those who wait were told; the worker is there for fetches that nobody can answer for.
-                await delete_message(self._pool, FileWanted(fetch.file.id))
+            fetch.succeed(await self._fetcher.bring(fetch))
+        except BaseException as error:
+            fetch.fail(_told(fetch.file, error))
+            log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
+            if not isinstance(error, Exception):
+                raise
         finally:
             del self._fetches[fetch.file.id]
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            await cancelled(renewal)
+            await self._give_back(key, fetch)
+
+    async def _give_back(self, key: str, fetch: Fetch | None = None) -> None:
+        """End the lease, and the worker's task where clients were told of a failure.
+
+        Where PostgreSQL does not answer the lease ends by itself, and the worker tries once more.
+        """
+        try:
+            if fetch is not None and fetch.error is not None:
+                await delete_message(self._pool, FileWanted(fetch.file.id))
             await drop_lease(self._pool, key, self._holder)
+        except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says
+            log.warning("a lease could not be given back", key=key, error=repr(error))
 
     async def _ask_worker_to_finish(self, file: File) -> None:
         """Leave word before the fetch begins; the commit of the fetch takes it back."""
@@ -188,4 +212,21 @@ class FileStore:
     async def _renew(self, key: str) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            await take_lease(self._pool, key, self._holder, LEASE)
+            try:
+                await take_lease(self._pool, key, self._holder, LEASE)
+            except Exception as error:  # noqa: BLE001 - the fetch goes on, and perhaps the next renewal succeeds
+                log.warning("a lease could not be renewed", key=key, error=repr(error))
+
+
+def _told(file: File, error: BaseException) -> KoscheyError:
+    """Return what clients are told of an error that ended the fetch of a file."""
+    if isinstance(error, KoscheyError):
+        return error
+    if isinstance(error, LOST):
+        return StoreUnavailable(f"PostgreSQL does not answer; {file.filename} was not stored")
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}")
+    if isinstance(error, Exception):
+        log.error("the fetch of a file failed", file=file.filename, exc_info=error)
+        return StoreUnavailable(f"{file.filename} was not stored: {type(error).__name__}")
+    return Busy(f"the process that fetched {file.filename} is stopping; try again")

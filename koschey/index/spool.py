@@ -7,11 +7,11 @@ the last `HELD_BACK` bytes as they arrive, and the rest only after the row was c
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import IO
 
-from koschey.errors import KoscheyError
+from koschey.errors import KoscheyError, UpstreamMalformed
 from koschey.model import File
 from koschey.storage.blobs import HELD_BACK
 from koschey.storage.s3 import CHUNK, BlobWriter
@@ -28,32 +28,25 @@ class Fetch:
         self._received = 0
         self._spool: IO[bytes] = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
         self._readers = 0
-        self._progress = asyncio.Condition()
+        self._progress = asyncio.Event()
 
     async def started(self) -> None:
         """Wait until bytes may be sent: enough to be worth it, or the end. Raises what the fetch failed with."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._ended or (self.total is not None and self._readable > 0))
-        if self.error:
-            raise self.error
+        await self._until(lambda: self.total is not None and self._readable > 0)
 
     async def finished(self) -> None:
         """Wait for the end. Raises what the fetch failed with."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._ended)
-        if self.error:
-            raise self.error
+        await self._until(lambda: False)
 
     async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
         """Yield the bytes from `start` up to `stop` as they become readable. Raises what the fetch failed with."""
         self._readers += 1
         try:
             while start < stop:
-                async with self._progress:
-                    await self._progress.wait_for(lambda: self._ended or self._readable > start)  # noqa: B023
-                if self.error:
-                    raise self.error
+                await self._until(lambda: self._readable > start)  # noqa: B023 - called before `start` changes
                 end = min(stop, self._readable, start + CHUNK)
+                if end <= start:
+                    raise UpstreamMalformed(f"{self.file.filename} is shorter than its upstream said")
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
                 yield chunk
@@ -74,17 +67,19 @@ class Fetch:
     async def append(self, chunk: bytes) -> None:
         """Take bytes that arrived."""
         await asyncio.to_thread(self._write_at, self._received, chunk)
-        async with self._progress:
-            self._received += len(chunk)
-            self._progress.notify_all()
+        self._received += len(chunk)
+        self._wake()
 
-    async def end(self, file: File | None, error: KoscheyError | None) -> None:
-        """Tell the readers how it ended: with the stored file, or with an error."""
-        async with self._progress:
-            if file is not None:
-                self.file, self.total, self.stored = file, file.size, True
-            self.error = error
-            self._progress.notify_all()
+    def succeed(self, file: File) -> None:
+        """Tell the readers that the file is stored."""
+        self.file, self.total, self.stored = file, file.size, True
+        self._wake()
+        self._close_spool()
+
+    def fail(self, error: KoscheyError) -> None:
+        """Tell the readers why the file is not stored. Nothing is awaited, so that nothing can come in between."""
+        self.error = error
+        self._wake()
         self._close_spool()
 
     @property
@@ -106,6 +101,18 @@ class Fetch:
         if self.stored:
             return self._received
         return max(0, min(self._received, (self.total or 0) - HELD_BACK))
+
+    async def _until(self, is_reached: Callable[[], bool]) -> None:
+        """Wait for progress or for the end. Raises what the fetch failed with."""
+        while not (self._ended or is_reached()):
+            await self._progress.wait()
+        if self.error:
+            raise self.error
+
+    def _wake(self) -> None:
+        """Have all who wait look again; who waits from now on waits for the next progress."""
+        self._progress.set()
+        self._progress = asyncio.Event()
 
     def _close_spool(self) -> None:
         if self._ended and not self._readers:

@@ -22,7 +22,7 @@ from koschey.publish.decision import Choice, Outcome
 from koschey.web import files as web_files
 
 JUDGE, WORST = verdict.verdict, verdict._worst
-FETCH, AGREE, SELECT_EVIDENCE = FileFetcher._bring, second_person.agree, findings.select_evidence
+FETCH, AGREE, SELECT_EVIDENCE = FileFetcher.bring, second_person.agree, findings.select_evidence
 
 
 def serve_blocked(file: File, standing: Standing, *rest: Any) -> Verdict:
@@ -172,7 +172,7 @@ MUTATIONS = {
         frozenset({"trust"}),
     ),
     "a row comes before its bytes": Mutation(
-        [(FileFetcher, "_bring", write_row_first)], frozenset({"die_around_the_bytes"})
+        [(FileFetcher, "bring", write_row_first)], frozenset({"die_around_the_bytes"})
     ),
 }
 """Faults by what they are."""

@@ -1,0 +1,174 @@
+"""Single flights: one does the work, and everybody who waits learns how it ended, whatever happened."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from inside import Inside
+from parts import Postgres
+from running import Answer
+from upstream import Upstream, UpstreamFile
+
+from koschey.db.downloads import NewDownload
+from koschey.db.pool import Pool
+from koschey.errors import Busy
+from koschey.index import downloads as download_log
+from koschey.index.downloads import DownloadLog
+from koschey.index.flights import Flights
+from koschey.model import FileId
+
+PATIENCE = 30.0
+"""Seconds within which a waiting client must have an answer in these tests."""
+
+
+class Work:
+    """Work that can be let go, and counts how often it was begun."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.begun = 0
+        self.gate = asyncio.Event()
+        self.error = error
+
+    async def __call__(self) -> int:
+        self.begun += 1
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        return self.begun
+
+
+async def waiting(flights: Flights[str, int], work: Work, count: int = 3) -> list[asyncio.Task[int]]:
+    """Clients that wait for the same work."""
+    tasks = [asyncio.create_task(flights.join("key", work)) for _ in range(count)]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+async def test_work_is_done_once_for_all_who_wait() -> None:
+    """All who ask while work is under way get its result; who asks later has it done again."""
+    flights, work = Flights[str, int](), Work()
+    tasks = await waiting(flights, work)
+    work.gate.set()
+    assert await asyncio.gather(*tasks) == [1, 1, 1]
+    assert await flights.join("key", work) == 2
+
+
+@pytest.mark.parametrize("error", [Busy("not now"), RuntimeError("a fault"), KeyError("k")])
+async def test_all_who_wait_are_told_of_an_error(error: Exception) -> None:
+    """Whatever the work raises is raised to all who wait, and the next client begins again."""
+    flights, work = Flights[str, int](), Work(error)
+    tasks = await waiting(flights, work)
+    work.gate.set()
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [error] * 3
+    work.error = None
+    assert await flights.join("key", work) == 2
+
+
+async def test_client_that_goes_away_ends_nothing() -> None:
+    """A client that is cancelled leaves the work to the others; its own cancellation stays one."""
+    flights, work = Flights[str, int](), Work()
+    first, second, third = await waiting(flights, work)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    work.gate.set()
+    assert list(await asyncio.gather(second, third)) == [1, 1]
+
+
+async def test_work_that_is_cancelled_is_an_answer() -> None:
+    """Where the process stops, all who wait get an error that says so, and no cancellation of their own."""
+    flights, work = Flights[str, int](), Work()
+    tasks = await waiting(flights, work)
+    await flights.close()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(error) for error in found] == [Busy] * 3
+
+
+async def test_downloads_that_cannot_be_written_are_answered(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose download waits to be written down is told where the process stops; the log goes on after it."""
+    monkeypatch.setattr(download_log, "LINGER", 60.0)
+    log = DownloadLog(pool)
+    tasks = [asyncio.create_task(log.record(NewDownload(FileId(1), None, None, None, None))) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert log._writing is not None
+    log._writing.cancel()
+    found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
+    assert [type(error) for error in found] == [Busy] * 3
+    monkeypatch.setattr(download_log, "LINGER", 0.0)
+    with pytest.raises(Busy, match="ask again"):
+        await asyncio.wait_for(log.record(NewDownload(FileId(1), None, None, None, None)), PATIENCE)
+
+
+# Cold files
+
+
+def cold(inside: Inside, upstream: Upstream, project: str) -> UpstreamFile:
+    """A released file of which nothing is stored."""
+    file = upstream.add(project, "1.0", size=300_000)
+    inside.page(project)
+    return file
+
+
+def ask_together(inside: Inside, path: str, meanwhile: Callable[[], object] | None = None) -> list[Answer]:
+    """Ask for a file as several clients at once, and do something else meanwhile."""
+
+    async def run() -> list[list[Answer]]:
+        tasks = [asyncio.create_task(inside._follow("GET", path, {}, b"")) for _ in range(3)]
+        if meanwhile is not None:
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(meanwhile)
+            await inside.resources.files.close()
+        return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+
+    return [answer for (answer,) in inside.run(run())]
+
+
+def test_cold_file_whose_message_cannot_be_written(inside: Inside, upstream: Upstream) -> None:
+    """All who wait for a cold file are answered where its outbox row cannot be written, and later it is served."""
+    file = cold(inside, upstream, "no-outbox")
+    inside.execute("ALTER TABLE outbox ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    try:
+        assert {answer.status for answer in ask_together(inside, file.path)} == {503}
+    finally:
+        inside.execute("ALTER TABLE outbox DROP CONSTRAINT nothing")
+    assert {answer.body for answer in ask_together(inside, file.path)} == {file.content}
+    assert upstream.count(file.path) == 1
+
+
+def test_cold_file_whose_fetch_is_ended(inside: Inside, upstream: Upstream) -> None:
+    """All who wait for a cold file are answered where the process stops in the middle of the fetch."""
+    file = cold(inside, upstream, "ended-fetch")
+    with upstream.hold(file.filename) as hold:
+        answers = ask_together(inside, file.path, hold.wait)
+    assert {answer.status for answer in answers} == {503}
+    assert {"stopping" in answer.json["detail"] for answer in answers} == {True}
+    assert inside.ask(file.path).body == file.content
+
+
+def test_spool_that_cannot_be_written(
+    postgres: Postgres, s3: dict[str, str], upstream: Upstream, tmp_path: Path
+) -> None:
+    """A spool folder that is gone is 503 with the setting's name, for every client, and no lease is left behind."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with Inside(postgres, s3, upstream, spool=spool) as inside:
+        file = cold(inside, upstream, "no-spool")
+        spool.rmdir()
+        answers = ask_together(inside, file.path)
+        assert {answer.status for answer in answers} == {503}
+        assert "KOSCHEY_SPOOL" in answers[0].json["detail"]
+        assert inside.fetch("SELECT 1 FROM lease") == []
+        spool.mkdir()
+        assert inside.ask(file.path).body == file.content
+
+
+def test_lease_that_cannot_be_taken(inside: Inside, upstream: Upstream) -> None:
+    """Where PostgreSQL refuses to write at all, a cold file is answered, and its lease does not keep it later."""
+    file = cold(inside, upstream, "read-only")
+    inside.execute("ALTER TABLE lease ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    try:
+        assert {answer.status for answer in ask_together(inside, file.path)} <= {500, 503}
+    finally:
+        inside.execute("ALTER TABLE lease DROP CONSTRAINT nothing")
+    assert inside.ask(file.path).body == file.content
