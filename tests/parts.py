@@ -22,8 +22,10 @@ from packaging.utils import NormalizedName
 
 from koschey.db import files, projects
 from koschey.db.files import NewFile
+from koschey.db.journal import Entry
 from koschey.db.migrate import migrate
 from koschey.db.pool import Connection, Database, Pool, connect, open_pool
+from koschey.db.record import Record
 from koschey.embedded.account import postgres_account, reachable_tree
 from koschey.embedded.binaries import find_binaries
 from koschey.embedded.child import Child, Part, stop_all
@@ -32,7 +34,7 @@ from koschey.embedded.environment import ROLE
 from koschey.embedded.ports import listen_anywhere
 from koschey.embedded.postgres import make_cluster, postgres_part
 from koschey.embedded.secret_file import Secrets
-from koschey.model import FileId, Origin, ProjectStatus, Sha256, Standing, StandingFile, State
+from koschey.model import SYSTEM, FileId, Origin, Sha256, Standing, StandingFile, State, UpstreamPage
 from koschey.standards.names import digest_path, version_of
 
 MIGRATED = "migrated"
@@ -207,15 +209,29 @@ async def add_project(
     await projects.insert_project(connection, project, name, Origin.MIRRORED)
     found = await projects.select_project(connection, project)
     assert found is not None
-    await projects.update_look(connection, found.id, None, ProjectStatus.ACTIVE, None)
-    if looked_at:
-        await connection.execute("UPDATE project SET looked_at = $2 WHERE id = $1", found.id, looked_at)
+    seen_at = looked_at or await projects.select_now(connection)
+    await projects.update_look(connection, found.id, UpstreamPage(()), seen_at)
     if new:
         ids = await files.insert_files(connection, found.id, new)
         for file, row in zip(ids, new, strict=True):
             if row.sha256 and row.path and row.size is not None:
                 await files.update_stored(connection, FileId(file), row.sha256, row.size, row.path)
     return project
+
+
+async def raise_alert(
+    connection: Connection,
+    kind: str,
+    project: str,
+    version: str | None = None,
+    filename: str | None = None,
+    detail: dict[str, object] | None = None,
+) -> None:
+    """Raise an alert, as a change of that name would."""
+    record, entries = Record(connection, SYSTEM, project), [Entry(version, filename, detail or {})]
+    record.add(kind, entries)
+    record.alert(kind, entries)
+    await record.write()
 
 
 async def select_files(db: Database, project: NormalizedName) -> dict[str, StandingFile]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parts import add_project
+from parts import add_project, raise_alert
 from running import Koschey, ask, wait_until
 from temporal import temporal
 from temporalio.exceptions import ApplicationError
@@ -21,12 +21,9 @@ from temporalio.testing import ActivityEnvironment
 from upstream import Upstream
 
 from activities.alerts import AlertActivities
-from koschey.db import journal
-from koschey.db.alerts import insert_alert, select_alert, select_alerts
-from koschey.db.journal import Entry
+from koschey.db.alerts import select_alert, select_alerts
 from koschey.db.pool import Connection, Pool
 from koschey.errors import EgressRefused, StartError, UpstreamUnavailable
-from koschey.model import SYSTEM, Serial
 from koschey.settings import Settings, load_settings
 from koschey.upstream.webhook import Webhook, sign, webhook_of
 from workflows.options import ALERT
@@ -102,8 +99,7 @@ async def raised(connection: Connection) -> int:
     """An alert with its cause."""
     project = await add_project(connection, "spam")
     async with connection.transaction():
-        serial = await journal.insert_entries(connection, SYSTEM, "recall", project, [Entry("1.0")])
-        await insert_alert(connection, serial, "recall", project, "1.0", "spam-1.0.tar.gz", {"reason": "malware"})
+        await raise_alert(connection, "recall", project, "1.0", "spam-1.0.tar.gz", {"reason": "malware"})
     return (await select_alerts(connection))[0].id
 
 
@@ -289,8 +285,7 @@ async def test_without_its_cause_there_is_no_alert(connection: Connection) -> No
     project = await add_project(connection, "spam")
     transaction = connection.transaction()
     await transaction.start()
-    serial = await journal.insert_entries(connection, SYSTEM, "recall", project, [Entry("1.0")])
-    await insert_alert(connection, Serial(serial), "recall", project)
+    await raise_alert(connection, "recall", project)
     await transaction.rollback()
     assert await select_alerts(connection) == []
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
@@ -299,9 +294,8 @@ async def test_without_its_cause_there_is_no_alert(connection: Connection) -> No
 async def test_alerts_are_listed_newest_first(connection: Connection) -> None:
     """The list begins with the newest, and goes on from where a reader stopped."""
     project = await add_project(connection, "spam")
-    serial = await journal.insert_entries(connection, SYSTEM, "recall", project, [Entry("1.0")])
     for number in range(5):
-        await insert_alert(connection, serial, f"kind-{number}", project)
+        await raise_alert(connection, f"kind-{number}", project)
     first = await select_alerts(connection, limit=2)
     rest = await select_alerts(connection, before=first[-1].id)
     assert [alert.kind for alert in first + rest] == [f"kind-{number}" for number in (4, 3, 2, 1, 0)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
+from parts import raise_alert
 from running import Koschey
 from skipping import SkippingKoschey, new_database, skipping, wait_until_resting
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -17,11 +17,8 @@ from test_alerts import receiving
 from test_time import check_history
 from upstream import Upstream
 
-from koschey.db.alerts import insert_alert
-from koschey.db.journal import Entry, insert_entries
 from koschey.db.listen import cancelled
 from koschey.index.following import AT_ONCE, Follower
-from koschey.model import SYSTEM
 from koschey.publish.sweep import tell_unsent
 from koschey.steady import keep_running, keep_telling, steady_workflows
 from workflows.names import FOLLOW_ID, HOUSE_ID, alert_id
@@ -135,8 +132,7 @@ async def alerted(index: SkippingKoschey) -> int:
     """Raise an alert, and wait until the outbox has been seen to."""
     pool = index.resources.pool
     async with pool.acquire() as connection, connection.transaction():
-        serial = await insert_entries(connection, SYSTEM, "a test", canonicalize_name("a-told"), [Entry()])
-        await insert_alert(connection, serial, "test", "a-told")
+        await raise_alert(connection, "test", "a-told")
     async with asyncio.timeout(30):
         while await pool.fetchval("SELECT count(*) FROM outbox"):
             await asyncio.sleep(0.1)

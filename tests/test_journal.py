@@ -11,7 +11,9 @@ from koschey.db.decisions import insert_decisions
 from koschey.db.journal import Entry, insert_entries, select_serial
 from koschey.db.pool import Connection, Pool, connect
 from koschey.db.projects import lock_project, select_listed_since, select_project
+from koschey.db.record import Record
 from koschey.model import SYSTEM, Actor, Serial, Sha256
+from koschey.outbox import AlertRaised, render_message
 
 ADA = Actor("ada", "cli")
 
@@ -97,6 +99,36 @@ async def test_the_web_processes_are_told_at_the_commit(pool: Pool, connection: 
     assert await asyncio.wait_for(heard.get(), 10) == "spam"
     assert heard.empty()
     await listener.close()
+
+
+async def test_alerts_are_written_with_their_rows(connection: Connection) -> None:
+    """Each alert names the last row that was added before it, and waits in the outbox as any other message does."""
+    project = await add_project(connection, "spam")
+    record = Record(connection, ADA, project)
+    assert record.is_empty
+    assert await record.write() is None
+    record.add("one", [Entry("1.0"), Entry("2.0")])
+    record.alert("first", [Entry("1.0", None, {"reason": "ä"})])
+    record.add("two", [Entry()], project="*")
+    record.alert("second", [Entry("3.0", "a.whl"), Entry("4.0", "b.whl")])
+    record.alert("nothing", [])
+    assert await record.write() == 3
+    rows = await connection.fetch("SELECT serial, action, project, version FROM journal ORDER BY serial")
+    assert [tuple(row) for row in rows] == [
+        (1, "one", "spam", "1.0"),
+        (2, "one", "spam", "2.0"),
+        (3, "two", "*", None),
+    ]
+    alerts = await connection.fetch("SELECT id, serial, kind, project, version, detail FROM alert ORDER BY id")
+    assert [tuple(row)[1:] for row in alerts] == [
+        (2, "first", "spam", "1.0", {"reason": "ä"}),
+        (3, "second", "*", None, {"files": 2, "releases": 2, "first": ["a.whl", "b.whl"]}),
+    ]
+    waiting = await connection.fetch("SELECT kind, key, payload FROM outbox ORDER BY id")
+    assert [tuple(row) for row in waiting] == [render_message(AlertRaised(row["id"])) for row in alerts]
+    found = await select_project(connection, project)
+    assert found is not None
+    assert found.serial == 2
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from packaging.utils import NormalizedName
-from parts import NOON, add_project, digest_of, new_file, select_states, set_clock
+from parts import NOON, add_project, digest_of, new_file, raise_alert, select_states, set_clock
 
 from koschey.db.accounts import insert_grant, upsert_account
-from koschey.db.alerts import insert_alert
 from koschey.db.files import insert_files
 from koschey.db.journal import select_serial
 from koschey.db.pool import Connection, Pool
@@ -17,7 +16,7 @@ from koschey.db.projects import select_project
 from koschey.db.proposals import select_open_proposals
 from koschey.db.rules import select_exceptions, select_rules, upsert_rule
 from koschey.errors import NotAllowed, UsageError
-from koschey.model import Actor, Serial, State
+from koschey.model import Actor, State
 from koschey.policy.rules import RuleKind
 from koschey.publish.decide import Choice, Decision, Outcome, decide
 
@@ -228,8 +227,8 @@ async def test_a_block_over_a_recall_changes_nothing_about_it(connection: Connec
 async def test_a_report_of_malice_needs_two_as_well(connection: Connection) -> None:
     """A block of what an alert of the kind `recall` named is lifted by two."""
     await add_project(connection, "spam", [new_file(WHEEL, RELEASED)])
-    outcome = await choose(connection, Choice.BLOCK, ADA)
-    await insert_alert(connection, Serial(outcome.serial or 0), "recall", "spam", "1.0")
+    await choose(connection, Choice.BLOCK, ADA)
+    await raise_alert(connection, "recall", "spam", "1.0")
     assert (await choose(connection, Choice.UNBLOCK, BOB)).waits
     assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)
 
@@ -238,10 +237,10 @@ async def test_a_report_on_several_releases_is_about_each(connection: Connection
     """One alert that lists versions asks for two people for each of them, and for no other."""
     other = "spam-2.0-py3-none-any.whl"
     await add_project(connection, "spam", [new_file(name, RELEASED) for name in (WHEEL, other)])
-    outcome = await choose(connection, Choice.BLOCK, ADA)
+    await choose(connection, Choice.BLOCK, ADA)
     await choose(connection, Choice.BLOCK, ADA, version="2.0")
     told: dict[str, object] = {"versions": ["0.9", "1.0"]}
-    await insert_alert(connection, Serial(outcome.serial or 0), "recall", "spam", detail=told)
+    await raise_alert(connection, "recall", "spam", detail=told)
     assert (await choose(connection, Choice.UNBLOCK, BOB, version="2.0")).filenames == (other,)
     assert (await choose(connection, Choice.UNBLOCK, BOB)).waits
     assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)

@@ -1,4 +1,4 @@
-"""Statements on `alert`: what somebody should know at once.
+"""Statements on `alert`: what somebody should know at once. `koschey.db.record` raises alerts.
 
 What one change does to many files is told once for each thing that became of them, and not once a file or a release:
 an upstream that deletes a project of thousands of releases is one piece of news, and whoever is sent thousands reads
@@ -10,15 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from koschey.db.journal import Entry
-from koschey.db.outbox import insert_message
-from koschey.db.pool import Connection, Database
+from koschey.db.pool import Database
 from koschey.model import Serial
-from koschey.outbox import AlertRaised
 
 COLUMNS = "id, kind, project, version, filename, serial, at, detail, sent_at"
-INSERT_ALERT = """
-    INSERT INTO alert (serial, kind, project, version, filename, detail) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
-"""
 SELECT_ALERT = f"SELECT {COLUMNS} FROM alert WHERE id = $1"  # noqa: S608
 SELECT_ALERTS = f"SELECT {COLUMNS} FROM alert WHERE id < $1 ORDER BY id DESC LIMIT $2"  # noqa: S608
 # Those of long ago are nobody's news any more, as when a webhook is set for the first time.
@@ -49,31 +44,6 @@ class Alert(NamedTuple):
     """When the webhook took it; None where it did not yet, or none is set."""
 
 
-async def insert_alert(
-    connection: Connection,
-    serial: Serial,
-    kind: str,
-    project: str | None,
-    version: str | None = None,
-    filename: str | None = None,
-    detail: dict[str, object] | None = None,
-) -> None:
-    """Raise an alert in the transaction of the change that caused it; `serial` is that change's in the journal.
-
-    Once the transaction commits, the worker hears of it by way of the outbox: it knows whether there is a webhook.
-    """
-    alert = await connection.fetchval(INSERT_ALERT, serial, kind, project, version, filename, detail or {})
-    await insert_message(connection, AlertRaised(alert))
-
-
-async def insert_alerts(
-    connection: Connection, serial: Serial, kind: str, project: str, entries: Sequence[Entry]
-) -> None:
-    """Raise an alert for each thing that became of the files of a change, however many files there are."""
-    for told in _sum_up(entries):
-        await insert_alert(connection, serial, kind, project, told.version, told.filename, told.detail)
-
-
 async def select_alert(db: Database, alert: int) -> Alert | None:
     """Return one alert by its id."""
     row = await db.fetchrow(SELECT_ALERT, alert)
@@ -95,7 +65,7 @@ async def update_sent(db: Database, alert: int) -> None:
     await db.execute(UPDATE_SENT, alert)
 
 
-def _sum_up(entries: Iterable[Entry]) -> list[Entry]:
+def sum_up(entries: Iterable[Entry]) -> list[Entry]:
     """Return what is told of entries: of one alone all that it says, of more what they have in common."""
     became: dict[tuple[object, object], list[Entry]] = {}
     for entry in entries:

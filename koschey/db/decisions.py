@@ -5,12 +5,19 @@ from datetime import timedelta
 
 from koschey.db.pool import Connection, Database
 from koschey.model import MAIN_INDEX, Actor, Serial, Sha256
+from koschey.policy.rules import Rule
 
 INSERT_DECISIONS = """
     INSERT INTO decision (serial, index_id, action, project, version, filename, sha256, actor, door, reason, ticket,
                           seconded_by)
     SELECT $2, index.id, $3, $4, row.version, row.filename, row.sha256, $5, $6, $7, $8, $9
       FROM index, unnest($10::text[], $11::text[], $12::text[]) AS row (version, filename, sha256)
+     WHERE index.name = $1
+"""
+INSERT_POLICY_DECISIONS = """
+    INSERT INTO decision (serial, index_id, action, project, version, actor, door, reason, ticket)
+    SELECT row.serial, index.id, 'policy', row.scope, row.version, $2, $3, $4, row.ticket
+      FROM index, unnest($5::bigint[], $6::text[], $7::text[], $8::text[]) AS row (serial, scope, version, ticket)
      WHERE index.name = $1
 """
 # An alert about several releases lists their versions; one about the whole project names none.
@@ -70,6 +77,23 @@ async def insert_decisions(
         list(versions),
         list(filenames),
         list(digests),
+    )
+
+
+async def insert_policy_decisions(
+    connection: Connection, actor: Actor, changed: Sequence[tuple[Serial, Rule]], reason: str
+) -> None:
+    """Record a decision for each rule that a change of the policy put in force or lifted."""
+    await connection.execute(
+        INSERT_POLICY_DECISIONS,
+        MAIN_INDEX,
+        actor.name,
+        actor.door,
+        reason,
+        [serial for serial, _ in changed],
+        [rule.scope for _, rule in changed],
+        [rule.version for _, rule in changed],
+        [rule.ticket for _, rule in changed],
     )
 
 

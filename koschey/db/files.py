@@ -1,6 +1,6 @@
 """Statements on `file` and `standing`: what a file is, and what an index lets out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -47,6 +47,9 @@ TABLES = """
 """
 
 SELECT_PROJECT_FILES = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 ORDER BY file.id"  # noqa: S608
+SELECT_FILES_NAMED = f"""
+    SELECT {COLUMNS} FROM {TABLES} WHERE file.project_id = $2 AND file.filename = ANY($3::text[]) ORDER BY file.id
+"""  # noqa: S608
 LOCK_RELEASE_FILES = f"""
     SELECT {COLUMNS} FROM {TABLES}
      WHERE project.name = $2 AND ($3::text IS NULL OR file.version = $3)
@@ -121,6 +124,9 @@ UPDATE_DIGESTS = """
 """
 INSERT_PROVENANCE = "INSERT INTO provenance (file_id, record) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
+PORTION = 1000
+"""Rows that are fetched at a time where there may be very many."""
+
 
 class NewFile(NamedTuple):
     """A file to be added, with the standing that it starts at."""
@@ -153,6 +159,23 @@ class Listing(NamedTuple):
 async def select_project_files(db: Database, project: NormalizedName) -> list[StandingFile]:
     """Return all files of a project, served or not, in the order in which they were first seen."""
     return [read_file(row) for row in await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)]
+
+
+async def stream_project_files(connection: Connection, project: NormalizedName) -> AsyncIterator[StandingFile]:
+    """Yield all files of a project, in the order in which they were first seen. Needs a transaction."""
+    # In portions: all rows of a large project take longer than a statement may, and than other requests should wait.
+    async for row in connection.cursor(SELECT_PROJECT_FILES, MAIN_INDEX, project, prefetch=PORTION):
+        yield read_file(row)
+
+
+async def select_files_named(
+    connection: Connection, project: ProjectId, filenames: Sequence[str]
+) -> list[StandingFile]:
+    """Return those files of a project that have one of these names."""
+    if not filenames:
+        return []
+    rows = await connection.fetch(SELECT_FILES_NAMED, MAIN_INDEX, project, list(filenames))
+    return [read_file(row) for row in rows]
 
 
 async def lock_release_files(

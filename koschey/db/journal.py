@@ -5,22 +5,43 @@ The time of an entry is that at which it took its serial, so times never run bac
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from koschey.db.pool import Connection, Database
 from koschey.model import Actor, Serial
 
+# One statement: the counter's lock makes all other writers wait, and each round trip would make them wait longer.
 INSERT_ENTRIES = """
     WITH head AS (
         UPDATE journal_head SET serial = serial + $1, at = greatest(at, koschey_clock())
         RETURNING serial - $1 AS before, at
+    ), entry AS (
+        INSERT INTO journal (serial, at, actor, door, action, project, version, filename, detail)
+        SELECT head.before + line.number, head.at, $2, $3, line.action, line.project, line.version, line.filename, line.detail
+          FROM head, unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
+                     WITH ORDINALITY AS line (action, project, version, filename, detail, number)
+        RETURNING serial, project
+    ), changed AS (
+        UPDATE project SET serial = last.serial
+          FROM (SELECT project, max(serial) AS serial FROM entry GROUP BY project) AS last
+         WHERE project.name = last.project
+    ), raised AS (
+        INSERT INTO alert (serial, kind, project, version, filename, detail)
+        SELECT head.before + news.number, news.kind, news.project, news.version, news.filename, news.detail
+          FROM head, unnest($9::bigint[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[])
+                     AS news (number, kind, project, version, filename, detail)
+        RETURNING id
+    ), message AS (
+        INSERT INTO outbox (key, kind, payload)
+        SELECT 'alert_raised/' || id, 'alert_raised', jsonb_build_object('alert', id) FROM raised
+        RETURNING id
     )
-    INSERT INTO journal (serial, at, actor, door, action, project, version, filename, detail)
-    SELECT head.before + entry.number, head.at, $2, $3, $4, $5, entry.version, entry.filename, entry.detail
-      FROM head, unnest($6::text[], $7::text[], $8::jsonb[])
-                 WITH ORDINALITY AS entry (version, filename, detail, number)
-    RETURNING serial
+    SELECT max(serial) AS serial,
+           (SELECT count(pg_notify('koschey_project', name))
+              FROM (SELECT DISTINCT project AS name FROM entry) AS told) AS told,
+           (SELECT count(pg_notify('koschey_outbox', '')) FROM message) AS sent
+      FROM entry
 """
-UPDATE_PROJECT_SERIAL = "UPDATE project SET serial = $2 WHERE name = $1"
 NOTIFY = "SELECT pg_notify('koschey_project', $1)"
 SELECT_SERIAL = "SELECT serial FROM journal_head"
 
@@ -34,29 +55,58 @@ class Entry:
     detail: dict[str, object] = field(default_factory=dict)
 
 
+class Line(NamedTuple):
+    """One row to be written to the journal."""
+
+    action: str
+    project: str
+    entry: Entry
+
+
+class News(NamedTuple):
+    """An alert to be raised about a row; it waits in the outbox for whoever tells the webhook."""
+
+    number: int
+    """Of the row among those that are written together, from 1."""
+    kind: str
+    project: str
+    entry: Entry
+
+
 async def insert_entries(
     connection: Connection, actor: Actor, action: str, project: str, entries: Sequence[Entry]
 ) -> Serial:
-    """Record what this transaction changes and tell every web process to forget the project's page.
+    """Record changes that have the action and the project in common; see `write_lines`."""
+    return await write_lines(connection, actor, [Line(action, project, entry) for entry in entries])
+
+
+async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line], news: Sequence[News] = ()) -> Serial:
+    """Record what this transaction changes, and tell every web process to forget the pages of these projects.
 
     Called as the last thing of a transaction: the counter's lock makes all later writers wait for the commit.
-    Returns the serial of the last entry.
+    Returns the serial of the last row.
     """
-    rows = await connection.fetch(
+    serial = await connection.fetchval(
         INSERT_ENTRIES,
-        len(entries),
+        len(lines),
         actor.name,
         actor.door,
-        action,
-        project,
-        [entry.version for entry in entries],
-        [entry.filename for entry in entries],
-        [entry.detail for entry in entries],
+        [line.action for line in lines],
+        *_columns(lines),
+        [told.number for told in news],
+        [told.kind for told in news],
+        *_columns(news),
     )
-    serial = Serial(max(row["serial"] for row in rows))
-    await connection.execute(UPDATE_PROJECT_SERIAL, project, serial)
-    await notify(connection, project)
-    return serial
+    return Serial(serial)
+
+
+def _columns(rows: Sequence[Line] | Sequence[News]) -> tuple[list[Any], ...]:
+    return (
+        [row.project for row in rows],
+        [row.entry.version for row in rows],
+        [row.entry.filename for row in rows],
+        [row.entry.detail for row in rows],
+    )
 
 
 async def notify(connection: Connection, project: str) -> None:

@@ -4,7 +4,7 @@ A relay claims messages for a while and sends them outside of any transaction: w
 is just being sent, never waits for Temporal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +13,12 @@ from koschey.outbox import Message, render_message
 
 INSERT_MESSAGE = """
     INSERT INTO outbox (key, kind, payload, due_at) VALUES ($1, $2, $3, koschey_now() + $4)
+    ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
+                                    revision = outbox.revision + 1
+"""
+INSERT_MESSAGES = """
+    INSERT INTO outbox (key, kind, payload)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
     ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
                                     revision = outbox.revision + 1
 """
@@ -44,6 +50,14 @@ async def insert_message(connection: Connection, message: Message, *, delay: tim
     kind, key, payload = render_message(message)
     await connection.execute(INSERT_MESSAGE, key, kind, payload, delay)
     await connection.execute(NOTIFY)
+
+
+async def insert_messages(connection: Connection, messages: Iterable[Message]) -> None:
+    """Hand work to Temporal once this transaction commits, in one statement however much it is."""
+    rendered = {key: (key, kind, payload) for kind, key, payload in map(render_message, messages)}
+    if rendered:
+        await connection.execute(INSERT_MESSAGES, *map(list, zip(*rendered.values(), strict=True)))
+        await connection.execute(NOTIFY)
 
 
 async def claim_messages(db: Database, limit: int, span: timedelta) -> Sequence[Claim]:

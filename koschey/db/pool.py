@@ -63,6 +63,17 @@ async def connect_at_start(url: str) -> Connection:
         raise StartError(_explain(url, error)) from None
 
 
+PASSING = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+    TimeoutError,
+)
+"""What is raised where another writer was in the way: the same transaction may succeed at once."""
+
+
 async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) -> Pool:
     """Open the pool. PostgreSQL must be up; later outages are survived by reconnecting."""
     return cast(

@@ -6,7 +6,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database, Pool
-from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial
+from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
 
 COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary"
 
@@ -20,11 +20,11 @@ INSERT_PROJECT = f"""
 """  # noqa: S608
 UPDATE_LOOK = """
     UPDATE project
-       SET looked_at = koschey_now(), upstream_etag = $2, status = $3, status_reason = $4
+       SET looked_at = greatest(looked_at, $2), upstream_etag = $3, status = $4, status_reason = $5
      WHERE id = $1
 """
 UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
-UPDATE_LOOKED_AT = "UPDATE project SET looked_at = koschey_now() WHERE id = $1"
+UPDATE_LOOKED_AT = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
 
@@ -57,11 +57,9 @@ async def insert_project(connection: Connection, name: NormalizedName, display_n
     return await connection.fetchrow(INSERT_PROJECT, name, display_name, origin) is not None
 
 
-async def update_look(
-    connection: Connection, project: ProjectId, etag: str | None, status: ProjectStatus, reason: str | None
-) -> None:
-    """Note that the upstream's page was read now, and what it said of the project."""
-    await connection.execute(UPDATE_LOOK, project, etag, status, reason)
+async def update_look(connection: Connection, project: ProjectId, page: UpstreamPage, read_at: datetime) -> None:
+    """Note when the upstream's page was asked for, and what it said of the project."""
+    await connection.execute(UPDATE_LOOK, project, read_at, page.etag, page.status, page.status_reason)
 
 
 async def update_status(connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None) -> None:
@@ -69,9 +67,9 @@ async def update_status(connection: Connection, project: ProjectId, status: Proj
     await connection.execute(UPDATE_STATUS, project, status, reason)
 
 
-async def update_looked_at(db: Database, project: ProjectId) -> None:
-    """Note that the upstream confirmed now that its page is unchanged."""
-    await db.execute(UPDATE_LOOKED_AT, project)
+async def update_looked_at(db: Database, project: ProjectId, read_at: datetime) -> None:
+    """Note that the upstream's page, asked for at that moment, is unchanged."""
+    await db.execute(UPDATE_LOOKED_AT, project, read_at)
 
 
 async def update_summary(db: Database, name: NormalizedName, summary: str | None) -> None:

@@ -15,11 +15,11 @@ import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
-from koschey.db.alerts import insert_alert
 from koschey.db.checking import select_due, select_due_checks, select_told
 from koschey.db.findings import CheckRun, select_evidence, select_known_checks, write_known_checks, write_runs
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Pool
+from koschey.db.record import Record
 from koschey.db.rules import select_rules
 from koschey.errors import KoscheyError
 from koschey.index.file_facts import FactReader
@@ -161,26 +161,35 @@ class Checker:
             await projects.lock_project(connection, project)
             before = await select_evidence(connection, [run.file for run in runs])
             await write_runs(connection, name, began_at, runs)
-            for (item, _), run in zip(looks, runs, strict=True):
-                if _news(run.findings, run.fault) != _news(*_said_before(before[run.file], name)):
-                    await self._tell(connection, item, name, run)
+            await self._tell(
+                connection,
+                project,
+                name,
+                [
+                    (item, run)
+                    for (item, _), run in zip(looks, runs, strict=True)
+                    if _news(run.findings, run.fault) != _news(*_said_before(before[run.file], name))
+                ],
+            )
 
-    async def _tell(self, connection: Connection, item: StandingFile, name: str, run: CheckRun) -> None:
-        """Write the journal, and alert whoever should know at once."""
-        file = item.file
-        told = await select_told(connection, file.project, file.version, name)
-        detail: dict[str, object] = {
-            "check": name,
-            "codes": sorted({finding.code for finding in run.findings}),
-            "fault": run.fault,
-        }
-        entry = Entry(file.version, file.filename, detail)
-        serial = await journal.insert_entries(connection, SYSTEM, "check", file.project, [entry])
-        for finding in run.findings:
-            if finding.severity is Severity.SERIOUS and finding.code not in told:
-                told.add(finding.code)
-                said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
-                await insert_alert(connection, serial, "finding", file.project, file.version, file.filename, said)
+    async def _tell(
+        self, connection: Connection, project: NormalizedName, name: str, news: Sequence[tuple[StandingFile, CheckRun]]
+    ) -> None:
+        """Write the journal, and alert people of each serious code once a release. All files are of one release."""
+        record, told = Record(connection, SYSTEM, project), set[str]()
+        if news:
+            told = await select_told(connection, project, news[0][0].file.version, name)
+        for item, run in news:
+            file, codes = item.file, sorted({finding.code for finding in run.findings})
+            record.add(
+                "check", [Entry(file.version, file.filename, {"check": name, "codes": codes, "fault": run.fault})]
+            )
+            for finding in run.findings:
+                if finding.severity is Severity.SERIOUS and finding.code not in told:
+                    told.add(finding.code)
+                    said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
+                    record.alert("finding", [Entry(file.version, file.filename, said)])
+        await record.write()
 
 
 def _news(findings: Sequence[Finding], fault: str | None) -> tuple[list[tuple[str, str]], str | None]:

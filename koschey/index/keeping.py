@@ -14,6 +14,7 @@ from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import Connection, Pool
+from koschey.db.record import Record
 from koschey.errors import StoreUnavailable, UpstreamMalformed
 from koschey.model import SYSTEM, File, Origin, Sha256, StandingFile, State
 from koschey.outbox import FileWanted, ProvenanceWanted
@@ -63,8 +64,12 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
         await projects.lock_project(connection, file.project)
         before = await files.select_file(connection, file.id)
         assert before is not None
-        refused = await _Keeping(connection, fetched, before).write(path, record)
-        stored = await files.select_file(connection, file.id)
+        changes = Record(connection, SYSTEM, file.project)
+        refused = await _Keeping(connection, fetched, before, changes).write(path, record)
+        # The record of PEP 710 stands on the page from now on.
+        await journal.notify(connection, file.project)
+        await changes.write()
+    stored = await files.select_file(pool, file.id)
     assert stored is not None
     if refused:
         raise UpstreamMalformed(refused)
@@ -78,6 +83,7 @@ class _Keeping:
     connection: Connection
     fetched: Fetched
     before: StandingFile
+    record: Record
 
     async def write(self, path: str, record: str) -> str | None:
         """Write all rows; returns why the file is blocked now, where it is."""
@@ -93,9 +99,7 @@ class _Keeping:
         if known.damage is not None:
             await record_repaired(self.connection, known, Part.FILE)
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
-            await self._record("file facts", {"sha256": file.sha256, "size": file.size})
-        # The record of PEP 710 stands on the page from now on.
-        await journal.notify(self.connection, file.project)
+            self._record("file facts", {"sha256": file.sha256, "size": file.size})
         return refused
 
     async def _compare_metadata(self) -> str | None:
@@ -104,7 +108,7 @@ class _Keeping:
             if found or self.fetched.metadata_error:
                 await described.update_described(self.connection, [Described(file, found, self.fetched.metadata_error)])
             if found:
-                await self._record("core metadata", {"core_metadata": found})
+                self._record("core metadata", {"core_metadata": found})
         elif found == promised:
             await files.update_metadata_stored(self.connection, file.id)
         else:
@@ -120,10 +124,9 @@ class _Keeping:
         file = self.fetched.file
         if self.before.standing.state in (State.HELD, State.RELEASED):
             await files.update_states(self.connection, [file.id], State.BLOCKED, reason)
-            await self._record(State.BLOCKED, {"reason": reason})
+            self._record(State.BLOCKED, {"reason": reason})
         return reason
 
-    async def _record(self, action: str, detail: dict[str, object]) -> None:
+    def _record(self, action: str, detail: dict[str, object]) -> None:
         file = self.fetched.file
-        entry = Entry(file.version, file.filename, detail)
-        await journal.insert_entries(self.connection, SYSTEM, action, file.project, [entry])
+        self.record.add(action, [Entry(file.version, file.filename, detail)])

@@ -7,9 +7,9 @@ from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.news import insert_replaced, insert_returned, select_replaced
-from koschey.db.outbox import insert_message
+from koschey.db.outbox import insert_messages
 from koschey.index.taking import Taking
-from koschey.model import ProjectStatus, Serial, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.model import ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import ReleaseHeld
 from koschey.policy.news import is_late, withdrawal
 
@@ -28,24 +28,28 @@ async def miss(taking: Taking, missing: Collection[StandingFile]) -> None:
     if not gone:
         return
     await files.update_absent(taking.connection, [item.file.id for item in gone])
-    serial = await taking.record("absent upstream", [Entry(item.file.version, item.file.filename) for item in gone])
-    for version in sorted({item.file.version for item in gone if item.standing.state is State.HELD}):
-        await insert_message(taking.connection, ReleaseHeld(taking.project.name, version))
-    await _withdraw(taking, serial, [item for item in gone if item.standing.state is State.RELEASED])
+    held = sorted({item.file.version for item in gone if item.standing.state is State.HELD})
+    await insert_messages(taking.connection, [ReleaseHeld(taking.project.name, version) for version in held])
+    taking.record.add("absent upstream", [Entry(item.file.version, item.file.filename) for item in gone])
+    await _block(taking, [(item, reason) for item, reason in await _withdrawn(taking, gone) if reason])
 
 
-async def _withdraw(taking: Taking, serial: Serial, gone: Sequence[StandingFile]) -> None:
-    """Block released files that were withdrawn soon after their upload; tell people of the others too."""
-    if not gone:
-        return
-    rules = (await taking.policy()).rules.in_force(taking.now)
-    judged = [(item, withdrawal(item.file, item.standing, rules, taking.now)) for item in gone]
-    await _block(taking, [(item, reason) for item, reason in judged if reason])
+async def tell_of_missing(taking: Taking, missing: Collection[StandingFile]) -> None:
+    """Alert people of released files that the upstream lists no more, and of what becomes of them."""
     told = [
         Entry(item.file.version, item.file.filename, {"reason": reason or KEPT, "served": reason is None})
-        for item, reason in judged
+        for item, reason in await _withdrawn(taking, missing)
     ]
-    await taking.alert("withdrawn", serial, told)
+    taking.record.alert("withdrawn", told)
+
+
+async def _withdrawn(taking: Taking, missing: Collection[StandingFile]) -> list[tuple[StandingFile, str | None]]:
+    """Return the released files among them, and why each is blocked that was withdrawn soon after its upload."""
+    released = [item for item in missing if item.standing.state is State.RELEASED]
+    if not released:
+        return []
+    rules = (await taking.policy()).rules.in_force(taking.now)
+    return [(item, withdrawal(item.file, item.standing, rules, taking.now)) for item in released]
 
 
 async def _block(taking: Taking, blocked: Sequence[tuple[StandingFile, str]]) -> None:
@@ -54,7 +58,7 @@ async def _block(taking: Taking, blocked: Sequence[tuple[StandingFile, str]]) ->
         await files.update_states(taking.connection, alike, State.BLOCKED, why)
     if blocked:
         entries = [Entry(item.file.version, item.file.filename, {"reason": reason}) for item, reason in blocked]
-        await taking.record(State.BLOCKED, entries)
+        taking.record.add(State.BLOCKED, entries)
 
 
 async def give_back(taking: Taking, back: Sequence[StandingFile], *, estranged: bool) -> None:
@@ -64,18 +68,20 @@ async def give_back(taking: Taking, back: Sequence[StandingFile], *, estranged: 
         await insert_returned(taking.connection, [item.file.id for item in back], RETURNED_PROJECT)
 
 
-async def tell_of_return(taking: Taking, page: UpstreamPage) -> None:
+def tell_of_return(taking: Taking, page: UpstreamPage) -> None:
     """Tell people that a project came back from an absence, perhaps in other hands."""
     listed = [file.filename for file in page.files]
     entry = Entry(detail={"reason": RETURNED_PROJECT, "files": len(page.files), "first": listed[:FIRST]})
-    await taking.alert("project returned", await taking.record("project returned", [entry]), [entry])
+    taking.record.add("project returned", [entry])
+    taking.record.alert("project returned", [entry])
 
 
-async def tell_of_status(taking: Taking, page: UpstreamPage, entry: Entry) -> None:
+def tell_of_status(taking: Taking, page: UpstreamPage) -> None:
     """Note a change of the project's status (PEP 792); a quarantine is told at once, the verdict has closed all."""
-    serial = await taking.record("project status", [entry])
+    entry = Entry(detail={"status": page.status, "reason": page.status_reason})
+    taking.record.add("project status", [entry])
     if page.status is ProjectStatus.QUARANTINED:
-        await taking.alert("project quarantined", serial, [entry])
+        taking.record.alert("project quarantined", [entry])
 
 
 async def refuse_other_bytes(taking: Taking, conflicts: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
@@ -98,12 +104,11 @@ async def refuse_other_bytes(taking: Taking, conflicts: Sequence[tuple[StandingF
     entries = [
         Entry(known.file.version, known.file.filename, {"was": known.file.sha256, "now": now}) for known, now in fresh
     ]
-    await taking.alert("conflict", await taking.record("conflict", entries), entries)
+    taking.record.add("conflict", entries)
+    taking.record.alert("conflict", entries)
 
 
-async def tell_of_late_files(
-    taking: Taking, serial: Serial, known: Iterable[StandingFile], added: Sequence[NewFile]
-) -> None:
+def tell_of_late_files(taking: Taking, known: Iterable[StandingFile], added: Sequence[NewFile]) -> None:
     """Tell people of new files that come to a release which was let out before."""
     releases: dict[str, list[StandingFile]] = {}
     for item in known:
@@ -113,4 +118,4 @@ async def tell_of_late_files(
         for row in added
         if is_late(releases.get(row.version, ()), taking.now, released=row.standing.state is State.RELEASED)
     ]
-    await taking.alert("late file", serial, late)
+    taking.record.alert("late file", late)

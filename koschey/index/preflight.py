@@ -79,9 +79,9 @@ class Preflight:
             return "there was no time to look it up; ask again"
         try:
             async with asyncio.timeout(patience):
+                asked_at = await projects.select_now(self.pool)
                 if await self.refresher.find(name) is not None:
-                    now = await projects.select_now(self.pool)
-                    await self.refresher.look(name, since=now - timedelta(seconds=self.freshness))
+                    await self.refresher.look(name, since=asked_at - timedelta(seconds=self.freshness))
         except TimeoutError:
             return "the upstream has not answered yet; ask again"
         except (UpstreamError, EgressRefused, Busy) as error:

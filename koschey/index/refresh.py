@@ -4,19 +4,19 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import projects
 from koschey.db.leases import drop_lease, take_lease
-from koschey.db.listen import set_within
-from koschey.db.pool import Pool
+from koschey.db.listen import cancelled, set_within
+from koschey.db.pool import LOST, Pool
 from koschey.db.rules import select_rules
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
-from koschey.index.intake import take_in
+from koschey.index.intake import Intake
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.advisories import Feed
 from koschey.policy.rules import RuleKind
@@ -24,6 +24,8 @@ from koschey.upstream.client import UpstreamClient
 
 log = structlog.get_logger()
 
+EVER = datetime.min.replace(tzinfo=UTC)
+"""As the moment after which a look is enough: any look at all is."""
 LEASE = 60.0
 """Seconds after which a look whose process died may be repeated by another."""
 PATIENCE = 25.0
@@ -44,8 +46,7 @@ class Refresher:
     ) -> None:
         self._pool = pool
         self._upstream = upstream
-        self._window = window
-        self._feed = feed
+        self._intake = Intake(pool, window, feed)
         self._freshness = timedelta(seconds=freshness)
         self._holder = str(uuid.uuid4())
         self._looks: dict[NormalizedName, asyncio.Task[Project | None]] = {}
@@ -61,10 +62,12 @@ class Refresher:
         never seen cannot be looked up.
         """
         project = await projects.select_project(self._pool, name)
-        if project is None:
-            return None if self._is_missing(name) or await self._is_closed(name) else await self.look(name)
-        if project.origin is Origin.MIRRORED and not self._is_fresh(project, await self._now()):
-            self.look_behind(name)
+        if project is None and (self._is_missing(name) or await self._is_closed(name)):
+            return None
+        if project is None or _is_half_taken(project):
+            return await self.look(name, since=EVER)
+        if project.origin is Origin.MIRRORED and not self._is_fresh(project, now := await self._now()):
+            self._look_behind(name, now)
         return project
 
     def find_behind(self, name: NormalizedName) -> None:
@@ -79,12 +82,7 @@ class Refresher:
         is_due = project.origin is Origin.MIRRORED and not self._is_fresh(project, now)
         if is_due and self._tried.get(project.name, 0.0) <= time.monotonic():
             _remember(self._tried, project.name, RETRY)
-            self.look_behind(project.name)
-
-    def look_behind(self, name: NormalizedName) -> None:
-        """Repeat the look in the background; a failure leaves what is known as it is."""
-        task = self._start(name, None)
-        task.add_done_callback(_log_failure)
+            self._look_behind(project.name, now)
 
     async def look(self, name: NormalizedName, *, since: datetime | None = None) -> Project | None:
         """Look at the upstream's page now and return the project, or None where the upstream has none.
@@ -105,6 +103,11 @@ class Refresher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _look_behind(self, name: NormalizedName, now: datetime) -> None:
+        """Repeat the look in the background; a failure leaves what is known as it is."""
+        task = self._start(name, now - self._freshness)
+        task.add_done_callback(_log_failure)
+
     def _start(self, name: NormalizedName, since: datetime | None) -> asyncio.Task[Project | None]:
         if (task := self._looks.get(name)) is None:
             task = self._looks[name] = asyncio.create_task(self._look_once(name, since))
@@ -122,6 +125,7 @@ class Refresher:
             return await self._fetch(name, project)
 
     async def _fetch(self, name: NormalizedName, project: Project | None) -> Project | None:
+        read_at = await self._now()
         try:
             page = await self._upstream.fetch_page(name, project.upstream_etag if project else None)
         except UpstreamMissing:
@@ -132,10 +136,9 @@ class Refresher:
             page = UpstreamPage(files=())
         if page is None:
             assert project is not None
-            await projects.update_looked_at(self._pool, project.id)
+            await projects.update_looked_at(self._pool, project.id, read_at)
         else:
-            async with self._pool.acquire() as connection:
-                await take_in(connection, name, page, self._window, self._feed)
+            await self._intake.take_in(name, page, read_at)
         return await projects.select_project(self._pool, name)
 
     @asynccontextmanager
@@ -149,12 +152,21 @@ class Refresher:
                     raise Busy("another process is still asking the upstream; try again soon")
                 signal.clear()
                 await set_within(signal, 0.5)
+            renewal = asyncio.create_task(self._renew(key))
             try:
                 yield
             finally:
+                await cancelled(renewal)
                 await drop_lease(self._pool, key, self._holder)
         finally:
             self._signals.pop(key, None)
+
+    async def _renew(self, key: str) -> None:
+        """Keep the lease for as long as the look takes; where that fails, another look at once does no harm."""
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            with suppress(*LOST):
+                await take_lease(self._pool, key, self._holder, LEASE)
 
     async def _now(self) -> datetime:
         return await projects.select_now(self._pool)
@@ -169,6 +181,11 @@ class Refresher:
 
     def _is_missing(self, name: NormalizedName) -> bool:
         return self._missing.get(name, 0.0) > time.monotonic()
+
+
+def _is_half_taken(project: Project) -> bool:
+    """Tell whether no look at a project has ended: what is there of its page so far must not look like all of it."""
+    return project.origin is Origin.MIRRORED and project.looked_at is None
 
 
 def _remember(until: dict[NormalizedName, float], name: NormalizedName, seconds: float) -> None:

@@ -1,27 +1,23 @@
-"""One intake under way: the connection, the project, and its part of the journal and of the alerts."""
+"""One portion of an intake under way: the connection, the project, and its part of the journal and of the alerts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from koschey.db import journal
-from koschey.db.alerts import insert_alerts
-from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
-from koschey.model import SYSTEM, Project, Serial
+from koschey.db.record import Record
+from koschey.model import Project
 from koschey.policy.verdict import Policy
 
 
 @dataclass
 class Taking:
-    """What the steps of one intake share. Its transaction holds the lock on the project."""
+    """What the steps of one portion share. Its transaction holds the lock on the project."""
 
     connection: Connection
     project: Project
     now: datetime
-    made: bool = False
-    """Whether anything was written to the journal."""
+    record: Record
     _policy: Policy | None = None
 
     async def policy(self) -> Policy:
@@ -29,12 +25,3 @@ class Taking:
         if self._policy is None:
             self._policy = await load_policy(self.connection, self.project)
         return self._policy
-
-    async def record(self, action: str, entries: Sequence[Entry]) -> Serial:
-        """Write to the journal what was changed."""
-        self.made = True
-        return await journal.insert_entries(self.connection, SYSTEM, action, self.project.name, entries)
-
-    async def alert(self, kind: str, serial: Serial, entries: Sequence[Entry]) -> None:
-        """Tell people of that change."""
-        await insert_alerts(self.connection, serial, kind, self.project.name, entries)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from koschey.db import advisories, journal, projects
-from koschey.db.alerts import insert_alert
+from koschey.db import advisories, projects
 from koschey.db.fast_lane import FastLane, select_fast_lane, select_told_fixes
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
+from koschey.db.record import Record
 from koschey.db.waiting import Release, select_held_releases
 from koschey.model import SYSTEM, Advisory
 from koschey.outbox import ReleaseHeld
@@ -80,7 +80,8 @@ async def _tell_of_fix(connection: Connection, fix: FastLane) -> bool:
             "fixes": list(fix.fixes),
             "downloads": fix.downloads,
         }
-        entries = [Entry(fix.version, None, detail)]
-        serial = await journal.insert_entries(connection, SYSTEM, "security fix waits", fix.project, entries)
-        await insert_alert(connection, serial, "security fix waits", fix.project, fix.version, None, detail)
+        entries, record = [Entry(fix.version, None, detail)], Record(connection, SYSTEM, fix.project)
+        record.add("security fix waits", entries)
+        record.alert("security fix waits", entries)
+        await record.write()
         return True

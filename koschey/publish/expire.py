@@ -3,13 +3,12 @@
 No surface waits for this. A rule that has ended counts nowhere; here the books are brought up to date.
 """
 
-from packaging.utils import NormalizedName
-
-from koschey.db import journal, rules, scopes
+from koschey.db import rules, scopes
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
+from koschey.db.record import Record
 from koschey.model import SYSTEM
-from koschey.policy.rules import Rule
+from koschey.policy.rules import EVERYTHING, Rule
 
 
 async def expire_rules(connection: Connection) -> int:
@@ -23,8 +22,10 @@ async def expire_rules(connection: Connection) -> int:
         # Once more: a decision, which keeps only its project, may have put one in force again meanwhile.
         ended = await rules.delete_ended(connection)
         await scopes.insert_held(connection, ended)
+        record = Record(connection, SYSTEM, EVERYTHING)
         for rule in ended:
-            await journal.insert_entries(connection, SYSTEM, "policy ended", NormalizedName(rule.scope), [_entry(rule)])
+            record.add("policy ended", [_entry(rule)], project=rule.scope)
+        await record.write()
         return len(ended)
 
 

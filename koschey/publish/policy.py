@@ -11,10 +11,11 @@ from packaging.utils import NormalizedName
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db import decisions, journal, projects, rules, scopes
+from koschey.db import decisions, projects, rules, scopes
 from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
+from koschey.db.record import Record
 from koschey.errors import NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, Serial
 from koschey.policy.changes import RuleChange, compare, place, replaceable, touched_by
@@ -101,22 +102,30 @@ async def _carry_out(connection: Connection, actor: Actor, changes: Sequence[Rul
     opened = await scopes.count_served(connection, closing(change.before for change in changes))
     still = await select_still_blocked(connection, lifted_by(changes))
     judged_anew = await scopes.insert_held(connection, touched)
-    serials = [await _record(connection, actor, change, reason) for change in changes]
-    return PolicyOutcome(serials[-1], changes, judged_anew, Effects(closed, opened, still))
+    serial = await _record(connection, actor, changes, reason)
+    return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still))
 
 
-async def _record(connection: Connection, actor: Actor, change: RuleChange, reason: str) -> Serial:
+async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> Serial:
+    """Write a row of the journal and a decision for each change; returns the last serial."""
+    record = Record(connection, actor, EVERYTHING)
+    for change in changes:
+        # The scope stands in the project's place: every process then forgets the pages that it covers.
+        record.add("policy", [_entry(change, reason)], project=change.rule.scope)
+    last = await record.write()
+    assert last is not None
+    numbered = [(Serial(serial), change.rule) for serial, change in enumerate(changes, last - len(changes) + 1)]
+    # A decision names its row of the journal, so these alone are written after it.
+    await decisions.insert_policy_decisions(connection, actor, numbered, reason)
+    return last
+
+
+def _entry(change: RuleChange, reason: str) -> Entry:
     rule = change.rule
     said = {"value": _said(change.after), "before": _said(change.before), "reason": reason}
     detail: dict[str, object] = {"kind": rule.kind, **said}
     optional = {"subject": rule.subject, "ticket": rule.ticket, "ends": rule.expires_at and rule.expires_at.isoformat()}
-    detail |= {name: value for name, value in optional.items() if value}
-    # The scope stands in the project's place: every process then forgets the pages that it covers.
-    scope = NormalizedName(rule.scope)
-    serial = await journal.insert_entries(connection, actor, "policy", scope, [Entry(rule.version, None, detail)])
-    bound = [(rule.version, None, None)]
-    await decisions.insert_decisions(connection, serial, actor, "policy", scope, bound, reason, ticket=rule.ticket)
-    return serial
+    return Entry(rule.version, None, detail | {name: value for name, value in optional.items() if value})
 
 
 def _said(rule: Rule | None) -> str | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from koschey.db import files, journal, projects
+from koschey.db import files, projects
 from koschey.db.advisories import select_pending, update_applied
-from koschey.db.alerts import FIRST, insert_alert
+from koschey.db.alerts import FIRST
 from koschey.db.journal import Entry
-from koschey.db.outbox import insert_message
+from koschey.db.outbox import insert_messages
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
+from koschey.db.record import Record
 from koschey.model import SYSTEM, Advisory, Origin, Project, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.advisories import affects, is_blocked, report_of
@@ -30,13 +31,15 @@ async def act_on_reports(connection: Connection, name: NormalizedName) -> int:
         pending = await select_pending(connection, name)
         if project is None or not pending:
             return 0
+        record = Record(connection, SYSTEM, name)
         blocked = 0
         if project.origin is Origin.MIRRORED:
             known = await files.lock_release_files(connection, name, None)
             now = await projects.select_now(connection)
             policy = (await load_policy(connection, project, checks=False)).in_force(now)
-            blocked = await _Acting(connection, project, known, policy.rules).act(pending)
+            blocked = await _Acting(connection, project, known, policy.rules, record).act(pending)
         await update_applied(connection, name)
+        await record.write()
         return blocked
 
 
@@ -48,6 +51,7 @@ class _Acting:
     project: Project
     known: Sequence[StandingFile]
     rules: Rules
+    record: Record
 
     async def act(self, pending: Sequence[Advisory]) -> int:
         blocked: set[int] = set()
@@ -62,7 +66,7 @@ class _Acting:
                 await self._block(advisory, reported)
                 blocked.update(item.file.id for item in reported)
             else:
-                await self._tell_of_withdrawal(advisory)
+                self._tell_of_withdrawal(advisory)
         return len(blocked)
 
     async def _block(self, advisory: Advisory, reported: Sequence[StandingFile]) -> None:
@@ -70,21 +74,21 @@ class _Acting:
             return
         reason = report_of(advisory)
         await files.update_states(self.connection, [item.file.id for item in reported], State.BLOCKED, reason)
-        for version in sorted({item.file.version for item in reported if item.standing.state is State.HELD}):
-            await insert_message(self.connection, ReleaseHeld(self.project.name, version))
-        await self._tell("recall", State.BLOCKED, advisory, reported)
+        held = sorted({item.file.version for item in reported if item.standing.state is State.HELD})
+        await insert_messages(self.connection, [ReleaseHeld(self.project.name, version) for version in held])
+        self._tell("recall", State.BLOCKED, advisory, reported)
 
-    async def _tell_of_withdrawal(self, advisory: Advisory) -> None:
+    def _tell_of_withdrawal(self, advisory: Advisory) -> None:
         """What was blocked stays so: only people know what else speaks against it."""
         still = [
             item
             for item in self.known
             if item.standing.state is State.BLOCKED and item.standing.reason.startswith(f"{advisory.id}: ")
         ]
-        await self._tell("advisory withdrawn", "advisory withdrawn", advisory, still)
+        self._tell("advisory withdrawn", "advisory withdrawn", advisory, still)
 
-    async def _tell(self, kind: str, action: str, advisory: Advisory, items: Sequence[StandingFile]) -> None:
-        """Write one line of the journal a file, and raise one alert.
+    def _tell(self, kind: str, action: str, advisory: Advisory, items: Sequence[StandingFile]) -> None:
+        """Record a row of the journal for each file, and one alert.
 
         It names every version: what it calls malware takes two people to be let out again.
         """
@@ -92,7 +96,7 @@ class _Acting:
             return
         reason = report_of(advisory)
         entries = [Entry(item.file.version, item.file.filename, {"reason": reason}) for item in items]
-        serial = await journal.insert_entries(self.connection, SYSTEM, action, self.project.name, entries)
+        self.record.add(action, entries)
         versions = sorted({item.file.version for item in items})
         detail: dict[str, object] = {
             "reason": reason,
@@ -102,4 +106,4 @@ class _Acting:
         }
         version = versions[0] if len(versions) == 1 else None
         detail |= {} if version else {"versions": versions}
-        await insert_alert(self.connection, serial, kind, self.project.name, version, None, detail)
+        self.record.alert(kind, [Entry(version, None, detail)])

@@ -10,6 +10,7 @@ from koschey.db import files, journal, projects
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
+from koschey.db.record import Record
 from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.policy.advisories import Feed
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
@@ -98,13 +99,10 @@ def _keeps_states(project: Project | None) -> bool:
 async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     for item, judgement in due:
         await files.update_states(connection, [item.file.id], judgement.state, judgement.reason)
-    for state in sorted({judgement.state for _, judgement in due}):
-        entries = [
-            Entry(item.file.version, item.file.filename, {"reason": judgement.reason})
-            for item, judgement in due
-            if judgement.state is state
-        ]
-        await journal.insert_entries(connection, SYSTEM, state, project, entries)
+    record = Record(connection, SYSTEM, project)
+    for item, judgement in due:
+        record.add(judgement.state, [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])
+    await record.write()
 
 
 def _summarise(judged: Sequence[tuple[StandingFile, Verdict]], now: datetime) -> Settlement:

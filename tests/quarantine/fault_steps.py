@@ -65,7 +65,7 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
     def die_in_a_decision(self, choice: str, version: str) -> None:
         """A decision that cannot be journalled did not happen (I4)."""
         before = self.standing()
-        with _dying(journal, "insert_entries"), suppress(OSError):
+        with _dying(journal, "write_lines"), suppress(OSError):
             self.decide(MANAGER, choice, None if choice == "trust" else version)
         assert self.standing() == before
 

@@ -6,7 +6,6 @@ are to lift any block of what was reported as malicious.
 
 from koschey.db import rules
 from koschey.db.advisories import select_advisories
-from koschey.db.alerts import insert_alert
 from koschey.db.decisions import select_recalled
 from koschey.db.proposals import close_proposals
 from koschey.errors import UsageError
@@ -40,12 +39,7 @@ async def recall(change: Change) -> Outcome:
     known = await _is_recalled(change, {change.decision.version})
     if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, in_force):
         return Outcome(None, ())
-    outcome = await _close(change, moved, excepted)
-    assert outcome.serial is not None
-    decision = change.decision
-    detail: dict[str, object] = {"reason": change.reason, "actor": change.actor.name, "files": len(moved)}
-    await insert_alert(change.connection, outcome.serial, RECALL, decision.project, decision.version, detail=detail)
-    return outcome
+    return await _close(change, moved, excepted, alert=RECALL)
 
 
 async def unblock(change: Change) -> Outcome:
@@ -71,7 +65,9 @@ async def unblock(change: Change) -> Outcome:
     return await change.record(moved, whole=True)
 
 
-async def _close(change: Change, moved: list[StandingFile], excepted: list[Rule]) -> Outcome:
+async def _close(
+    change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: str | None = None
+) -> Outcome:
     decision = change.decision
     # The rule is for what is still to come: later files of the release, later releases of the project.
     await change.put_rule(RuleKind.BLOCKED)
@@ -80,7 +76,7 @@ async def _close(change: Change, moved: list[StandingFile], excepted: list[Rule]
     await close_proposals(change.connection, decision.project, decision.version, None, change.actor.name)
     await change.move(moved, State.BLOCKED)
     lifted = [f"{rule.subject}, by {rule.actor}: {rule.reason}" for rule in excepted]
-    return await change.record(moved, {"lifted_exceptions": lifted} if lifted else {}, whole=True)
+    return await change.record(moved, {"lifted_exceptions": lifted} if lifted else {}, whole=True, alert=alert)
 
 
 def _excepted(change: Change, in_force: Rules) -> list[Rule]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from koschey.db import decisions, files, journal, rules
+from koschey.db import decisions, files, rules
 from koschey.db.journal import Entry
-from koschey.db.outbox import insert_message
+from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
 from koschey.db.proposals import Proposal, close_proposals
+from koschey.db.record import Record
 from koschey.db.requests import answer_requests
 from koschey.errors import NotKnown, UsageError
 from koschey.model import Actor, Origin, Project, ProjectStatus, StandingFile, State
@@ -132,14 +133,23 @@ class Change:
         *,
         whole: bool = False,
         done: str = "moved",
+        alert: str | None = None,
     ) -> Outcome:
         """Write the journal and the decision: one row for each file it binds, or one for the whole scope.
 
-        With `whole`, a decision about a project is written down as such also where it binds files.
+        With `whole`, a decision about a project is written down as such also where it binds files. `alert` is the kind
+        of the alert that the decision raises, if any.
         """
         decision, scope = self.decision, (self.decision.version, None, None)
-        entries = self._entries(bound, detail or {})
-        serial = await journal.insert_entries(self.connection, self.actor, decision.choice, decision.project, entries)
+        await self._tell(bound)
+        record = Record(self.connection, self.actor, decision.project)
+        record.add(decision.choice, self._entries(bound, detail or {}))
+        if alert is not None:
+            said: dict[str, object] = {"reason": self.reason, "actor": self.actor.name, "files": len(bound)}
+            record.alert(alert, [Entry(decision.version, None, said)])
+        serial = await record.write()
+        assert serial is not None
+        # A decision names its row of the journal, so it alone is written after it.
         of_files = [(known.file.version, known.file.filename, known.file.sha256) for known in bound]
         await decisions.insert_decisions(
             self.connection,
@@ -152,15 +162,19 @@ class Change:
             ticket=self.ticket,
             seconded_by=self.seconded_by,
         )
+        return Outcome(serial, tuple(known.file.filename for known in bound), done=done)
+
+    async def _tell(self, bound: Sequence[StandingFile]) -> None:
+        """End what the decision settles, and wake the workflows of the releases that it binds."""
+        decision, versions = self.decision, sorted({known.file.version for known in bound})
         if self.seconds:
             await close_proposals(
                 self.connection, decision.project, decision.version or "", decision.choice, self.actor.name
             )
-        for version in sorted({known.file.version for known in bound}):
-            await insert_message(self.connection, ReleaseHeld(decision.project, version))
-            if decision.choice in ANSWERS:
+        if decision.choice in ANSWERS:
+            for version in versions:
                 await answer_requests(self.connection, decision.project, version)
-        return Outcome(serial, tuple(known.file.filename for known in bound), done=done)
+        await insert_messages(self.connection, [ReleaseHeld(decision.project, version) for version in versions])
 
     def _entries(self, bound: Sequence[StandingFile], detail: Mapping[str, object]) -> list[Entry]:
         said: dict[str, object] = {"reason": self.reason}

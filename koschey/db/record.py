@@ -1,0 +1,46 @@
+"""What one transaction changes: collected while it works, and written to the journal as its last statement.
+
+The journal's counter is one row, and whoever has it keeps all other writers waiting until the commit. So a transaction
+does all its other work first: reads, rows, messages. Alerts name a row of the journal, and are written with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from koschey.db import journal
+from koschey.db.alerts import sum_up
+from koschey.db.journal import Entry, Line, News
+from koschey.db.pool import Connection
+from koschey.model import Actor, Serial
+
+
+@dataclass(slots=True)
+class Record:
+    """The journal's rows and the alerts of one transaction."""
+
+    connection: Connection
+    actor: Actor
+    project: str
+    """The project of every row for which no other is named."""
+    _lines: list[Line] = field(default_factory=list)
+    _news: list[News] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has changed so far."""
+        return not self._lines
+
+    def add(self, action: str, entries: Sequence[Entry], *, project: str | None = None) -> None:
+        """Add a row for each entry."""
+        self._lines += [Line(action, project or self.project, entry) for entry in entries]
+
+    def alert(self, kind: str, entries: Sequence[Entry]) -> None:
+        """Alert people of what was added last: once for each thing that became of files, however many there are."""
+        number = len(self._lines)
+        self._news += [News(number, kind, self._lines[-1].project, entry) for entry in sum_up(entries)]
+
+    async def write(self) -> Serial | None:
+        """Write all, as the last statement of the transaction; returns the last serial, None where nothing changed."""
+        if self.is_empty:
+            return None
+        return await journal.write_lines(self.connection, self.actor, self._lines, self._news)

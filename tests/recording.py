@@ -1,0 +1,54 @@
+"""A recorder of statements: what each transaction says to PostgreSQL, in order, on every connection of a pool."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+from koschey.db import pool as pools
+from koschey.db.journal import INSERT_ENTRIES
+from koschey.db.pool import Pool, open_pool
+
+PREPARE = pools._decode_json
+
+
+@dataclass
+class Recorder:
+    """The transactions that have ended or are under way, the oldest first; each is its statements without BEGIN."""
+
+    transactions: list[list[str]] = field(default_factory=list)
+    _open: dict[int, list[str]] = field(default_factory=dict)
+
+    async def watch(self, connection: Any) -> None:
+        """Record what is said on a connection from now on."""
+        await PREPARE(connection)
+        number = connection.get_server_pid()
+
+        def hear(query: Any) -> None:
+            if query.query.startswith("BEGIN"):
+                self._open[number] = []
+                self.transactions.append(self._open[number])
+            elif query.query.startswith(("COMMIT", "ROLLBACK")):
+                self._open.pop(number, None)
+            elif number in self._open:
+                self._open[number].append(query.query)
+
+        connection.add_query_logger(hear)
+
+    @property
+    def after_journal(self) -> list[Sequence[str]]:
+        """What transactions say while they hold the journal's counter; of those that take it, one each."""
+        return [said[said.index(INSERT_ENTRIES) + 1 :] for said in self.transactions if INSERT_ENTRIES in said]
+
+
+@asynccontextmanager
+async def recording(database: str) -> AsyncIterator[tuple[Pool, Recorder]]:
+    """A pool, and what is said on it."""
+    recorder = Recorder()
+    with patch.object(pools, "_decode_json", recorder.watch):
+        pool = await open_pool(database, size=30)
+        try:
+            yield pool, recorder
+        finally:
+            await pool.close()
