@@ -86,7 +86,7 @@ async def open_resources(
     """
     await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url))
-    egress = Egress(allow_private=settings.allow_private_upstream)
+    egress = Egress(settings.allowed_hosts)
     try:
         async with OpenBucket(settings) as bucket:
             resources, listener = _wire(settings, pool, bucket, egress)

@@ -5,7 +5,7 @@ What an operator changes while Koschey runs (rules, tokens, decisions) is data a
 
 import os
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -18,10 +18,9 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
 from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, socket_path
+from koschey.private_hosts import Hosts, Network, host_of, parse_hosts
 
 PREFIX = "KOSCHEY_"
-
-type Network = IPv4Network | IPv6Network
 
 
 class Settings(BaseSettings):
@@ -53,7 +52,12 @@ class Settings(BaseSettings):
         AnyHttpUrl(PYPI_SIMPLE_ENDPOINT), description="Simple API of the mirrored index; the default is PyPI"
     )
     allow_private_upstream: bool = Field(
-        False, description="let the upstream use plain http and addresses inside your network"
+        False, description="let the upstream's own host be inside your network and speak plain http"
+    )
+    private_hosts: str | None = Field(
+        None,
+        description="other hosts inside your network that may be connected to, for files or advisories: names, "
+        "`name:port` or networks (CIDR), with commas",
     )
     quarantine_days: Annotated[float, Field(ge=0, le=3650)] = Field(
         7, description="days for which a new public release is held"
@@ -63,6 +67,11 @@ class Settings(BaseSettings):
     )
     follow_upstream: bool = Field(
         True, description="let the worker look at mirrored pages that nobody asks for, so that withdrawals are noticed"
+    )
+    upstream_403_is_absent: bool = Field(
+        False,
+        description='read a 403 of the upstream as "no such project", as buckets answer that list nothing, such as '
+        "PyTorch's; otherwise it is an error",
     )
     max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
     max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
@@ -119,9 +128,15 @@ class Settings(BaseSettings):
     spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
 
+    @field_validator("private_hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, text: str | None) -> str | None:
+        parse_hosts(text or "")
+        return text
+
     @model_validator(mode="after")
     def _http_only_when_private(self) -> Self:
-        if self.upstream.scheme != "https" and not self.allow_private_upstream:
+        if self.upstream.scheme != "https" and not self._is_private(self.upstream_url):
             raise ValueError(
                 "KOSCHEY_UPSTREAM: the upstream must be https, or KOSCHEY_ALLOW_PRIVATE_UPSTREAM must be set"
             )
@@ -129,8 +144,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _advisories_from_somewhere_safe(self) -> Self:
-        if (self.advisories or "").startswith("http://") and not self.allow_private_upstream:
-            raise ValueError("KOSCHEY_ADVISORIES: a URL must be https, or KOSCHEY_ALLOW_PRIVATE_UPSTREAM must be set")
+        if (self.advisories or "").startswith("http://") and not self._is_private(self.advisories or ""):
+            raise ValueError("KOSCHEY_ADVISORIES: a URL must be https, or its host listed in KOSCHEY_PRIVATE_HOSTS")
         if "://" in (self.advisories or "") and not (self.advisories or "").startswith(("http://", "https://")):
             raise ValueError("KOSCHEY_ADVISORIES: give an https URL, or the path of a file or a folder")
         return self
@@ -178,6 +193,16 @@ class Settings(BaseSettings):
     def proxy_at_socket(self) -> bool:
         """Whether the peer at the unix socket is believed as a proxy."""
         return UNIX in [text.strip() for text in (self.trusted_proxies or "").split(",")]
+
+    @property
+    def allowed_hosts(self) -> Hosts:
+        """With which hosts inside the operator's network Koschey may talk, also over plain http."""
+        listed = parse_hosts(self.private_hosts or "")
+        return listed.with_urls([self.upstream_url]) if self.allow_private_upstream else listed
+
+    def _is_private(self, url: str) -> bool:
+        host, port = host_of(url)
+        return self.allowed_hosts.name(host, port) or self.allowed_hosts.cover(host)
 
     @property
     def window(self) -> timedelta:

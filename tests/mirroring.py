@@ -22,6 +22,7 @@ from koschey.index.served import Served
 from koschey.model import Actor, StandingFile, State
 from koschey.policy.advisories import Feed
 from koschey.policy.rules import UPSTREAM, Rule, RuleKind
+from koschey.private_hosts import NO_HOSTS
 from koschey.publish.decide import Choice, Decision, decide
 from koschey.publish.settle import Settlement, settle
 from koschey.standards.project_page import ProjectPage
@@ -126,7 +127,7 @@ class Mirror:
 async def mirroring(pool: Pool, upstream: Upstream, feed: Feed | None = None) -> AsyncIterator[Mirror]:
     """Run a mirror until the block ends."""
     await set_clock(pool, NOON)
-    egress = Egress(allow_private=True)
+    egress = Egress(NO_HOSTS.with_urls([upstream.url]))
     client = UpstreamClient(egress, upstream.url, max_page=40 * MIB, max_file=100 * MIB)
     refresher = Refresher(pool, client, window=WEEK, freshness=600, feed=feed)
     try:

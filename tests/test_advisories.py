@@ -33,6 +33,7 @@ from koschey.errors import UpstreamMalformed
 from koschey.model import Advisory, Origin, State, VersionRange
 from koschey.policy.advisories import Feed, affects, feed_fault, fixes
 from koschey.policy.rules import RuleKind
+from koschey.private_hosts import NO_HOSTS
 from koschey.publish.advisories import act_on_advisories, write_reading
 from koschey.publish.decide import Choice
 from koschey.standards.osv import parse_record
@@ -582,7 +583,7 @@ async def test_security_fix_comes_first(mirror: Mirror) -> None:
 
 async def followed(mirror: Mirror, source: str, *, allow_private: bool = True) -> FeedReport:
     """Run the activity that follows a feed."""
-    egress = Egress(allow_private=allow_private)
+    egress = Egress(NO_HOSTS.with_urls([mirror.upstream.url]) if allow_private else NO_HOSTS)
     try:
         activities = AdvisoryActivities(mirror.pool, AdvisoryFeed(egress, source, None), FEED)
         report: FeedReport = await ActivityEnvironment().run(activities.follow_advisories)

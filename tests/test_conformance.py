@@ -18,6 +18,7 @@ from koschey.conformance.checks import Outcome, registered
 from koschey.conformance.examine import Result, examine
 from koschey.conformance.html import read_html
 from koschey.errors import EgressRefused
+from koschey.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 type ChangePage = Callable[[Page], object]
@@ -402,7 +403,7 @@ def test_broken_html_is_read() -> None:
 async def test_single_request_is_sent_as_it_stands(odd: Odd) -> None:
     """No redirect is followed, no header is added, and the rules about addresses hold as for every request."""
     odd.forget_requests()
-    egress = Egress(allow_private=True)
+    egress = Egress(NO_HOSTS.with_urls([odd.url]))
     try:
         async with egress.send("HEAD", f"{odd.url}Spam", {}) as response:
             assert (response.status, response.headers["Location"]) == (301, "/simple/spam/")

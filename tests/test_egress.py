@@ -18,9 +18,11 @@ from packaging.utils import NormalizedName
 from upstream import Upstream
 
 from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
+from koschey.private_hosts import NO_HOSTS, Hosts, parse_hosts
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import MAX_REDIRECTS, CheckedResolver, Egress, leads_inside, read_chunks
 
+LISTED = parse_hosts("127.0.0.1")
 INSIDE = [
     *("127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1"),
     *("169.254.169.254", "169.254.170.2", "100.64.0.1", "100.127.255.255", "100.100.100.200", "192.0.0.192"),
@@ -111,8 +113,8 @@ async def public() -> AsyncIterator[Egress]:
 
 @pytest_asyncio.fixture
 async def private() -> AsyncIterator[Egress]:
-    """As it is where the operator allows a private upstream."""
-    egress = Egress(allow_private=True)
+    """As it is where the operator lists this machine."""
+    egress = Egress(LISTED)
     yield egress
     await egress.close()
 
@@ -171,10 +173,10 @@ async def test_no_trick_leads_to_loopback(public: Egress, host: str) -> None:
         "https://:secret@files.example.org/",
     ],
 )
-@pytest.mark.parametrize("allow_private", [False, True])
-async def test_forbidden_addresses(url: str, *, allow_private: bool) -> None:
+@pytest.mark.parametrize("allowed", [NO_HOSTS, LISTED])
+async def test_forbidden_addresses(url: str, allowed: Hosts) -> None:
     """Only https is spoken, never with credentials, and no message repeats a password."""
-    egress = Egress(allow_private=allow_private)
+    egress = Egress(allowed)
     with pytest.raises(EgressRefused) as refused:
         await get(egress, url)
     assert "secret" not in str(refused.value)
@@ -183,7 +185,7 @@ async def test_forbidden_addresses(url: str, *, allow_private: bool) -> None:
 
 @pytest.mark.parametrize("host", ["files.example.org", "127.0.0.1", "93.184.216.34"])
 async def test_plain_http_is_refused(public: Egress, host: str) -> None:
-    """Unless the operator allows a private upstream, http is not spoken with anybody."""
+    """With a host that the operator does not list, http is not spoken."""
     with pytest.raises(EgressRefused, match="is not https"):
         await get(public, f"http://{host}/")
 
@@ -249,7 +251,7 @@ async def test_names_with_any_address_inside_are_refused(monkeypatch: pytest.Mon
     under(monkeypatch, addresses)
     egress = Egress()
     async with Trap.set_up() as trap:
-        with pytest.raises(EgressRefused, match=r"files\.example\.org lies inside"):
+        with pytest.raises(EgressRefused, match=rf"files\.example\.org:{trap.port} lies inside.*KOSCHEY_PRIVATE_HOSTS"):
             await get(egress, f"https://files.example.org:{trap.port}/")
         assert trap.connections == 0
     await egress.close()
@@ -258,7 +260,7 @@ async def test_names_with_any_address_inside_are_refused(monkeypatch: pytest.Mon
 async def test_names_are_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was checked is what is connected to: a name that changes its mind is asked only once a connection."""
     zone = under(monkeypatch, ["93.184.216.34"], ["127.0.0.1"])
-    resolver = CheckedResolver(allow_private=False)
+    resolver = CheckedResolver()
     found = await resolver.resolve("files.example.org", 443)
     assert [result["host"] for result in found] == ["93.184.216.34"]
     assert zone.asked == 1
@@ -267,38 +269,103 @@ async def test_names_are_resolved_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_private_names_can_be_allowed(monkeypatch: pytest.MonkeyPatch, upstream: Upstream) -> None:
-    """Where the operator says so, names may stand for addresses inside."""
+    """A name that the operator lists may stand for addresses inside, with the port that is listed."""
     zone = under(monkeypatch, ["127.0.0.1"])
     upstream.fault("/here", body=b"egg", times=1)
-    egress = Egress(allow_private=True)
     port = upstream.root.rpartition(":")[2]
+    egress = Egress(parse_hosts(f"index.example.org:{port}"))
     assert (await get(egress, f"http://index.example.org:{port}/here"))[2] == b"egg"
     assert zone.seen == ["index.example.org"]
     await egress.close()
+
+
+# A private upstream
+
+
+@pytest_asyncio.fixture
+async def own(upstream: Upstream) -> AsyncIterator[Egress]:
+    """As it is under `--allow-private-upstream`: the upstream's own host and port, and nothing else inside."""
+    egress = Egress(NO_HOSTS.with_urls([upstream.url]))
+    yield egress
+    await egress.close()
+
+
+ELSEWHERE = [
+    *("http://127.0.0.1:{port}/x.whl", "https://127.0.0.1:{port}/x.whl", "http://localhost:{port}/x.whl"),
+    *("http://[::1]:{port}/x.whl", "http://[::ffff:127.0.0.1]:{port}/x.whl", "http://127.0.0.2:{port}/x.whl"),
+    *("http://127.1:{port}/x.whl", "http://2130706433:{port}/x.whl", "http://0.0.0.0:{port}/x.whl"),
+    *("http://127.0.0.1.:{port}/x.whl", "http://0x7f.1:{port}/x.whl", "http://[64:ff9b::7f00:1]:{port}/x.whl"),
+    *("http://169.254.169.254/latest/meta-data/", "https://169.254.169.254/latest/", "http://10.0.0.1/x.whl"),
+    *("https://192.168.0.1/x.whl", "https://[fd00:ec2::254]/x.whl", "http://files.example.org/x.whl"),
+    *("http://ada@127.0.0.1:{port}/x.whl", "file:///etc/passwd", "gopher://127.0.0.1:{port}/"),
+]
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+async def test_page_of_a_private_upstream_points_nowhere_else_inside(own: Egress, upstream: Upstream, url: str) -> None:
+    """Case B5: files, metadata, records, provenance and redirects are fetched from its own host alone; sockets: 0."""
+    reader = client(own, upstream)
+    async with Trap.set_up() as trap:
+        target = url.format(port=trap.port)
+        upstream.fault("/moved", redirect=target)
+        for address in (target, f"{upstream.root}/moved"):
+            for fetch in (reader.fetch_metadata, reader.fetch_provenance, reader.fetch_record):
+                with pytest.raises(EgressRefused):
+                    await fetch(address)
+            with pytest.raises(EgressRefused):
+                async with reader.fetch_file(address):
+                    raise AssertionError
+            with pytest.raises(EgressRefused):
+                await reader.fetch_range(address, "-1")
+        assert trap.connections == 0
+
+
+async def test_own_host_of_a_private_upstream_serves_its_files(own: Egress, upstream: Upstream) -> None:
+    """What lies beside the pages is fetched, and the refusal of all else names the setting that lists other hosts."""
+    file = upstream.add("egress-own", "1.0")
+    reader = client(own, upstream)
+    page = await reader.fetch_page(NormalizedName("egress-own"), None)
+    assert page is not None
+    async with reader.fetch_file(page.files[0].url) as download:
+        assert b"".join([chunk async for chunk in download.chunks]) == file.content
+    for url in ("https://10.0.0.1/x.whl", "https://localhost/x.whl"):
+        with pytest.raises(EgressRefused, match="lies inside your network; list it in KOSCHEY_PRIVATE_HOSTS"):
+            await reader.fetch_metadata(url)
+
+
+async def test_listed_host_is_connected_to(upstream: Upstream) -> None:
+    """A host that the operator lists, by address and port or by its network, may serve files and redirects."""
+    upstream.fault("/here", body=b"egg")
+    for listed in (upstream.root.removeprefix("http://"), "127.0.0.0/8"):
+        egress = Egress(parse_hosts(listed))
+        assert (await get(egress, f"{upstream.root}/here"))[2] == b"egg"
+        with pytest.raises(EgressRefused):
+            await get(egress, "http://10.0.0.1/")
+        await egress.close()
 
 
 # Redirects
 
 
 def chain(upstream: Upstream, hops: int) -> str:
-    """Let `/hop/0` redirect to `/hop/1` and so on; the last one answers."""
+    """Let `/hop/00` redirect to `/hop/01` and so on; the last one answers."""
     for hop in range(hops):
-        upstream.fault(f"/hop/{hop}", redirect=f"/hop/{hop + 1}")
-    upstream.fault(f"/hop/{hops}", body=b"egg")
-    return f"{upstream.root}/hop/0"
+        upstream.fault(f"/hop/{hop:02}", redirect=f"/hop/{hop + 1:02}")
+    upstream.fault(f"/hop/{hops:02}", body=b"egg")
+    return f"{upstream.root}/hop/00"
 
 
 @pytest.mark.parametrize("hops", range(MAX_REDIRECTS + 1))
 async def test_redirects_are_followed(private: Egress, upstream: Upstream, hops: int) -> None:
-    """Three hops are followed, relative ones too, and the answer says where it came from."""
-    assert await get(private, chain(upstream, hops)) == (200, f"{upstream.root}/hop/{hops}", b"egg")
+    """Ten hops are followed, relative ones too, and the answer says where it came from."""
+    assert await get(private, chain(upstream, hops)) == (200, f"{upstream.root}/hop/{hops:02}", b"egg")
 
 
 async def test_too_many_redirects(private: Egress, upstream: Upstream) -> None:
-    """A fourth hop is not made."""
-    with pytest.raises(UpstreamMalformed, match="more than 3 redirects"):
+    """An eleventh hop is not made."""
+    with pytest.raises(UpstreamMalformed, match="more than 10 redirects"):
         await get(private, chain(upstream, MAX_REDIRECTS + 1))
-    assert upstream.count(f"/hop/{MAX_REDIRECTS + 1}") == 0
+    assert upstream.count(f"/hop/{MAX_REDIRECTS + 1:02}") == 0
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -342,8 +409,9 @@ class Scripted:
     answers: dict[str, tuple[int, str | None]]
     asked: list[str] = field(default_factory=list)
 
-    async def get(self, url: object, *, headers: dict[str, str], allow_redirects: bool) -> Any:
+    async def get(self, url: object, *, headers: dict[str, str], allow_redirects: bool, auto_decompress: bool) -> Any:
         assert not allow_redirects
+        assert auto_decompress
         assert headers == {}
         self.asked.append(str(url))
         status, location = self.answers[str(url)]
@@ -390,7 +458,7 @@ async def test_the_world_cannot_redirect_inside(target: str) -> None:
 
 async def test_not_even_an_operator_wants_a_downgrade() -> None:
     """From https a redirect never leads to http, also where http is allowed."""
-    egress = Egress(allow_private=True)
+    egress = Egress(parse_hosts("index.example.org"))
     await egress.close()
     script = Scripted({START: (302, "http://index.example.org/a"), "http://index.example.org/a": (200, None)})
     egress._session = script  # type: ignore[assignment]

@@ -14,6 +14,7 @@ from koschey.db.attestations import select_attestation
 from koschey.db.pool import Connection
 from koschey.errors import UpstreamMalformed, UpstreamUnavailable, UsageError
 from koschey.model import AttestationVerdict, Sha256
+from koschey.private_hosts import NO_HOSTS
 from koschey.publish.attested import keep_uploaded
 from koschey.standards.provenance import parse_provenance, render_provenance
 from koschey.upstream import client
@@ -97,7 +98,7 @@ async def test_uploaded_object_is_kept_as_it_is(connection: Connection) -> None:
 @pytest.fixture
 async def asks(upstream: Upstream) -> AsyncIterator[UpstreamClient]:
     """A client of the upstream."""
-    egress = Egress(allow_private=True)
+    egress = Egress(NO_HOSTS.with_urls([upstream.url]))
     yield UpstreamClient(egress, upstream.url, max_page=2**20, max_file=2**20)
     await egress.close()
 

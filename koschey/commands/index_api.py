@@ -14,6 +14,7 @@ from koschey.conformance.client import Answer, Client
 from koschey.errors import EgressRefused, StartError, UpstreamError, UsageError
 from koschey.index.explaining import Availability, Explanation
 from koschey.index.preflight import MAX_PINS, Pin
+from koschey.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 MAX_LOCK = 900_000
@@ -50,7 +51,7 @@ class IndexApi:
     @asynccontextmanager
     async def open(cls, index: str) -> AsyncIterator[Self]:
         """Open the connections to an index. Raises `StartError` where the URL is none."""
-        egress = Egress(allow_private=True)
+        egress = Egress(NO_HOSTS.with_urls([index]))
         try:
             yield cls(Client(egress), index)
         finally:

@@ -14,6 +14,7 @@ from koschey.commands.installed import PROVENANCE, Distribution, read_environmen
 from koschey.commands.origins import Kind, Origin, OriginFinder
 from koschey.commands.sbom import Part, render_sbom
 from koschey.errors import UsageError
+from koschey.private_hosts import NO_HOSTS
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
 
@@ -40,7 +41,7 @@ async def show_provenance(wanted: Wanted, out: Console) -> None:
     """
     found, unreadable = read_environment(wanted.site_packages)
     index = wanted.index.rstrip("/") + "/"
-    egress = Egress(allow_private=True)
+    egress = Egress(NO_HOSTS.with_urls([index]))
     try:
         finder = OriginFinder(UpstreamClient(egress, index, max_page=MAX_PAGE, max_file=0))
         origins = list(await asyncio.gather(*(finder.find(distribution) for distribution in found)))

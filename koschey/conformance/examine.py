@@ -20,6 +20,7 @@ from koschey.conformance.checks import Check, Failed, Outcome, Skipped, register
 from koschey.conformance.client import Client
 from koschey.conformance.subject import Subject
 from koschey.errors import KoscheyError
+from koschey.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 
@@ -35,7 +36,7 @@ class Result:
 async def examine(url: str, names: Sequence[str] = ()) -> list[Result]:
     """Run every check against the index. Raises `StartError` where it cannot be reached."""
     # The operator names the address on the command line, and it may well be one of their own network.
-    egress = Egress(allow_private=True)
+    egress = Egress(NO_HOSTS.with_urls([url]))
     try:
         subject = Subject(Client(egress), url, names)
         await subject.load()

@@ -1,8 +1,9 @@
 """The only module that opens client sockets to the outside, and the rules for where they may go.
 
-1. Only https, unless the operator allows a private upstream.
-2. Names are resolved here, addresses that lead inside are refused, and the connection goes to a checked address.
-3. Redirects are followed by hand, at most three, with every rule applied anew and never from https to http.
+1. Only https, except to hosts inside the operator's network that the settings name.
+2. Names are resolved here. Addresses inside are refused, except those of these hosts, and the connection goes to a
+   checked address.
+3. Redirects are followed by hand, at most ten, with every rule applied to each, and never from https to http.
 4. Nothing secret is sent; no cookie is kept.
 """
 
@@ -18,9 +19,13 @@ from yarl import URL
 
 from koschey import __version__
 from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamUnavailable
+from koschey.private_hosts import NO_HOSTS, Hosts
 
-MAX_REDIRECTS = 3
+MAX_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+REMEDY = "list it in KOSCHEY_PRIVATE_HOSTS to allow that"
+"""What is said of a host inside that is refused."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_read=20)
 """Seconds. A large file may take hours; a silence of `sock_read` may not."""
@@ -56,9 +61,9 @@ class CheckedResolver(AbstractResolver):
     The connector connects to exactly the addresses that were checked, so a name cannot change its mind in between.
     """
 
-    def __init__(self, *, allow_private: bool, allowed_by: str = "KOSCHEY_ALLOW_PRIVATE_UPSTREAM") -> None:
-        self._allow_private = allow_private
-        self._allowed_by = allowed_by
+    def __init__(self, allowed: Hosts = NO_HOSTS, remedy: str = REMEDY) -> None:
+        self._allowed = allowed
+        self._remedy = remedy
         self._resolver = aiohttp.ThreadedResolver()
 
     async def resolve(
@@ -66,8 +71,9 @@ class CheckedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Return the checked addresses. Raises `EgressRefused`."""
         found = await self._resolver.resolve(host, port, family)
-        if not self._allow_private and any(leads_inside(result["host"]) for result in found):
-            raise EgressRefused(f"{host} lies inside your network; set {self._allowed_by} to allow that")
+        inside = [result["host"] for result in found if leads_inside(result["host"])]
+        if not self._allowed.name(host, port) and not all(map(self._allowed.cover, inside)):
+            raise EgressRefused(f"{host}:{port} lies inside your network; {self._remedy}")
         return found
 
     async def close(self) -> None:
@@ -77,11 +83,12 @@ class CheckedResolver(AbstractResolver):
 class Egress:
     """Outgoing HTTP under the rules above."""
 
-    def __init__(self, *, allow_private: bool = False, allowed_by: str = "KOSCHEY_ALLOW_PRIVATE_UPSTREAM") -> None:
-        self._allow_private = allow_private
+    def __init__(self, allowed: Hosts = NO_HOSTS, *, remedy: str = REMEDY) -> None:
+        self._allowed = allowed
+        self._remedy = remedy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=CheckedResolver(allow_private=allow_private, allowed_by=allowed_by),
+                resolver=CheckedResolver(allowed, remedy),
                 limit=100,
                 limit_per_host=32,
             ),
@@ -95,14 +102,17 @@ class Egress:
         await self._session.close()
 
     @asynccontextmanager
-    async def get(self, url: str, headers: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def get(
+        self, url: str, headers: dict[str, str], *, raw: bool = False
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """GET a URL and follow redirects. The answer's `url` is where it came from in the end.
 
+        With `raw` the body stays in the content codings that the answer names, and whoever reads it undoes them.
         Raises `EgressRefused` for a forbidden address, `UpstreamUnavailable` where no answer came or it broke off, and
         `UpstreamMalformed` for too many redirects or an answer that is no HTTP.
         """
         with translated(url):
-            response = await self._follow(url, headers)
+            response = await self._follow(url, headers, raw=raw)
         async with response:
             yield response
 
@@ -128,12 +138,12 @@ class Egress:
         async with response:
             yield response
 
-    async def _follow(self, url: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
+    async def _follow(self, url: str, headers: dict[str, str], *, raw: bool = False) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
             # Parsed once, by aiohttp's own parser: what is checked is what is connected to.
             address = _parse(url)
             self._check(address)
-            response = await self._session.get(address, headers=headers, allow_redirects=False)
+            response = await self._session.get(address, headers=headers, allow_redirects=False, auto_decompress=not raw)
             location = response.headers.get("Location")
             if response.status not in REDIRECTS or not location:
                 return response
@@ -145,8 +155,9 @@ class Egress:
         raise UpstreamMalformed(f"{url} lies behind more than {MAX_REDIRECTS} redirects")
 
     def _check(self, url: URL) -> None:
-        host = url.raw_host
-        if url.scheme != "https" and not (self._allow_private and url.scheme == "http"):
+        host = url.raw_host or ""
+        is_listed = self._allowed.name(host, url.port) or self._allowed.cover(host)
+        if url.scheme != "https" and not (is_listed and url.scheme == "http"):
             raise EgressRefused(f"{url.scheme}://{host} is not https")
         if url.user or url.password or not host:
             raise EgressRefused(f"the address of {host} carries credentials or no host")
@@ -157,8 +168,8 @@ class Egress:
                 # `127.1` and the like: no name to resolve, but an address to the system.
                 raise EgressRefused(f"{host} is no host name, and no address in its usual form") from None
             return  # a name: the resolver checks what it stands for
-        if inside and not self._allow_private:
-            raise EgressRefused(f"{host} lies inside your network")
+        if inside and not is_listed:
+            raise EgressRefused(f"{host}:{url.port} lies inside your network; {self._remedy}")
 
 
 def _parse(url: str) -> URL:

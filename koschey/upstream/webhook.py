@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from koschey.errors import UpstreamError, UpstreamUnavailable
+from koschey.private_hosts import NO_HOSTS
 from koschey.settings import Settings
 from koschey.upstream.egress import Egress
 
 PATIENCE = 30.0
 """Seconds for one request as a whole."""
-ALLOWED_BY = "KOSCHEY_ALLOW_PRIVATE_WEBHOOK"
+REMEDY = "set KOSCHEY_ALLOW_PRIVATE_WEBHOOK to allow that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Webhook:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         if self.secret is not None:
             headers["X-Koschey-Signature"] = sign(self.secret, body)
-        egress = Egress(allow_private=self.allow_private, allowed_by=ALLOWED_BY)
+        allowed = NO_HOSTS.with_urls([self.url]) if self.allow_private else NO_HOSTS
+        egress = Egress(allowed, remedy=REMEDY)
         try:
             async with asyncio.timeout(PATIENCE), egress.send("POST", self.url, headers, body) as response:
                 status = response.status

@@ -1,0 +1,115 @@
+"""Hosts of the operator's own network, as settings name them: with which of them Koschey may talk."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+type Network = IPv4Network | IPv6Network
+
+LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
+PORTS = {"http": 80, "https": 443}
+
+
+class Host(NamedTuple):
+    """A host by the name that URLs have for it; without a port, all of its ports."""
+
+    name: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Some hosts, by name or by network."""
+
+    named: frozenset[Host] = frozenset()
+    networks: tuple[Network, ...] = ()
+
+    def with_urls(self, urls: Iterable[str]) -> "Hosts":
+        """Return these hosts and those that URLs name, with the port of each URL alone.
+
+        Another port of the same machine is another server. Only 80 and 443 are one: a site redirects between them.
+        """
+        found = set(self.named)
+        for url in urls:
+            host, port = host_of(url)
+            name = normalise(host)
+            found |= {Host(name, each) for each in (PORTS.values() if port in PORTS.values() else (port,))}
+        return replace(self, named=frozenset(found))
+
+    def name(self, host: str, port: int | None) -> bool:
+        """Tell whether they include the host that a URL names so."""
+        found = normalise(host)
+        return Host(found) in self.named or (port is not None and Host(found, port) in self.named)
+
+    def cover(self, address: str) -> bool:
+        """Tell whether one of their networks includes an IP address; a host name is none."""
+        bare = address.partition("%")[0]
+        if not _is_address(bare):
+            return False
+        ip = ip_address(bare)
+        return any(ip in network for network in self.networks if network.version == ip.version)
+
+
+NO_HOSTS = Hosts()
+
+
+def host_of(url: str) -> tuple[str, int | None]:
+    """Return the host of a URL and the port that it stands for; no host for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or PORTS.get(parts.scheme)
+    except ValueError:
+        return "", None
+
+
+def parse_hosts(text: str) -> Hosts:
+    """Read names, `name:port` and networks (CIDR), with commas between them. Raises `ValueError` for anything else."""
+    named, networks = set[Host](), list[Network]()
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        found = _parse(item)
+        if isinstance(found, Host):
+            named.add(found)
+        else:
+            networks.append(found)
+    return Hosts(frozenset(named), tuple(networks))
+
+
+def normalise(host: str) -> str:
+    """Return a host as two spellings of it are compared: lower case, without a dot at its end; addresses canonical."""
+    bare = host.strip("[]").rstrip(".").lower()
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        return bare
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse(item: str) -> Host | Network:
+    try:
+        network = ip_network(item)
+    except ValueError:
+        return _parse_host(item)
+    if network.prefixlen == 0:
+        raise ValueError(f"{item} is everybody; name the networks that Koschey may connect to")
+    return network
+
+
+def _parse_host(item: str) -> Host:
+    host, port = host_of(f"//{item}")
+    host = normalise(host)
+    shown = f"[{host}]" if ":" in host else host
+    is_whole = normalise(item) == host if port is None else item.lower() == f"{shown}:{port}"
+    if not is_whole or not (NAME.fullmatch(host) or _is_address(host)):
+        raise ValueError(f"{item[:80]!r} is no host; write a name, name:port, or a network (CIDR) such as 10.1.0.0/16")
+    return Host(host, port)
