@@ -190,6 +190,26 @@ class UpstreamFile:
     """PEP 740: absolute address of the provenance object."""
 
 
+class LeftOutCause(StrEnum):
+    """Why a file that an upstream's page lists is no row here."""
+
+    NO_FILE = "no-file"
+    """The entry lacks a filename or an address, or is no entry at all."""
+    UNSAFE_NAME = "unsafe-name"
+    NO_ADDRESS = "no-address"
+    UNKNOWN_ENDING = "unknown-ending"
+    LISTED_TWICE = "listed-twice"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutFile:
+    """A file that an upstream's page lists and that is left out here."""
+
+    name: str
+    """What the page calls it, as far as that can be shown."""
+    cause: LeftOutCause
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamPage:
     """A project's page as an upstream serves it."""
@@ -198,6 +218,15 @@ class UpstreamPage:
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
     etag: str | None = None
+    left_out: tuple[LeftOutFile, ...] = ()
+    """The first of the files that it lists beside them."""
+    left_out_count: int = 0
+    """How many they are."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all of a project, as pages of names do that nobody uses."""
+        return not (self.files or self.left_out_count or self.status_reason or self.status is not ProjectStatus.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
         settings.upstream_url,
         max_page=int(settings.max_page_mib * MIB),
         max_file=int(settings.max_file_mib * MIB),
+        forbidden_is_missing=settings.upstream_403_is_absent,
     )
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     feed = Feed(settings.feed_max_age) if advisories else None

@@ -59,6 +59,22 @@ async def serials(mirror: Mirror) -> list[list[str]]:
     return list(written.values())
 
 
+EMPTY = (
+    (b'{"meta": {"api-version": "1.0"}, "name": "p-none", "files": []}', "application/vnd.pypi.simple.v1+json"),
+    (b"<!DOCTYPE html><html><body><h1>Links</h1></body></html>", "text/html"),
+)
+
+
+@pytest.mark.parametrize(("body", "kind"), EMPTY)
+async def test_empty_page_of_an_unknown_name_is_no_project(mirror: Mirror, body: bytes, kind: str) -> None:
+    """Some indexes have a page for every name: one that lists nothing is not found, and leaves nothing behind."""
+    fault = mirror.upstream.fault("p-none", status=200, body=body, content_type=kind)
+    for _ in range(3):
+        assert await mirror.refresher.find(NormalizedName("p-none")) is None
+    assert fault.applied == 1
+    assert await mirror.pool.fetchval("SELECT count(*) FROM project") == 0
+
+
 async def test_page_comes_in_portions(mirror: Mirror, small: None) -> None:
     """A page of many files is many transactions, each with its own rows of the journal, and all files are there."""
     names = publish(mirror, "p-many", 35)

@@ -18,12 +18,22 @@ from pypi_simple import ProjectPage as ParsedPage
 
 from koschey.addresses import Addresses
 from koschey.errors import UpstreamMalformed
-from koschey.model import AttestationVerdict, File, FileId, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
+from koschey.model import (
+    AttestationVerdict,
+    File,
+    FileId,
+    LeftOutCause,
+    ProjectStatus,
+    Serial,
+    Sha256,
+    UpstreamFile,
+    UpstreamPage,
+)
 from koschey.standards import simple_html, simple_json
 from koschey.standards.names import digest_path
 from koschey.standards.project_page import ProjectPage
 from koschey.standards.provenance import render_provenance
-from koschey.standards.upstream_page import MAX_TEXT
+from koschey.standards.upstream_page import MAX_LEFT_OUT, MAX_TEXT
 
 SPAM = NormalizedName("spam")
 URL = "https://index.example.org/simple/spam/"
@@ -482,10 +492,11 @@ def test_odd_files_are_left_out(odd: Any) -> None:
     "body",
     [
         *(b"", b"not an index", b"<html>", b"null", b"5", b'"spam"', b"[]", b"{}", b"\xff\xfe{}", b'{"meta": 1}'),
-        *(b'{"meta":{"api-version":"1.0"}}', b'{"meta":[],"files":[]}', b'{"meta":{},"files":[]}', b"[" * 100_000),
+        *(b'{"meta":{"api-version":"1.0"}}', b'{"meta":{}}', b"[" * 100_000),
         upstream_page(meta={"api-version": "2.0"}),
         upstream_page(meta={"api-version": "10.0"}),
-        upstream_page(meta={"api-version": None}),
+        upstream_page(meta={"api-version": []}),
+        upstream_page(meta={"api-version": 2}),
         upstream_page(files={}),
         upstream_page(files=None),
         upstream_page(entry())[:-20],
@@ -585,6 +596,8 @@ def parse_html(body: bytes, url: str = URL) -> UpstreamPage:
     return simple_html.parse_project(body, url, SPAM, None)
 
 
+SIGNED, ODD = "X-Sig=a%2Fb.whl&e=1", "file=/x/y.whl&v=1/../spam-1.0.tar.gz"
+ZIP: dict[str, Any] = {"filename": "spam-1.0.zip", "sha256": None}
 BARE = replace(CLEAN, size=None, upload_time=None, requires_python=None, core_metadata=None)
 
 
@@ -598,7 +611,19 @@ BARE = replace(CLEAN, size=None, upload_time=None, requires_python=None, core_me
         ),
         (anchor(f"{FILES}/spam-1.0.zip#md5={'0' * 32}"), "zip"),
         (anchor(f"{FILES}/spam-1.0.zip#sha256=zz"), "zip"),
-        (anchor(f"{FILES}/spam-1.0.zip#sha256={DIGEST}&egg=x"), "zip"),
+        (anchor(f"{FILES}/spam-1.0-py3-none-any.whl#sha256={DIGEST}&egg=x"), {}),
+        (anchor(f"{FILES}/spam-1.0-py3-none-any.whl#egg=spam&md5={'0' * 32}&sha256={DIGEST.upper()}"), {}),
+        (anchor(f"{FILES}/spam-1.0-py3-none-any.whl#sha256=zz&sha256={DIGEST}"), {}),
+        (anchor(f"{FILES}/spam-1.0.zip#egg=spam-1.0"), "zip"),
+        (anchor(f"  {FILES}/spam-1.0.zip\n"), "zip"),
+        (
+            anchor(f"{FILES}/spam-1.0.zip?X-Sig=a%2Fb.whl&e=1#sha256=zz"),
+            {"url": f"{FILES}/spam-1.0.zip?X-Sig=a%2Fb.whl&e=1", **ZIP},
+        ),
+        (
+            anchor("?file=/x/y.whl&v=1/../spam-1.0.zip").replace('"?', f'"{FILES}/spam-1.0.zip?'),
+            {"url": f"{FILES}/spam-1.0.zip?file=/x/y.whl&v=1/../spam-1.0.zip", **ZIP},
+        ),
         (anchor(f"{FILES}/spam-1.0.zip"), "zip"),
         (anchor(data_requires_python=">=3.9"), {"requires_python": ">=3.9"}),
         (anchor(data_requires_python="", data_core_metadata=""), {}),
@@ -623,7 +648,7 @@ BARE = replace(CLEAN, size=None, upload_time=None, requires_python=None, core_me
 def test_anchors_come_out_clean(written: str, cleaned: dict[str, Any] | str) -> None:
     """Anchors give what their URL and attributes say, and what cannot be understood is unknown."""
     if isinstance(cleaned, str):
-        cleaned = {"filename": "spam-1.0.zip", "url": f"{FILES}/spam-1.0.zip", "sha256": None}
+        cleaned = {"url": f"{FILES}/spam-1.0.zip", **ZIP}
     assert parse_html(html_page(written)).files == (replace(BARE, **cleaned),)
 
 
@@ -653,8 +678,14 @@ def test_odd_anchors_are_left_out(odd: str) -> None:
         *(b"", b"not an index", b'{"meta": {"api-version": "1.0"}}'),
         html_page(anchor(), head='<meta name="pypi:repository-version" content="2.0">'),
         html_page(anchor(), head='<meta name="pypi:repository-version" content="new">'),
-        html_page(anchor("http://[::1/spam-1.0.zip")),
-        html_page(anchor(), head='<base href="http://[">'),
+        b"<p>Please log in</p>",
+        html_page('<form action="/login"><input name="user"></form>'),
+        html_page("<script>location = '/login'</script>"),
+        html_page(head='<meta http-equiv="Refresh" content="0; url=/login">'),
+        html_page("<h1>Links for spam</h1>", '<a href="/login">log in</a>'),
+        html_page("<h1>Links for spam</h1>", '<a href="https://example.org/">example</a>'),
+        html_page("<h1>Welcome</h1>"),
+        html_page('<a href="/about.html">about us</a>'),
     ],
     ids=lambda body: repr(body[:60]),
 )
@@ -664,7 +695,6 @@ def test_what_is_no_html_page_is_refused(body: bytes) -> None:
         parse_html(body)
 
 
-@pytest.mark.filterwarnings("ignore::pypi_simple.UnexpectedRepoVersionWarning")
 @pytest.mark.parametrize(
     ("head", "status", "reason"),
     [
@@ -693,12 +723,123 @@ def test_base_element() -> None:
 
 
 def test_an_empty_page_is_a_page() -> None:
-    """A project without files is one, in both forms; in HTML the mark of PEP 629 tells it from any web site."""
+    """A project without files has a page; HTML says so by its mark (PEP 629), or by listing nothing."""
     mark = '<meta name="pypi:repository-version" content="1.0">'
-    assert parse_html(html_page(head=mark)) == UpstreamPage(files=())
-    with pytest.raises(UpstreamMalformed, match="no index page"):
-        parse_html(html_page())
-    assert parse(upstream_page()) == UpstreamPage(files=())
+    folder = '<a href="../">../</a><a href="?C=N;O=D">Name</a>'
+    for body in (
+        html_page(head=mark),
+        html_page(),
+        html_page("<h1>Links for spam</h1>", head="<title>Links for spam</title><style>b { color: red }</style>"),
+        html_page("<h1>Index of /simple/spam/</h1><hr><pre>", folder, "</pre>"),
+        html_page("<h1>Links</h1>"),
+    ):
+        assert parse_html(body) == UpstreamPage(files=())
+        assert parse_html(body).is_empty
+    for json_body in (upstream_page(), b'{"files": []}', b'{"meta": [], "files": []}'):
+        assert parse(json_body).is_empty
+    assert not parse(upstream_page(**{"project-status": {"status": "quarantined"}})).is_empty
+    assert not parse(upstream_page(5)).is_empty
+
+
+def test_what_is_left_out_is_told() -> None:
+    """Each file that a page lists and that is not kept is named with its cause, up to 200 of them."""
+    page = parse(
+        upstream_page(
+            *(entry(), 5, entry(filename=...), entry(filename="../x.whl"), entry(filename="a\0b.whl", url="x")),
+            *(entry(url="ftp://files.example.org/x"), entry(hashes={"sha256": METADATA}), entry(size=None)),
+        )
+    )
+    assert [(file.name, file.cause) for file in page.left_out] == [
+        ("(no name)", LeftOutCause.NO_FILE),
+        ("(no name)", LeftOutCause.NO_FILE),
+        ("../x.whl", LeftOutCause.UNSAFE_NAME),
+        ("a\N{REPLACEMENT CHARACTER}b.whl", LeftOutCause.UNSAFE_NAME),
+        ("spam-1.0-py3-none-any.whl", LeftOutCause.NO_ADDRESS),
+        ("spam-1.0-py3-none-any.whl", LeftOutCause.LISTED_TWICE),
+        ("spam-1.0-py3-none-any.whl", LeftOutCause.LISTED_TWICE),
+    ]
+    assert page.left_out_count == 7
+    assert page.files == (replace(CLEAN, size=None),)
+    html = parse_html(
+        html_page(
+            *(anchor(), anchor("spam-1.0.tar.gz.asc"), anchor(f"spam-1.0.rar#sha256={DIGEST}"), anchor("../")),
+            *(anchor("http://[::1/spam-1.0.zip"), anchor("mailto:ada@example.org"), anchor("ftp://x/spam-1.0.zip")),
+        )
+    )
+    assert [(file.name, file.cause) for file in html.left_out] == [
+        ("spam-1.0.tar.gz.asc", LeftOutCause.UNKNOWN_ENDING),
+        ("spam-1.0.rar", LeftOutCause.UNKNOWN_ENDING),
+        ("spam-1.0.zip", LeftOutCause.NO_ADDRESS),
+        ("ada@example.org", LeftOutCause.UNKNOWN_ENDING),
+        ("spam-1.0.zip", LeftOutCause.NO_ADDRESS),
+    ]
+    many = parse(upstream_page(*[5] * 1000))
+    assert (len(many.left_out), many.left_out_count) == (MAX_LEFT_OUT, 1000)
+
+
+def test_one_bad_address_costs_nobody_the_page() -> None:
+    """An address that nobody can parse is left out, and an impossible base is none."""
+    assert parse_html(html_page(anchor("http://[::1/spam-1.0.zip"), anchor())).files == (BARE,)
+    assert parse_html(html_page(anchor(), head='<base href="http://[">')).files == (BARE,)
+
+
+CYRILLIC = "\u0441\u043f\u0430\u043c"
+
+
+@pytest.mark.parametrize(
+    ("body", "charset"),
+    [
+        (html_page(anchor(data_yanked=CYRILLIC)), None),
+        (b"\xef\xbb\xbf" + html_page(anchor(data_yanked=CYRILLIC)), "windows-1251"),
+        (html_page(anchor(data_yanked=CYRILLIC)).decode().encode("cp1251"), "Windows-1251"),
+        (html_page(anchor(data_yanked=CYRILLIC)).decode().encode("koi8-r"), '"koi8-r"'),
+        (html_page(anchor(data_yanked=CYRILLIC), head='<meta charset="cp1251">').decode().encode("cp1251"), None),
+        (
+            html_page(
+                anchor(data_yanked=CYRILLIC),
+                head='<META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset=windows-1251">',
+            )
+            .decode()
+            .encode("cp1251"),
+            "no-such-charset",
+        ),
+        (html_page(anchor(data_yanked=CYRILLIC)).decode().encode("utf-16"), None),
+        (html_page(anchor(data_yanked=CYRILLIC), head='<meta charset="utf-16">'), None),
+        (html_page(anchor(data_yanked=CYRILLIC), head='<meta charset="rot13">'), "unicode_escape"),
+    ],
+)
+def test_html_in_any_encoding(body: bytes, charset: str | None) -> None:
+    """The mark, the header and the page itself, in this order, say how it is encoded; codecs of no text are ignored."""
+    assert simple_html.parse_project(body, URL, SPAM, None, charset).files == (replace(BARE, yanked=CYRILLIC),)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "charset"),
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", None),
+        ("utf-16-le", None),
+        ("utf-32", None),
+        ("utf-8", "latin-1"),
+        ("cp1251", "cp1251"),
+    ],
+)
+def test_json_in_any_encoding(encoding: str, charset: str | None) -> None:
+    """JSON is UTF-8, with or without a mark; a charset in the header counts where it cannot be."""
+    text = upstream_page(entry(yanked=...)).decode().replace('spam-1.0-py3-none-any.whl"', 'spam-1.0-py3-none-any.whl"')
+    text = text.replace('"name": "spam"', f'"name": "{CYRILLIC}"')
+    assert simple_json.parse_project(text.encode(encoding), URL, SPAM, None, charset).files == (CLEAN,)
+
+
+@pytest.mark.parametrize(
+    "meta", [..., None, {}, [], "1.0", {"api-version": None}, {"api-version": 1}, {"_last-serial": 5}]
+)
+def test_version_that_is_not_stated(meta: Any) -> None:
+    """Installers read pages that state no version of the API, and so does Koschey."""
+    body = json.loads(upstream_page(entry()))
+    body = {key: value for key, value in body.items() if key != "meta"} | ({} if meta is ... else {"meta": meta})
+    assert parse(json.dumps(body).encode()).files == (CLEAN,)
 
 
 @given(st.lists(st.text(max_size=30), max_size=4), st.text(max_size=40))

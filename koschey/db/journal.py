@@ -17,7 +17,8 @@ INSERT_ENTRIES = """
         RETURNING serial - $1 AS before, at
     ), entry AS (
         INSERT INTO journal (serial, at, actor, door, action, project, version, filename, detail)
-        SELECT head.before + line.number, head.at, $2, $3, line.action, line.project, line.version, line.filename, line.detail
+        SELECT head.before + line.number, head.at, $2, $3,
+               line.action, line.project, line.version, line.filename, line.detail
           FROM head, unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
                      WITH ORDINALITY AS line (action, project, version, filename, detail, number)
         RETURNING serial, project

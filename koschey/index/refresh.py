@@ -31,7 +31,7 @@ LEASE = 60.0
 PATIENCE = 25.0
 """Seconds to wait for another process's look; less than the 30 s after which clients give up."""
 MISSING_FOR = 60.0
-"""Seconds for which an upstream's 404 is believed."""
+"""Seconds for which it is believed that an upstream has no such project."""
 RETRY = 10.0
 """Seconds after which requests for files may begin another look at a page, as the one before brought nothing new."""
 KEPT = 10_000
@@ -129,14 +129,15 @@ class Refresher:
         try:
             page = await self._upstream.fetch_page(name, project.upstream_etag if project else None)
         except UpstreamMissing:
-            if project is None:
-                _remember(self._missing, name, MISSING_FOR)
-                return None
-            # The project is gone upstream. What was released stays; what is held will not be released by time.
+            # What was released stays; what is held will not be released by time.
             page = UpstreamPage(files=())
         if page is None:
             assert project is not None
             await projects.update_looked_at(self._pool, project.id, read_at)
+        elif project is None and page.is_empty:
+            # Some indexes have a page for every name that anybody asks for.
+            _remember(self._missing, name, MISSING_FOR)
+            return None
         else:
             await self._intake.take_in(name, page, read_at)
         return await projects.select_project(self._pool, name)

@@ -3,18 +3,24 @@
 import re
 from collections.abc import Iterable
 from html import escape
-from urllib.parse import unquote, urldefrag
+from urllib.parse import unquote, urlsplit
 
 from packaging.utils import NormalizedName
-from pypi_simple import Link, RepositoryPage, UnsupportedRepoVersionError
 
 from koschey.errors import UpstreamMalformed
-from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPage
+from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
+from koschey.standards.charsets import decode_html
+from koschey.standards.html_links import HtmlPage, Link, read_page
 from koschey.standards.project_page import API_VERSION, ProjectPage
-from koschey.standards.upstream_page import clean_digest, clean_file, clean_text
+from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, left_out, page_of
 
+FILE_ATTRIBUTES = frozenset(
+    {"data-requires-python", "data-yanked", "data-core-metadata", "data-dist-info-metadata", "data-gpg-sig"}
+)
+"""Attributes of links by which an index says that they lead to a file (PEP 503, 592, 658)."""
+DIGESTS = frozenset({"sha256", "md5", "sha1", "sha224", "sha384", "sha512"})
 DISTRIBUTION = re.compile(r"\.(whl|egg|zip|tar|tar\.\w+|tgz|tbz|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE)
-"""Endings of the files that indexes list, or listed in their early years; other links on a page are not files."""
+"""Endings of the files that indexes list, or listed in their early years; other links on a page are no files."""
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -65,44 +71,73 @@ def _anchor(file: File, page: ProjectPage) -> str:
     return f"<a {' '.join(attributes)}>{escape(file.filename)}</a><br>"
 
 
-def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | None) -> UpstreamPage:
+def parse_project(
+    body: bytes, url: str, project: NormalizedName, etag: str | None, charset: str | None = None
+) -> UpstreamPage:
     """Parse an upstream's page. Raises `UpstreamMalformed` where it is no HTML index page."""
-    try:
-        page = RepositoryPage.from_html(body.decode("utf-8", "replace"), base_url=url)
-    except (UnsupportedRepoVersionError, ValueError) as error:
-        raise UpstreamMalformed(f"{url} speaks a version of the Simple API that is not 1.x: {error}") from None
-    links = [link for link in page.links if DISTRIBUTION.search(unquote(urldefrag(link.url).url))]
-    if not links and page.repository_version is None:
-        # Any web site answers with HTML. An index without the mark of PEP 629 is known by its files alone.
+    page = read_page(decode_html(body, charset), url)
+    version = page.meta.get("repository-version")
+    # PEP 629: "clients MUST fail if the major version is greater than the one they support".
+    if version is not None and version.partition(".")[0] != "1":
+        raise UpstreamMalformed(f"{url} speaks a version of the Simple API that is not 1.x: {version[:40]!r}")
+    links = [(link, name) for link in page.links if (name := _named(link))]
+    if version is None and not page.is_listing and not any(_is_file(link, name) for link, name in links):
+        # Any web site answers with HTML. An index without the mark of PEP 629 is known by its files, or as a list.
         raise UpstreamMalformed(f"{url} answered with HTML that is no index page; check KOSCHEY_UPSTREAM")
-    return UpstreamPage(
-        files=tuple(found for link in links if (found := _parse_link(link, project))),
-        status=_parse_status(page),
-        status_reason=clean_text(page.status_reason),
-        etag=etag,
+    return page_of(
+        (_parse_link(link, name, project) for link, name in links),
+        _parse_status(page),
+        clean_text(page.meta.get("project-status-reason")),
+        etag,
     )
 
 
-def _parse_status(page: RepositoryPage) -> ProjectStatus:
+def _parse_status(page: HtmlPage) -> ProjectStatus:
     """PEP 792; as in JSON, what is not known counts as active."""
-    status = page.pypi_meta.get("project-status", [""])[0]
+    status = page.meta.get("project-status", "")
     return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
 
 
-def _parse_link(link: Link, project: NormalizedName) -> UpstreamFile | None:
-    address, fragment = urldefrag(link.url)
-    algorithm, _, digest = fragment.partition("=")
-    metadata = link.get_str_attrib("data-core-metadata") or link.get_str_attrib("data-dist-info-metadata") or ""
+def _named(link: Link) -> str:
+    """Return the filename that a link leads to, or nothing for one that leads to a folder.
+
+    PEP 503: "the text of the anchor tag MUST match the final path component of the URL". A query is none of it.
+    """
+    path = urlsplit(link.url).path if link.url else link.href.partition("#")[0].partition("?")[0]
+    return unquote(path.rpartition("/")[2])
+
+
+def _is_file(link: Link, name: str) -> bool:
+    """Tell whether a link is meant as a file: by its ending, or by what an index says beside it."""
+    told = link.attributes.keys() & FILE_ATTRIBUTES or any(key in DIGESTS for key, _ in _fragment(link))
+    return bool(told) or DISTRIBUTION.search(name) is not None
+
+
+def _parse_link(link: Link, name: str, project: NormalizedName) -> UpstreamFile | LeftOutFile:
+    if not DISTRIBUTION.search(name):
+        return left_out(name, LeftOutCause.UNKNOWN_ENDING)
+    metadata = link.attributes.get("data-core-metadata") or link.attributes.get("data-dist-info-metadata") or ""
+    provenance = link.attributes.get("data-provenance")
     return clean_file(
         project,
-        # PEP 503: "the text of the anchor tag MUST match the final path component of the URL".
-        filename=unquote(address.rpartition("/")[2]),
-        url=address,
-        sha256=clean_digest(digest) if algorithm == "sha256" else None,
+        filename=name,
+        url=link.url or link.href,
+        sha256=_sha256(link),
         size=None,
         upload_time=None,
-        requires_python=clean_text(link.get_str_attrib("data-requires-python")),
-        yanked=link.get_str_attrib("data-yanked"),
+        requires_python=clean_text(link.attributes.get("data-requires-python")),
+        yanked=link.attributes.get("data-yanked"),
         core_metadata=clean_digest(metadata.removeprefix("sha256=")),
-        provenance_url=link.get_str_attrib("data-provenance"),
+        provenance_url=provenance,
     )
+
+
+def _sha256(link: Link) -> Sha256 | None:
+    found = (clean_digest(value) for key, value in _fragment(link) if key == "sha256")
+    return next(filter(None, found), None)
+
+
+def _fragment(link: Link) -> list[tuple[str, str]]:
+    """Return what the fragment of an address says: `#sha256=…`, and beside it `egg=…` or other digests."""
+    parts = (part.partition("=") for part in link.href.partition("#")[2].split("&"))
+    return [(key, value) for key, _, value in parts]

@@ -9,9 +9,10 @@ import msgspec
 from packaging.utils import NormalizedName
 
 from koschey.errors import UpstreamMalformed
-from koschey.model import File, ProjectStatus, Serial, UpstreamFile, UpstreamPage
+from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, UpstreamFile, UpstreamPage
+from koschey.standards.charsets import decode_json
 from koschey.standards.project_page import API_VERSION, ProjectPage
-from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time
+from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time, left_out, page_of
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -86,39 +87,48 @@ def format_time(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def parse_project(body: bytes, url: str, project: NormalizedName, etag: str | None) -> UpstreamPage:
+def parse_project(
+    body: bytes, url: str, project: NormalizedName, etag: str | None, charset: str | None = None
+) -> UpstreamPage:
     """Parse an upstream's page and clean it of what would harm our clients.
 
     Raises `UpstreamMalformed` where it is no PEP 691 page; a single odd file is left out or kept from being served.
     """
     try:
-        page = msgspec.json.decode(body)
-        major = str(page["meta"]["api-version"]).partition(".")[0]
+        page = msgspec.json.decode(decode_json(body, charset))
         files = page["files"]
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, KeyError, TypeError, RecursionError) as error:
         raise UpstreamMalformed(f"{url} answered with JSON that is no index page: {error}") from None
+    version = _stated_version(page.get("meta"))
     # PEP 691: "clients MUST fail if the major version is greater than the one they support".
-    if major != "1" or not isinstance(files, list):
-        raise UpstreamMalformed(f"{url} speaks version {page['meta']['api-version']} of the Simple API, not 1.x")
-    return UpstreamPage(
-        files=tuple(found for file in files if (found := _parse_file(file, url, project))),
-        status=_parse_status(page.get("project-status")),
-        status_reason=_parse_reason(page.get("project-status")),
-        etag=etag,
+    if version.partition(".")[0] != "1":
+        raise UpstreamMalformed(f"{url} speaks version {version[:40]} of the Simple API, not 1.x")
+    if not isinstance(files, list):
+        raise UpstreamMalformed(f"{url} answered with JSON that is no index page: its files are no list")
+    status = page.get("project-status")
+    return page_of(
+        (_parse_file(file, url, project) for file in files), _parse_status(status), _parse_reason(status), etag
     )
 
 
-def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile | None:
-    if not isinstance(file, dict) or not isinstance(file.get("filename"), str) or not isinstance(file.get("url"), str):
-        return None
+def _stated_version(meta: Any) -> str:
+    """Return the version of the API that a page states; installers need none, so without one it is 1.0."""
+    version = meta.get("api-version") if isinstance(meta, dict) else None
+    return "1.0" if version is None else str(version)
+
+
+def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile | LeftOutFile:
+    filename, url = (file.get("filename"), file.get("url")) if isinstance(file, dict) else (None, None)
+    if not isinstance(filename, str) or not isinstance(url, str):
+        return left_out(filename, LeftOutCause.NO_FILE)
     hashes = file.get("hashes")
     yanked = file.get("yanked", False)
     size = file.get("size")
     provenance = file.get("provenance")
     return clean_file(
         project,
-        filename=file["filename"],
-        url=_absolute(base, file["url"]),
+        filename=filename,
+        url=_absolute(base, url),
         sha256=clean_digest(hashes.get("sha256") if isinstance(hashes, dict) else None),
         size=size if type(size) is int and 0 <= size < 2**62 else None,
         upload_time=clean_time(file.get("upload-time")),

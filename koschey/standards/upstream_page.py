@@ -1,6 +1,10 @@
-"""Cleaning of what upstreams claim, common to both forms of their pages: what cannot be trusted becomes None."""
+"""Cleaning of what upstreams claim, common to both forms of their pages: what cannot be trusted becomes None.
+
+A file that cannot be kept is not lost without a word: the page says that it was left out, and why.
+"""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
@@ -8,10 +12,14 @@ from urllib.parse import urldefrag, urlsplit
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 
-from koschey.model import Sha256, UpstreamFile
+from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, Sha256, UpstreamFile, UpstreamPage
 from koschey.standards.names import is_safe_filename, version_of
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MAX_LEFT_OUT = 200
+"""Files of one page of which it is kept that they were left out; the rest is counted."""
+MAX_SHOWN = 250
+"""Characters of a name that cannot be a filename here."""
 MAX_TEXT = 2000
 """Longest text taken over from an upstream: yank reasons, specifiers."""
 PLAUSIBLE_YEARS = range(1970, 3000)
@@ -30,11 +38,13 @@ def clean_file(
     yanked: str | None,
     core_metadata: Sha256 | None,
     provenance_url: str | None = None,
-) -> UpstreamFile | None:
-    """Return the file as we may keep it, or None where its name or address cannot be handled safely."""
+) -> UpstreamFile | LeftOutFile:
+    """Return the file as we may keep it, or why its name or address cannot be handled safely."""
     bare = _clean_url(url)
-    if bare is None or not is_safe_filename(filename):
-        return None
+    if not is_safe_filename(filename):
+        return left_out(filename, LeftOutCause.UNSAFE_NAME)
+    if bare is None:
+        return left_out(filename, LeftOutCause.NO_ADDRESS)
     return UpstreamFile(
         filename=filename,
         version=version_of(filename, project),
@@ -47,6 +57,30 @@ def clean_file(
         core_metadata=core_metadata if filename.endswith(".whl") else None,
         provenance_url=_clean_url(provenance_url) if provenance_url else None,
     )
+
+
+def left_out(name: Any, cause: LeftOutCause) -> LeftOutFile:
+    """Return a file that is left out, with a name that can be shown."""
+    text = name if isinstance(name, str) else ""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MAX_SHOWN])
+    return LeftOutFile(shown or "(no name)", cause)
+
+
+def page_of(
+    found: Iterable[UpstreamFile | LeftOutFile], status: ProjectStatus, reason: str | None, etag: str | None
+) -> UpstreamPage:
+    """Put a page together. Of a name that is listed more than once, with other bytes, the last one counts."""
+    files: dict[str, UpstreamFile] = {}
+    lost: list[LeftOutFile] = []
+    for item in found:
+        if isinstance(item, LeftOutFile):
+            lost.append(item)
+            continue
+        before = files.get(item.filename)
+        if before is not None and before.sha256 != item.sha256:
+            lost.append(left_out(before.filename, LeftOutCause.LISTED_TWICE))
+        files[item.filename] = item
+    return UpstreamPage(tuple(files.values()), status, reason, etag, tuple(lost[:MAX_LEFT_OUT]), len(lost))
 
 
 def clean_digest(value: Any) -> Sha256 | None:

@@ -14,6 +14,7 @@ from packaging.utils import NormalizedName
 from koschey.errors import UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
 from koschey.model import Origin, UpstreamPage
 from koschey.standards import simple_html, simple_json
+from koschey.upstream.codings import ACCEPTED, decode
 from koschey.upstream.egress import Egress, read_chunks
 
 ACCEPT_PAGE = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -28,6 +29,12 @@ MAX_PROVENANCE = 2 * 2**20
 MAX_RECORD = 2**20
 PROVENANCE_TIMEOUT = 20.0
 """Seconds in which the whole object must arrive; clients may be waiting for it."""
+PAGE_TIMEOUT = 25.0
+"""Seconds in which a page must arrive as a whole; less than the 30 s after which clients give up."""
+DOCUMENT_TIMEOUT = 20.0
+"""Seconds in which any other document must arrive once its headers are here."""
+READING = "2:"
+"""Before the ETag of a page: how it was read. Another number has pages read again that have not changed, once."""
 PARSE_IN_THREAD = 512 * 2**10
 """Bytes above which a page is parsed in a thread, so that other requests go on."""
 
@@ -64,8 +71,11 @@ class Recorded:
 class UpstreamClient:
     """Reads one upstream through the egress rules."""
 
-    def __init__(self, egress: Egress, url: str, *, max_page: int, max_file: int) -> None:
+    def __init__(
+        self, egress: Egress, url: str, *, max_page: int, max_file: int, forbidden_is_missing: bool = False
+    ) -> None:
         self._egress = egress
+        self._forbidden_is_missing = forbidden_is_missing
         self._url = url
         self._max_page = max_page
         self._max_file = max_file
@@ -73,17 +83,25 @@ class UpstreamClient:
     async def fetch_page(self, project: NormalizedName, etag: str | None) -> UpstreamPage | None:
         """Return a project's page, or None where it still is the one with that ETag.
 
-        Raises `UpstreamMissing` where the upstream has no such project, `UpstreamUnavailable` where it does not answer
-        now, and `UpstreamMalformed` where the answer is no index page.
+        Raises `UpstreamMissing` where the upstream has no such project, `UpstreamUnavailable` where the whole page does
+        not arrive in time, and `UpstreamMalformed` where the answer is no index page.
         """
-        url = f"{self._url}{quote(project)}/"
-        headers = {"Accept": ACCEPT_PAGE, **({"If-None-Match": etag} if etag else {})}
-        async with self._egress.get(url, headers) as response:
-            if response.status == 304 and etag:
+        url, known = f"{self._url}{quote(project)}/", _read_before(etag)
+        headers = {"Accept": ACCEPT_PAGE, "Accept-Encoding": ACCEPTED, **({"If-None-Match": known} if known else {})}
+        async with _deadline(url, PAGE_TIMEOUT), self._egress.get(url, headers, raw=True) as response:
+            if response.status == 304 and known:
                 return None
+            if response.status == 403 and self._forbidden_is_missing:
+                raise UpstreamMissing(f"the upstream has no {url}; it answered 403")
             _check_status(response, url)
-            body = await _read(response, self._max_page, " (KOSCHEY_MAX_PAGE_MIB)")
-            return await self._parse(response, body, project)
+            body = await decode(
+                read_chunks(response),
+                response.headers.getall("Content-Encoding", []),
+                self._max_page,
+                str(response.url),
+                " (KOSCHEY_MAX_PAGE_MIB)",
+            )
+        return await self._parse(response, body, project)
 
     async def fetch_metadata(self, file_url: str) -> bytes:
         """Return what the upstream serves as core metadata beside a file (PEP 658)."""
@@ -147,6 +165,7 @@ class UpstreamClient:
     async def _parse(self, response: aiohttp.ClientResponse, body: bytes, project: NormalizedName) -> UpstreamPage:
         kind = response.content_type.lower()
         url, etag = str(response.url), response.headers.get("ETag")
+        mark, charset = f"{READING}{etag}" if etag else None, response.charset
         if kind in JSON_TYPES:
             parse = simple_json.parse_project
         elif kind in HTML_TYPES:
@@ -154,8 +173,23 @@ class UpstreamClient:
         else:
             raise UpstreamMalformed(f"{url} answered with {kind}, which is no index page; check KOSCHEY_UPSTREAM")
         if len(body) > PARSE_IN_THREAD:
-            return await asyncio.to_thread(parse, body, url, project, etag)
-        return parse(body, url, project, etag)
+            return await asyncio.to_thread(parse, body, url, project, mark, charset)
+        return parse(body, url, project, mark, charset)
+
+
+@asynccontextmanager
+async def _deadline(url: str, seconds: float) -> AsyncIterator[None]:
+    """Give a document so many seconds to arrive as a whole: one that trickles is as good as none."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UpstreamUnavailable(f"{url} took longer than {seconds:g} seconds") from None
+
+
+def _read_before(mark: str | None) -> str | None:
+    """Return the ETag of a page that was read as pages are read today."""
+    return mark.removeprefix(READING) if mark and mark.startswith(READING) else None
 
 
 def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
@@ -168,12 +202,8 @@ def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int, hint: str = "") -> bytes:
-    body = bytearray()
-    async for chunk in read_chunks(response):
-        body += chunk
-        if len(body) > limit:
-            raise UpstreamMalformed(f"{response.url} is larger than {limit // 2**20} MiB{hint}")
-    return bytes(body)
+    async with _deadline(str(response.url), DOCUMENT_TIMEOUT):
+        return await decode(read_chunks(response), (), limit, str(response.url), hint)
 
 
 async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterator[bytes]:
