@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from typing import Any
@@ -15,6 +15,7 @@ import asyncpg
 from archives import wheel
 from running import Answer, Koschey
 
+from koschey.auth.bootstrap import ADMIN
 from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.web.api.asking import NewPreflight, NewRequest
 from koschey.web.api.operations import Operation
@@ -48,8 +49,12 @@ class Api:
 
     @property
     def admin(self) -> str:
-        """The token of an account that may do everything."""
-        return str(self.koschey.ready["upload_token"])
+        """A token of the account `admin`, which may do everything."""
+        key = ("of", ADMIN)
+        if key not in self._tokens:
+            self._tokens[key] = new_token()
+            run(self._add_token(self._tokens[key], ADMIN))
+        return self._tokens[key]
 
     def call(
         self,
@@ -103,20 +108,32 @@ class Api:
         return self._tokens[key]
 
     async def _add_account(self, token: str, role: str | None, scope: str) -> None:
-        parts = parse_token(token)
-        assert parts
-        connection = await asyncpg.connect(self.koschey.settings["KOSCHEY_DATABASE_URL"])
-        try:
+        async with self._connection() as connection:
             name = f"{role}-{secrets.token_hex(4)}"
             account = await connection.fetchval("INSERT INTO account (name) VALUES ($1) RETURNING id", name)
             if role:
                 await connection.execute("INSERT INTO account_grant VALUES ($1, $2, $3)", account, role, scope)
-            insert = "INSERT INTO token (id, account_id, secret_sha256, description) VALUES ($1, $2, $3, '')"
+        await self._add_token(token, name)
+
+    async def _add_token(self, token: str, account: str) -> None:
+        parts = parse_token(token)
+        assert parts
+        insert = """
+            INSERT INTO token (id, account_id, secret_sha256, description)
+            SELECT $1, id, $3, '' FROM account WHERE name = $2
+        """
+        async with self._connection() as connection:
             await connection.execute(insert, parts.id, account, digest_secret(parts.secret))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.koschey.settings["KOSCHEY_DATABASE_URL"])
+        try:
+            yield connection
         finally:
             await connection.close()
 
-    def upload(self, project: str, version: str = "1.0", *, note: str = "") -> Answer:
+    def upload(self, project: str, version: str = "1.0", *, note: str = "", token: str | None = None) -> Answer:
         """Upload a wheel."""
         modules = {f"{project.replace('-', '_')}.py": note}
         filename, content = wheel(project, version, modules=modules)
@@ -131,7 +148,7 @@ class Api:
         parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
         head = f'--b\r\nContent-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'
         body = "".join([*parts, head]).encode() + content + b"\r\n--b--\r\n"
-        return self.call("POST", "/legacy/", raw=body, Content_Type="multipart/form-data; boundary=b")
+        return self.call("POST", "/legacy/", raw=body, token=token, Content_Type="multipart/form-data; boundary=b")
 
     def project(self, name: str) -> Any:
         """What the API says of a project."""

@@ -58,7 +58,7 @@ def encoded(fields: dict[str, str | None], filename: str | None, content: bytes,
 
 
 def token_of(koschey: Koschey) -> str:
-    """The admin's upload token."""
+    """The token that `koschey up` prints."""
     return str(koschey.ready["upload_token"])
 
 
@@ -136,7 +136,7 @@ def test_wheel_is_served_as_it_was_uploaded(koschey: Koschey) -> None:
     assert ask(path).body == content
     assert ask(path + ".metadata").body == metadata
     query = "SELECT actor || ' ' || door || ' ' || action FROM journal WHERE filename = $1"
-    assert koschey.fetch_value(query, filename) == "admin upload add file"
+    assert koschey.fetch_value(query, filename) == "uploader upload add file"
     manifest = koschey.data / "s3" / "koschey" / manifest_key(Sha256(hashlib.sha256(content).hexdigest()))
     assert json.loads(manifest.read_bytes())["origin"] == "hosted"
 

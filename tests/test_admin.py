@@ -185,7 +185,7 @@ def test_unknown_user_and_wrong_password_look_alike(koschey: Koschey) -> None:
 
 
 def test_an_upload_token_is_no_login(koschey: Koschey) -> None:
-    """A token, which lies on build servers, does not open the panel though its account is an admin."""
+    """A token, which lies on build servers, does not open the panel."""
     answer = Person(koschey.url).log_in("__token__", koschey.ready["upload_token"])
     assert answer.status == 401
 

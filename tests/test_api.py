@@ -29,6 +29,7 @@ NAMED = [pytest.param(operation, id=operation.name) for operation in OPERATIONS]
 OPEN = {operation.name for operation in OPERATIONS if operation.needs is None}
 """What whoever may read may call; `tests/test_preflight.py` and `test_requests.py` say more."""
 MAY: dict[str, set[str]] = {
+    "upload-only": {*OPEN},
     "uploader": {*OPEN, "read_project", "yank_release", "unyank_release", "yank_file", "unyank_file"},
     "reviewer": {
         *OPEN,
@@ -174,6 +175,15 @@ def test_roles(api: Api, operation: Operation, role: str | None, scope: str, all
         assert answer.status in (200, 404), answer
     else:
         assert is_problem(answer, 403)
+
+
+def test_the_printed_token_uploads_and_nothing_else(api: Api) -> None:
+    """The token that `koschey up` prints takes a file in; every operation that needs a permission refuses it."""
+    printed = str(api.koschey.ready["upload_token"])
+    assert api.upload("api-printed", token=printed).status == 200
+    for operation in OPERATIONS:
+        if operation.name not in OPEN:
+            assert is_problem(api.run(operation, "api-printed", token=printed), 403), operation.name
 
 
 def test_a_cookie_opens_nothing(api: Api) -> None:

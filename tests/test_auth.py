@@ -185,6 +185,7 @@ async def test_without_a_hash_no_password_is_right(stored: str | None) -> None:
     ("role", "actions"),
     [
         ("uploader", {Action.READ, Action.UPLOAD, Action.YANK}),
+        ("upload-only", {Action.UPLOAD}),
         ("reviewer", {Action.READ, Action.DECIDE}),
         ("admin", set(Action)),
         ("Admin", set()),
@@ -329,11 +330,43 @@ async def test_first_accounts(connection: Connection, database: str) -> None:
     token = new_token()
     for password in ("first", "second"):
         await ensure_accounts(database, admin_password=password, upload_token=token)
-    assert await name_of(connection, "admin", "first") == "admin"
-    assert await name_of(connection, "admin", "second") is None
-    admin = await authenticate(connection, TOKEN_USER, token)
+    admin = await authenticate(connection, "admin", "first")
     assert admin is not None
-    authorize(admin, Action.UPLOAD, SPAM)
-    authorize(admin, Action.DECIDE, SPAM)
+    assert all(RolePermissions().allows(admin.grants, action, SPAM) for action in Action)
+    assert await name_of(connection, "admin", "second") is None
     with pytest.raises(UsageError, match="upload token"):
         await ensure_accounts(database, admin_password="x", upload_token="secret")
+
+
+async def test_the_first_token_may_upload_and_nothing_else(connection: Connection, database: str) -> None:
+    """The token that `koschey up` prints is not the admin's, and its account has no password."""
+    token = new_token()
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    uploader = await authenticate(connection, TOKEN_USER, token)
+    assert uploader is not None
+    assert (uploader.name, uploader.password_hash) == ("uploader", None)
+    assert [action for action in Action if RolePermissions().allows(uploader.grants, action, SPAM)] == [Action.UPLOAD]
+
+
+async def test_a_token_of_the_admin_moves_to_the_uploader(connection: Connection, database: str) -> None:
+    """A data folder whose printed token is the admin's, as earlier versions made it, loses that at its next start."""
+    account, token = await add_account(connection, "admin")
+    await insert_grant(connection, account, "admin")
+    other = new_token()
+    parts = parse_token(other)
+    assert parts is not None
+    await insert_token(connection, parts.id, account, digest_secret(parts.secret), "made by hand")
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    assert await name_of(connection, TOKEN_USER, token) == "uploader"
+    assert await name_of(connection, TOKEN_USER, other) == "admin"
+
+
+async def test_the_first_token_stays_revoked(connection: Connection, database: str) -> None:
+    """A start neither revives a token that was revoked, nor takes one whose secret is another."""
+    account, token = await add_account(connection, "admin")
+    await connection.execute("UPDATE token SET revoked_at = now()")
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    assert await name_of(connection, TOKEN_USER, token) is None
+    await connection.execute("UPDATE token SET revoked_at = NULL, account_id = $1", account)
+    await ensure_accounts(database, admin_password="x", upload_token=token[:-1] + ("A" if token[-1] != "A" else "B"))
+    assert await name_of(connection, TOKEN_USER, token) == "admin"

@@ -1,24 +1,33 @@
-"""The first accounts of a new installation."""
+"""The first accounts of an installation: an admin with a password, and an uploader with a token.
+
+The token lies in files, shell histories and on build servers, so its account may upload and nothing else.
+"""
 
 from koschey.auth.passwords import hash_password
 from koschey.auth.tokens import digest_secret, parse_token
-from koschey.db.accounts import insert_grant, insert_token, upsert_account
+from koschey.db.accounts import insert_grant, upsert_account, upsert_token
 from koschey.db.pool import connect
 from koschey.errors import UsageError
 
 ADMIN = "admin"
+UPLOADER = "uploader"
 
 
 async def ensure_accounts(database_url: str, *, admin_password: str, upload_token: str) -> None:
-    """Make the admin's account and its upload token exist; what exists is left alone."""
+    """Make both accounts and the upload token exist. What exists is left alone, but for the owner of the token.
+
+    Earlier versions gave the token to the admin; it moves to the uploader. Raises `UsageError` where it is no token.
+    """
     parts = parse_token(upload_token)
     if parts is None:
         raise UsageError("the upload token is not of the form kos_<id>_<secret>")
     connection = await connect(database_url)
     try:
         async with connection.transaction():
-            account = await upsert_account(connection, ADMIN, await hash_password(admin_password))
-            await insert_grant(connection, account, "admin")
-            await insert_token(connection, parts.id, account, digest_secret(parts.secret), "made by koschey up")
+            admin = await upsert_account(connection, ADMIN, await hash_password(admin_password))
+            await insert_grant(connection, admin, "admin")
+            uploader = await upsert_account(connection, UPLOADER, None)
+            await insert_grant(connection, uploader, "upload-only")
+            await upsert_token(connection, parts.id, uploader, digest_secret(parts.secret), "made by koschey up")
     finally:
         await connection.close()

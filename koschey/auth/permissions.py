@@ -36,6 +36,7 @@ class Permissions(Protocol):
 # A removal cannot, and a status shuts out all uploaders of the project, so both are left to an admin.
 ROLES: dict[str, frozenset[Action]] = {
     "uploader": frozenset({Action.READ, Action.UPLOAD, Action.YANK}),
+    "upload-only": frozenset({Action.UPLOAD}),
     "reviewer": frozenset({Action.READ, Action.DECIDE}),
     "admin": frozenset(Action),
 }

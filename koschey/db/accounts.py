@@ -26,6 +26,11 @@ INSERT_GRANT = "INSERT INTO account_grant (account_id, role, scope) VALUES ($1, 
 INSERT_TOKEN = """
     INSERT INTO token (id, account_id, secret_sha256, description) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 """
+UPSERT_TOKEN = """
+    INSERT INTO token (id, account_id, secret_sha256, description) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id
+     WHERE token.secret_sha256 = excluded.secret_sha256
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +77,8 @@ async def insert_grant(connection: Connection, account: int, role: str, scope: s
 async def insert_token(connection: Connection, token: str, account: int, digest: str, description: str) -> None:
     """Add a token; one that exists stays as it is."""
     await connection.execute(INSERT_TOKEN, token, account, digest, description)
+
+
+async def upsert_token(connection: Connection, token: str, account: int, digest: str, description: str) -> None:
+    """Add a token, or give the one with this secret to the account; whether it is revoked stays as it is."""
+    await connection.execute(UPSERT_TOKEN, token, account, digest, description)
