@@ -14,8 +14,8 @@ from packaging.utils import NormalizedName
 from upstream import JSON, Upstream, UpstreamFile
 
 from koschey.errors import KoscheyError, UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
-from koschey.hosts import NO_HOSTS
 from koschey.model import UpstreamPage
+from koschey.private_hosts import NO_HOSTS
 from koschey.upstream import client as clients
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress

@@ -3,9 +3,8 @@
 from enum import StrEnum
 
 from koschey.db import journal
-from koschey.db.alerts import insert_alert
 from koschey.db.files import update_stored
-from koschey.db.journal import Entry
+from koschey.db.journal import Entry, Line, News
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.db.projects import lock_project
@@ -93,12 +92,10 @@ async def record_repaired(connection: Connection, file: File, part: Part) -> Non
 
 async def _alert(connection: Connection, file: File, part: Part, damage: Damage) -> None:
     detail: dict[str, object] = {"part": part, "damage": damage, "sha256": file.sha256}
-    entry = Entry(file.version, file.filename, detail)
-    serial = await journal.insert_entries(connection, SYSTEM, DAMAGED, file.project, [entry])
-    earlier = await connection.fetchval(SELECT_RECENT_ALERTS, DAMAGED)
-    if earlier >= ALERTS:
-        return
-    detail |= {"fetched_again": file.upstream_url is not None}
-    if earlier == ALERTS - 1:
-        detail |= {"more_in_journal": True}
-    await insert_alert(connection, serial, DAMAGED, file.project, file.version, file.filename, detail)
+    earlier, news = await connection.fetchval(SELECT_RECENT_ALERTS, DAMAGED), []
+    if earlier < ALERTS:
+        told = detail | {"fetched_again": file.upstream_url is not None}
+        told |= {"more_in_journal": True} if earlier == ALERTS - 1 else {}
+        news = [News(1, DAMAGED, file.project, Entry(file.version, file.filename, told))]
+    line = Line(DAMAGED, file.project, Entry(file.version, file.filename, detail))
+    await journal.write_lines(connection, SYSTEM, [line], news)
