@@ -26,6 +26,7 @@ from activities.metadata import MetadataActivities
 from activities.plan import PlanActivities
 from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
+from activities.uploads import UploadActivities
 from koschey import __version__
 from koschey.db.listen import set_within
 from koschey.db.pool import is_outage
@@ -37,6 +38,7 @@ from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.steady import keep_running, keep_telling, steady_workflows
+from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
 from koschey.supervision import Background
 from koschey.upstream.webhook import webhook_of
 from workflows.attach_provenance import AttachProvenance
@@ -145,6 +147,7 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     checker = wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance, settings.spool)
     checks, plan = CheckActivities(checker), PlanActivities(resources.pool, checker)
     house = HousekeepingActivities(resources.pool, settings.downloads_kept)
+    uploads = UploadActivities(resources.pool, UploadStore(resources.bucket, asyncio.Semaphore(PARTS_IN_MEMORY)))
     freshness = timedelta(seconds=settings.page_freshness)
     following = FollowActivities(Follower(resources.pool, resources.refresher, freshness), settings.follow_upstream)
     return [
@@ -156,6 +159,7 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
             house.end_rules,
             house.restart_held_releases,
             house.forget_downloads,
+            uploads.sweep_uploads,
             following.look_at_stale,
             provenance.attach_release,
         ),

@@ -1,6 +1,7 @@
-"""An upload of more than two gigabytes: served as it was sent, and no web process grows by more than a few parts."""
+"""Large uploads, and many at once: served as they were sent, and no web process grows by more than a few parts."""
 
 import base64
+import concurrent.futures
 import hashlib
 import io
 import threading
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import archives
 import psutil
-from running import Koschey
+from running import Answer, Koschey
 from test_accept import encoded, form, post
 
 from koschey.model import Sha256
@@ -58,11 +59,11 @@ class Pieces(io.RawIOBase):
         return (self._pieces[at] for at in sorted(self._pieces))
 
 
-def large_wheel(name: str) -> tuple[str, Pieces]:
-    """A wheel of two gigabytes, as Python's own zipfile writes it."""
+def large_wheel(name: str, pieces: int = PIECES) -> tuple[str, Pieces]:
+    """A wheel of two members of so many pieces, as Python's own zipfile writes it."""
     stem, record, wheel = f"{name}-1.0", f"{name}-1.0.dist-info/RECORD", Pieces()
     digest = hashlib.sha256()
-    for _ in range(PIECES):
+    for _ in range(pieces):
         digest.update(PIECE)
     hashed = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
     members = {
@@ -70,16 +71,16 @@ def large_wheel(name: str) -> tuple[str, Pieces]:
         f"{stem}.dist-info/WHEEL": archives.WHEEL.encode(),
     }
     large = [f"{name}_{number}.bin" for number in (1, 2)]
-    lines = "".join(f"{path},sha256={hashed},{PIECES * MIB}\n" for path in large)
+    lines = "".join(f"{path},sha256={hashed},{pieces * MIB}\n" for path in large)
     members[record] = lines.encode() + archives._record(members, record)
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, content in members.items():
             archive.writestr(path, content)
         for path in large:
             info = zipfile.ZipInfo(path)
-            info.file_size = PIECES * MIB
+            info.file_size = pieces * MIB
             with archive.open(info, "w") as member:
-                for _ in range(PIECES):
+                for _ in range(pieces):
                     member.write(PIECE)
     return f"{stem}-py3-none-any.whl", wheel
 
@@ -126,17 +127,41 @@ def read_all(url: str, take: Callable[[bytes], object]) -> None:
         connection.close()
 
 
-def test_two_gigabytes_need_little_memory(koschey: Koschey) -> None:
-    """Neither taking in nor giving out a file of two gigabytes makes a web process grow by a hundred megabytes."""
-    filename, wheel = large_wheel("large_upload")
+def digest_of(wheel: Pieces) -> Sha256:
+    """The sha256 of a wheel."""
     digest = hashlib.sha256()
     for piece in wheel:
         digest.update(piece)
-    sha256 = Sha256(digest.hexdigest())
-    before, after = encoded(form(filename, b"", {"sha256_digest": sha256}), filename, b"<file>").split(b"<file>")
+    return Sha256(digest.hexdigest())
+
+
+def send(koschey: Koschey, filename: str, wheel: Pieces) -> Answer:
+    """Upload a wheel, piece by piece."""
+    fields = form(filename, b"", {"sha256_digest": digest_of(wheel)})
+    before, after = encoded(fields, filename, b"<file>").split(b"<file>")
+    body = (piece for part in ([before], wheel, [after]) for piece in part)
+    return post(koschey, body, chunked=True, Transfer_Encoding="chunked")
+
+
+def test_l6_many_uploads_at_once_need_little_memory(koschey: Koschey) -> None:
+    """More large uploads than a process has connections are all accepted, and it holds few parts of them at a time."""
+    wheels = [large_wheel(f"many_uploads_{number}", 16) for number in range(24)]
+    with Watch(koschey) as watch, concurrent.futures.ThreadPoolExecutor(len(wheels)) as clients:
+        answers = list(clients.map(lambda wheel: send(koschey, *wheel), wheels))
+    assert [(answer.status, answer.body) for answer in answers] == [(200, b"OK")] * len(wheels)
+    assert koschey.fetch_value("SELECT count(*) FROM file WHERE filename LIKE 'many_uploads_%'") == len(wheels)
+    assert koschey.fetch_value("SELECT count(*) FROM pending_upload") == 0
+    assert 0 < watch.growth < GROWTH
+    for _, wheel in wheels:
+        (koschey.data / "s3" / "koschey" / blob_key(digest_of(wheel))).unlink()
+
+
+def test_two_gigabytes_need_little_memory(koschey: Koschey) -> None:
+    """Neither taking in nor giving out a file of two gigabytes makes a web process grow by a hundred megabytes."""
+    filename, wheel = large_wheel("large_upload")
+    sha256 = digest_of(wheel)
     with Watch(koschey) as watch:
-        body = (piece for part in ([before], wheel, [after]) for piece in part)
-        answer = post(koschey, body, chunked=True, Transfer_Encoding="chunked")
+        answer = send(koschey, filename, wheel)
         assert (answer.status, answer.body) == (200, b"OK")
         served = hashlib.sha256()
         read_all(koschey.url + koschey.path_of(filename), served.update)

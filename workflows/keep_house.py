@@ -13,10 +13,12 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.keeping_house import HousekeepingActivities, Place
-    from workflows.options import DATABASE, EVENTS, KEEP_HOUSE_EVERY
+    from activities.uploads import UploadActivities
+    from workflows.options import DATABASE, EVENTS, KEEP_HOUSE_EVERY, SWEEP
 
 
 FORGETS = "forget-downloads"
+SWEEPS = "sweep-uploads"
 
 
 @dataclass
@@ -63,6 +65,8 @@ class KeepHouse:
         # Version 0.1.0 had no such step.
         if workflow.patched(FORGETS):
             await workflow.execute_activity_method(HousekeepingActivities.forget_downloads, **DATABASE)
+        if workflow.patched(SWEEPS):
+            await workflow.execute_activity_method(UploadActivities.sweep_uploads, **SWEEP)
 
     async def _rest(self) -> None:
         try:

@@ -77,6 +77,13 @@ FOLLOW = Options(
     schedule_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=5)),
 )
+SWEEP = Options(
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=None,
+    schedule_to_close_timeout=timedelta(minutes=20),
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3),
+)
+"""While the bucket is away the next round tries again."""
 FETCH_AGAIN_IN = timedelta(hours=6)
 """When a file that could not be fetched, or a check that could not be completed, is tried once more."""
 PROVENANCE_ROUNDS = 28

@@ -1,42 +1,30 @@
-"""Taking in an uploaded file: all of it, or nothing.
+"""Accepting an uploaded file: all of it, or nothing.
 
-What can be refused cheaply is refused before the archive is opened. What only the database can decide is decided in the
-one transaction that adds the row, and only inside it do the bytes become a blob: whoever loses a race leaves nothing.
+What can be refused cheaply is refused before the archive is opened. Then the bytes, METADATA, the provenance object and
+the manifest are put into the bucket and checked, and at last one short transaction judges again and adds the rows.
+`pending` deletes the objects of an upload that does not come to its rows.
 """
 
 import asyncio
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import structlog
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db import files, journal, projects
 from koschey.db.accounts import Account
-from koschey.db.files import NewFile
-from koschey.db.journal import Entry
-from koschey.db.pool import Connection, Database, Pool
-from koschey.db.rules import select_rules
-from koschey.db.upload_switches import lock_lookalikes, select_lookalike
-from koschey.errors import NotAllowed, Refused, StoreUnavailable
+from koschey.db.pending_uploads import PendingUpload
+from koschey.db.pool import LOST, Pool
+from koschey.errors import Refused
 from koschey.inspection.inspect import Inspector
 from koschey.inspection.trust import Trust
-from koschey.model import (
-    Actor,
-    FileId,
-    Origin,
-    Project,
-    ProjectStatus,
-    Serial,
-    Sha256,
-    Standing,
-    StandingFile,
-    State,
-)
-from koschey.policy.rules import RuleKind
-from koschey.publish.attested import check_uploaded, keep_uploaded
+from koschey.model import File, FileId, Origin, Serial, Sha256
+from koschey.publish.adding import Addition
+from koschey.publish.attested import check_uploaded
+from koschey.publish.pending import pending
 from koschey.publish.repair import repair
+from koschey.publish.upload import Upload, is_known, select_situation
 from koschey.publish.upload_rules import of_form, of_index, of_metadata
 from koschey.publish.upload_rules.description import find_fault
 from koschey.publish.upload_rules.of_index import Situation
@@ -47,28 +35,16 @@ from koschey.standards.core_metadata import CoreMetadata, parse_core_metadata
 from koschey.standards.names import digest_path
 from koschey.standards.upload_claims import check_claims
 from koschey.standards.upload_form import Filetype, UploadForm
-from koschey.storage.manifests import write_manifest, write_provenance
-from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
+from koschey.storage.manifests import render_manifest
+from koschey.storage.s3 import blob_key, manifest_key, provenance_key
+from koschey.storage.spooled import SpooledFile, UploadStore
 
-CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
-"""PEP 792: neither takes new files."""
+log = structlog.get_logger()
 
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that has arrived, and what its uploader says of it."""
-
-    form: UploadForm
-    descriptor: int
-    """The bytes, read by position."""
-    size: int
-    digests: Mapping[str, str]
-    """Of the bytes, by the names that the form has for them."""
-
-    @property
-    def sha256(self) -> Sha256:
-        """Digest of the bytes."""
-        return Sha256(self.digests["sha256_digest"])
+PATIENCE = 30.0
+"""Seconds to wait for a connection, once all bytes are stored."""
+RETRIES = (1.0, 3.0)
+"""Seconds before the transaction is tried again: the client would send all bytes once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,70 +60,39 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What files are taken in with. One per process."""
+    """What files are accepted with. One per process."""
 
     pool: Pool
-    bucket: Bucket
+    store: UploadStore
     inspector: Inspector
     trust: Trust
 
 
 async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
-    """Take the file in. Repeating it is harmless.
+    """Accept the file. Repeating it is harmless.
 
-    Raises `NotAllowed` where the account may not upload to the project, and `Refused` where the file breaks a rule.
+    Raises `NotAllowed` where the account may not upload to the project, `Refused` where the file breaks a rule, and
+    `Busy` or `StoreUnavailable` where it cannot be stored now.
     """
     form = upload.form
     authorize(account, Action.UPLOAD, form.project)
     form.check_digests(upload.digests)
-    situation = await _look(intake.pool, form)
-    if _is_same(situation.files, upload):
+    situation = await select_situation(intake.pool, form)
+    if is_known(situation.files, upload):
         same = next(item.file for item in situation.files if item.file.filename == form.filename)
-        await repair(intake.pool, intake.bucket, intake.inspector, same, upload.descriptor)
+        await repair(intake.pool, intake.store.bucket, intake.inspector, same, upload.descriptor)
         return Accepted(form.filename, None)
     switched = await load_switched(intake.pool)
     warnings = [*enforce(of_form.RULES, form, switched), *enforce(of_index.RULES, situation, switched)]
     metadata = (await intake.inspector.inspect(upload.descriptor, form.filename)).metadata
     core = await asyncio.to_thread(_read, form, metadata)
     stated = Stated(core, await find_fault(core), form.filetype.metadata)
-    warnings += enforce(of_metadata.RULES, stated, switched)
+    warnings += await asyncio.to_thread(enforce, of_metadata.RULES, stated, switched)
     attested = await _check_attestations(intake, upload)
-    async with intake.bucket.writer(blob_key(upload.sha256)) as writer:
-        await _copy(upload, writer)
-        async with intake.pool.acquire() as connection, connection.transaction():
-            addition = _Addition(connection, intake.bucket, account, upload, core, metadata, attested, switched)
-            return Accepted(form.filename, await addition.make(writer), tuple(warnings))
-
-
-async def _look(db: Database, form: UploadForm) -> Situation:
-    """Return what is here already. Raises where the project does not take the release, whatever the file."""
-    if rule := (await select_rules(db, form.project, Origin.HOSTED)).find(RuleKind.BLOCKED, str(form.version)):
-        raise NotAllowed(f"{form.project} {form.version} is blocked by {rule.actor}: {rule.reason}")
-    project, now = await projects.select_project(db, form.project), await projects.select_now(db)
-    if project is None:
-        return Situation(form, None, (), await select_lookalike(db, form.project), now)
-    if project.origin is Origin.MIRRORED:
-        # Not 409: poetry and PDM take that for a file that is here already, and go on.
-        raise Refused(f"the name {form.project} is mirrored from the upstream; a private project cannot take it")
-    if project.status in CLOSED:
-        raise Refused(f"{form.project} is {project.status}: {project.status_reason or 'no reason given'}", status=403)
-    return Situation(form, project, await files.select_project_files(db, form.project), None, now)
-
-
-def _is_same(known: Sequence[StandingFile], upload: Upload) -> bool:
-    """Tell whether one of the files is this one; a name stands for one sequence of bytes, and they for one name."""
-    for item in known:
-        file = item.file
-        if file.filename == upload.form.filename and item.standing.state is State.REMOVED:
-            raise Refused(
-                "This filename was previously used by a file that has since been deleted. Use a different version."
-            )
-        if (file.filename == upload.form.filename) is not (file.sha256 == upload.sha256):
-            # Clients that skip what exists look for exactly these first words.
-            raise Refused(f"File already exists ('{file.filename}', with sha256 hash '{file.sha256}').")
-        if file.filename == upload.form.filename:
-            return True
-    return False
+    facts = _facts(upload, core, metadata, situation)
+    addition = Addition(account, upload, core, facts, attested, switched)
+    serial = await _store(intake, addition, metadata)
+    return Accepted(form.filename, serial, tuple(warnings))
 
 
 def _read(form: UploadForm, metadata: bytes) -> CoreMetadata:
@@ -168,106 +113,62 @@ async def _check_attestations(intake: Intake, upload: Upload) -> bytes | None:
     return await check_uploaded(upload.form.attestations, upload.form.filename, upload.sha256, trust=intake.trust)
 
 
-async def _copy(upload: Upload, writer: BlobWriter) -> None:
-    """Give the bytes to the bucket. They are hashed again: what was on our disk meanwhile is what will be served."""
-    hasher = hashlib.sha256()
-    for start in range(0, upload.size, CHUNK):
-        chunk = await asyncio.to_thread(os.pread, upload.descriptor, CHUNK, start)
-        hasher.update(chunk)
-        await writer.write(chunk)
-    if hasher.hexdigest() != upload.sha256:
-        raise StoreUnavailable(f"{upload.form.filename} was changed on our disk before it could be stored")
+def _facts(upload: Upload, core: CoreMetadata, metadata: bytes, situation: Situation) -> File:
+    form, digest = upload.form, Sha256(hashlib.sha256(metadata).hexdigest())
+    is_wheel = form.filetype is Filetype.WHEEL
+    return File(
+        id=FileId(0),
+        project=form.project,
+        version=str(form.version),
+        filename=form.filename,
+        sha256=upload.sha256,
+        size=upload.size,
+        upload_time=situation.now,
+        first_seen_at=situation.now,
+        stored_at=situation.now,
+        requires_python=core.requires_python,
+        yanked=None,
+        # PEP 658 is for wheels only: what an sdist says may change when it is built.
+        core_metadata=digest if is_wheel else None,
+        metadata_stored=is_wheel,
+        upstream_url=None,
+        path=digest_path(upload.digests["blake2_256_digest"], form.filename),
+        absent_since=None,
+        blake2b_256=upload.digests["blake2_256_digest"],
+        md5=upload.digests["md5_digest"],
+        pkg_info=None if is_wheel else digest,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Addition:
-    """The steps of the transaction in which a file begins to exist."""
-
-    connection: Connection
-    bucket: Bucket
-    account: Account
-    upload: Upload
-    core: CoreMetadata
-    metadata: bytes
-    """The bytes that `core` was read from."""
-    attested: bytes | None
-    """The provenance object (PEP 740)."""
-    switched: Mapping[str, bool]
-
-    async def make(self, writer: BlobWriter) -> Serial | None:
-        """Add the file; None where somebody else has added the same meanwhile."""
-        form = self.upload.form
-        project = await self._begin()
-        if project is None:
+async def _store(intake: Intake, addition: Addition, metadata: bytes) -> Serial | None:
+    """Put the objects, then add the rows; None where the file came to be there meanwhile."""
+    upload, facts = addition.upload, addition.facts
+    digest = facts.core_metadata or facts.pkg_info
+    assert digest is not None
+    async with pending(intake.pool, intake.store, upload.sha256, digest, facts.project) as begun:
+        # While this upload waited for another one of the same bytes, that one may have brought them in.
+        if is_known((await select_situation(intake.pool, upload.form)).files, upload):
             return None
-        await writer.commit()
-        if await self.bucket.size_of(blob_key(self.upload.sha256)) != self.upload.size:
-            raise StoreUnavailable(f"the bucket did not keep {form.filename}")
-        file = await self._insert(project, await self._store_metadata())
-        await projects.update_summary(self.connection, form.project, self.core.summary)
-        detail: dict[str, object] = {"state": State.RELEASED, "sha256": self.upload.sha256, "size": self.upload.size}
-        # The last statement: its lock makes all other writers wait.
-        return await journal.insert_entries(
-            self.connection,
-            Actor(self.account.name, "upload"),
-            "add file",
-            form.project,
-            [Entry(file.file.version, form.filename, detail)],
-        )
+        await intake.store.put_file(SpooledFile(upload.descriptor, upload.size, upload.sha256))
+        await intake.store.put(blob_key(digest), metadata)
+        if addition.attested is not None:
+            await intake.store.put(provenance_key(upload.sha256), addition.attested)
+        await intake.store.put(manifest_key(upload.sha256), render_manifest(facts, Origin.HOSTED, None))
+        return await _add(intake.pool, addition, begun)
 
-    async def _begin(self) -> Project | None:
-        """Lock the project and judge again, now that nobody else can change it; None where the file is here."""
-        form = self.upload.form
-        await lock_lookalikes(self.connection, form.project)
-        is_new = await projects.insert_project(self.connection, form.project, self.core.name, Origin.HOSTED)
-        project = await projects.lock_project(self.connection, form.project)
-        situation = await _look(self.connection, form)
-        if _is_same(situation.files, self.upload):
-            return None
-        if is_new:
-            lookalike = await select_lookalike(self.connection, form.project)
-            situation = replace(situation, project=None, lookalike=lookalike)
-        enforce(of_index.RULES, situation, self.switched)
-        return project
 
-    async def _store_metadata(self) -> Sha256:
-        digest = Sha256(hashlib.sha256(self.metadata).hexdigest())
-        await self.bucket.put(blob_key(digest), self.metadata)
-        return digest
+async def _add(pool: Pool, addition: Addition, begun: PendingUpload) -> Serial | None:
+    """Run the transaction, a second and a third time where PostgreSQL could not finish it.
 
-    async def _insert(self, project: Project, metadata: Sha256) -> StandingFile:
-        upload, form = self.upload, self.upload.form
-        is_wheel = form.filetype is Filetype.WHEEL
-        path = digest_path(upload.digests["blake2_256_digest"], form.filename)
-        new = NewFile(
-            version=str(form.version),
-            filename=form.filename,
-            sha256=upload.sha256,
-            size=upload.size,
-            upload_time=await projects.select_now(self.connection),
-            requires_python=self.core.requires_python,
-            yanked=None,
-            # PEP 658 for wheels only: what an sdist says may change when it is built.
-            core_metadata=metadata if is_wheel else None,
-            upstream_url=None,
-            path=path,
-            standing=Standing(State.RELEASED, f"uploaded by {self.account.name}", None, None),
-        )
-        file: FileId = (await files.insert_files(self.connection, project.id, [new]))[0]
-        await files.update_stored(self.connection, file, upload.sha256, upload.size, path)
-        if is_wheel:
-            await files.update_metadata_stored(self.connection, file)
-        await files.update_digests(
-            self.connection,
-            file,
-            blake2b_256=upload.digests["blake2_256_digest"],
-            md5=upload.digests["md5_digest"],
-            pkg_info=None if is_wheel else metadata,
-        )
-        if self.attested is not None:
-            await keep_uploaded(self.connection, file, self.attested)
-            await write_provenance(self.bucket, upload.sha256, self.attested)
-        inserted = await files.select_file(self.connection, file)
-        assert inserted is not None
-        await write_manifest(self.bucket, inserted.file, Origin.HOSTED, None)
-        return inserted
+    Where it was committed and the answer was lost, the next try finds the file.
+    """
+    for seconds in (*RETRIES, None):
+        try:
+            async with pool.acquire(timeout=PATIENCE) as connection, connection.transaction():
+                return await addition.write(connection, begun)
+        except LOST as error:
+            if seconds is None:
+                raise
+            log.warning("the rows of an upload are written again", filename=addition.facts.filename, error=repr(error))
+            await asyncio.sleep(seconds)
+    raise AssertionError("the last try returns or raises")

@@ -7,9 +7,14 @@ from koschey.storage.s3 import Bucket, manifest_key, provenance_key
 
 
 async def write_manifest(bucket: Bucket, file: File, origin: Origin, provenance: str | None) -> None:
-    """Store the facts of a file under its digest. It says nothing of states: a rebuilt file starts as held."""
+    """Store the facts of a file under its digest."""
     assert file.sha256 is not None
-    await bucket.put(manifest_key(file.sha256), msgspec.json.encode(_facts(file, origin, provenance)))
+    await bucket.put(manifest_key(file.sha256), render_manifest(file, origin, provenance))
+
+
+def render_manifest(file: File, origin: Origin, provenance: str | None) -> bytes:
+    """Return the facts of a file as JSON. They say nothing of states: a rebuilt file starts as held."""
+    return msgspec.json.encode(_facts(file, origin, provenance))
 
 
 async def write_provenance(bucket: Bucket, sha256: Sha256, provenance: bytes) -> None:

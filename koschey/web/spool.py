@@ -8,7 +8,7 @@ from pathlib import Path
 
 from koschey.errors import Refused, StoreUnavailable
 
-BATCH = 2**19
+BATCH = 2**17
 """Bytes hashed and written at a time, in a thread."""
 
 

@@ -12,9 +12,11 @@ from koschey.auth.identity import authenticate, parse_authorization
 from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, Refused, UsageError
 from koschey.inspection.inspect import Inspector
-from koschey.publish.accept import Accepted, Intake, Upload, accept
+from koschey.publish.accept import Accepted, Intake, accept
+from koschey.publish.upload import Upload
 from koschey.resources import MIB
 from koschey.standards.upload_form import parse_upload_form
+from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
 from koschey.web.context import resources
 from koschey.web.errors import problem
 from koschey.web.form_limits import FormBudget, FormLimits
@@ -23,18 +25,19 @@ from koschey.web.spool import Spool
 
 blueprint = Blueprint("upload", __name__)
 
-INSPECTOR, BUDGET = "koschey_inspector", "koschey_form_budget"
+INSPECTOR, BUDGET, TURNS = "koschey_inspector", "koschey_form_budget", "koschey_upload_turns"
 NOBODY = "Invalid or non-existent authentication information."
 """The public index's words, and its 403: clients ask nobody for a password while they upload."""
 
 
 @blueprint.record_once
 def prepare(state: BlueprintSetupState) -> None:
-    """Let bodies of uploads be read as streams, and share one inspector and one budget for forms among them."""
+    """Let bodies of uploads be read as streams, and share among them what bounds the memory of all."""
     assert isinstance(state.app, Quart)
     state.app.asgi_http_class = UploadConnection
     state.app.extensions[INSPECTOR] = Inspector()
     state.app.extensions[BUDGET] = FormBudget()
+    state.app.extensions[TURNS] = asyncio.Semaphore(PARTS_IN_MEMORY)
 
 
 @blueprint.post("/legacy/")
@@ -80,12 +83,16 @@ async def _receive(account: Account) -> Accepted:
         # In a thread: a form may have ten thousand fields.
         form = await asyncio.to_thread(parse_upload_form, fields, reader.filename, reader.content_type)
         upload = Upload(form, spool.descriptor, spool.size, spool.digests)
-        inspector: Inspector = current_app.extensions[INSPECTOR]
-        intake = Intake(resources().pool, resources().bucket, inspector, resources().trust)
-        return await accept(intake, account, upload)
+        return await accept(_intake(), account, upload)
     finally:
         reader.close()
         spool.close()
+
+
+def _intake() -> Intake:
+    inspector: Inspector = current_app.extensions[INSPECTOR]
+    store = UploadStore(resources().bucket, current_app.extensions[TURNS])
+    return Intake(resources().pool, store, inspector, resources().trust)
 
 
 def _refuse(status: int, message: str) -> Response:
