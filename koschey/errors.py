@@ -7,6 +7,7 @@
     │   ├── Misdirected         the request is for a host that is not ours
     │   ├── Stale               the project is not as whoever asks saw it last
     │   └── TooManyRequests     somebody waits for more than one can wait for
+    │       └── TooManyGuesses  credentials failed too often, and are not checked for a while
     ├── Refused                 an upload that breaks a rule; nothing was kept
     ├── UpstreamError           the upstream did not do its part
     │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
@@ -24,6 +25,8 @@
 
 The message of each is written for the person who reads it.
 """
+
+import math
 
 
 class KoscheyError(Exception):
@@ -52,6 +55,14 @@ class Stale(UsageError):
 
 class TooManyRequests(UsageError):
     """Somebody has asked for more than one can ask for."""
+
+
+class TooManyGuesses(TooManyRequests):
+    """Credentials failed too often. `retry_after` is the number of seconds after which they are checked again."""
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = math.ceil(retry_after)
+        super().__init__(f"Too many failed logins. Try again in {_span(self.retry_after)}.")
 
 
 class Refused(KoscheyError):
@@ -115,3 +126,9 @@ class TaskFailed(KoscheyError):
 
 class StartError(KoscheyError):
     """A command cannot start. Exit code 2."""
+
+
+def _span(seconds: int) -> str:
+    """Return a time to wait, as people say it."""
+    number, unit = (seconds, "second") if seconds < 60 else (math.ceil(seconds / 60), "minute")
+    return f"{number} {unit}{'s' if number != 1 else ''}"

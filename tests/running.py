@@ -1,6 +1,7 @@
 """A real `koschey up` as a child process, and what tests ask of it."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ import asyncpg
 from dotenv import dotenv_values
 
 JSON = "application/vnd.pypi.simple.v1+json"
+ADDRESSES = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ def ask(url: str, *, method: str = "GET", timeout: float = 60, **headers: str) -
     except HTTPError as error:
         with error:
             return Answer(error.code, {k.lower(): v for k, v in error.headers.items()}, error.read())
+
+
+def new_address() -> str:
+    """A loopback address that no other client of this process has: failed logins count by address."""
+    number = next(ADDRESSES)
+    return f"127.{os.getpid() % 200 + 2}.{number // 250}.{number % 250 + 1}"
 
 
 def wait_until(what: Callable[[], Any], *, timeout: float = 20) -> Any:

@@ -18,11 +18,10 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from parts import NOON, add_project, new_file, set_clock
-from running import Koschey, ask, wait_until
+from running import Koschey, ask, new_address, wait_until
 from upstream import Upstream
 from werkzeug.datastructures import Headers
 
-from koschey.admin.attempts import Attempts
 from koschey.admin.guard import is_same_origin
 from koschey.admin.show import show_detail, show_distance, show_size
 from koschey.auth import sessions
@@ -70,6 +69,7 @@ class Person:
 
     def __init__(self, url: str) -> None:
         self.host = urlsplit(url).netloc
+        self.address = new_address()
         self.cookies: dict[str, str] = {}
 
     def ask(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Page:
@@ -78,7 +78,7 @@ class Person:
         if form is not None:
             sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{self.host}"} | sent
         body = None if form is None else urlencode(form)
-        with closing(HTTPConnection(self.host, timeout=60)) as connection:
+        with closing(HTTPConnection(self.host, timeout=60, source_address=(self.address, 0))) as connection:
             connection.request("GET" if form is None else "POST", path, body, sent)
             response = connection.getresponse()
             page = Page(response.status, Headers(response.getheaders()), response.read())
@@ -653,27 +653,6 @@ def test_pages_need_no_script_and_no_inline_style(reviewer: Person) -> None:
 
 
 # Parts
-
-
-def test_attempts_are_counted_for_each_key() -> None:
-    """Ten attempts within the window are allowed for each key; successes do not count, and time forgives."""
-    now = 0.0
-    attempts = Attempts(most=2, window=100, clock=lambda: now)
-    ann, ben, here = ("account", "ann"), ("account", "ben"), ("address", "1.2.3.4")
-    assert attempts.begin(ann, here) == 0
-    now = 10
-    assert attempts.begin(ann, here) == 0
-    attempts.succeed(ann, here)
-    assert attempts.begin(ann, here) == 0
-    now = 20
-    assert attempts.begin(ann) == 80
-    assert attempts.begin(ben, here) == 80
-    assert attempts.begin(ben) == 0
-    now = 100
-    assert attempts.begin(ann, here) == 0
-    now = 500
-    assert attempts.begin(ann, here) == 0
-    assert len(attempts._failed) == 2
 
 
 async def test_waiting_releases_are_grouped_and_found(pool: Pool) -> None:

@@ -17,6 +17,7 @@ from openapi_spec_validator import validate
 from running import Koschey, ask
 
 from koschey.app import create_front
+from koschey.auth.logins import Logins
 from koschey.auth.passwords import hash_password
 from koschey.auth.tokens import new_token, parse_token
 from koschey.settings import Settings
@@ -119,7 +120,8 @@ async def test_without_the_database_it_is_a_problem_too(operation: Operation) ->
         raise ConnectionRefusedError
 
     app = create_front(Settings.model_validate({"database_url": "postgresql://localhost/none"})).quart
-    app.extensions[KEY] = SimpleNamespace(pool=SimpleNamespace(fetchrow=refuse))
+    pool: Any = SimpleNamespace(fetchrow=refuse)
+    app.extensions[KEY] = SimpleNamespace(pool=pool, logins=Logins(pool))
     path = re.sub("<[a-z]+>", "x", operation.rule)
     headers = {"Authorization": f"Bearer {new_token()}"}
     send = getattr(app.test_client(), operation.method.lower())

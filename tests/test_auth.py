@@ -1,6 +1,7 @@
 """Who somebody is, and what they may do: tokens, passwords, headers, roles."""
 
 import base64
+import itertools
 import re
 from datetime import timedelta
 
@@ -13,8 +14,10 @@ from parts import NOON, set_clock
 
 from koschey.auth import passwords
 from koschey.auth.bootstrap import ensure_accounts
-from koschey.auth.identity import TOKEN_USER, authenticate, authorize, parse_authorization
-from koschey.auth.passwords import check_password, hash_password
+from koschey.auth.guesses import Rank
+from koschey.auth.identity import TOKEN_USER, authorize, parse_authorization
+from koschey.auth.logins import Logins
+from koschey.auth.passwords import Check, PasswordChecks, hash_password
 from koschey.auth.permissions import ROLES, Action, RolePermissions
 from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
 from koschey.db.accounts import (
@@ -26,11 +29,12 @@ from koschey.db.accounts import (
     select_token,
     upsert_account,
 )
-from koschey.db.pool import Connection
+from koschey.db.pool import Connection, Database
 from koschey.errors import NotAllowed, UsageError
 
 SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
 TOKEN = f"kos_{'a' * 12}_{'b' * 43}"
+ADDRESSES = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +158,10 @@ def test_no_header_is_an_error(header: str) -> None:
 # Passwords
 
 
+async def check_password(password: str, stored: str | None) -> bool:
+    return await PasswordChecks().run(Check(password, stored, Rank.CLEAN))
+
+
 async def test_passwords() -> None:
     """A password is kept as an argon2id hash, each with a salt of its own, and proves itself against it."""
     first, second = await hash_password("open sesame"), await hash_password("open sesame")
@@ -257,8 +265,13 @@ async def add_account(connection: Connection, name: str = "ada", *, with_passwor
     return account, token
 
 
-async def name_of(connection: Connection, user: str, password: str) -> str | None:
-    account = await authenticate(connection, user, password)
+async def authenticate(db: Database, user: str, password: str) -> Account | None:
+    """Whom credentials prove to a process that has just started, from an address that nobody has used."""
+    return await Logins(db).prove((user, password), f"192.0.2.{next(ADDRESSES)}")
+
+
+async def name_of(db: Database, user: str, password: str) -> str | None:
+    account = await authenticate(db, user, password)
     return account.name if account else None
 
 

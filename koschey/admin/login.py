@@ -1,23 +1,18 @@
 """Logging in and out."""
 
-import math
-
 import structlog
 from quart import Response, redirect, request, url_for
 
-from koschey.admin.attempts import Attempts
-from koschey.admin.panel import blueprint, render
+from koschey.admin.panel import blueprint, render, status_of
 from koschey.admin.visit import drop_cookie, may_enter, set_cookie, visit
-from koschey.auth.identity import TOKEN_USER, authenticate
-from koschey.auth.passwords import check_password
 from koschey.auth.sessions import close_session, open_session
-from koschey.db.accounts import Account
+from koschey.errors import Busy, KoscheyError, TooManyGuesses
 from koschey.web.context import resources
+from koschey.web.errors import RETRY_AFTER
 
 log = structlog.get_logger()
 
 WRONG = "User name or password is wrong."
-attempts = Attempts()
 
 
 @blueprint.get("/login", merge_slashes=False)
@@ -30,18 +25,22 @@ async def login() -> Response:
 
 @blueprint.post("/login", merge_slashes=False)
 async def log_in() -> Response:
-    """Compare the password and open a session."""
+    """Compare the password and open a session.
+
+    A token is no way in: tokens lie in the configuration of build servers, and a session may do more than they.
+    """
     form = await request.form
     user, password = form.get("user", "").strip(), form.get("password", "")
-    keys = (("account", user[:200]), ("address", request.remote_addr or ""))
-    if wait := attempts.begin(*keys):
-        return await _too_often(wait)
-    person = await _prove(user, password)
+    try:
+        person = await resources().logins.prove_password(user, password, request.remote_addr)
+    except TooManyGuesses as error:
+        return await _later(error, error.retry_after)
+    except Busy as error:
+        return await _later(error, RETRY_AFTER)
     if person is None:
         # Without the name: people type passwords into the wrong field.
         log.warning("a login failed", address=request.remote_addr)
         return await _form(401, WRONG, user)
-    attempts.succeed(*keys)
     if not may_enter(person):
         return await _form(403, f"The account {person.name} may not use this panel; an admin can make it a reviewer.")
     log.info("a login", account=person.name, address=request.remote_addr)
@@ -59,22 +58,9 @@ async def logout() -> Response:
     return response
 
 
-async def _prove(user: str, password: str) -> Account | None:
-    """Return the account. Takes as long for an unknown one, and for a name that none can have.
-
-    A token is no way in: tokens lie in the configuration of build servers, and a session may do more than they.
-    """
-    if user == TOKEN_USER or "\0" in user:
-        await check_password(password, None)
-        return None
-    return await authenticate(resources().pool, user, password)
-
-
-async def _too_often(wait: float) -> Response:
-    minutes = math.ceil(wait / 60)
-    text = f"Too many failed logins. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-    response = await _form(429, text)
-    response.headers["Retry-After"] = str(math.ceil(wait))
+async def _later(error: KoscheyError, seconds: int) -> Response:
+    response = await _form(status_of(error)[0], str(error))
+    response.headers["Retry-After"] = str(seconds)
     return response
 
 

@@ -1,10 +1,9 @@
-"""From credentials to an account, and from an account and an action to yes or no."""
+"""Whom a header names, whose a token is, and what an account may do. Passwords are proved by `koschey.auth.logins`."""
 
 import base64
 
 from packaging.utils import NormalizedName
 
-from koschey.auth.passwords import check_password
 from koschey.auth.permissions import Action, Permissions, RolePermissions
 from koschey.auth.tokens import parse_token, proves
 from koschey.db.accounts import Account, select_account, select_token
@@ -29,12 +28,9 @@ def parse_authorization(header: str | None) -> tuple[str, str] | None:
     return (user.strip(), password.strip()) if separator and "\0" not in user else None
 
 
-async def authenticate(db: Database, user: str, password: str) -> Account | None:
-    """Return the account that the credentials prove, or None."""
-    if user != TOKEN_USER:
-        account = await select_account(db, user)
-        return account if await check_password(password, account.password_hash if account else None) else None
-    parts = parse_token(password)
+async def authenticate_token(db: Database, token: str) -> Account | None:
+    """Return the account whose token this is, or None."""
+    parts = parse_token(token)
     found = await select_token(db, parts.id) if parts else None
     if parts is None or found is None or not proves(parts.secret, found[1]):
         return None

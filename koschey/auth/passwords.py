@@ -1,14 +1,32 @@
-"""Passwords of local accounts: argon2id in a small pool of threads, so that logins cannot eat the machine."""
+"""Passwords of local accounts: argon2id in a small pool of threads, so that logins cannot eat the machine.
+
+Checks wait in a queue of their own, the best rank first. Who waits for nothing any more, for the client has gone or
+took too long to get its turn, leaves the queue unchecked.
+"""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from koschey.auth.guesses import Rank
+from koschey.errors import Busy
+
 HASHER = PasswordHasher()
-# One hash costs 64 MiB and a quarter of a second of a core.
-POOL = ThreadPoolExecutor(max_workers=2, thread_name_prefix="password")
+AT_ONCE = 2
+"""Checks at once in one process: each costs 64 MiB and a quarter of a second of a core."""
+WAITING = 20
+"""Checks that wait in one process."""
+PATIENCE = 10.0
+"""Seconds after which a check that waits is given up."""
+KEPT = Rank.CLEAN_ADDRESS
+"""One of the places is kept for this rank and better ones."""
+POOL = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="password")
 NOBODY = HASHER.hash("no account has this password")
 """Checked where the account is unknown, so that the time of an answer tells nothing."""
 
@@ -18,10 +36,93 @@ async def hash_password(password: str) -> str:
     return await asyncio.get_running_loop().run_in_executor(POOL, HASHER.hash, password)
 
 
-async def check_password(password: str, stored: str | None) -> bool:
-    """Compare a password with what is stored; takes as long where nothing is."""
-    right = await asyncio.get_running_loop().run_in_executor(POOL, _verify, stored or NOBODY, password)
-    return right and bool(stored)
+@dataclass(eq=False, slots=True)
+class Check:
+    """One comparison of a password with what is stored."""
+
+    password: str = field(repr=False)
+    stored: str | None = field(repr=False)
+    rank: Rank
+    delay: float = 0.0
+    """Seconds to wait before it queues."""
+    began: bool = False
+    """Whether the password was hashed: the work is done then, whoever waits for it."""
+    turn: asyncio.Future[None] = field(init=False)
+
+
+class PasswordChecks:
+    """One per process."""
+
+    def __init__(self) -> None:
+        self._running: list[Check] = []
+        self._waiting: list[Check] = []
+        self._delayed = 0
+
+    def require_room(self, rank: Rank) -> None:
+        """Raise `Busy` where a check of this rank would be turned away now."""
+        if len(self._waiting) >= WAITING and all(check.rank <= rank for check in self._waiting):
+            raise _too_many()
+
+    async def run(self, check: Check) -> bool:
+        """Compare, taking as long where nothing is stored. Raises `Busy` where too many wait."""
+        if check.delay:
+            await self._delay(check.delay)
+        await self._take_turn(check)
+        check.began = True
+        work = POOL.submit(_verify, check.stored or NOBODY, check.password)
+        # A thread cannot be stopped: its place is free when the work has ended, not when somebody stops waiting.
+        work.add_done_callback(partial(_call_in, asyncio.get_running_loop(), partial(self._end, check)))
+        return await asyncio.wrap_future(work) and bool(check.stored)
+
+    async def _delay(self, seconds: float) -> None:
+        if self._delayed >= WAITING:
+            raise _too_many()
+        self._delayed += 1
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._delayed -= 1
+
+    async def _take_turn(self, check: Check) -> None:
+        """Return once the check has one of the places."""
+        self._enqueue(check)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await check.turn
+        except BaseException as error:
+            if check in self._waiting:
+                self._waiting.remove(check)
+            if check in self._running:
+                self._end(check)
+            if isinstance(error, TimeoutError):
+                raise _too_many() from None
+            raise
+
+    def _enqueue(self, check: Check) -> None:
+        """Add a check to the queue. Where the queue is full, the last one of the worst rank has to go."""
+        check.turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(check)
+        self._waiting.sort(key=lambda each: each.rank)  # stable: who came first stays first in its rank
+        self._begin()
+        if len(self._waiting) > WAITING:
+            self._waiting.pop().turn.set_exception(_too_many())
+
+    def _begin(self) -> None:
+        """Give free places to the first who may have them."""
+        self._waiting = [check for check in self._waiting if not check.turn.done()]
+        for check in [*self._waiting]:
+            if self._has_place(check):
+                self._waiting.remove(check)
+                self._running.append(check)
+                check.turn.set_result(None)
+
+    def _has_place(self, check: Check) -> bool:
+        kept = check.rank > KEPT and any(each.rank > KEPT for each in self._running)
+        return len(self._running) < AT_ONCE and not kept
+
+    def _end(self, check: Check) -> None:
+        self._running.remove(check)
+        self._begin()
 
 
 def _verify(stored: str, password: str) -> bool:
@@ -29,3 +130,12 @@ def _verify(stored: str, password: str) -> bool:
         return HASHER.verify(stored, password)
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, work: Callable[[], None], _: Future[bool]) -> None:
+    with suppress(RuntimeError):  # the process is stopping, and its loop is closed
+        loop.call_soon_threadsafe(work)
+
+
+def _too_many() -> Busy:
+    return Busy("Too many passwords are being checked. Try again in a few seconds.")

@@ -25,9 +25,9 @@ from koschey.db.pending_uploads import (
     select_abandoned,
 )
 from koschey.db.pool import ACQUIRE_TIMEOUT, LOST, Pool
-from koschey.errors import Busy
+from koschey.errors import Busy, StoreUnavailable
 from koschey.model import Sha256
-from koschey.storage.s3 import UNAVAILABLE, blob_key, manifest_key, provenance_key
+from koschey.storage.s3 import blob_key, manifest_key, provenance_key
 from koschey.storage.spooled import UploadStore
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ async def pending(
         try:
             # After the rows were written there is nothing left of it, and this does nothing.
             await _discard(pool, store, upload, abandoned=False)
-        except (*LOST, *UNAVAILABLE) as error:
+        except (*LOST, StoreUnavailable) as error:
             log.warning("an upload is left to be swept", sha256=sha256, error=repr(error))
 
 

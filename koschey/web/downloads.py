@@ -13,9 +13,11 @@ async def record_download(file: File) -> None:
     """Write down that the file goes to whoever sent the current request, before the first byte of it leaves.
 
     Credentials that prove nobody say nothing: where everybody may read, they need not be right. Raises as
-    `DownloadLog.record` does.
+    `DownloadLog.record` and `Logins.find` do.
     """
-    login = await resources().logins.find(request.headers.get("Authorization"))
+    header, logins = request.headers.get("Authorization"), resources().logins
+    find = logins.find_named if resources().settings.anonymous_reading else logins.find
+    login = await find(header, request.remote_addr)
     await resources().downloads.record(
         NewDownload(
             file.id,

@@ -18,6 +18,7 @@ from koschey.errors import (
     Stale,
     StoreRefused,
     StoreUnavailable,
+    TooManyGuesses,
     TooManyRequests,
     UpstreamMalformed,
     UpstreamMissing,
@@ -64,7 +65,10 @@ def problem(status: int, title: str, detail: str, **extensions: object) -> Respo
 def problem_of(error: KoscheyError) -> Response:
     """Return the answer to a request that failed by this error."""
     status, title = status_of(error)
-    return problem(status, title, str(error))
+    response = problem(status, title, str(error))
+    if isinstance(error, TooManyGuesses):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def status_of(error: KoscheyError) -> tuple[int, str]:

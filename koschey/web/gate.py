@@ -11,10 +11,12 @@ from typing import Any
 import structlog
 from quart import Response
 
+from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
 from koschey.db.pool import LOST
-from koschey.web.asgi import send_response
-from koschey.web.errors import problem
+from koschey.errors import Busy, TooManyGuesses
+from koschey.web.errors import problem, problem_of
+from koschey.web.watched import ClientGone, WatchedReceive
 
 log = structlog.get_logger()
 
@@ -35,18 +37,32 @@ class ReadGate:
         if scope["type"] != "http" or _is_open(scope["path"]):
             await self._application(scope, receive, send)
             return
-        refusal = await self._refusal(scope)
-        if refusal is not None:
-            await send_response(refusal, scope, send)
-            return
-        await self._application(scope, receive, _private(send))
-
-    async def _refusal(self, scope: Any) -> Response | None:
-        """Return why the request goes no further, or None."""
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
+        if (parse_authorization(header) or (TOKEN_USER, ""))[0] == TOKEN_USER:
+            await self._serve(scope, receive, send, await self._refusal(scope, header))
+            return
+        # A password may have to wait for its turn. Where the client does not wait any more, it is not checked.
+        watched = WatchedReceive(receive)
         try:
-            if await self._logins().find(header) is not None:
+            await self._serve(scope, watched, send, await watched.while_there(self._refusal(scope, header)))
+        except ClientGone:
+            return
+        finally:
+            watched.close()
+
+    async def _serve(self, scope: Any, receive: Any, send: Any, refusal: Response | None) -> None:
+        if refusal is not None:
+            await _answer(refusal, scope, send)
+        else:
+            await self._application(scope, receive, _private(send))
+
+    async def _refusal(self, scope: Any, header: str) -> Response | None:
+        """Return why the request goes no further, or None."""
+        try:
+            if await self._logins().find(header, (scope.get("client") or [None])[0]) is not None:
                 return None
+        except (TooManyGuesses, Busy) as error:
+            return problem_of(error)
         except LOST as error:
             log.warning("a login cannot be looked up", error=repr(error))
             return problem(503, "A store does not answer", "PostgreSQL is away; try again soon")

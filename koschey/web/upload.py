@@ -8,9 +8,9 @@ from typing import cast
 from quart import Blueprint, Quart, Response, current_app, request
 from quart.blueprints import BlueprintSetupState
 
-from koschey.auth.identity import authenticate, parse_authorization
+from koschey.auth.identity import parse_authorization
 from koschey.db.accounts import Account
-from koschey.errors import NotAllowed, Refused, UsageError
+from koschey.errors import NotAllowed, Refused, TooManyGuesses, UsageError
 from koschey.inspection.inspect import Inspector
 from koschey.publish.accept import Accepted, Intake, accept
 from koschey.publish.upload import Upload
@@ -47,10 +47,14 @@ async def legacy() -> Response:
     try:
         account = await _account()
         accepted = await _receive(account)
-    except Refused as refusal:
-        return _refuse(refusal.status, str(refusal))
+    except Refused as refused:
+        return _refuse(refused.status, str(refused))
     except NotAllowed as error:
         return _refuse(403, str(error))
+    except TooManyGuesses as error:
+        refusal = _refuse(429, str(error))
+        refusal.headers["Retry-After"] = str(error.retry_after)
+        return refusal
     except UsageError as error:
         return _refuse(400, str(error))
     return _answer(200, "text/plain; charset=utf-8", "\n".join(accepted.warnings) or "OK")
@@ -59,7 +63,7 @@ async def legacy() -> Response:
 async def _account() -> Account:
     """Return who uploads, before a byte of the body is read."""
     credentials = parse_authorization(request.headers.get("Authorization"))
-    account = await authenticate(resources().pool, *credentials) if credentials else None
+    account = await resources().logins.prove(credentials, request.remote_addr) if credentials else None
     if account is None:
         raise NotAllowed(NOBODY)
     return account

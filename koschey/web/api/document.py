@@ -25,11 +25,12 @@ ERRORS = {
     412: "The project is not at the serial that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    429: "Whoever asks waits for too much already.",
+    429: "The address has sent wrong credentials too often, or the caller has too many open requests.",
     503: "A store does not answer; try again.",
 }
 ERROR_HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    429: {"Retry-After": {"schema": {"type": "integer"}}},
     503: {"Retry-After": {"schema": {"type": "integer"}}},
 }
 IF_MATCH = {

@@ -14,7 +14,7 @@ from quart import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from koschey.addresses import API
-from koschey.auth.identity import authenticate, authorize, parse_authorization
+from koschey.auth.identity import authorize, parse_authorization
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, UsageError
@@ -91,7 +91,7 @@ class Operation:
         """The statuses with which it can be refused."""
         about_project = (404,) if (self.changes and self.misses) or "<project>" in self.rule else ()
         return sorted(
-            {400, 401, 503, *about_project, *self.also}
+            {400, 401, 429, 503, *about_project, *self.also}
             | ({403} if self.needs else set())
             | ({412} if self.changes else set())
             | ({413, 415} if self.reads_body else set())
@@ -141,12 +141,15 @@ async def _answer[T: Input](
 
 
 async def _identify(operation: Operation) -> Account | None:
-    """Return who calls; nobody in particular where the operation and the index are open. Wrong credentials are none."""
+    """Return who calls; nobody in particular where the operation and the index are open. Wrong credentials are none.
+
+    Raises as `Logins.prove` does.
+    """
     header = request.headers.get("Authorization")
     if header is None and operation.needs is None and resources().settings.anonymous_reading:
         return ANYBODY
     credentials = parse_authorization(header)
-    return await authenticate(resources().pool, *credentials) if credentials else None
+    return await resources().logins.prove(credentials, request.remote_addr) if credentials else None
 
 
 def _ask_who() -> Response:

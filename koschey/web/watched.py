@@ -1,0 +1,54 @@
+"""What a client sends while nothing reads it yet: kept for who reads it later, and looked through for its end."""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+KEPT = 16
+"""Messages that are kept; a client that sends more has not gone."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it was answered."""
+
+
+class WatchedReceive:
+    """An ASGI `receive` that can be watched before the application reads from it."""
+
+    def __init__(self, receive: Any) -> None:
+        self._receive = receive
+        self._kept: deque[Any] = deque()
+        self._next: asyncio.Task[Any] | None = None
+
+    async def __call__(self) -> Any:
+        """Return the next message, those first that came while nobody read."""
+        return self._kept.popleft() if self._kept else await self._take()
+
+    def close(self) -> None:
+        """End a call that is under way; the request has been answered."""
+        if self._next is not None:
+            self._next.cancel()
+
+    async def while_there[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what the work returns. Raises `ClientGone`, and ends the work, where the client goes away first."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done() and len(self._kept) < KEPT:
+                coming = self._next = self._next or asyncio.ensure_future(self._receive())
+                await asyncio.wait({task, coming}, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done():
+                    self._kept.append(await self._take())
+                    if self._kept[-1]["type"] == "http.disconnect":
+                        raise ClientGone
+            return await task
+        finally:
+            task.cancel()
+
+    async def _take(self) -> Any:
+        """Return what the server hands over next. A call that is under way is awaited, for it may hold a message."""
+        if self._next is None:
+            return await self._receive()
+        message = await self._next
+        self._next = None
+        return message
