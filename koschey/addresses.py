@@ -15,7 +15,8 @@ ADMIN = "/admin/"
 API = "/api/v1"
 REQUESTS = f"{API}/requests"
 PREFLIGHT = f"{API}/preflight"
-HEALTH = "/_/health"
+LIVE = "/_/live"
+READY = "/_/ready"
 STATISTICS = "/stats/"
 
 FIRST_SEGMENTS = frozenset(

@@ -64,6 +64,8 @@ class Resources:
     advisories: AdvisoryFeed | None
     """The feed that the settings name, if any."""
     preflight: Preflight
+    listener: Listener
+    """Hears of what other processes commit."""
 
     @property
     def addresses(self) -> Addresses:
@@ -134,7 +136,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     preflight = Preflight(pool, refresher, settings.window, freshness)
     resources = Resources(
         *(settings, pool, bucket, upstream, refresher, pages, store, provenance, trust, documents, surveys, calls),
-        *(logins, downloads, advisories, preflight),
+        *(logins, downloads, advisories, preflight, listener),
     )
     return resources, listener
 

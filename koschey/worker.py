@@ -31,6 +31,7 @@ from koschey import __version__
 from koschey.db.listen import set_within
 from koschey.db.pool import is_outage
 from koschey.errors import StartError, TaskFailed
+from koschey.heartbeat import keep_reporting
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower
 from koschey.publish.sweep import wake_unchecked
@@ -98,6 +99,7 @@ async def _work(
     searchable = await ensure_search_attributes(client, settings.temporal_namespace)
     webhook = settings.webhook is not None
     Relay(resources.pool, client, str(settings.database_url), searchable=searchable, webhook=webhook).start(tasks)
+    tasks.start("the report of this worker", lambda: keep_reporting(resources.pool, client), is_outage)
     if webhook:
         tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):

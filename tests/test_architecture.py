@@ -41,6 +41,8 @@ PUBLIC = {
     ("/RPC2", "xmlrpc.xmlrpc"): "page",
     ("/legacy/", "upload.legacy"): "write",
     ("/legacy", "upload.legacy"): "write",
+    ("/_/live", "health.live"): "names no file",
+    ("/_/ready", "health.ready"): "names no file",
     ("/_/health", "health.health"): "names no file",
     ("/api/v1/projects/<project>", "api.read_project"): "account",
     ("/api/v1/projects/<project>", "api.remove_project"): "account",

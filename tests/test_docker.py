@@ -444,7 +444,7 @@ def test_health_check_is_valid_and_asks_webs_port(
     python, dash_c, code = json.loads(check.split("CMD", 1)[1])
     assert (python, dash_c) == ("python", "-c")
     compile(code, "HEALTHCHECK", "exec")
-    assert "'/_/health'" in code
+    assert "'/_/live'" in code
     (exposed,) = [rest for name, rest in last_stage if name == "EXPOSE"]
     assert f"'127.0.0.1', {exposed}" in code
     assert services["web"]["ports"] == [f"127.0.0.1:8080:{exposed}"]

@@ -12,6 +12,7 @@ from koschey.admin.visit import visit
 from koschey.auth.sessions import leave_notice
 from koschey.db.pool import LOST
 from koschey.db.projects import select_now
+from koschey.db.pulse import select_pulse
 from koschey.errors import KoscheyError
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER, status_of
@@ -50,8 +51,10 @@ async def render(template: str, status: int = 200, **context: object) -> Respons
     notice = session.notice if session else None
     if notice and request.method == "GET":
         await leave_notice(resources().pool, visit().id, None)
-    now = await select_now(resources().pool)
-    page = await render_template(f"admin/{template}", visit=visit(), session=session, notice=notice, now=now, **context)
+    now, pulse = await select_now(resources().pool), await select_pulse(resources().pool)
+    page = await render_template(
+        f"admin/{template}", visit=visit(), session=session, notice=notice, now=now, pulse=pulse, **context
+    )
     return Response(page, status, content_type="text/html; charset=utf-8")
 
 

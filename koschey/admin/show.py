@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -28,15 +28,22 @@ def machine_time(moment: datetime) -> str:
 def show_distance(moment: datetime, now: datetime) -> str:
     """Return how far a time lies from now, in its two largest units: `in 6 d 3 h`, `5 min ago`."""
     seconds = (moment - now).total_seconds()
-    parts, rest = [], int(abs(seconds))
+    if abs(seconds) < MINUTE:
+        return "in less than a minute" if seconds > 0 else "just now"
+    text = show_span(abs(moment - now))
+    return f"in {text}" if seconds > 0 else f"{text} ago"
+
+
+def show_span(span: timedelta) -> str:
+    """Return a span of time in its two largest units: `6 d 3 h`, `5 min`, `12 s`."""
+    parts, rest = [], int(span.total_seconds())
+    if rest < MINUTE:
+        return f"{rest} s"
     for length, unit in UNITS:
         count, rest = divmod(rest, length)
         parts.append((count, unit))
-    first = next((place for place, (count, _) in enumerate(parts) if count), None)
-    if first is None:
-        return "in less than a minute" if seconds > 0 else "just now"
-    text = " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
-    return f"in {text}" if seconds > 0 else f"{text} ago"
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
 def show_size(size: int) -> str:
@@ -87,6 +94,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "show_time": show_time,
     "machine_time": machine_time,
     "show_distance": show_distance,
+    "show_span": show_span,
     "show_size": show_size,
     "show_detail": show_detail,
     "show_json": show_json,

@@ -41,6 +41,7 @@ class Listener:
         self._channels = channels
         self._on_lost = on_lost
         self._trusted_until = 0.0
+        self.is_listening = False
 
     @property
     def is_trusted(self) -> bool:
@@ -57,7 +58,7 @@ class Listener:
             finally:
                 connection.terminate()
         finally:
-            self._trusted_until = 0.0
+            self._trusted_until, self.is_listening = 0.0, False
             self._on_lost()
 
     async def _listen(self, connection: Any) -> None:
@@ -65,6 +66,7 @@ class Listener:
             await connection.add_listener(channel, self._hear)
         # What was committed before this moment was not heard.
         self._on_lost()
+        self.is_listening = True
         while True:
             sent = time.monotonic()
             await connection.fetchval("SELECT 1", timeout=PATIENCE)

@@ -12,8 +12,10 @@ from koschey.db.pool import Connection, Database
 from koschey.outbox import Message, render_message
 
 INSERT_MESSAGE = """
-    INSERT INTO outbox (key, kind, payload, due_at) VALUES ($1, $2, $3, koschey_now() + $4)
+    INSERT INTO outbox (key, kind, payload, due_at, first_due_at)
+    VALUES ($1, $2, $3, koschey_now() + $4, koschey_now() + $4)
     ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
+                                    first_due_at = least(outbox.first_due_at, excluded.first_due_at),
                                     revision = outbox.revision + 1
 """
 INSERT_MESSAGES = """

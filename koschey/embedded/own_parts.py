@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import koschey
-from koschey.addresses import HEALTH
+from koschey.addresses import READY
 from koschey.embedded.child import Child, Part
 from koschey.embedded.environment import own_environment
 from koschey.embedded.probe import http_status, reachable_host
@@ -24,7 +24,7 @@ def web_part(folder: Path, values: Mapping[str, str], settings: Settings) -> Par
     host = reachable_host(settings.host)
 
     def is_ready(_: Child) -> bool:
-        return http_status(host, settings.port, HEALTH) == 200
+        return http_status(host, settings.port, READY) == 200
 
     common = _common(folder, values, "web")
     # It has processes of its own, which only it can take along; it kills those that do not obey.

@@ -71,6 +71,11 @@ class Bucket:
             with translated(self.name):
                 await self.client.create_bucket(Bucket=self.name)
 
+    async def check(self) -> bool:
+        """Return whether the bucket answers. Raises as the client does where it does not."""
+        await self.client.head_bucket(Bucket=self.name)
+        return True
+
     async def size_of(self, key: str) -> int | None:
         """Return the size of an object in bytes, or None where there is none."""
         try:

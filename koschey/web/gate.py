@@ -52,7 +52,7 @@ class ReadGate:
 
     async def _serve(self, scope: Any, receive: Any, send: Any, refusal: Response | None) -> None:
         if refusal is not None:
-            await _answer(refusal, scope, send)
+            await send_response(refusal, scope, send)
         else:
             await self._application(scope, receive, _private(send))
 

@@ -56,7 +56,7 @@ def test_t_20_1(closed: Koschey, upstream: Upstream) -> None:
 def test_every_route_is_closed_or_asks_for_itself(closed: Koschey) -> None:
     """Without a login no route but those that ask for one themselves answers anything, however it is spelled."""
     settings = Settings.model_validate({"database_url": "postgresql://localhost/none"})
-    open_to_all = {"/_/health", "/legacy", "/legacy/", "/api/v1/openapi.json"}
+    open_to_all = {"/_/live", "/_/ready", "/_/health", "/legacy", "/legacy/", "/api/v1/openapi.json"}
     for rule in create_front(settings).quart.url_map.iter_rules():
         method = min((rule.methods or set()) - {"HEAD", "OPTIONS"})
         path = rule.rule.replace("<path:rest>", "aa/bb/x.whl")

@@ -215,6 +215,8 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ("/RPC2", "xmlrpc.xmlrpc"): Surface(calls("/RPC2"), names_version, lists=True),
     ("/legacy/", "upload.legacy"): CHANGES,
     ("/legacy", "upload.legacy"): CHANGES,
+    ("/_/live", "health.live"): NO_FILE,
+    ("/_/ready", "health.ready"): NO_FILE,
     ("/_/health", "health.health"): NO_FILE,
     ("/api/v1/openapi.json", "api.openapi"): NO_FILE,
     ("/api/v1/projects/<project>", "api.read_project"): Surface(
