@@ -9,6 +9,7 @@ from werkzeug.routing import RequestRedirect
 
 from koschey import admin
 from koschey.logs import configure_logs
+from koschey.parent_process import end_with_parent
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.web import api, errors, feeds, files, health, held, home, integrity, project_json, simple, upload, xmlrpc
@@ -75,6 +76,7 @@ def create_front(settings: Settings) -> FastPages:
 
     @app.before_serving
     async def open_all() -> None:
+        end_with_parent()
         resources = await stack.enter_async_context(open_resources(settings))
         app.extensions[KEY] = resources
         front.pages = resources.pages

@@ -68,8 +68,8 @@ RAW = {
 @pytest.fixture(scope="module", params=SERVERS)
 def port(request: pytest.FixtureRequest, koschey: Koschey) -> Iterator[int]:
     """A web process under each server."""
-    with web_process(koschey, request.param) as port:
-        yield port
+    with web_process(koschey, request.param) as web:
+        yield web.port
 
 
 @pytest.mark.parametrize("name", RAW)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from apart import free_port
 from running import Koschey, ask, wait_until
@@ -12,13 +13,26 @@ from running import Koschey, ask, wait_until
 SERVERS = ("granian", "hypercorn")
 
 
+class Web(NamedTuple):
+    """A web process that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
 @contextmanager
 def web_process(
-    koschey: Koschey, server: str = "granian", is_ready: Callable[[], bool] | None = None, **variables: str
-) -> Iterator[int]:
-    """Start `koschey web` against the stores of that index; yield its port once it is ready."""
+    koschey: Koschey,
+    server: str = "granian",
+    is_ready: Callable[[], bool] | None = None,
+    *,
+    method: str = "spawn",
+    **variables: str,
+) -> Iterator[Web]:
+    """Start `koschey web` against the stores of that index; its workers are started by that method of Python's."""
     port = free_port()
     code = (
+        f"import multiprocessing; multiprocessing.set_start_method('{method}'); "
         "from koschey import serve, settings; given = settings.load_settings(); "
         f"serve._serve_with_{server}(given, serve.find_place(given))"
     )
@@ -27,7 +41,7 @@ def web_process(
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
         wait_until(is_ready or (lambda: answers(f"http://127.0.0.1:{port}")), timeout=60)
-        yield port
+        yield Web(port, process)
     finally:
         process.terminate()
         process.wait(60)

@@ -14,7 +14,7 @@ from quart import Blueprint, Response
 
 from koschey.db.pool import LOST
 from koschey.db.pulse import Pulse, select_pulse
-from koschey.storage.s3 import UNAVAILABLE
+from koschey.errors import StoreUnavailable
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER
 
@@ -35,7 +35,7 @@ async def live() -> Response:
 @blueprint.get("/_/ready")
 async def ready() -> Response:
     """200 while PostgreSQL answers and this process hears of every commit; all else is reported and changes nothing."""
-    listener = resources().listener.connected
+    listener = resources().listener.is_listening
     bucket = asyncio.create_task(_within(resources().bucket.check()))
     # A question to a server that hangs keeps a connection of the pool; the listener notices that within seconds.
     pulse = await _within(select_pulse(resources().pool)) if listener else None
@@ -63,7 +63,7 @@ async def _within[T](question: Coroutine[Any, Any, T]) -> T | None:
         return None
     try:
         return task.result()
-    except (*LOST, *UNAVAILABLE):
+    except (*LOST, StoreUnavailable):
         return None
 
 
