@@ -96,14 +96,14 @@ def test_live_asks_nobody(inside: Inside) -> None:
     finally:
         inside.app = running
     assert inside.ask("/_/ready").status == 200
-    inside.resources.listener.connected = False
+    inside.resources.listener.is_listening = False
     try:
         answer = inside.ask("/_/ready")
         assert (answer.status, answer.json["status"], answer.json["listener"]) == (503, "not ready", False)
         assert answer.headers["retry-after"]
         assert inside.ask("/_/live").status == inside.ask("/_/health").status == 200
     finally:
-        inside.resources.listener.connected = True
+        inside.resources.listener.is_listening = True
 
 
 # With all its parts

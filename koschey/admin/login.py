@@ -3,12 +3,12 @@
 import structlog
 from quart import Response, redirect, request, url_for
 
-from koschey.admin.panel import blueprint, render, status_of
+from koschey.admin.panel import blueprint, render
 from koschey.admin.visit import drop_cookie, may_enter, set_cookie, visit
 from koschey.auth.sessions import close_session, open_session
 from koschey.errors import Busy, KoscheyError, TooManyGuesses
 from koschey.web.context import resources
-from koschey.web.errors import RETRY_AFTER
+from koschey.web.errors import RETRY_AFTER, status_of
 
 log = structlog.get_logger()
 

@@ -15,6 +15,7 @@ from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
 from koschey.db.pool import LOST
 from koschey.errors import Busy, TooManyGuesses
+from koschey.web.asgi import send_response
 from koschey.web.errors import problem, problem_of
 from koschey.web.watched import ClientGone, WatchedReceive
 
