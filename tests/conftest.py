@@ -9,7 +9,7 @@ from running import Koschey
 from sigstore_trust import Sigstore
 from upstream import Upstream
 
-pytest_plugins = ["parts", "examined", "shelf", "inside"]
+pytest_plugins = ["parts", "examined", "shelf", "inside", "recorder"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

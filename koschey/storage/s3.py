@@ -33,6 +33,9 @@ STREAMS = 100
 """Objects that a process streams at once."""
 CONNECTIONS = STREAMS + 50
 """Connections of a process; what is left over is for requests that no client can make slow."""
+READ_BACK = (0.0, 0.1, 0.5)
+"""Seconds before each look at a small object that was put: another process may put the same at this moment, and servers
+that keep a bucket in a folder write it in place."""
 CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
 
 
@@ -92,9 +95,11 @@ class Bucket:
         """
         with translated(key):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body)
-        with suppress(ObjectMissing):
-            if await self.get(key) == body:
-                return
+        for rest in READ_BACK:
+            await asyncio.sleep(rest)
+            with suppress(ObjectMissing):
+                if await self.get(key) == body:
+                    return
         raise StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
 
     async def get(self, key: str) -> bytes:
