@@ -14,6 +14,8 @@ from koschey.settings import Settings
 
 FACTORY = "koschey.app:create_app"
 BACKLOG = 2048
+CLIENT_BUFFER = 64 * 2**10
+"""Bytes that the server keeps for a client that does not read; several times as much is on its way to the server."""
 GRACE = 30
 """Seconds that running requests get when the server is stopped."""
 SOCKET_MODE = 0o660
@@ -43,6 +45,7 @@ def serve(settings: Settings) -> None:
 def _serve_with_granian(settings: Settings, place: Place) -> None:
     from granian import Granian  # noqa: PLC0415 - an extra
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
     Granian(
@@ -55,6 +58,7 @@ def _serve_with_granian(settings: Settings, place: Place) -> None:
         interface=Interfaces.ASGI,
         # HTTP/2 buys an index nothing behind a proxy and has a longer list of faults.
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=CLIENT_BUFFER),
         websockets=False,
         workers=settings.web_processes,
         backlog=BACKLOG,

@@ -8,6 +8,7 @@ Requests pass through unchanged, so the server behind checks their signatures an
 """
 
 import asyncio
+import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -153,7 +154,7 @@ class BucketDoor:
             body = f"<Error><Code>{fault.code}</Code><Message>a test</Message></Error>".encode()
             return web.Response(status=fault.status, body=body if request.method != "HEAD" else b"")
         if fault.acknowledge:
-            await request.read()
+            await request.content.read()
             return web.Response(status=200, headers={"ETag": '"0"'})
         return await self._pass_on(request, fault)
 
@@ -180,7 +181,7 @@ class BucketDoor:
             request.method,
             url,
             headers=_passed(request.headers),
-            data=await request.read() or None,
+            data=io.BytesIO(body) if (body := await request.content.read()) else None,
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         ) as answer:
             response = web.StreamResponse(status=answer.status, headers=_passed(answer.headers))

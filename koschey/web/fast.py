@@ -11,6 +11,7 @@ from koschey.errors import KoscheyError
 from koschey.index.encoded import Page
 from koschey.index.pages import Pages
 from koschey.web.answer import Asked, answer_page, encoded_content
+from koschey.web.stalls import PIECE, limit_connections, limited
 
 log = structlog.get_logger()
 
@@ -29,15 +30,21 @@ class FastPages:
         self.quart = app
         self._prefix = prefix
         self.pages: Pages | None = None
+        self._is_limited = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
+        if not self._is_limited and scope["type"] == "http":
+            self._is_limited = True
+            limit_connections()
         page = self._find(scope) if scope["type"] == "http" else None
         asked = _asked(scope) if page is not None else None
         if page is None or asked is None or encoded_content(page, asked):
-            await self._pass_on(scope, receive, send)
+            await self._pass_on(scope, receive, limited(send))
             return
         answer = answer_page(page, asked)
+        if len(answer.body) > PIECE:  # what is smaller fits into the server's buffers
+            send = limited(send)
         await send(
             {
                 "type": "http.response.start",

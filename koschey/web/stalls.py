@@ -1,0 +1,85 @@
+"""Limits on clients that do not read: what is sent must be taken within a time, or the connection is broken off.
+
+A server's `send` returns once there is room for more, under granian and under hypercorn. While a client reads nothing
+it never returns: without a limit such a client keeps its answer, and all that the answer holds, as long as it likes.
+Granian holds several messages for each client, so messages are small. What it holds when an answer is broken off is
+still on its way to the client, and only the kernel can end that.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+STALL = 30.0
+"""Seconds in which a client must take one piece."""
+PIECE = 64 * 2**10
+"""Bytes of a piece: so the slowest client that is served takes about 2 KB a second."""
+
+OPEN_FILES = Path("/proc/self/fd")
+UNACKNOWLEDGED = 40_000
+"""Milliseconds after which the kernel ends a connection whose client neither acknowledges data nor has room for it."""
+
+
+def limit_connections() -> None:
+    """Have the kernel end connections whose clients do not read, of every port on which this process listens.
+
+    Connections inherit the option of the socket that accepts them. No server names its sockets to an application, and
+    granian opens them after the application has started, so they are found among the open files once there is a
+    request. Where there is no `/proc`, nothing is limited.
+    """
+    sockets = list(_own_sockets())
+    try:
+        ports = {_port(found) for found in sockets if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)}
+        for found in sockets:
+            if _port(found) in ports:
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+    finally:
+        for found in sockets:
+            found.close()
+
+
+def _own_sockets() -> Iterator[socket.socket]:
+    """Yield the TCP sockets of this process, as copies that the caller closes."""
+    for descriptor in OPEN_FILES.iterdir() if OPEN_FILES.exists() else ():
+        # What was closed since it was listed cannot be copied.
+        with suppress(OSError):
+            if str(descriptor.readlink()).startswith("socket:"):
+                found = socket.socket(fileno=os.dup(int(descriptor.name)))
+                if found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM:
+                    yield found
+                else:
+                    found.close()
+
+
+def _port(found: socket.socket) -> int:
+    return int(found.getsockname()[1])
+
+
+def limited(send: Any) -> Any:
+    """Return an ASGI `send` that raises `ConnectionAbortedError` where the client stalls."""
+
+    async def send_in_time(message: Any) -> None:
+        for piece in _pieces(message):
+            try:
+                async with asyncio.timeout(STALL):
+                    await send(piece)
+            except TimeoutError:
+                raise ConnectionAbortedError(f"the client read nothing for {STALL:g} seconds") from None
+
+    return send_in_time
+
+
+def _pieces(message: Any) -> Iterator[Any]:
+    """Split a body that a slow client could not take within the time."""
+    body = message.get("body", b"")
+    if len(body) <= PIECE:
+        yield message
+        return
+    for start in range(0, len(body), PIECE):
+        stop = start + PIECE
+        more = stop < len(body) or message.get("more_body", False)
+        yield {**message, "body": body[start:stop], "more_body": more}
