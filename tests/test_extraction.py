@@ -133,7 +133,7 @@ def get_short(url: str) -> int:
         answer = ask(url)
     except (IncompleteRead, ConnectionError) as error:
         return len(error.partial) if isinstance(error, IncompleteRead) else 0
-    assert answer.status == 502
+    assert answer.status == 424
     return 0
 
 

@@ -181,10 +181,10 @@ def test_upstream_that_is_down(koschey: Koschey, upstream: Upstream, sigstore: S
     [
         ("i-500", {"status": 500}, 503),
         ("i-404", {"status": 404}, 404),
-        ("i-403", {"status": 403}, 502),
+        ("i-403", {"status": 403}, 424),
         ("i-cut", {"truncate_at": 100}, 503),
-        ("i-huge", {"body": b" " * (2 * 2**20 + 1)}, 502),
-        ("i-loop", {"redirect": "/integrity/loop"}, 502),
+        ("i-huge", {"body": b" " * (2 * 2**20 + 1)}, 424),
+        ("i-loop", {"redirect": "/integrity/loop"}, 424),
     ],
 )
 def test_upstream_that_fails(

@@ -28,6 +28,14 @@ from koschey.errors import (
 
 log = structlog.get_logger()
 
+PERMANENT = 424
+"""Failed Dependency (RFC 4918, section 11.4): the upstream is at fault, and asking again soon changes nothing.
+
+pip asks up to five times more after 500, 502 and 503, and uv after every 5xx; then pip prints "too many 502 error
+responses", and neither prints a reason. They ask once after 424, and uv prints the reason of a page. Not 403: uv takes
+that for missing credentials, and prints no reason either. What may work later stays 503.
+"""
+
 STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     NotKnown: (404, "Not known here"),
     NotAllowed: (403, "Not allowed"),
@@ -36,9 +44,9 @@ STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     TooManyRequests: (429, "Too many requests"),
     UsageError: (400, "Bad request"),
     UpstreamMissing: (404, "The upstream has no such thing"),
-    UpstreamMalformed: (502, "The upstream cannot be trusted"),
+    UpstreamMalformed: (PERMANENT, "The upstream cannot be trusted"),
     UpstreamUnavailable: (503, "The upstream does not answer"),
-    EgressRefused: (502, "The upstream points to a forbidden address"),
+    EgressRefused: (PERMANENT, "The upstream points to a forbidden address"),
     StoreUnavailable: (503, "A store does not answer"),
     StoreRefused: (503, "The bucket refuses this index"),
     Damaged: (503, "The bucket has lost or altered this"),

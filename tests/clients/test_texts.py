@@ -70,12 +70,12 @@ def test_held_pin_and_range_in_uv(koschey: Koschey, told: UpstreamFile, tmp_path
 
 def test_blocked_project(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
     """pip finds no version at all, and uv says that none was found: neither passes the reason on."""
-    upstream.add("t-blocked", "1.0")
-    koschey.page("t-blocked")
-    koschey.run("block", "t-blocked", "--reason", "malware")
-    wait_until(lambda: koschey.filenames("t-blocked") == [])
-    assert "(from versions: none)" in said("pip", koschey, tmp_path, "t-blocked")
-    assert "there are no versions of t-blocked" in said("uv", koschey, tmp_path, "t-blocked")
+    upstream.add("tx-blocked", "1.0")
+    koschey.page("tx-blocked")
+    koschey.run("block", "tx-blocked", "--reason", "malware")
+    wait_until(lambda: koschey.filenames("tx-blocked") == [])
+    assert "(from versions: none)" in said("pip", koschey, tmp_path, "tx-blocked")
+    assert "there are no versions of tx-blocked" in said("uv", koschey, tmp_path, "tx-blocked")
 
 
 @pytest.mark.parametrize("client", ["pip", "uv"])
@@ -101,6 +101,34 @@ def test_announced_range_in_uv(koschey: Koschey, announced: UpstreamFile, tmp_pa
     text = said("uv", koschey, tmp_path, "t-told>=2")
     assert f"Koschey: held until {until(announced)}: in quarantine; ask: koschey request t-told==2.0" in text
     assert "Ignored the following yanked versions: 2.0" in said("pip", koschey, tmp_path, "t-told>=2")
+
+
+def test_page_that_cannot_be_trusted(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
+    """An upstream's page that is none is asked for once, and uv prints why; pip passes over every page that fails."""
+    upstream.add("t-broken", "1.0")
+    upstream.fault("/simple/t-broken/", body=b"hello", content_type="text/plain")
+    for client in ("pip", "uv"):
+        upstream.forget_requests()
+        text = said(client, koschey, tmp_path, "t-broken")
+        assert upstream.count("/simple/t-broken/") == 1
+        assert client == "pip" or "Server message: The upstream cannot be trusted" in text
+        assert client == "pip" or "no index page" in text
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
+def test_file_that_cannot_be_trusted(koschey: Koschey, upstream: Upstream, tmp_path: Path, client: str) -> None:
+    """Other bytes than the page promised: the client asks once and names the file, and not a number of retries."""
+    name = f"t-liar-{client}"
+    file = upstream.add(name, "1.0", core_metadata=False)
+    koschey.page(name)
+    upstream.fault(file.filename, body=b"y" * file.size)
+    upstream.forget_requests()
+    text = said(client, koschey, tmp_path, f"{name} @ {koschey.url}{file.path}")
+    assert "424" in text
+    assert file.filename in text
+    assert "too many" not in text
+    assert "retries" not in text
+    upstream.clear_faults()
 
 
 def _explains(client: str, text: str, file: UpstreamFile) -> None:

@@ -94,7 +94,7 @@ class Invariants(Asked):
         assert answer.status != 200 or name in allowed, f"served, but not allowed: {name}"
         if answer.status != 200:
             # What was let out and never fetched may be gone upstream.
-            unfetched = item.stored_at is None and answer.status in (0, 404, 502, 503)
+            unfetched = item.stored_at is None and answer.status in (0, 404, 424, 503)
             assert listed is None or unfetched, (name, answer)
             return
         digest = hashlib.sha256(answer.body).hexdigest()
