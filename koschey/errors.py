@@ -13,6 +13,8 @@
     │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
     │   ├── UpstreamMissing     404 or 410: it says that there is no such thing
     │   └── UpstreamMalformed   an answer that is no index page, or bytes that do not match their hash
+    │       ├── UpstreamMismatch    bytes with another digest than the page promised
+    │       └── RangesUnsupported   the whole file where a part was requested
     ├── EgressRefused           an address that Koschey will not connect to
     ├── StoreUnavailable        PostgreSQL or the bucket cannot be used now
     │   ├── StoreRefused        the bucket refuses Koschey: a setting or a right is wrong
@@ -90,6 +92,14 @@ class UpstreamMissing(UpstreamError):
 
 class UpstreamMalformed(UpstreamError):
     """The upstream answered with something that cannot be trusted."""
+
+
+class UpstreamMismatch(UpstreamMalformed):
+    """The upstream sent other bytes than its page promised."""
+
+
+class RangesUnsupported(UpstreamMalformed):
+    """The upstream does not serve parts of files (RFC 9110, 14.2: it may ignore `Range`)."""
 
 
 class EgressRefused(KoscheyError):

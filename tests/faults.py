@@ -58,6 +58,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     redirect: str | None = None
     bytes_per_second: int | None = None
+    chunked: bool = False
     times: int | None = None
     applied: int = 0
 

@@ -107,7 +107,7 @@ async def test_slow_object_is_not_waited_for(
     asks: UpstreamClient, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upstream that sends an object a byte at a time is unavailable, though it never falls silent."""
-    monkeypatch.setattr(client, "PROVENANCE_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "DOCUMENT_TIMEOUT", 0.5)
     file = upstream.add("slow-proof", "1.0", provenance=lambda *_: b"{}" + b" " * 1000)
     upstream.fault(file.provenance_path, bytes_per_second=100)
     with pytest.raises(UpstreamUnavailable, match=r"longer than 0\.5 seconds"):

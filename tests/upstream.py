@@ -113,13 +113,15 @@ class Upstream(Catalogue):
         headers: Mapping[str, str] | None = None,
         redirect: str | None = None,
         bytes_per_second: int | None = None,
+        chunked: bool = False,
         times: int | None = None,
     ) -> Fault:
         """Misbehave on matching requests; of several faults the oldest that is not used up (`times`) counts.
 
         `status` answers with that error, `body` with those bytes, `redirect` with a 302 (or `status`) to it;
         `content_type` and `headers` go on top of whatever is answered, true or not. `delay` is in seconds,
-        before the headers. `reset_after` and `truncate_at` are body bytes: then the connection is reset, or
+        before the headers. With `chunked` nothing promises a length.
+        `reset_after` and `truncate_at` are body bytes: then the connection is reset, or
         closed, though Content-Length has promised all. Returns the fault, whose `applied` counts.
         """
         fault = Fault(
@@ -133,6 +135,7 @@ class Upstream(Catalogue):
             headers=headers or {},
             redirect=redirect,
             bytes_per_second=bytes_per_second,
+            chunked=chunked,
             times=times,
         )
         with self._lock:
@@ -301,7 +304,10 @@ async def _send(
 ) -> web.StreamResponse:
     """Send the answer as the fault wants it; Content-Length is always that of the whole."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    response.content_length = len(answer.part)
+    if fault.chunked:
+        response.enable_chunked_encoding()
+    else:
+        response.content_length = len(answer.part)
     await response.prepare(request)
     start, end = answer.part.start, answer.part.stop
     if fault.cut is not None:

@@ -60,7 +60,7 @@ async def mark_repaired(connection: Connection, file: File) -> bool:
         is_noted = file.stored_at is None
         if is_noted and not await update_stored(connection, file.id, file.sha256, file.size, file.path):
             return False
-        await record_repaired(connection, file, Part.FILE)
+        await _record_repaired(connection, file, Part.FILE)
     return True
 
 
@@ -80,11 +80,11 @@ async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
         await lock_project(connection, file.project)
         if await connection.execute(UPDATE_METADATA_REPAIRED, file.id) != "UPDATE 1":
             return False
-        await record_repaired(connection, file, Part.METADATA)
+        await _record_repaired(connection, file, Part.METADATA)
     return True
 
 
-async def record_repaired(connection: Connection, file: File, part: Part) -> None:
+async def _record_repaired(connection: Connection, file: File, part: Part) -> None:
     """Write to the journal that something of a file is whole again."""
     entry = Entry(file.version, file.filename, {"part": part})
     await journal.insert_entries(connection, SYSTEM, REPAIRED, file.project, [entry])

@@ -117,6 +117,7 @@ UPDATE_STORED = """
            damage = NULL, mismatched_at = NULL
      WHERE id = $1 AND stored_at IS NULL
 """
+UPDATE_MISMATCHED = "UPDATE file SET mismatched_at = koschey_now() WHERE id = $1"
 UPDATE_METADATA_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1"
 UPDATE_DIGESTS = """
     UPDATE file SET blake2b_256 = coalesce(blake2b_256, $2), md5 = coalesce(md5, $3), pkg_info = coalesce(pkg_info, $4)
@@ -262,6 +263,11 @@ async def update_absent(connection: Connection, files: Sequence[FileId]) -> None
 async def update_stored(connection: Connection, file: FileId, sha256: Sha256, size: int, path: str) -> bool:
     """Note that the verified bytes are in S3; False when that was noted before."""
     return bool(await connection.execute(UPDATE_STORED, file, sha256, size, path) == "UPDATE 1")
+
+
+async def update_mismatched(db: Database, file: FileId) -> None:
+    """Note that the upstream sent other bytes than its page promised."""
+    await db.execute(UPDATE_MISMATCHED, file)
 
 
 async def update_metadata_stored(db: Database, file: FileId) -> None:

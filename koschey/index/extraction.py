@@ -86,7 +86,10 @@ class Extractor:
 
         # From the end: where the page gives no size, this is how it is learned.
         tail = await self.upstream.fetch_range(url, f"-{TAIL}")
-        if tail.start + len(tail.body) != tail.size or wheel.size not in (None, tail.size):
+        if tail.start + len(tail.body) != tail.size:
+            raise UpstreamMalformed(f"{url} sends other bytes than were asked for")
+        # Where the page gives a digest, the size that it gives is a claim that the whole wheel will correct.
+        if wheel.sha256 is None and wheel.size not in (None, tail.size):
             raise UpstreamMalformed(f"{url} has {tail.size} bytes, its page says {wheel.size}")
         return await read_wheel_metadata(wheel.filename, tail.size, read, tail.body)
 

@@ -11,12 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from koschey.db import files
 from koschey.db.pool import Pool
 from koschey.errors import (
     EgressRefused,
     Refused,
     UpstreamError,
     UpstreamMalformed,
+    UpstreamMismatch,
     UpstreamUnavailable,
 )
 from koschey.index.damage import Repairs, unrepaired
@@ -26,6 +28,9 @@ from koschey.inspection.partial import read_wheel_metadata
 from koschey.model import File, Sha256
 from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import Download, UpstreamClient
+
+GZIP = (("gzip",), ("x-gzip",))
+"""Content codings that are undone where the bytes on the wire are not the file's: some servers really compress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class FileFetcher:
         try:
             return await self._fetch(fetch, file.upstream_url)
         except (UpstreamError, EgressRefused) as error:
+            if isinstance(error, UpstreamMismatch):
+                await files.update_mismatched(self.pool, file.id)
             if file.damage is None:
                 raise
             # The file exists here, whatever the upstream says of it now: this is no 404.
@@ -58,11 +65,7 @@ class FileFetcher:
     async def _fetch(self, fetch: Fetch, url: str) -> File:
         file = fetch.file
         async with self.upstream.fetch_file(url) as download:
-            if file.size is not None and download.size not in (None, file.size):
-                raise UpstreamMalformed(
-                    f"{file.filename} has {download.size} bytes upstream, its page says {file.size}"
-                )
-            fetch.total = file.size if file.size is not None else download.size
+            fetch.total = _expected_size(file, download)
             digest = await self._receive(fetch, download)
             whole = replace(file, sha256=digest, size=fetch.received)
             return await keep(self.pool, self.bucket, await self._inspect(fetch, whole, download.url))
@@ -70,9 +73,12 @@ class FileFetcher:
     async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
         """Read all bytes, and make the blob exist if and only if they are the right ones."""
         file, hasher = fetch.file, hashlib.sha256()
-        if file.sha256 is None:
+        if file.sha256 is None or fetch.total is None:
             await self._spool(fetch, download, hasher, None)
-            digest = _verified(fetch, hasher.hexdigest())
+            found = hasher.hexdigest()
+            if file.sha256 is not None and found != file.sha256 and download.codings in GZIP:
+                found = await fetch.gunzip(download.limit) or found
+            digest = _verified(fetch, found)
             async with self.bucket.writer(blob_key(digest)) as writer:
                 await fetch.copy_to(writer)
                 await writer.commit()
@@ -90,7 +96,10 @@ class FileFetcher:
             async for chunk in chunks:
                 hasher.update(chunk)
                 if fetch.total is not None and fetch.received + len(chunk) > fetch.total:
-                    raise UpstreamMalformed(f"{fetch.file.filename} is longer upstream than its page says")
+                    if fetch.file.sha256 is None:
+                        raise UpstreamMalformed(f"{fetch.file.filename} is longer upstream than its page says")
+                    # The digest will tell; until then nothing more is read, for clients were told another size.
+                    fetch.total = None
                 await fetch.append(chunk)
                 if writer is not None:
                     await writer.write(chunk)
@@ -105,13 +114,31 @@ class FileFetcher:
             return Fetched(file, url, metadata_error=str(error))
 
 
+def _expected_size(file: File, download: Download) -> int | None:
+    """Return how many bytes will be the file's, None where that is known only at their end.
+
+    What counts is the digest. Where the page gives one, its size is a claim that the server's announcement corrects.
+    Where it gives none, both must agree.
+    """
+    if file.sha256 is None:
+        if file.size is not None and download.size not in (None, file.size):
+            raise UpstreamMalformed(f"{file.filename} has {download.size} bytes upstream, its page says {file.size}")
+        return file.size if file.size is not None else download.size
+    if download.codings and (download.size is None or download.size != file.size):
+        # Either the label is wrong or the bytes are encoded. No client reads them before one of the two is verified.
+        return None
+    return download.size if download.size is not None else file.size
+
+
 def _verified(fetch: Fetch, digest: str) -> Sha256:
-    """Raise `UpstreamMalformed` unless the bytes are those that the page promised."""
+    """Raise `UpstreamMismatch` unless the bytes are those that the page promised, whatever size it claims."""
     file = fetch.file
+    if digest == file.sha256:
+        return file.sha256
     if fetch.total is not None and fetch.received != fetch.total:
         raise UpstreamUnavailable(f"{file.filename} broke off after {fetch.received} of {fetch.total} bytes")
     if file.sha256 is not None and digest != file.sha256:
-        raise UpstreamMalformed(
+        raise UpstreamMismatch(
             f"{file.filename}: the upstream sends bytes with sha256 {digest}, its page says {file.sha256}; "
             "nothing was kept"
         )

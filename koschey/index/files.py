@@ -50,7 +50,7 @@ class Body:
         """
         # Asked when reading begins: between opening and reading the fetch may have ended and closed its spool.
         if self.fetch is not None and not self.fetch.is_only_in_bucket:
-            chunks = self.fetch.read(start, stop)
+            chunks = self.fetch.read(start, stop, self.size)
         else:
             chunks = self._read_stored(self.fetch.file if self.fetch else self.file, start, stop)
         async with aclosing(chunks):

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from koschey.db import described, files, journal, projects
-from koschey.db.damage import Part, record_repaired
+from koschey.db.damage import REPAIRED, Part
 from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message, insert_message
@@ -97,9 +97,12 @@ class _Keeping:
             await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
         refused = await self._compare_metadata()
         if known.damage is not None:
-            await record_repaired(self.connection, known, Part.FILE)
+            self._record(REPAIRED, {"part": Part.FILE})
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
-            self._record("file facts", {"sha256": file.sha256, "size": file.size})
+            facts: dict[str, object] = {"sha256": file.sha256, "size": file.size}
+            # With the right digest a wrong size on the page is a note, and no reason to refuse the file.
+            is_corrected = known.size not in (None, file.size)
+            self._record("file facts", facts | ({"listed_size": known.size} if is_corrected else {}))
         return refused
 
     async def _compare_metadata(self) -> str | None:

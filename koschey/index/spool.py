@@ -5,8 +5,11 @@ the last `HELD_BACK` bytes as they arrive, and the rest only after the row was c
 """
 
 import asyncio
+import gzip
+import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import IO
@@ -26,7 +29,8 @@ class Fetch:
         self.stored = False
         self.error: KoscheyError | None = None
         self._received = 0
-        self._spool: IO[bytes] = tempfile.TemporaryFile(dir=spool, buffering=0)  # noqa: SIM115
+        self._folder = spool
+        self._spool = self._new_spool()
         self._readers = 0
         self._progress = asyncio.Event()
 
@@ -38,15 +42,19 @@ class Fetch:
         """Wait for the end. Raises what the fetch failed with."""
         await self._until(lambda: False)
 
-    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to `stop` as they become readable. Raises what the fetch failed with."""
+    async def read(self, start: int, stop: int, size: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to `stop` as they become readable, of a file that has `size` bytes.
+
+        Raises what the fetch failed with, and `UpstreamMalformed` where the file turns out to have another size: its
+        client was promised so many bytes, and would take what comes for the whole.
+        """
         self._readers += 1
         try:
             while start < stop:
                 await self._until(lambda: self._readable > start)  # noqa: B023 - called before `start` changes
+                if self.total != size:
+                    raise UpstreamMalformed(f"{self.file.filename} has not the {size} bytes that were announced")
                 end = min(stop, self._readable, start + CHUNK)
-                if end <= start:
-                    raise UpstreamMalformed(f"{self.file.filename} is shorter than its upstream said")
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
                 yield chunk
@@ -66,9 +74,25 @@ class Fetch:
 
     async def append(self, chunk: bytes) -> None:
         """Take bytes that arrived."""
-        await asyncio.to_thread(self._write_at, self._received, chunk)
+        await asyncio.to_thread(_write_at, self._spool, self._received, chunk)
         self._received += len(chunk)
         self._wake()
+
+    async def gunzip(self, limit: int) -> str | None:
+        """Replace what has arrived by what it decompresses to, and return its SHA-256.
+
+        Returns None and changes nothing where it is not gzip (RFC 1952), or has more than `limit` bytes then. Nobody
+        may have read of it.
+        """
+        target = self._new_spool()
+        try:
+            digest, size = await asyncio.to_thread(_gunzip, self._spool, target, limit)
+        except (gzip.BadGzipFile, EOFError, zlib.error, OverflowError):
+            target.close()
+            return None
+        self._spool.close()
+        self._spool, self._received = target, size
+        return digest
 
     def succeed(self, file: File) -> None:
         """Tell the readers that the file is stored."""
@@ -100,7 +124,8 @@ class Fetch:
     def _readable(self) -> int:
         if self.stored:
             return self._received
-        return max(0, min(self._received, (self.total or 0) - HELD_BACK))
+        # Also of what has arrived: where the page's size is too large, these bytes may be the last.
+        return max(0, min(self._received, self.total or 0) - HELD_BACK)
 
     async def _until(self, is_reached: Callable[[], bool]) -> None:
         """Wait for progress or for the end. Raises what the fetch failed with."""
@@ -118,11 +143,29 @@ class Fetch:
         if self._ended and not self._readers:
             self._spool.close()
 
-    # Positional, so that the writer and all readers share one open file.
-    def _write_at(self, offset: int, chunk: bytes) -> None:
-        while chunk:
-            written = os.pwrite(self._spool.fileno(), chunk, offset)
-            offset, chunk = offset + written, chunk[written:]
+    def _new_spool(self) -> IO[bytes]:
+        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
 
     def _read_at(self, start: int, stop: int) -> bytes:
         return os.pread(self._spool.fileno(), stop - start, start)
+
+
+# By position, so that the writer and all readers share one open file.
+def _write_at(spool: IO[bytes], offset: int, chunk: bytes) -> None:
+    while chunk:
+        written = os.pwrite(spool.fileno(), chunk, offset)
+        offset, chunk = offset + written, chunk[written:]
+
+
+def _gunzip(source: IO[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
+    """Decompress a file into another; returns the SHA-256 and the size. Raises `OverflowError` above `limit`."""
+    hasher, size = hashlib.sha256(), 0
+    source.seek(0)
+    with gzip.GzipFile(fileobj=source) as stream:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise OverflowError
+            hasher.update(chunk)
+            _write_at(target, size - len(chunk), chunk)
+    return hasher.hexdigest(), size

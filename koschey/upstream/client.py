@@ -2,16 +2,17 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 import msgspec
 from packaging.utils import NormalizedName
 
-from koschey.errors import UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
+from koschey.errors import RangesUnsupported, UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
 from koschey.model import Origin, UpstreamPage
 from koschey.standards import simple_html, simple_json
 from koschey.upstream.codings import ACCEPTED, decode
@@ -27,12 +28,14 @@ CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 MAX_PROVENANCE = 2 * 2**20
 """Bytes; an attestation has about five thousand, and an object a few of them."""
 MAX_RECORD = 2**20
-PROVENANCE_TIMEOUT = 20.0
-"""Seconds in which the whole object must arrive; clients may be waiting for it."""
 PAGE_TIMEOUT = 25.0
 """Seconds in which a page must arrive as a whole; less than the 30 s after which clients give up."""
 DOCUMENT_TIMEOUT = 20.0
-"""Seconds in which any other document must arrive once its headers are here."""
+"""Seconds in which a whole document beside a file must arrive; clients may be waiting for it."""
+RANGE_TIMEOUT = 60.0
+"""Seconds in which a part of a file must arrive."""
+LEAST_BYTES, LEAST_SECONDS = 256 * 2**10, 60.0
+"""Bytes of a file that must arrive in so many seconds of waiting for them: 4 KiB a second, however large it is."""
 READING = "2:"
 """Before the ETag of a page: how it was read. Another number has pages read again that have not changed, once."""
 PARSE_IN_THREAD = 512 * 2**10
@@ -46,6 +49,12 @@ class Download:
     url: str
     """Where they come from in the end, after redirects."""
     size: int | None
+    """As the server announces it; None where it does not."""
+    codings: tuple[str, ...]
+    """What `Content-Encoding` says of `chunks` (RFC 9110, 8.4), which are raw all the same: many servers label archives
+    by their names."""
+    limit: int
+    """Bytes that a file may have at most."""
     chunks: AsyncIterator[bytes]
 
 
@@ -105,29 +114,35 @@ class UpstreamClient:
 
     async def fetch_metadata(self, file_url: str) -> bytes:
         """Return what the upstream serves as core metadata beside a file (PEP 658)."""
-        url = f"{file_url}.metadata"
-        async with self._egress.get(url, {"Accept-Encoding": "gzip"}) as response:
+        url = beside(file_url, ".metadata")
+        async with (
+            _deadline(url, DOCUMENT_TIMEOUT),
+            self._egress.get(url, {"Accept-Encoding": "gzip"}) as response,
+        ):
             _check_status(response, url)
             return await _read(response, MAX_METADATA)
 
     async def fetch_provenance(self, url: str) -> bytes:
         """Return the provenance object that the upstream lists for a file (PEP 740), as it is."""
-        try:
-            async with asyncio.timeout(PROVENANCE_TIMEOUT), self._egress.get(url, {"Accept": ACCEPT_PROVENANCE}) as got:
-                _check_status(got, url)
-                return await _read(got, MAX_PROVENANCE)
-        except TimeoutError:
-            raise UpstreamUnavailable(f"{url} took longer than {PROVENANCE_TIMEOUT:g} seconds") from None
+        async with (
+            _deadline(url, DOCUMENT_TIMEOUT),
+            self._egress.get(url, {"Accept": ACCEPT_PROVENANCE}) as response,
+        ):
+            _check_status(response, url)
+            return await _read(response, MAX_PROVENANCE)
 
     async def fetch_range(self, file_url: str, span: str) -> Range:
         """Return a piece of a file; `span` is `first-last` or `-length`, as in a `Range` header.
 
-        Raises `UpstreamMalformed` where the server knows no ranges (RFC 9110, 14.2: it "MAY ignore" them).
+        Raises `RangesUnsupported` where the server sends the whole file.
         """
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={span}"}
-        async with self._egress.get(file_url, headers) as response:
+        async with (
+            _deadline(file_url, RANGE_TIMEOUT),
+            self._egress.get(file_url, headers, raw=True) as response,
+        ):
             if response.status == 200:
-                raise UpstreamMalformed(f"{file_url} is not served in ranges")
+                raise RangesUnsupported(f"{file_url} is not served in ranges")
             if response.status != 206:
                 _check_status(response, file_url)
             stated = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
@@ -141,8 +156,11 @@ class UpstreamClient:
 
     async def fetch_record(self, file_url: str) -> Recorded:
         """Return the record that a Koschey serves beside a file (PEP 710), or why there is none."""
-        url = f"{file_url}.provenance_url.json"
-        async with self._egress.get(url, {"Accept": "application/json"}) as response:
+        url = beside(file_url, ".provenance_url.json")
+        async with (
+            _deadline(url, DOCUMENT_TIMEOUT),
+            self._egress.get(url, {"Accept": "application/json"}) as response,
+        ):
             body = await _read(response, MAX_RECORD)
             if response.status == 404:
                 return Recorded(None, hosted=_origin(body) == Origin.HOSTED)
@@ -152,15 +170,14 @@ class UpstreamClient:
     @asynccontextmanager
     async def fetch_file(self, url: str) -> AsyncIterator[Download]:
         """Open the download of a file; errors of the upstream may also come while its chunks are read."""
-        # Without `identity` a server may compress the archive on its way, and its hash would not match.
-        async with self._egress.get(url, {"Accept-Encoding": "identity"}) as response:
+        # Without `identity` a server may compress the archive on its way.
+        async with self._egress.get(url, {"Accept-Encoding": "identity"}, raw=True) as response:
             _check_status(response, url)
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise UpstreamMalformed(f"{url} sends the file in a content encoding")
             size = response.content_length
             if size is not None and size > self._max_file:
                 raise UpstreamMalformed(f"{url} has {size} bytes; KOSCHEY_MAX_FILE_MIB allows {self._max_file}")
-            yield Download(str(response.url), size, _limited(response, self._max_file))
+            chunks = _limited(response, self._max_file)
+            yield Download(str(response.url), size, _codings(response), self._max_file, chunks)
 
     async def _parse(self, response: aiohttp.ClientResponse, body: bytes, project: NormalizedName) -> UpstreamPage:
         kind = response.content_type.lower()
@@ -177,16 +194,6 @@ class UpstreamClient:
         return parse(body, url, project, mark, charset)
 
 
-@asynccontextmanager
-async def _deadline(url: str, seconds: float) -> AsyncIterator[None]:
-    """Give a document so many seconds to arrive as a whole: one that trickles is as good as none."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise UpstreamUnavailable(f"{url} took longer than {seconds:g} seconds") from None
-
-
 def _read_before(mark: str | None) -> str | None:
     """Return the ETag of a page that was read as pages are read today."""
     return mark.removeprefix(READING) if mark and mark.startswith(READING) else None
@@ -201,18 +208,51 @@ def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
         raise UpstreamMalformed(f"{url} answered {response.status}")
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, hint: str = "") -> bytes:
-    async with _deadline(str(response.url), DOCUMENT_TIMEOUT):
-        return await decode(read_chunks(response), (), limit, str(response.url), hint)
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Return a body whose codings the client has undone already."""
+    return await decode(read_chunks(response), (), limit, str(response.url))
 
 
 async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterator[bytes]:
-    count = 0
-    async for chunk in read_chunks(response):
-        count += len(chunk)
+    """Yield a file as it arrives, at no less than the least rate, and up to `limit` bytes."""
+    chunks, count, waited, fresh = read_chunks(response), 0, 0.0, 0
+    while True:
+        begun = time.monotonic()
+        chunk = await anext(chunks, None)
+        # Only the time in which the upstream is waited for: what we do with a chunk may take long.
+        waited += time.monotonic() - begun
+        if chunk is None:
+            return
+        count, fresh = count + len(chunk), fresh + len(chunk)
         if count > limit:
             raise UpstreamMalformed(f"{response.url} is longer than {limit} bytes (KOSCHEY_MAX_FILE_MIB)")
+        if waited >= LEAST_SECONDS:
+            if fresh < LEAST_BYTES:
+                raise UpstreamUnavailable(f"{response.url} sent only {fresh} bytes in {waited:.0f} seconds")
+            waited, fresh = 0.0, 0
         yield chunk
+
+
+def _codings(response: aiohttp.ClientResponse) -> tuple[str, ...]:
+    """Return the content codings that an answer names, in lower case, without `identity` and empty ones."""
+    named = ",".join(response.headers.getall("Content-Encoding", [])).lower().split(",")
+    return tuple(coding.strip() for coding in named if coding.strip() not in ("", "identity"))
+
+
+@asynccontextmanager
+async def _deadline(url: str, seconds: float) -> AsyncIterator[None]:
+    """Give a document up that has not arrived as a whole within so many seconds. Raises `UpstreamUnavailable`."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise UpstreamUnavailable(f"{url} took longer than {seconds:g} seconds") from None
+
+
+def beside(file_url: str, suffix: str) -> str:
+    """Return the URL of what stands beside a file: PEP 658 and 710 append to the path, and a query may follow it."""
+    parts = urlsplit(file_url)
+    return urlunsplit(parts._replace(path=parts.path + suffix))
 
 
 class _Problem(msgspec.Struct):

@@ -98,7 +98,7 @@ async def _file(file: File) -> Response:
 
 async def _answer(file: File) -> Response:
     head = request.method == "HEAD"
-    if head and not file.stored_at and file.size is not None and file.upstream_url is not None:
+    if head and not file.stored_at and file.size and file.upstream_url is not None:
         return _whole(file, file.size, None)
     body = await resources().files.open(file)
     file = body.file
