@@ -19,6 +19,7 @@ from koschey.index.downloads import DownloadLog
 from koschey.index.encoded import Page
 from koschey.index.fetching import FileFetcher
 from koschey.index.files import FileStore
+from koschey.index.metadata import MetadataStore
 from koschey.index.mirror_calls import MirrorCalls
 from koschey.index.pages import Pages
 from koschey.index.preflight import Preflight
@@ -27,6 +28,7 @@ from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
 from koschey.index.surveys import Surveys
+from koschey.index.wheel_metadata import WheelReader
 from koschey.inspection.trust import Trust
 from koschey.policy.advisories import Feed
 from koschey.settings import Settings
@@ -54,6 +56,7 @@ class Resources:
     refresher: Refresher
     pages: Pages
     files: FileStore
+    metadata: MetadataStore
     provenance: ProvenanceStore
     trust: Trust
     documents: ProjectDocuments
@@ -97,6 +100,7 @@ async def open_resources(
                 try:
                     yield resources
                 finally:
+                    await resources.metadata.close()
                     await resources.provenance.close()
                     await resources.files.close()
                     await resources.refresher.close()
@@ -129,14 +133,16 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
     provenance = ProvenanceStore(pool, bucket, upstream, trust)
-    documents = ProjectDocuments(pool, bucket, upstream, refresher, document_cache, served, freshness=freshness)
+    wheels = WheelReader(pool, bucket, upstream)
+    metadata = MetadataStore(pool, bucket, upstream, wheels, store)
+    documents = ProjectDocuments(pool, bucket, metadata, refresher, document_cache, served, freshness=freshness)
     surveys = Surveys(pool, refresher, served)
     calls = MirrorCalls(pool, pages)
     logins, downloads = Logins(pool), DownloadLog(pool)
     preflight = Preflight(pool, refresher, settings.window, freshness)
     resources = Resources(
-        *(settings, pool, bucket, upstream, refresher, pages, store, provenance, trust, documents, surveys, calls),
-        *(logins, downloads, advisories, preflight, listener),
+        *(settings, pool, bucket, upstream, refresher, pages, store, metadata, provenance, trust, documents, surveys),
+        *(calls, logins, downloads, advisories, preflight, listener),
     )
     return resources, listener
 

@@ -34,6 +34,7 @@ from koschey.errors import StartError, TaskFailed
 from koschey.heartbeat import keep_reporting
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower
+from koschey.index.wheel_metadata import WheelReader
 from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
@@ -139,7 +140,8 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
         resources.feed,
     )
     fetch = FetchActivities(resources.pool, resources.files)
-    metadata = MetadataActivities(Extractor(resources.pool, resources.bucket, resources.upstream))
+    wheels = WheelReader(resources.pool, resources.bucket, resources.upstream)
+    metadata = MetadataActivities(Extractor(resources.pool, resources.bucket, wheels))
     provenance = ProvenanceActivities(resources.pool, resources.provenance)
     advisories = AdvisoryActivities(resources.pool, resources.advisories, resources.feed)
     settings = resources.settings

@@ -19,7 +19,7 @@ from koschey.index.file_facts import FactReader
 from koschey.inspection.inspect import Inspector
 from koschey.model import Damage, File, Sha256, State
 from koschey.storage.blobs import HELD_BACK
-from koschey.storage.s3 import blob_key
+from koschey.storage.s3 import blob_key, manifest_key
 
 
 @pytest.fixture(scope="module")
@@ -355,3 +355,105 @@ def test_same_upload_repairs_the_metadata_of_an_sdist(index: Inside) -> None:
     assert hosted(index, (filename, content)).status == 200
     body = index.run(index.resources.bucket.get(blob_key(digest)))
     assert hashlib.sha256(body).hexdigest() == digest
+
+
+# What stands beside files
+
+
+def metadata_actions(index: Inside, filename: str) -> list[str]:
+    """What the journal says of damage to core metadata."""
+    query = "SELECT action FROM journal WHERE filename = $1 AND detail ->> 'part' = 'core metadata' ORDER BY serial"
+    return [row["action"] for row in index.fetch(query, filename)]
+
+
+@pytest.mark.parametrize("damage", list(Damage))
+@pytest.mark.parametrize("source", ["upstream", "upstream's wheel", "wheel"])
+def test_core_metadata_heals(index: Inside, upstream: Upstream, damage: Damage, source: str) -> None:
+    """Lost or rotten METADATA is brought again from wherever it can be had, with exactly the digest that it had."""
+    file = upstream.add(f"beside-{damage}-{source.replace(' ', '-').replace(chr(39), '')}", "1.0", size=100_000)
+    assert file.metadata is not None
+    index.page(file.project)
+    path = f"{file.path}.metadata"
+    assert index.ask(path).body == file.metadata
+    if source != "upstream":
+        upstream.fault(f"{file.filename}.metadata", status=404)
+    if source == "wheel":
+        index.store(file.filename)
+        upstream.fault(file.filename, status=404)
+    spoil(index, file.metadata, damage)
+    answer = index.ask(path)
+    assert (answer.status, answer.body) == (200, file.metadata)
+    assert metadata_actions(index, file.filename) == ["damaged", "repaired"]
+    assert alerts(index, file.filename) == [("core metadata", damage)]
+    upstream.down()
+    try:
+        assert index.ask(path).body == file.metadata
+    finally:
+        upstream.up()
+
+
+def test_lost_core_metadata_is_not_replaced_by_other(index: Inside, upstream: Upstream) -> None:
+    """Until exactly what was served can be had again it is 503, told once, though other METADATA is at hand."""
+    file = upstream.add("beside-lost", "1.0", size=100_000)
+    assert file.metadata is not None
+    index.page(file.project)
+    index.ask(f"{file.path}.metadata")
+    spoil(index, file.metadata, Damage.MISSING)
+    upstream.fault(f"{file.filename}.metadata", body=b"Metadata-Version: 2.1\n")
+    upstream.fault(file.filename, status=404)
+    for _ in range(3):
+        answer = index.ask(f"{file.path}.metadata")
+        assert answer.status == 503
+        assert "restore blobs/" in answer.json["detail"]
+    assert alerts(index, file.filename) == [("core metadata", "missing")]
+    upstream.clear_faults()
+    assert index.ask(f"{file.path}.metadata").body == file.metadata
+
+
+def test_core_metadata_of_an_upload_heals_with_the_upload(index: Inside) -> None:
+    """METADATA of a hosted wheel is read out of the wheel, and comes back with the wheel where both are lost."""
+    filename, content = wheel("besidehosted", "1.0")
+    hosted(index, (filename, content))
+    row = known(index, filename)
+    assert row.path is not None
+    assert row.core_metadata is not None
+    change(index, blob_key(row.core_metadata), None)
+    answer = index.ask(f"{row.path}.metadata")
+    assert hashlib.sha256(answer.body).hexdigest() == row.core_metadata
+    for digest in (row.core_metadata, row.sha256):
+        assert digest is not None
+        change(index, blob_key(digest), None)
+    assert index.ask(f"{row.path}.metadata").status == 503
+    assert hosted(index, (filename, content)).status == 200
+    assert index.ask(f"{row.path}.metadata").body == answer.body
+    assert index.ask(row.path).body == content
+
+
+@pytest.mark.parametrize("lost", ["METADATA", "manifest"])
+def test_what_the_bucket_does_not_keep_is_not_stored(
+    index: Inside, upstream: Upstream, door: BucketDoor, lost: str
+) -> None:
+    """A fetch whose METADATA or manifest the bucket acknowledges and drops has stored nothing, and is repeated."""
+    file = upstream.add(f"dropped-{lost.lower()}", "1.0", size=100_000)
+    assert file.metadata is not None
+    index.page(file.project)
+    digest = Sha256(hashlib.sha256(file.metadata).hexdigest())
+    key = blob_key(digest) if lost == "METADATA" else manifest_key(Sha256(file.sha256))
+    door.fault(key, method="PUT", acknowledge=True)
+    assert len(index.ask(file.path).body) < file.size
+    assert known(index, file.filename).stored_at is None
+    door.clear_faults()
+    assert index.ask(file.path).body == file.content
+    assert index.ask(f"{file.path}.metadata").body == file.metadata
+
+
+def test_dropped_metadata_beside_a_wheel_is_not_served(index: Inside, upstream: Upstream, door: BucketDoor) -> None:
+    """Core metadata that the bucket does not keep is 503, and no row says that it is stored."""
+    file = upstream.add("dropped-beside", "1.0")
+    assert file.metadata is not None
+    index.page(file.project)
+    door.fault(blob_key(Sha256(hashlib.sha256(file.metadata).hexdigest())), method="PUT", acknowledge=True)
+    assert index.ask(f"{file.path}.metadata").status == 503
+    assert not known(index, file.filename).metadata_stored
+    door.clear_faults()
+    assert index.ask(f"{file.path}.metadata").body == file.metadata

@@ -380,9 +380,9 @@ def test_quarantined_project_is_not_found(koschey: Koschey, upstream: Upstream) 
 
 
 def test_upstream_without_metadata(koschey: Koschey, upstream: Upstream) -> None:
-    """An upstream that promises metadata and fails to give them leaves a description without them, not an error."""
+    """An upstream that gives neither the metadata nor the wheel leaves a description without them, not an error."""
     upstream.add("jf-poor", "1.0", requires_python=">=3.8")
-    upstream.fault("jf_poor-*.metadata", status=500)
+    upstream.fault("jf_poor-*", status=500)
     document = get(koschey, "jf-poor/json").json
     info = document["info"]
     assert (info["name"], info["version"], info["summary"]) == ("jf-poor", "1.0", None)
@@ -391,10 +391,10 @@ def test_upstream_without_metadata(koschey: Koschey, upstream: Upstream) -> None
 
 
 def test_other_bytes_are_no_metadata(koschey: Koschey, upstream: Upstream) -> None:
-    """Metadata that do not have the digest of the page are not shown."""
+    """Metadata that do not have the digest of the page are not shown; those of the wheel are."""
     upstream.add("jf-forged", "1.0")
     upstream.fault("jf_forged-*.metadata", body=core_metadata("jf-forged", "1.0").replace(b"for tests", b"forged"))
-    assert get(koschey, "jf-forged/json").json["info"]["summary"] is None
+    assert get(koschey, "jf-forged/json").json["info"]["summary"] == "jf-forged for tests"
 
 
 def test_upstream_down_is_no_404(koschey: Koschey, upstream: Upstream) -> None:

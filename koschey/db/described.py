@@ -5,9 +5,11 @@ from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.db import journal
 from koschey.db.files import COLUMNS, TABLES, read_file
+from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database
-from koschey.model import MAIN_INDEX, File, FileId, Sha256
+from koschey.model import MAIN_INDEX, SYSTEM, File, FileId, Sha256
 
 SELECT_UNDESCRIBED = f"""
     SELECT {COLUMNS} FROM {TABLES}
@@ -23,6 +25,13 @@ UPDATE_DESCRIBED = """
       FROM unnest($1::bigint[], $2::text[], $3::text[]) AS row (file_id, core_metadata, error)
      WHERE file.id = row.file_id AND file.core_metadata IS NULL
     RETURNING file.id
+"""
+UPDATE_KEPT = "UPDATE file SET metadata_stored = true WHERE id = $1 AND core_metadata = $2"
+# What was stored may have been served: then it binds the wheel, and is not replaced.
+UPDATE_PROMISE = """
+    UPDATE file SET core_metadata = $3, metadata_error = $4, broken_promise = $2,
+                    metadata_stored = $3::text IS NOT NULL
+     WHERE id = $1 AND core_metadata = $2 AND NOT metadata_stored
 """
 
 
@@ -50,3 +59,25 @@ async def update_described(connection: Connection, found: Sequence[Described]) -
         [one.error for one in found],
     )
     return {FileId(row["id"]) for row in rows}
+
+
+async def keep_promise(db: Database, file: FileId, promised: Sha256) -> bool:
+    """Note that promised core metadata is in S3. Returns False where another is listed by now."""
+    return bool(await db.execute(UPDATE_KEPT, file, promised) == "UPDATE 1")
+
+
+async def replace_promise(
+    connection: Connection, file: File, promised: Sha256, found: Sha256 | None, error: str | None
+) -> bool:
+    """List what the wheel holds in place of core metadata that the upstream promised and does not have, or nothing.
+
+    `found` is stored already; `error` says why there is none. Called at the end of a transaction that holds the lock on
+    the project. Returns False, and changes nothing, where the promise was stored, or replaced, meanwhile.
+    """
+    done = await connection.execute(UPDATE_PROMISE, file.id, promised, found, error)
+    if done != "UPDATE 1":
+        return False
+    detail: dict[str, object] = {"promised": promised, "core_metadata": found, "reason": error}
+    entry = Entry(file.version, file.filename, detail)
+    await journal.insert_entries(connection, SYSTEM, "core metadata", file.project, [entry])
+    return True

@@ -104,7 +104,8 @@ UPDATE_HELD_REASON = """
 """
 UPDATE_LISTING = """
     UPDATE file
-       SET yanked = row.yanked, core_metadata = coalesce(file.core_metadata, row.core_metadata),
+       SET yanked = row.yanked,
+           core_metadata = coalesce(file.core_metadata, nullif(row.core_metadata, file.broken_promise)),
            upstream_url = row.upstream_url, provenance_url = row.provenance_url, absent_since = NULL
       FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
            AS row (file_id, yanked, core_metadata, upstream_url, provenance_url)

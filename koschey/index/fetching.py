@@ -19,6 +19,7 @@ from koschey.errors import (
     UpstreamError,
     UpstreamMalformed,
     UpstreamMismatch,
+    UpstreamMissing,
     UpstreamUnavailable,
 )
 from koschey.index.damage import Repairs, unrepaired
@@ -68,7 +69,8 @@ class FileFetcher:
             fetch.total = _expected_size(file, download)
             digest = await self._receive(fetch, download)
             whole = replace(file, sha256=digest, size=fetch.received)
-            return await keep(self.pool, self.bucket, await self._inspect(fetch, whole, download.url))
+            fetched = await self._check_promise(await self._inspect(fetch, whole, download.url), url)
+            return await keep(self.pool, self.bucket, fetched)
 
     async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
         """Read all bytes, and make the blob exist if and only if they are the right ones."""
@@ -112,6 +114,21 @@ class FileFetcher:
             return Fetched(file, url, await read_wheel_metadata(file.filename, fetch.received, fetch.read_piece))
         except Refused as error:
             return Fetched(file, url, metadata_error=str(error))
+
+    async def _check_promise(self, fetched: Fetched, url: str) -> Fetched:
+        """Where the wheel holds other METADATA than the page promised, see whether its upstream serves that.
+
+        What it serves was made to deceive resolvers, and blocks the file. What it does not have deceives nobody.
+        """
+        promised = fetched.file.core_metadata
+        if promised is None or fetched.file.metadata_stored or promised == fetched.core_metadata:
+            return fetched
+        try:
+            beside = await self.upstream.fetch_metadata(url)
+        except (UpstreamMissing, UpstreamMalformed):
+            return replace(fetched, broken_promise=promised)
+        is_kept = hashlib.sha256(beside).hexdigest() == promised
+        return fetched if is_kept else replace(fetched, broken_promise=promised)
 
 
 def _expected_size(file: File, download: Download) -> int | None:

@@ -1,8 +1,8 @@
 """The end of a fetch: what is written down once the bytes are verified and in the bucket, in one transaction.
 
-A wheel's METADATA is read from these bytes. Where the page promised another (PEP 658), or promised one where none can
-be read, the file is blocked: a resolver would be told other dependencies than are installed. Where the page promised
-none, this one is advertised from now on.
+A wheel's METADATA is read from these bytes. Where the upstream serves another beside it (PEP 658), or this index did,
+or one where none can be read, the file is blocked: a resolver would be told other dependencies than are installed.
+Where the page promised none, or one that the upstream does not have, this one is listed from now on.
 """
 
 import hashlib
@@ -36,6 +36,8 @@ class Fetched:
     """METADATA of a wheel."""
     metadata_error: str | None = None
     """Why it has none that could be read."""
+    broken_promise: Sha256 | None = None
+    """Digest of other core metadata that the page promised, and that the upstream does not have."""
 
     @property
     def core_metadata(self) -> Sha256 | None:
@@ -57,7 +59,8 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
         await bucket.put(blob_key(digest), fetched.metadata)
     path = file.path or digest_path(file.sha256, file.filename)
     record = render_provenance(fetched.url, file.sha256)
-    shown = replace(file, path=path, core_metadata=file.core_metadata or digest)
+    promised = None if fetched.broken_promise else file.core_metadata
+    shown = replace(file, path=path, core_metadata=promised or digest)
     await write_manifest(bucket, shown, Origin.MIRRORED, record)
     async with pool.acquire() as connection, connection.transaction():
         # The order of locks is everywhere: project, files, journal.
@@ -114,7 +117,7 @@ class _Keeping:
                 self._record("core metadata", {"core_metadata": found})
         elif found == promised:
             await files.update_metadata_stored(self.connection, file.id)
-        else:
+        elif promised != self.fetched.broken_promise or not await self._replace(promised):
             # What cannot be compared is no better: a wheel that only some can read would go past the comparison.
             other = f"has sha256 {found}" if found else f"cannot be read ({self.fetched.metadata_error})"
             return await self._block(
@@ -122,6 +125,11 @@ class _Keeping:
                 "installers would resolve other dependencies than they install"
             )
         return None
+
+    async def _replace(self, promised: Sha256) -> bool:
+        """List the wheel's own METADATA, if no client can have been served another."""
+        file, found, error = self.fetched.file, self.fetched.core_metadata, self.fetched.metadata_error
+        return await described.replace_promise(self.connection, file, promised, found, error)
 
     async def _block(self, reason: str) -> str:
         file = self.fetched.file

@@ -66,7 +66,7 @@ def listing_changed(known: StandingFile, file: UpstreamFile) -> bool:
 
 def page_changed(known: StandingFile, file: UpstreamFile) -> bool:
     """Tell whether our own page has to say something else of a file."""
-    gained = known.file.core_metadata is None and file.core_metadata is not None
+    gained = known.file.core_metadata is None and file.core_metadata not in (None, known.file.broken_promise)
     proved = known.file.provenance_url != file.provenance_url
     return gained or proved or known.file.yanked != file.yanked
 

@@ -11,10 +11,11 @@ from packaging.utils import NormalizedName
 
 from koschey.db import projects
 from koschey.db.pool import Pool
-from koschey.errors import KoscheyError
+from koschey.errors import Damaged, KoscheyError
 from koschey.index.cache import ProjectCache
+from koschey.index.damage import report_metadata_damage
 from koschey.index.documents import Document, document_of
-from koschey.index.metadata import read_metadata
+from koschey.index.metadata import MetadataStore
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
 from koschey.model import File
@@ -24,7 +25,6 @@ from koschey.standards.project_page import ProjectPage
 from koschey.standards.versions import canonical_version
 from koschey.storage.blobs import read_blob
 from koschey.storage.s3 import Bucket
-from koschey.upstream.client import UpstreamClient
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ class ProjectDocuments:
         self,
         pool: Pool,
         bucket: Bucket,
-        upstream: UpstreamClient,
+        metadata: MetadataStore,
         refresher: Refresher,
         cache: ProjectCache[Document],
         served: Served,
@@ -56,7 +56,7 @@ class ProjectDocuments:
     ) -> None:
         self._pool = pool
         self._bucket = bucket
-        self._upstream = upstream
+        self._metadata = metadata
         self._refresher = refresher
         self._cache = cache
         self._served = served
@@ -123,9 +123,13 @@ class ProjectDocuments:
 
     async def _read(self, file: File) -> bytes | None:
         if file.core_metadata:
-            return await read_metadata(self._pool, self._bucket, self._upstream, file)
+            return await self._metadata.read(file)
         assert file.pkg_info is not None
-        return await read_blob(self._bucket, file.pkg_info)
+        try:
+            return await read_blob(self._bucket, file.pkg_info)
+        except Damaged as error:
+            await report_metadata_damage(self._pool, file, error)
+            raise
 
 
 def _best_files(files: Sequence[File]) -> Iterator[File]:

@@ -10,8 +10,7 @@ from quart import Blueprint, Response, request
 
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
-from koschey.errors import Busy, Damaged, KoscheyError
-from koschey.index.metadata import read_metadata
+from koschey.errors import Damaged
 from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
 from koschey.web.answer import matches
@@ -164,18 +163,14 @@ def _range_applies(file: File) -> bool:
 
 
 async def _metadata(file: File) -> Response:
-    try:
-        body = await read_metadata(resources().pool, resources().bucket, resources().upstream, file)
-    except Busy:
-        raise
-    except KoscheyError as error:
-        return problem(502, "No core metadata", str(error))
+    body = await resources().metadata.read(file)
     if body is None:
         return problem(404, "No core metadata", f"{file.filename} has no core metadata beside it")
     headers = {
         "Content-Type": "application/octet-stream",
         "Cache-Control": IMMUTABLE,
-        "ETag": f'"{file.core_metadata}"',
+        # Of what is sent: it may not be what the page promised when the file was found.
+        "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
     }
     if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
         return Response(b"", 304, headers)
