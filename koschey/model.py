@@ -67,6 +67,23 @@ class Damage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """That an upstream lists a project or a file no more: suspected, until further looks have confirmed it."""
+
+    since: datetime
+    """The first look that found it."""
+    looks: int
+    """Further looks that found it when they were due."""
+    due_at: datetime | None
+    """When the next look is due; None once the absence is confirmed."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it is a verdict."""
+        return self.due_at is None
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A named thing with releases."""
 
@@ -83,6 +100,12 @@ class Project:
     """When the upstream's page was last read; None for a hosted project."""
     summary: str | None = None
     """One line about the project, from the metadata that was read last; what `search` looks at beside the name."""
+    absence: Absence | None = None
+    """That the upstream has no page of it; None while it has one."""
+    recheck_at: datetime | None = None
+    """When the upstream's page must be looked at again, for an absence of it or of files on it is suspected."""
+    left_out: int = 0
+    """How many files its page lists that are no rows here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +136,7 @@ class File:
     path: str | None
     """Public path below the index, `/packages/aa/bb/<rest>/<filename>`; None while no digest is known."""
     absent_since: datetime | None
-    """When the upstream's page first lacked this file; None while it is listed."""
+    """When the upstream's page first lacked this file; None while it is listed. See `absence`."""
     blake2b_256: str | None = None
     """Hex digest of the bytes; None where neither the uploader nor the public path gave it."""
     md5: str | None = None
@@ -135,6 +158,19 @@ class File:
     """Digest of core metadata that the upstream's page promised, and that neither the upstream nor the wheel has."""
     mismatched_at: datetime | None = None
     """When the upstream last sent other bytes than its page promised."""
+
+    absence_looks: int = 0
+    absence_due_at: datetime | None = None
+
+    @property
+    def absence(self) -> Absence | None:
+        """That the upstream's page lacks this file; None while it is listed."""
+        return Absence(self.absent_since, self.absence_looks, self.absence_due_at) if self.absent_since else None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the upstream has taken this file away: looks have confirmed that its page lacks it."""
+        return self.absence is not None and self.absence.is_confirmed
 
     @property
     def has_known_bytes(self) -> bool:
@@ -161,6 +197,8 @@ class Standing:
     """Since when the window counts; None where time does not release it."""
     held_until: datetime | None = None
     """Until when a reviewer extended the quarantine, whatever the window says."""
+    withdrawn_at: datetime | None = None
+    """When it was blocked only because the upstream withdrew what had been released; None for every other state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +246,15 @@ class LeftOutFile:
     name: str
     """What the page calls it, as far as that can be shown."""
     cause: LeftOutCause
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What the last reading of a project's page left out."""
+
+    files: tuple[LeftOutFile, ...] = ()
+    """The first of them."""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,14 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     )
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     feed = Feed(settings.feed_max_age) if advisories else None
-    refresher = Refresher(pool, upstream, window=settings.window, freshness=settings.page_freshness, feed=feed)
+    refresher = Refresher(
+        pool,
+        upstream,
+        window=settings.window,
+        freshness=settings.page_freshness,
+        feed=feed,
+        confirmed_after=settings.confirmed_after,
+    )
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), settings.spool)
     page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)

@@ -6,6 +6,7 @@ What an operator changes while Koschey runs (rules, tokens, decisions) is data a
 import os
 from datetime import timedelta
 from ipaddress import ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -21,6 +22,10 @@ from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, socket
 from koschey.private_hosts import Hosts, Network, host_of, parse_hosts
 
 PREFIX = "KOSCHEY_"
+MAX_LOOKS = 20
+"""Further looks that can be asked for before an absence is confirmed."""
+MAX_MINUTES = 43_200
+"""Thirty days."""
 
 
 class Settings(BaseSettings):
@@ -72,6 +77,11 @@ class Settings(BaseSettings):
         False,
         description='read a 403 of the upstream as "no such project", as buckets answer that list nothing, such as '
         "PyTorch's; otherwise it is an error",
+    )
+    absence_confirmed_after: str = Field(
+        "5,15,60",
+        description="minutes after which further looks at a page confirm that the upstream lacks it, or a file on it; "
+        "until then time releases nothing of that",
     )
     max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
     max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
@@ -127,6 +137,12 @@ class Settings(BaseSettings):
     web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
     spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+
+    @field_validator("absence_confirmed_after")
+    @classmethod
+    def _looks_have_an_order(cls, text: str) -> str:
+        _parse_minutes(text)
+        return text
 
     @field_validator("private_hosts")
     @classmethod
@@ -205,6 +221,11 @@ class Settings(BaseSettings):
         return self.allowed_hosts.name(host, port) or self.allowed_hosts.cover(host)
 
     @property
+    def confirmed_after(self) -> tuple[timedelta, ...]:
+        """After how long, counted from the first look, further looks confirm an absence."""
+        return _parse_minutes(self.absence_confirmed_after)
+
+    @property
     def window(self) -> timedelta:
         """How long a new public release is held."""
         return timedelta(days=self.quarantine_days)
@@ -249,6 +270,17 @@ def _parse_host(text: str) -> Host:
     if host is None:
         raise ValueError(f"KOSCHEY_HOSTS: {text[:80]!r} is no host; write names or addresses, perhaps with a port")
     return host
+
+
+def _parse_minutes(text: str) -> tuple[timedelta, ...]:
+    try:
+        minutes = [float(part) for part in text.split(",")]
+    except ValueError:
+        minutes = []
+    rising = all(0 < before < after <= MAX_MINUTES for before, after in pairwise([1e-9, *minutes]))
+    if not minutes or len(minutes) > MAX_LOOKS or not rising:
+        raise ValueError(f"{text[:80]!r} is no list of rising minutes; write them with commas, such as 5,15,60")
+    return tuple(timedelta(minutes=each) for each in minutes)
 
 
 def _parse_network(text: str) -> Network:

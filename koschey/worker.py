@@ -33,7 +33,7 @@ from koschey.db.pool import is_outage
 from koschey.errors import StartError, TaskFailed
 from koschey.heartbeat import keep_reporting
 from koschey.index.extraction import Extractor
-from koschey.index.following import Follower
+from koschey.index.following import Follower, keep_rechecking
 from koschey.index.wheel_metadata import WheelReader
 from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
@@ -101,6 +101,8 @@ async def _work(
     webhook = settings.webhook is not None
     Relay(resources.pool, client, str(settings.database_url), searchable=searchable, webhook=webhook).start(tasks)
     tasks.start("the report of this worker", lambda: keep_reporting(resources.pool, client), is_outage)
+    follower = Follower(resources.pool, resources.refresher, timedelta(seconds=settings.page_freshness))
+    tasks.start("the looks that confirm absences", lambda: keep_rechecking(follower), is_outage)
     if webhook:
         tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from packaging.utils import NormalizedName
@@ -20,6 +21,7 @@ from koschey.db.rules import write_rule
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
 from koschey.model import Actor, StandingFile, State
+from koschey.policy.absence import USUALLY
 from koschey.policy.advisories import Feed
 from koschey.policy.rules import UPSTREAM, Rule, RuleKind
 from koschey.private_hosts import NO_HOSTS
@@ -57,6 +59,13 @@ class Mirror:
         """Look at the upstream's page a moment later; returns all files of the project."""
         await self.wait(A_MOMENT)
         await self.refresher.look(NormalizedName(name))
+        return await self.files(name)
+
+    async def confirm(self, name: str) -> dict[str, StandingFile]:
+        """Look again when looks are due, until an absence that was just seen is confirmed."""
+        for span in pairwise((timedelta(0), *USUALLY)):
+            await self.wait(span[1] - span[0])
+            await self.look(name)
         return await self.files(name)
 
     async def files(self, name: str) -> dict[str, StandingFile]:

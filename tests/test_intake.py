@@ -1,6 +1,7 @@
 """Pages that are taken in: in portions, with the journal last, and never a part of a page that looks whole."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,17 +11,19 @@ import asyncpg
 import pytest
 from mirroring import DAY, Mirror, mirroring
 from packaging.utils import NormalizedName
-from parts import NOON, digest_of
+from parts import NOON, WEEK, digest_of
 from recording import recording
 from upstream import Upstream
 
 from koschey.db import journal
+from koschey.db.left_out import select_left_out
 from koschey.db.pool import Pool
 from koschey.errors import UpstreamUnavailable
 from koschey.index import portions
+from koschey.index.explaining import describe, look_at
 from koschey.index.intake import Intake
 from koschey.index.portions import divide
-from koschey.model import ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.publish.decide import Choice
 
 OLD = NOON - 400 * DAY
@@ -48,6 +51,40 @@ def publish(mirror: Mirror, name: str, files: int, *, first: int = 0) -> list[st
         ).filename
         for number in range(first, first + files)
     ]
+
+
+async def test_what_is_left_out_is_kept_beside_the_project(mirror: Mirror) -> None:
+    """The last reading of a page says which files it left out: 200 of them and their count; a release is explained."""
+    name = NormalizedName("p-lost")
+    good = {"filename": "p_lost-1.0.zip", "url": "p_lost-1.0.zip", "hashes": {}}
+    lost = {**good, "filename": "p_lost-2.0.zip", "url": "ftp://files.example.org/p_lost-2.0.zip"}
+
+    def answer(*files: object) -> None:
+        mirror.upstream.clear_faults()
+        body = json.dumps({"files": files}).encode()
+        mirror.upstream.fault(name, status=200, body=body, content_type="application/vnd.pypi.simple.v1+json")
+
+    answer(lost, *[5] * 300, good)
+    await mirror.look(name)
+    left_out = await select_left_out(mirror.pool, name)
+    assert (len(left_out.files), left_out.count) == (200, 301)
+    assert left_out.files[:2] == (
+        LeftOutFile("p_lost-2.0.zip", LeftOutCause.NO_ADDRESS),
+        LeftOutFile("(no name)", LeftOutCause.NO_FILE),
+    )
+    sight = await look_at(mirror.pool, name, WEEK)
+    explained = sight.explain("2.0.0")
+    assert explained.state == "missing"
+    assert "p_lost-2.0.zip, which is left out: its address is no http or https URL" in explained.reason
+    assert explained.left_out == left_out.files[:1]
+    assert sight.explain("1.0").left_out == ()
+    assert [*describe(explained)["left_out"]] == [{"name": "p_lost-2.0.zip", "cause": "no-address"}]
+    answer(lost, good)
+    await mirror.look(name)
+    assert (await select_left_out(mirror.pool, name)).count == 1
+    answer(good)
+    await mirror.look(name)
+    assert (await select_left_out(mirror.pool, name)).files == ()
 
 
 async def serials(mirror: Mirror) -> list[list[str]]:
@@ -216,6 +253,7 @@ async def test_journal_is_the_last_that_an_intake_says(database: str, upstream: 
         upstream.replace("c_last-0.9-py3-none-any.whl", b"other bytes")
         upstream.add("c-last", "0.9", sdist=True, upload_time=NOON)
         await mirror.look("c-last")
+        await mirror.confirm("c-last")
         upstream.set_status("c-last", "quarantined", "malware")
         await mirror.look("c-last")
         upstream.set_status("c-last", "active")
@@ -223,7 +261,7 @@ async def test_journal_is_the_last_that_an_intake_says(database: str, upstream: 
         await mirror.wait(8 * DAY)
         await mirror.settle("c-last")
         kinds = {row["kind"] for row in await pool.fetch("SELECT kind FROM alert")}
-        assert kinds >= {"withdrawn", "conflict", "late file", "project quarantined"}
+        assert kinds >= {"absence suspected", "absence confirmed", "conflict", "late file", "project quarantined"}
         assert len(recorder.after_journal) >= 5
         assert not any(recorder.after_journal), recorder.after_journal
 
@@ -238,14 +276,14 @@ def test_portions_take_away_first_and_divide_no_release(small: None) -> None:
     """What is gone or changed comes before what is new; releases come whole, the oldest first; one page is one look."""
     releases = [[listed(f"d-{v}.{n}.zip", f"{v}", v * DAY) for n in range(4)] for v in (3, 1, 5, 2, 4)]
     page = UpstreamPage(tuple(file for release in releases for file in release))
-    parts = divide(page, {})
+    parts = divide(page, {}, NOON)
     assert [[file.version for file in part.new] for part in parts] == [
         ["1"] * 4 + ["2"] * 4,
         ["3"] * 4 + ["4"] * 4,
         ["5"] * 4,
     ]
     assert [(part.is_first, part.is_last) for part in parts] == [(True, False), (False, False), (False, True)]
-    whole = divide(UpstreamPage(page.files[:10]), {})
+    whole = divide(UpstreamPage(page.files[:10]), {}, NOON)
     assert [file.filename for file in whole[0].new] == [file.filename for file in page.files[:10]]
     assert (whole[0].is_first, whole[0].is_last, len(whole)) == (True, True, 1)
 
@@ -263,11 +301,11 @@ async def test_portions_of_a_known_page(mirror: Mirror, small: None) -> None:
             for item in known.values()
         )
     )  # fmt: skip
-    [nothing] = divide(same, known)
+    [nothing] = divide(same, known, NOON)
     assert not nothing.filenames
     new = tuple(listed(f"p_known-2.{n}.zip", f"2.{n}", n * DAY) for n in range(8))
-    parts = divide(UpstreamPage((*new, *same.files[5:])), known)
+    parts = divide(UpstreamPage((*new, *same.files[5:])), known, NOON)
     assert [(len(part.missing), len(part.new)) for part in parts] == [(5, 0), (0, 8)]
     assert list(parts[0].missing) == names[:5]
-    [closed] = divide(UpstreamPage((), ProjectStatus.QUARANTINED), known)
+    [closed] = divide(UpstreamPage((), ProjectStatus.QUARANTINED), known, NOON)
     assert not closed.filenames

@@ -99,11 +99,12 @@ async def test_late_file_under_trust_is_told_of_if_the_release_is_old(mirror: Mi
 
 
 async def test_held_file_that_vanishes_is_judged_at_once(mirror: Mirror) -> None:
-    """The look that misses a held file asks for its release to be settled, which blocks it, days before its window."""
+    """The look that confirms an absence asks for the release to be settled, which blocks it, days before its window."""
     file = await held(mirror, "n-gone")
     await mirror.pool.execute("DELETE FROM outbox")
     mirror.upstream.remove(file.filename)
     await mirror.look("n-gone")
+    await mirror.confirm("n-gone")
     assert "release_held/n-gone/1.0" in await mirror.wanted()
     await mirror.settle("n-gone")
     known = (await mirror.files("n-gone"))[file.filename]
@@ -127,7 +128,7 @@ async def test_held_file_that_vanishes_is_judged_at_once(mirror: Mirror) -> None
 async def test_released_file_that_vanishes(
     mirror: Mirror, name: str, age: timedelta, value: str | None, state: State
 ) -> None:
-    """A released file withdrawn soon after its upload is blocked at once, an older one stays; each is told of."""
+    """A released file withdrawn soon after its upload is blocked once that is confirmed, an older one stays."""
     if value is not None:
         await mirror.rule(RuleKind.WITHDRAWN, value)
     upload_time = NOON + timedelta(minutes=1) - age
@@ -139,19 +140,21 @@ async def test_released_file_that_vanishes(
     mirror.upstream.remove(file.filename)
     if state is RELEASED:
         await mirror.wait(timedelta(minutes=1))
-    known = (await mirror.look(name))[file.filename]
+    assert (await mirror.look(name))[file.filename].standing.state is RELEASED
+    known = (await mirror.confirm(name))[file.filename]
     assert known.standing.state is state
+    assert (known.standing.withdrawn_at is not None) is (state is BLOCKED)
     assert (file.filename in await mirror.served(name)) is (state is RELEASED)
-    [alert] = await mirror.alerts("withdrawn")
+    [alert] = await mirror.alerts("absence confirmed")
     assert (alert["filename"], alert["detail"]["served"]) == (file.filename, state is RELEASED)
     assert ("blocked" in await mirror.actions(file.filename)) is (state is BLOCKED)
     await mirror.look(name)
-    assert len(await mirror.alerts("withdrawn")) == 1
+    assert len(await mirror.alerts("absence confirmed")) == 1
     assert (await mirror.states(name))[file.filename] is state
 
 
 async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
-    """An upstream that deletes 2,000 files at once is two pieces of news: what is blocked, and what stays served."""
+    """An upstream that deletes 2,000 files is told of twice when that is confirmed: what is blocked, what stays."""
     names = [
         (number, mirror.upstream.add("n-emptied", f"{number % 1000}.0", sdist=number < 1000, upload_time=uploaded))
         for number in range(2000)
@@ -163,7 +166,10 @@ async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
     for _, file in names:
         mirror.upstream.remove(file.filename)
     await mirror.look("n-emptied")
-    told = {alert["detail"]["served"]: alert["detail"] for alert in await mirror.alerts("withdrawn")}
+    [alert] = await mirror.alerts("absence suspected")
+    assert (alert["detail"]["files"], alert["detail"]["releases"]) == (2000, 1000)
+    await mirror.confirm("n-emptied")
+    told = {alert["detail"]["served"]: alert["detail"] for alert in await mirror.alerts("absence confirmed")}
     assert {served: (detail["files"], detail["releases"]) for served, detail in told.items()} == {
         True: (800, 400),
         False: (1200, 600),
@@ -171,13 +177,13 @@ async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
     assert told[True]["reason"].endswith("stays served")
     assert "withdrew the file 10 days after its upload" in told[False]["reason"]
     assert [len(detail["first"]) for detail in told.values()] == [10, 10]
-    assert sum("alert" in key for key in await mirror.wanted()) == len(await mirror.alerts("withdrawn")) == 2
+    assert sum("alert" in key for key in await mirror.wanted()) == 3
     states = list((await mirror.states("n-emptied")).values())
     assert (states.count(BLOCKED), states.count(RELEASED)) == (1200, 801)
-    journalled = "SELECT count(*) FROM journal WHERE action = 'absent upstream'"
+    journalled = "SELECT count(*) FROM journal WHERE action = 'absence confirmed'"
     assert await mirror.pool.fetchval(journalled) == 2000
     await mirror.look("n-emptied")
-    assert len(await mirror.alerts("withdrawn")) == 2
+    assert len(await mirror.alerts("absence confirmed")) == 2
 
 
 async def test_backdating_does_not_keep_a_withdrawn_file(mirror: Mirror) -> None:
@@ -188,7 +194,8 @@ async def test_backdating_does_not_keep_a_withdrawn_file(mirror: Mirror) -> None
     await mirror.look("n-backdated")
     await mirror.decide(Choice.APPROVE, "n-backdated")
     mirror.upstream.remove(file.filename)
-    assert (await mirror.look("n-backdated"))[file.filename].standing.state is BLOCKED
+    await mirror.look("n-backdated")
+    assert (await mirror.confirm("n-backdated"))[file.filename].standing.state is BLOCKED
 
 
 async def test_project_that_its_upstream_quarantines_is_told_of_and_comes_back_whole(mirror: Mirror) -> None:
@@ -202,7 +209,7 @@ async def test_project_that_its_upstream_quarantines_is_told_of_and_comes_back_w
     assert await mirror.served("n-seized") == []
     [alert] = await mirror.alerts("project quarantined")
     assert alert["detail"] == {"status": "quarantined", "reason": "malware"}
-    assert await mirror.alerts("withdrawn") == []
+    assert await mirror.alerts("absence suspected") == []
     mirror.upstream.set_status("n-seized", "active")
     await mirror.look("n-seized")
     assert await mirror.states("n-seized") == {young.filename: RELEASED, fresh.filename: HELD}
@@ -267,6 +274,7 @@ async def test_project_that_returns_with_other_files(mirror: Mirror) -> None:
     mirror.upstream.remove_project("n-back")
     await mirror.wait(DAY)
     await mirror.look("n-back")
+    await mirror.confirm("n-back")
     await mirror.wait(DAY)
     new = [mirror.upstream.add("n-back", f"1.{n}", upload_time=NOON - 300 * DAY) for n in (1, 2)]
     await mirror.look("n-back")
@@ -292,6 +300,7 @@ async def test_project_that_returns_with_what_it_had(mirror: Mirror) -> None:
     await mirror.store("n-same")
     mirror.upstream.remove_project("n-same")
     await mirror.look("n-same")
+    await mirror.confirm("n-same")
     await mirror.wait(DAY)
     for file in (old, fresh):
         mirror.upstream._put("n-same", file)
@@ -325,6 +334,7 @@ async def test_returned_project_is_like_any_other_once_a_person_approved(mirror:
     await mirror.look("n-again")
     mirror.upstream.remove_project("n-again")
     await mirror.look("n-again")
+    await mirror.confirm("n-again")
     new = mirror.upstream.add("n-again", "1.1", upload_time=NOON)
     await mirror.look("n-again")
     await mirror.store("n-again")
@@ -339,9 +349,9 @@ async def test_returned_project_is_like_any_other_once_a_person_approved(mirror:
 
 
 async def test_held_file_that_comes_back_stays_with_a_person(mirror: Mirror) -> None:
-    """Case Q8: a held file that is gone for one look is not released by time or trust, settled in between or not."""
+    """Case Q8: a held file that is gone for a look, or for good, is not released by time or trust when it is back."""
     await mirror.rule(RuleKind.TRUSTED, scope="n-blink")
-    for version, settled in (("1.0", False), ("2.0", True)):
+    for version, confirmed, settled in (("1.0", False, True), ("2.0", True, False), ("3.0", True, True)):
         await mirror.rule(RuleKind.ATTESTED, scope="n-blink")
         file = mirror.upstream.add("n-blink", version, upload_time=mirror.now)
         mirror.upstream.add("n-blink", "0.1", upload_time=OLD)
@@ -349,6 +359,8 @@ async def test_held_file_that_comes_back_stays_with_a_person(mirror: Mirror) -> 
         assert (await mirror.states("n-blink"))[file.filename] is HELD
         mirror.upstream.remove(file.filename)
         await mirror.look("n-blink")
+        if confirmed:
+            await mirror.confirm("n-blink")
         if settled:
             await mirror.settle("n-blink", version)
         mirror.upstream._put("n-blink", file)
@@ -356,8 +368,9 @@ async def test_held_file_that_comes_back_stays_with_a_person(mirror: Mirror) -> 
         await mirror.pool.execute("DELETE FROM rule WHERE kind = 'attested'")
         await mirror.store("n-blink")
         await mirror.wait(30 * DAY)
-        await mirror.settle("n-blink", version)
-        assert (await mirror.states("n-blink"))[file.filename] is BLOCKED
+        settlement = await mirror.settle("n-blink", version)
+        assert (await mirror.states("n-blink"))[file.filename] is (BLOCKED if confirmed else HELD)
+        assert settlement.look_again_in is None
 
 
 async def test_old_page_is_looked_up_again_behind_a_file(koschey: Koschey, upstream: Upstream) -> None:
@@ -380,7 +393,10 @@ async def test_old_page_is_looked_up_again_behind_a_file(koschey: Koschey, upstr
     ],
 )
 async def test_second_look(mirror: Mirror, name: str, state: State, words: str) -> None:
-    """At the end of the window the upstream is asked again: what it took back is blocked with that reason."""
+    """At the end of the window the upstream is asked again: what it took back is blocked with that reason.
+
+    An absence is held until it is confirmed, and blocked then.
+    """
     file = await held(mirror, name)
     mirror.upstream.add(name, "0.1", upload_time=OLD)
     changes: dict[str, Callable[[], object]] = {
@@ -392,7 +408,13 @@ async def test_second_look(mirror: Mirror, name: str, state: State, words: str) 
     if name in changes:
         changes[name]()
     await mirror.wait(WEEK)
-    await mirror.settle(name)
+    settlement = await mirror.settle(name)
+    if name == "s-gone":
+        assert "absence suspected" in settlement.reasons[0]
+        assert settlement.look_again_in is not None
+        assert settlement.look_again_in <= timedelta(minutes=5)
+        await mirror.confirm(name)
+        await mirror.settle(name)
     known = (await mirror.files(name))[file.filename]
     assert known.standing.state is state
     assert words in known.standing.reason

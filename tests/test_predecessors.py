@@ -1,6 +1,7 @@
 """Which file of an earlier release a new one is compared with."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from packaging.utils import NormalizedName
@@ -19,7 +20,8 @@ def file(filename: str) -> File:
     version = version_of(filename, NormalizedName("thing"))
     assert version
     sha256 = digest_of(filename)
-    nothing = dict.fromkeys(("requires_python", "yanked", "core_metadata", "upstream_url", "path", "absent_since"))
+    names = ("requires_python", "yanked", "core_metadata", "upstream_url", "path", "absent_since")
+    nothing: dict[str, Any] = dict.fromkeys(names)
     return File(
         id=FileId(1), project=NormalizedName("thing"), version=version, filename=filename, sha256=sha256, size=1,
         upload_time=NOON, first_seen_at=NOON, stored_at=None, metadata_stored=False, **nothing,

@@ -63,6 +63,7 @@ CHANGES = {
     "as it is": "",
     "yanked": "yanked = 'broken'",
     "taken away": "absent_since = koschey_now()",
+    "missing for now": "absent_since = koschey_now(), absence_due_at = koschey_now()",
     "not fetched": "",
 }
 """What else could be so of a file."""

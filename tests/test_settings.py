@@ -179,6 +179,51 @@ def test_private_upstreams_are_allowed_explicitly(monkeypatch: pytest.MonkeyPatc
     assert load_settings().upstream_url == "http://index.example.org/simple/"
 
 
+def test_private_hosts_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The switch allows the upstream's own host and port, the list others; either allows plain http to those alone."""
+    monkeypatch.setenv("KOSCHEY_UPSTREAM", "http://index.corp.example:3141/simple/")
+    monkeypatch.setenv("KOSCHEY_ALLOW_PRIVATE_UPSTREAM", "true")
+    allowed = load_settings().allowed_hosts
+    assert (allowed.name("index.corp.example", 3141), allowed.name("index.corp.example", 3142)) == (True, False)
+    monkeypatch.setenv("KOSCHEY_ADVISORIES", "http://osv.corp.example/all.zip")
+    with pytest.raises(StartError, match=r"KOSCHEY_ADVISORIES: .* its host listed in KOSCHEY_PRIVATE_HOSTS"):
+        load_settings()
+    monkeypatch.setenv("KOSCHEY_PRIVATE_HOSTS", "osv.corp.example, 10.1.0.0/16")
+    assert load_settings().allowed_hosts.cover("10.1.2.3")
+    monkeypatch.setenv("KOSCHEY_ALLOW_PRIVATE_UPSTREAM", "false")
+    with pytest.raises(StartError, match="KOSCHEY_ALLOW_PRIVATE_UPSTREAM"):
+        load_settings()
+    monkeypatch.setenv("KOSCHEY_PRIVATE_HOSTS", "osv.corp.example, index.corp.example:3141")
+    assert load_settings().upstream_url == "http://index.corp.example:3141/simple/"
+
+
+@pytest.mark.parametrize("hosts", ["http://files.corp.example/", "0.0.0.0/0", "a b"])
+def test_private_hosts_that_are_none(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """What names no host, or everybody, is one line that names the setting."""
+    monkeypatch.setenv("KOSCHEY_PRIVATE_HOSTS", hosts)
+    with pytest.raises(StartError, match=r"^KOSCHEY_PRIVATE_HOSTS: [^\n]*$"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("5,15,60", [5, 15, 60]), (" 1 , 2.5", [1, 2.5]), ("0.1", [0.1]), ("43200", [43200])]
+)
+def test_looks_that_confirm_an_absence(monkeypatch: pytest.MonkeyPatch, text: str, minutes: list[float]) -> None:
+    """Minutes after the first look, in rising order."""
+    monkeypatch.setenv("KOSCHEY_ABSENCE_CONFIRMED_AFTER", text)
+    assert load_settings().confirmed_after == tuple(timedelta(minutes=each) for each in minutes)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "5,5", "15,5", "-1", "five", "5;15", "5,,15", "nan", "inf", "1e9", ",".join(map(str, range(1, 30)))]
+)
+def test_looks_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """What is no rising list of minutes is one line that names the setting and shows how to write it."""
+    monkeypatch.setenv("KOSCHEY_ABSENCE_CONFIRMED_AFTER", text)
+    with pytest.raises(StartError, match=r"^KOSCHEY_ABSENCE_CONFIRMED_AFTER: .* such as 5,15,60$"):
+        load_settings()
+
+
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """No secret is seen where settings are printed or logged."""
     monkeypatch.setenv("KOSCHEY_S3_SECRET_KEY", "hunter3")

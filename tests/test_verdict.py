@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from koschey.model import AttestationVerdict, File, FileId, Origin, ProjectStatus, Sha256, Standing, State
+from koschey.model import Absence, AttestationVerdict, File, FileId, Origin, ProjectStatus, Sha256, Standing, State
 from koschey.policy.findings import CheckFault, Evidence, Finding, FindingAction, KnownCheck, Severity
 from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.policy.states import may_move
@@ -19,6 +19,7 @@ END = datetime(2026, 11, 22, tzinfo=UTC)
 """When the window ends."""
 SECOND = timedelta(seconds=1)
 BEFORE, AFTER, LONG_AFTER = END - SECOND, END + SECOND, END + timedelta(days=30)
+LATER = LONG_AFTER + timedelta(minutes=5)
 
 HELD, RELEASED, BLOCKED = State.HELD, State.RELEASED, State.BLOCKED
 MALFORMED, CONFLICT, REMOVED = State.MALFORMED, State.CONFLICT, State.REMOVED
@@ -68,6 +69,9 @@ class Case(NamedTuple):
     """Whether the sha256 and with it the path is known."""
     yanked: str | None = None
     absent: bool = False
+    due_at: datetime | None = None
+    """When a look is due: without one an absence is confirmed."""
+    page: Absence | None = None
     status: ProjectStatus = ProjectStatus.ACTIVE
     rules: tuple[Rule, ...] = ()
     origin: Origin = Origin.MIRRORED
@@ -94,10 +98,11 @@ class Case(NamedTuple):
             upstream_url=None,
             path="/packages/00/00/0/spam-1.0.tar.gz" if self.known else None,
             absent_since=AFTER if self.absent else None,
+            absence_due_at=self.due_at,
             attestation=self.attestation,
         )
         standing = Standing(self.state, "as it was", self.release_at, None)
-        policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin, self.checks)
+        policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin, self.checks, self.page)
         return verdict(file, standing, policy, self.now, self.evidence)
 
 
@@ -121,6 +126,20 @@ TABLE: list[tuple[Case, tuple[bool, State, datetime | None, bool]]] = [
     (Case(stored=False, looked_at=BEFORE), (NO, HELD, LONG_AFTER, YES)),
     # What the upstream took back while it was held is blocked, but only a look after the window says so.
     (Case(absent=True), (NO, BLOCKED, None, NO)),
+    # While an absence is suspected it is held, until a look is due; what was released is served.
+    (Case(absent=True, due_at=LATER), (NO, HELD, LATER, NO)),
+    (Case(absent=True, due_at=AFTER), (NO, HELD, LONG_AFTER, YES)),
+    (Case(absent=True, due_at=LATER, now=BEFORE), (NO, HELD, LATER, NO)),
+    (Case(absent=True, due_at=LATER, state=RELEASED), (YES, RELEASED, None, NO)),
+    (Case(absent=True, due_at=LATER, rules=(TRUST,)), (NO, HELD, LATER, NO)),
+    (Case(absent=True, due_at=LATER, rules=(EXCEPT,)), (YES, HELD, LATER, NO)),
+    (Case(absent=True, due_at=LATER, rules=(OBSERVE,)), (YES, HELD, LATER, NO)),
+    (Case(absent=True, due_at=LATER, rules=(BLOCK,)), (NO, BLOCKED, None, NO)),
+    (Case(page=Absence(AFTER, 0, LATER)), (NO, HELD, LATER, NO)),
+    (Case(page=Absence(AFTER, 0, AFTER)), (NO, HELD, LONG_AFTER, YES)),
+    (Case(page=Absence(AFTER, 0, LATER), rules=(TRUST,)), (NO, HELD, LATER, NO)),
+    (Case(page=Absence(AFTER, 0, LATER), state=RELEASED), (YES, RELEASED, None, NO)),
+    (Case(page=Absence(AFTER, 3, None)), (NO, HELD, None, NO)),
     (Case(yanked=""), (NO, BLOCKED, None, NO)),
     (Case(yanked="broken"), (NO, BLOCKED, None, NO)),
     (Case(absent=True, stored=False), (NO, BLOCKED, None, NO)),
@@ -300,6 +319,8 @@ cases = st.builds(
     known=st.booleans(),
     yanked=st.sampled_from([None, "", "broken"]),
     absent=st.booleans(),
+    due_at=st.none() | moments,
+    page=st.none() | st.builds(Absence, moments, st.just(0), st.none() | moments),
     status=st.sampled_from(ProjectStatus),
     rules=st.lists(rules, max_size=3).map(tuple),
     checks=st.just(()),
@@ -332,12 +353,13 @@ def test_time_alone_releases_only_what_fulfils_everything(case: Case) -> None:
         assert case.state is HELD
         assert not covers(case, RuleKind.BLOCKED)
         assert case.known
+        assert not case.absent
+        assert case.page is None
         if not covers(case, RuleKind.TRUSTED):
             assert case.release_at is not None
             assert case.looked_at is not None
             assert case.release_at <= min(case.now, case.looked_at)
             assert case.stored
-            assert not case.absent
             assert case.yanked is None
 
 
@@ -354,11 +376,13 @@ def test_a_held_file_is_looked_at_again(case: Case) -> None:
     found = case.judge()
     # What would be blocked, and is observed, changes again only with the rules.
     ended = case.release_at is None or any(covers(case, kind) for kind in WAIT_FOR_PEOPLE) or found.served
+    # A project that is gone for good has no moment; one of which that is suspected has the next look.
+    is_missing = case.absent or case.page is not None
     if found.state is not HELD:
         assert (found.look_again_at, found.needs_look) == (None, False)
     else:
-        assert ended or found.look_again_at is not None
-        assert case.release_at is not None or found.look_again_at is None
+        assert ended or is_missing or found.look_again_at is not None
+        assert case.release_at is not None or is_missing or found.look_again_at is None
 
 
 @given(cases)

@@ -10,6 +10,7 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Connection, Database
 from koschey.model import (
     MAIN_INDEX,
+    Absence,
     AttestationVerdict,
     Damage,
     File,
@@ -28,15 +29,11 @@ COLUMNS = """
     file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
     file.damage, file.metadata_damage, file.broken_promise, file.mismatched_at,
     standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
-    standing.held_until
+    standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at
 """
-STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until")
-ENUMS: dict[str, type[StrEnum]] = {
-    "attestation": AttestationVerdict,
-    "damage": Damage,
-    "metadata_damage": Damage,
-}
-"""Columns whose values are named in the model."""
+    Absence,
+    AttestationVerdict,
+    Damage,
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
@@ -86,6 +83,7 @@ UPDATE_STATES = """
            -- Where a person holds a file, only a person lets it out.
            counts_from = CASE WHEN $3 = 'held' THEN $5 ELSE counts_from END,
            held_until = CASE WHEN $3 = 'held' THEN NULL ELSE held_until END,
+           withdrawn_at = CASE WHEN $6 THEN koschey_now() ELSE withdrawn_at END,
            available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
@@ -106,12 +104,17 @@ UPDATE_LISTING = """
     UPDATE file
        SET yanked = row.yanked,
            core_metadata = coalesce(file.core_metadata, nullif(row.core_metadata, file.broken_promise)),
-           upstream_url = row.upstream_url, provenance_url = row.provenance_url, absent_since = NULL
+           upstream_url = row.upstream_url, provenance_url = row.provenance_url,
+           absent_since = NULL, absence_looks = 0, absence_due_at = NULL
       FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
            AS row (file_id, yanked, core_metadata, upstream_url, provenance_url)
      WHERE file.id = row.file_id
 """
-UPDATE_ABSENT = "UPDATE file SET absent_since = koschey_now() WHERE id = ANY($1::bigint[]) AND absent_since IS NULL"
+UPDATE_ABSENCES = """
+    UPDATE file SET absent_since = row.since, absence_looks = row.looks, absence_due_at = row.due_at
+      FROM unnest($1::bigint[], $2::timestamptz[], $3::smallint[], $4::timestamptz[]) AS row (id, since, looks, due_at)
+     WHERE file.id = row.id
+"""
 UPDATE_STORED = """
     UPDATE file
        SET stored_at = koschey_now(), sha256 = $2, size = $3, path = coalesce(path, $4), metadata_error = NULL,
@@ -227,10 +230,19 @@ async def insert_files(connection: Connection, project: ProjectId, files: Sequen
 
 
 async def update_states(
-    connection: Connection, files: Sequence[FileId], state: State, reason: str, release_at: datetime | None = None
+    connection: Connection,
+    files: Sequence[FileId],
+    state: State,
+    reason: str,
+    release_at: datetime | None = None,
+    *,
+    withdrawn: bool = False,
 ) -> None:
-    """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction."""
-    await connection.execute(UPDATE_STATES, MAIN_INDEX, list(files), state, reason, release_at)
+    """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction.
+
+    `withdrawn` notes that only a withdrawal by the upstream is the cause.
+    """
+    await connection.execute(UPDATE_STATES, MAIN_INDEX, list(files), state, reason, release_at, withdrawn)
 
 
 async def update_windows(
@@ -256,9 +268,11 @@ async def update_listings(connection: Connection, listings: Sequence[Listing]) -
     await connection.execute(UPDATE_LISTING, *(list(column) for column in zip(*listings, strict=True)))
 
 
-async def update_absent(connection: Connection, files: Sequence[FileId]) -> None:
-    """Note that the upstream's page no longer lists these files."""
-    await connection.execute(UPDATE_ABSENT, list(files))
+async def update_absences(connection: Connection, absent: Sequence[tuple[FileId, Absence]]) -> None:
+    """Note how the absences of files from the upstream's page stand."""
+    rows = [(file, absence.since, absence.looks, absence.due_at) for file, absence in absent]
+    if rows:
+        await connection.execute(UPDATE_ABSENCES, *map(list, zip(*rows, strict=True)))
 
 
 async def update_stored(connection: Connection, file: FileId, sha256: Sha256, size: int, path: str) -> bool:

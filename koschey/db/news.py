@@ -12,6 +12,11 @@ INSERT_NEWS = """
     SELECT row.file_id, $1, $2, $3, $4, row.evidence
       FROM unnest($5::bigint[], $6::jsonb[]) AS row (file_id, evidence)
 """
+INSERT_REAPPEARED_PROJECT = """
+    INSERT INTO finding (file_id, name, code, severity, summary)
+    SELECT file.id, $2, $3, $4, $5 FROM file
+     WHERE project_id = $1 AND EXISTS (SELECT FROM standing WHERE file_id = file.id AND state = 'held')
+"""
 SELECT_REPLACED = """
     SELECT file_id, evidence ->> 'now' AS now FROM finding
      WHERE file_id = ANY($1::bigint[]) AND name = $2 AND code = $3
@@ -32,6 +37,20 @@ async def insert_returned(connection: Connection, files: Sequence[FileId], summa
     """Record of files that they are listed since their project came back."""
     evidence: list[dict[str, object]] = [{} for _ in files]
     await connection.execute(INSERT_NEWS, news.CHECK, news.RETURNED, Severity.SERIOUS, summary, list(files), evidence)
+
+
+async def insert_reappeared(connection: Connection, files: Sequence[FileId], summary: str) -> None:
+    """Record of held files that the page lacked them, and lists them again."""
+    evidence: list[dict[str, object]] = [{} for _ in files]
+    if files:
+        arguments = (news.CHECK, news.REAPPEARED, Severity.SERIOUS, summary, list(files), evidence)
+        await connection.execute(INSERT_NEWS, *arguments)
+
+
+async def insert_reappeared_project(connection: Connection, project: ProjectId, summary: str) -> None:
+    """Record the same of every held file of a project whose page was absent."""
+    arguments = (project, news.CHECK, news.REAPPEARED, Severity.SERIOUS, summary)
+    await connection.execute(INSERT_REAPPEARED_PROJECT, *arguments)
 
 
 async def insert_replaced(connection: Connection, files: Sequence[tuple[FileId, Sha256]], summary: str) -> None:

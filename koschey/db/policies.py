@@ -26,5 +26,6 @@ def policy_of(project: Project, rules: Rules, checks: tuple[KnownCheck, ...]) ->
         project_status=project.status,
         project_status_reason=project.status_reason,
         looked_at=project.looked_at,
+        absence=project.absence,
         checks=checks,
     )

@@ -1,14 +1,18 @@
 """Statements on `project`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database, Pool
-from koschey.model import Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
+from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
 
-COLUMNS = "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary"
+COLUMNS = (
+    "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary, absent_since, "
+    "absence_looks, absence_due_at, recheck_at, left_out"
+)
 
 SELECT_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1"  # noqa: S608
 LOCK_PROJECT = f"SELECT {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
@@ -20,8 +24,17 @@ INSERT_PROJECT = f"""
 """  # noqa: S608
 UPDATE_LOOK = """
     UPDATE project
-       SET looked_at = greatest(looked_at, $2), upstream_etag = $3, status = $4, status_reason = $5
+       SET looked_at = greatest(looked_at, $2), upstream_etag = $3, status = $4, status_reason = $5,
+           recheck_at = least(absence_due_at, (SELECT min(file.absence_due_at) FROM file
+                                                WHERE file.project_id = project.id AND file.absent_since IS NOT NULL
+                                                  AND file.absence_due_at IS NOT NULL))
      WHERE id = $1
+"""
+UPDATE_ABSENCE = "UPDATE project SET absent_since = $2, absence_looks = $3, absence_due_at = $4 WHERE id = $1"
+SELECT_RECHECKED = """
+    SELECT name, recheck_at FROM project
+     WHERE recheck_at <= koschey_now() AND name <> ALL ($1::text[])
+     ORDER BY recheck_at LIMIT $2
 """
 UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
 UPDATE_LOOKED_AT = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
@@ -62,6 +75,20 @@ async def update_look(connection: Connection, project: ProjectId, page: Upstream
     await connection.execute(UPDATE_LOOK, project, read_at, page.etag, page.status, page.status_reason)
 
 
+async def update_absence(connection: Connection, project: ProjectId, absence: Absence | None) -> None:
+    """Note how the absence of a project's page stands; None where there is one. `update_look` follows."""
+    columns = (absence.since, absence.looks, absence.due_at) if absence else (None, 0, None)
+    await connection.execute(UPDATE_ABSENCE, project, *columns)
+
+
+async def select_rechecked(
+    db: Database, without: Sequence[NormalizedName], limit: int
+) -> list[tuple[NormalizedName, datetime]]:
+    """Return projects whose pages are due to be looked at again, and since when; the longest first."""
+    rows = await db.fetch(SELECT_RECHECKED, list(without), limit)
+    return [(row["name"], row["recheck_at"]) for row in rows]
+
+
 async def update_status(connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None) -> None:
     """Set the status of a hosted project (PEP 792); a mirrored one has its upstream's."""
     await connection.execute(UPDATE_STATUS, project, status, reason)
@@ -96,4 +123,12 @@ def read_project(row: Any) -> Project:
         upstream_etag=row["upstream_etag"],
         looked_at=row["looked_at"],
         summary=row["summary"],
+        absence=_read_absence(row),
+        recheck_at=row["recheck_at"],
+        left_out=row["left_out"],
     )
+
+
+def _read_absence(row: Any) -> Absence | None:
+    since: datetime | None = row["absent_since"]
+    return Absence(since, row["absence_looks"], row["absence_due_at"]) if since else None

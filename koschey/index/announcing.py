@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from koschey.index.explaining import request_command
 from koschey.model import File, StandingFile, State
 from koschey.policy.rules import RuleKind
-from koschey.policy.verdict import Policy, Verdict, verdict
+from koschey.policy.verdict import Policy, Verdict, absence_of, verdict
 from koschey.policy.windows import renew
 
 MAX_WHY = 500
@@ -37,7 +37,8 @@ def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual
         if judged.served or judged.state is State.BLOCKED:
             continue
         if _is_announced(item, judged, policy):
-            announced.append(_as_yanked(item, judged, now))
+            end = None if absence_of(item.file, policy) else item.standing.release_at
+            announced.append(_as_yanked(item.file, judged, end, now))
         else:
             held += 1
     return KeptBack(tuple(announced), held)
@@ -49,8 +50,7 @@ def _is_announced(item: StandingFile, judged: Verdict, policy: Policy) -> bool:
     return rule is not None and judged.state is State.HELD and file.sha256 is not None and file.path is not None
 
 
-def _as_yanked(item: StandingFile, judged: Verdict, now: datetime) -> File:
-    file, end = item.file, item.standing.release_at
+def _as_yanked(file: File, judged: Verdict, end: datetime | None, now: datetime) -> File:
     if judged.look_again_at is None:
         until = "held until a reviewer decides"
     else:

@@ -16,14 +16,17 @@ from packaging.utils import NormalizedName
 
 from koschey.db import files, projects
 from koschey.db.findings import select_evidence
+from koschey.db.left_out import select_left_out
 from koschey.db.policies import load_policy
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.db.rules import select_rules
-from koschey.model import FileId, StandingFile, State
+from koschey.model import FileId, LeftOut, LeftOutFile, StandingFile, State
 from koschey.policy.findings import Evidence, FindingAction
-from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, closed_by, verdict
+from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, absence_of, closed_by, verdict
 from koschey.policy.windows import renew
+from koschey.standards.names import version_of
 from koschey.standards.project_page import version_key
+from koschey.standards.upstream_page import CAUSES
 from koschey.standards.versions import canonical_version, normalise_version
 
 
@@ -77,6 +80,8 @@ class Explanation:
     free: str | None = None
     """The newest older version that is served."""
     files: tuple[FileAccount, ...] = ()
+    left_out: tuple[LeftOutFile, ...] = ()
+    """Files that its upstream's page lists, and that are left out here."""
 
     @property
     def request(self) -> str | None:
@@ -106,6 +111,7 @@ class Sight:
     usual: timedelta
     """How long a new file is held where no rule says otherwise."""
     evidence: Mapping[FileId, Evidence]
+    left_out: Sequence[LeftOutFile] = ()
 
     def account(self, item: StandingFile) -> FileAccount:
         """Explain one file."""
@@ -135,9 +141,17 @@ class Sight:
     def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
         """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
         version = normalise_version(version)
+        lost = tuple(file for file in self.left_out if self._is_of(file, version))
+        return replace(self._explain(version, hashes, lost), left_out=lost)
+
+    def _is_of(self, file: LeftOutFile, version: str) -> bool:
+        stated = version_of(file.name, self.project)
+        return _same(stated, version) if stated is not None else version in file.name
+
+    def _explain(self, version: str, hashes: Collection[str], lost: Sequence[LeftOutFile]) -> Explanation:
         release = [item for item in self.known if _same(item.file.version, version)]
         if not release:
-            return self._absent(version)
+            return self._absent(version, lost)
         version = release[0].file.version
         digests = {text for text in hashes if text.startswith("sha256:")}
         wanted = [i for i in release if not digests or not i.file.sha256 or f"sha256:{i.file.sha256}" in digests]
@@ -155,18 +169,21 @@ class Sight:
         state, at = Availability(worst.state), worst.release_at
         return Explanation(self.project, version, state, worst.reason, at, self._free(version), accounts)
 
-    def _absent(self, version: str) -> Explanation:
+    def _absent(self, version: str, lost: Sequence[LeftOutFile]) -> Explanation:
         """Explain a release of which nothing is here: the name may be closed all the same."""
         free = self._free(version)
         if closed := closed_by(self.policy, version):
             return Explanation(self.project, version, Availability.BLOCKED, closed, free=free)
         reason = "this index knows of no such release"
+        if lost:
+            reason += f"; its upstream's page lists {lost[0].name}, which is left out: {CAUSES[lost[0].cause]}"
         return Explanation(self.project, version, Availability.MISSING, reason, free=free)
 
     def _free_at(self, item: StandingFile, judged: Verdict, evidence: Evidence) -> datetime | None:
         """Return when time alone lets a held file out."""
         actions = {self.policy.action(finding, item.file.version) for finding in evidence.findings}
-        if judged.state is not State.HELD or judged.look_again_at is None or FindingAction.HOLD in actions:
+        is_timed = judged.state is State.HELD and judged.look_again_at is not None
+        if not is_timed or FindingAction.HOLD in actions or absence_of(item.file, self.policy):
             return None
         end = item.standing.release_at
         return end if end and end > self.now else None
@@ -200,7 +217,8 @@ async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sigh
         now = await projects.select_now(connection)
         held = [item.file.id for item in known if item.standing.state is State.HELD]
         evidence = await select_evidence(connection, held) if held else {}
-    return Sight(project, known, policy, now, usual, evidence)
+        lost = await select_left_out(connection, project) if found and found.left_out else LeftOut()
+    return Sight(project, known, policy, now, usual, evidence, lost.files)
 
 
 async def explain(pool: Pool, project: NormalizedName, version: str, usual: timedelta) -> Explanation:

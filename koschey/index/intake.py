@@ -15,13 +15,15 @@ import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import advisories, files, projects
-from koschey.db.files import Listing, NewFile
+from koschey.db.files import Listing
 from koschey.db.journal import Entry
-from koschey.db.news import insert_returned, select_is_estranged
+from koschey.db.left_out import replace_left_out
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import PASSING, Connection, Pool
 from koschey.db.record import Record
 from koschey.index import news
+from koschey.index.additions import Additions
+from koschey.index.news import Missing, Return
 from koschey.index.portions import Portion, conflicts, divide, listing_changed, page_changed
 from koschey.index.taking import Taking
 from koschey.model import (
@@ -29,18 +31,14 @@ from koschey.model import (
     Origin,
     Project,
     ProjectStatus,
-    Standing,
     StandingFile,
-    State,
     UpstreamFile,
     UpstreamPage,
 )
-from koschey.outbox import Message, MetadataWanted, ProvenanceWanted, ReleaseHeld
-from koschey.policy.admission import Admission, admit
-from koschey.policy.advisories import ADVISORIES, Feed, feed_fault, reported
-from koschey.policy.news import is_estranged
-from koschey.policy.verdict import Policy
-from koschey.standards.names import path_digest, public_path
+from koschey.outbox import ProvenanceWanted
+from koschey.policy.absence import USUALLY, next_absence
+from koschey.policy.advisories import Feed
+from koschey.policy.news import is_as_it_was, is_estranged
 
 log = structlog.get_logger()
 
@@ -63,6 +61,8 @@ class Intake:
     """How long a new file is held where no rule says otherwise."""
     feed: Feed | None = None
     """That there is a feed with advisories, and how old what it said may be."""
+    confirmed_after: Sequence[timedelta] = USUALLY
+    """After how long further looks confirm an absence."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
     async def take_in(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
@@ -74,7 +74,7 @@ class Intake:
         project, known = await self._known(name)
         if project is not None and project.origin is not Origin.MIRRORED:
             return
-        work = partial(_plan, name, page, read_at, project, known)
+        work = partial(_plan, name, page, read_at, project, known, self.confirmed_after)
         intake = await asyncio.to_thread(work) if len(page.files) + len(known) > PLAN_IN_THREAD else work()
         for portion in intake.portions:
             await self._write(intake, portion)
@@ -132,8 +132,8 @@ class _Plan:
     read_at: datetime
     known: Mapping[str, StandingFile]
     portions: Sequence[Portion]
-    is_return: bool
-    """Whether the project comes back with this page, perhaps in other hands."""
+    missing: Missing
+    returned: Return
 
 
 def _plan(
@@ -142,11 +142,24 @@ def _plan(
     read_at: datetime,
     project: Project | None,
     known: Mapping[str, StandingFile],
+    after: Sequence[timedelta],
 ) -> _Plan:
-    listed, is_return = {file.filename for file in page.files}, False
-    if project is not None and page.status is not ProjectStatus.QUARANTINED:
-        is_return = is_estranged(known.values(), listed, project.status)
-    return _Plan(name, page, read_at, known, divide(page, known), is_return)
+    absence, returned = None, Return()
+    if project is not None and page.is_empty and known:
+        absence = next_absence(project.absence, read_at, after)
+        # A page that is not there says nothing of the status, least of all that a quarantine is over.
+        page = replace(page, status=project.status, status_reason=project.status_reason)
+    elif project is not None:
+        returned = _return_of(project, page, known)
+    portions = divide(page, known, read_at, absence)
+    return _Plan(name, page, read_at, known, portions, Missing(read_at, after, absence), returned)
+
+
+def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, StandingFile]) -> Return:
+    listed, is_open = {file.filename for file in page.files}, page.status is not ProjectStatus.QUARANTINED
+    estranged = is_open and is_estranged(known.values(), listed, project.status)
+    unchanged = all(file.filename in known and is_as_it_was(known[file.filename].file, file) for file in page.files)
+    return Return(project.absence is not None, estranged, is_open and (unchanged or not estranged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,69 +180,19 @@ class _Changes:
 
     async def make(self) -> None:
         """Take over all that the portion says."""
-        listed = (*self.portion.listed, *self.portion.new)
-        await news.miss(self.taking, [self.known[name] for name in self.portion.missing if name in self.known])
+        listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
+        missing = [self.known[name] for name in self.portion.missing if name in self.known]
+        await news.miss(self.taking, missing, how)
         if self.portion.is_first:
-            missing = (name for portion in self.intake.portions for name in portion.missing)
-            await news.tell_of_missing(self.taking, [self.intake.known[name] for name in missing])
+            names = (name for portion in self.intake.portions for name in portion.missing)
+            await news.tell_of_missing(self.taking, [self.intake.known[name] for name in names], how)
+            if how.page is None:
+                await news.end_absent_page(self.taking)
         await self._follow([(self.known[file.filename], file) for file in listed if file.filename in self.known])
-        await self._add([file for file in listed if file.filename not in self.known])
+        additions = Additions(self.taking, self.intake.known.values(), self.window, self.feed)
+        new = [file for file in listed if file.filename not in self.known]
+        await additions.add(new, returned=self.intake.returned.estranged)
         await self._look()
-
-    async def _add(self, new: Sequence[UpstreamFile]) -> None:
-        """Add files that were not listed before, each with the standing it starts at."""
-        if not new:
-            return
-        admission = await self._admission(new)
-        rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
-        ids = await files.insert_files(self.connection, self.taking.project.id, rows)
-        if admission.review:
-            await insert_returned(self.connection, ids, admission.review)
-        await self._ask_for_work(rows)
-        self.taking.record.add(
-            "add file",
-            [
-                Entry(row.version, row.filename, {"state": row.standing.state, "reason": row.standing.reason})
-                for row in rows
-            ],
-        )
-        news.tell_of_late_files(self.taking, self.intake.known.values(), rows)
-
-    async def _admission(self, new: Sequence[UpstreamFile]) -> Admission:
-        project, versions = self.taking.project, [file.version for file in new if file.version]
-        policy = await self._with_feed(await self.taking.policy())
-        about = await advisories.select_advisories(self.connection, project.name)
-        returned = self.intake.is_return or await select_is_estranged(self.connection, project.id)
-        return Admission(
-            policy,
-            self.window,
-            self.taking.now,
-            project.looked_at,
-            reported(about, versions, policy.rules.in_force(self.taking.now)),
-            news.RETURNED_PROJECT if returned else None,
-        )
-
-    async def _with_feed(self, policy: Policy) -> Policy:
-        """While the feed says nothing of today, have trusted files held too, until it does."""
-        if self.feed is None:
-            return policy
-        state = await advisories.select_feed(self.connection)
-        is_fresh = feed_fault(self.feed, state.read_at, self.taking.now) is None
-        return policy if is_fresh else replace(policy, checks=(*policy.checks, ADVISORIES))
-
-    async def _ask_for_work(self, rows: Sequence[NewFile]) -> None:
-        name = self.taking.project.name
-        held = sorted({row.version for row in rows if row.standing.state is State.HELD})
-        work: list[Message] = [ReleaseHeld(name, version) for version in held]
-        if any(_lacks_metadata(row) for row in rows):
-            work.append(MetadataWanted(name))
-        await insert_messages(self.connection, work)
-
-    async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
-        """A path belongs to the project that had it first; another that lists the same file cannot have it."""
-        taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
-        refused = Standing(State.MALFORMED, "another project has a file under this path", None, None)
-        return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
 
     async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Take over what may change of a known file; other bytes under a known name are a conflict.
@@ -248,8 +211,8 @@ class _Changes:
         if visible := [(known, file) for known, file in moved if page_changed(known, file)]:
             entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
             self.taking.record.add("update file", entries)
-        back = [known for known, _ in same if known.file.absent_since is not None]
-        await news.give_back(self.taking, back, estranged=self.intake.is_return)
+        back = [(known, file) for known, file in same if known.file.absence]
+        await news.give_back(self.taking, back, self.intake.returned)
         await news.refuse_other_bytes(self.taking, [(known, file) for known, file in listed if conflicts(known, file)])
 
     async def _want_provenance(self, moved: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
@@ -264,44 +227,16 @@ class _Changes:
         """Note the look itself, a change of the project's status (PEP 792), and that the project came back."""
         project, page = self.taking.project, self.intake.page
         # A page that changes nothing has been told of before.
-        if self.portion.is_first and self.intake.is_return and not self.taking.record.is_empty:
+        if self.portion.is_first and self.intake.returned.estranged and not self.taking.record.is_empty:
             news.tell_of_return(self.taking, page)
         if self.portion.is_last:
+            if self.intake.missing.page:
+                await news.note_absent_page(self.taking, self.intake.missing.page)
+            if project.left_out or page.left_out_count:
+                await replace_left_out(self.connection, project.id, page)
             await projects.update_look(self.connection, project.id, page, self.intake.read_at)
             if (page.status, page.status_reason) != (project.status, project.status_reason):
                 news.tell_of_status(self.taking, page)
-
-
-def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:
-    # A file without a version is never served, and must not take a path from one that is.
-    path = public_path(file.url, file.filename, file.sha256) if file.version else None
-    standing: Standing = admit(file, path, admission)
-    return NewFile(
-        file.version or "",
-        file.filename,
-        file.sha256,
-        file.size,
-        file.upload_time,
-        file.requires_python,
-        file.yanked,
-        file.core_metadata,
-        file.url,
-        path,
-        standing,
-        file.provenance_url,
-        _claimed_blake2b(path, file),
-    )
-
-
-def _lacks_metadata(row: NewFile) -> bool:
-    waits = row.standing.state in (State.HELD, State.RELEASED)
-    return waits and row.core_metadata is None and row.filename.endswith(".whl")
-
-
-def _claimed_blake2b(path: str | None, file: UpstreamFile) -> str | None:
-    """Return the digest in a path of the public index's form; one that we built has the sha256 in its place."""
-    digest = path_digest(path) if path else None
-    return digest if digest != file.sha256 else None
 
 
 def _seen(file: UpstreamFile) -> dict[str, object]:

@@ -1,71 +1,203 @@
 """What an upstream's page says against files that are known already, acted upon within the intake."""
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from koschey.db import files
+from koschey.db import advisories, files, projects
 from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
-from koschey.db.news import insert_replaced, insert_returned, select_replaced
+from koschey.db.news import (
+    insert_reappeared,
+    insert_reappeared_project,
+    insert_replaced,
+    insert_returned,
+    select_replaced,
+)
 from koschey.db.outbox import insert_messages
 from koschey.index.taking import Taking
-from koschey.model import ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.model import Absence, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import ReleaseHeld
-from koschey.policy.news import is_late, withdrawal
+from koschey.policy.absence import next_absence
+from koschey.policy.advisories import reported
+from koschey.policy.news import is_as_it_was, is_late, withdrawal
+from koschey.policy.verdict import closed_by
 
 KEPT = "the upstream lists the file no more; it was accepted long ago and stays served"
+HELD_GONE = "the upstream removed the file during its quarantine"
 RETURNED_PROJECT = "the project came back after it was gone from the upstream; whoever has it now may be another"
 RETURNED_FILE = "the upstream removed the file during its quarantine, and lists it again"
+REAPPEARED = "the upstream did not list the file for a while during its quarantine"
+RELEASED_AGAIN = "the upstream withdrew the released file, and lists it again as it was"
 REPLACED = "the upstream lists other bytes under this filename now"
+SUSPECTED, CONFIRMED, ENDED = "absence suspected", "absence confirmed", "absence ended"
+"""Actions of the journal, and kinds of alerts, about what an upstream lists no more."""
 
 
-async def miss(taking: Taking, missing: Collection[StandingFile]) -> None:
-    """Note which files the upstream lists no more.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a look found missing, and how such absences are confirmed."""
 
-    What is held is judged anew at once, and what was released lately is blocked; the rest goes on being served.
+    read_at: datetime
+    after: Sequence[timedelta]
+    page: Absence | None
+    """That the whole page is absent."""
+
+    def judge(self, item: StandingFile) -> Absence:
+        """Return how the absence of a file stands after this look."""
+        return self.page or next_absence(item.file.absence, self.read_at, self.after)
+
+    def suspect(self, items: Iterable[StandingFile]) -> list[StandingFile]:
+        """Return the files whose absence is suspected since this look."""
+        return [item for item in items if item.file.absence is None and not self.judge(item).is_confirmed]
+
+    def confirm(self, items: Iterable[StandingFile]) -> list[StandingFile]:
+        """Return the files whose absence this look confirms."""
+        return [item for item in items if not item.file.is_gone and self.judge(item).is_confirmed]
+
+
+async def miss(taking: Taking, missing: Collection[StandingFile], how: Missing) -> None:
+    """Note which files the upstream lists no more; those whose absence is confirmed are judged at once.
+
+    What is held is settled, and what was released lately is blocked; the rest goes on being served.
     """
-    gone = [item for item in missing if item.file.absent_since is None]
-    if not gone:
-        return
-    await files.update_absent(taking.connection, [item.file.id for item in gone])
-    held = sorted({item.file.version for item in gone if item.standing.state is State.HELD})
-    await insert_messages(taking.connection, [ReleaseHeld(taking.project.name, version) for version in held])
-    taking.record.add("absent upstream", [Entry(item.file.version, item.file.filename) for item in gone])
-    await _block(taking, [(item, reason) for item, reason in await _withdrawn(taking, gone) if reason])
+    await files.update_absences(taking.connection, [(item.file.id, how.judge(item)) for item in missing])
+    suspected, gone = how.suspect(missing), how.confirm(missing)
+    taking.record.add(SUSPECTED, [Entry(item.file.version, item.file.filename) for item in suspected])
+    await _wake(taking, gone)
+    taking.record.add(CONFIRMED, [Entry(item.file.version, item.file.filename) for item in gone])
+    withdrawn = [(item, reason) for item, reason in await _withdrawn(taking, gone, how) if reason]
+    await _block(taking, withdrawn, withdrawn=True)
 
 
-async def tell_of_missing(taking: Taking, missing: Collection[StandingFile]) -> None:
-    """Alert people of released files that the upstream lists no more, and of what becomes of them."""
-    told = [
-        Entry(item.file.version, item.file.filename, {"reason": reason or KEPT, "served": reason is None})
-        for item, reason in await _withdrawn(taking, missing)
+async def tell_of_missing(taking: Taking, missing: Collection[StandingFile], how: Missing) -> None:
+    """Alert people of what the upstream lists no more, and of what becomes of it."""
+    suspected, gone = how.suspect(missing), how.confirm(missing)
+    if suspected:
+        taking.record.alert(SUSPECTED, [_entry(item, reason=_until(how.judge(item))) for item in suspected])
+    held = [_entry(item, reason=HELD_GONE, state=State.HELD) for item in gone if item.standing.state is State.HELD]
+    released = [
+        _entry(item, reason=reason or KEPT, served=reason is None)
+        for item, reason in await _withdrawn(taking, gone, how)
     ]
-    taking.record.alert("withdrawn", told)
+    taking.record.alert(CONFIRMED, [*held, *released])
 
 
-async def _withdrawn(taking: Taking, missing: Collection[StandingFile]) -> list[tuple[StandingFile, str | None]]:
+async def note_absent_page(taking: Taking, absence: Absence) -> None:
+    """Note how the absence of the whole page stands; what is new about it is journalled, a suspicion also told."""
+    project = taking.project
+    if absence == project.absence:
+        return
+    await projects.update_absence(taking.connection, project.id, absence)
+    entry = Entry(detail={"reason": _until(absence), "since": absence.since.isoformat()})
+    if absence.is_confirmed:
+        taking.record.add(CONFIRMED, [entry])
+    elif project.absence is None:
+        taking.record.add(SUSPECTED, [entry])
+        taking.record.alert(SUSPECTED, [entry])
+
+
+async def end_absent_page(taking: Taking) -> None:
+    """Note that there is a page again. What is held waits for a person, also where the absence was only suspected."""
+    project = taking.project
+    if project.absence is None:
+        return
+    await projects.update_absence(taking.connection, project.id, None)
+    if not project.absence.is_confirmed:
+        await insert_reappeared_project(taking.connection, project.id, REAPPEARED)
+    entry = Entry(detail={"since": project.absence.since.isoformat(), "confirmed": project.absence.is_confirmed})
+    taking.record.add(ENDED, [entry])
+    taking.record.alert(ENDED, [entry])
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What of a project a page lists again that was missing."""
+
+    of_page: bool = False
+    """The whole page was absent."""
+    estranged: bool = False
+    """It may be another's by now."""
+    as_it_was: bool = True
+    """It lists nothing but what is known, or was never gone as a whole."""
+
+
+async def give_back(taking: Taking, back: Sequence[tuple[StandingFile, UpstreamFile]], how: Return) -> None:
+    """Act on files that were missing and are listed again.
+
+    What was held waits for a person: it is blocked where its absence was confirmed. What was released before, and
+    blocked for its absence alone, is released again if it is as it was.
+    """
+    if not back:
+        return
+    entries = [_entry(known) for known, _ in back]
+    taking.record.add(ENDED, entries)
+    if not how.of_page:
+        taking.record.alert(ENDED, entries)
+    held = [known for known, _ in back if known.standing.state is State.HELD]
+    await insert_reappeared(taking.connection, [item.file.id for item in held if not item.file.is_gone], REAPPEARED)
+    await _wake(taking, held)
+    await _block(taking, [(item, RETURNED_FILE) for item in held if item.file.is_gone])
+    if how.estranged:
+        await insert_returned(taking.connection, [known.file.id for known, _ in back], RETURNED_PROJECT)
+    if how.as_it_was:
+        await _release_again(taking, [known for known, file in back if is_as_it_was(known.file, file)])
+
+
+async def _release_again(taking: Taking, unchanged: Iterable[StandingFile]) -> None:
+    """Release what only a withdrawal has blocked, unless something else speaks against it by now."""
+    withdrawn = [item for item in unchanged if item.standing.withdrawn_at is not None]
+    if not withdrawn:
+        return
+    policy = (await taking.policy()).in_force(taking.now)
+    about = await advisories.select_advisories(taking.connection, taking.project.name)
+    malware = reported(about, {item.file.version for item in withdrawn}, policy.rules)
+    ready = [
+        item
+        for item in withdrawn
+        if item.file.has_known_bytes
+        and item.file.version not in malware
+        and closed_by(policy, item.file.version) is None
+    ]
+    for state in (State.HELD, State.RELEASED):
+        # Through the legal moves: what is blocked becomes held, and only what is held is released.
+        await files.update_states(taking.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
+        taking.record.add(state, [_entry(item, reason=RELEASED_AGAIN) for item in ready])
+
+
+async def _withdrawn(
+    taking: Taking, gone: Iterable[StandingFile], how: Missing
+) -> list[tuple[StandingFile, str | None]]:
     """Return the released files among them, and why each is blocked that was withdrawn soon after its upload."""
-    released = [item for item in missing if item.standing.state is State.RELEASED]
+    released = [item for item in gone if item.standing.state is State.RELEASED]
     if not released:
         return []
     rules = (await taking.policy()).rules.in_force(taking.now)
-    return [(item, withdrawal(item.file, item.standing, rules, taking.now)) for item in released]
+    return [(item, withdrawal(item.file, item.standing, rules, how.judge(item).since)) for item in released]
 
 
-async def _block(taking: Taking, blocked: Sequence[tuple[StandingFile, str]]) -> None:
+async def _block(taking: Taking, blocked: Sequence[tuple[StandingFile, str]], *, withdrawn: bool = False) -> None:
     for why in dict.fromkeys(reason for _, reason in blocked):
         alike = [item.file.id for item, reason in blocked if reason == why]
-        await files.update_states(taking.connection, alike, State.BLOCKED, why)
-    if blocked:
-        entries = [Entry(item.file.version, item.file.filename, {"reason": reason}) for item, reason in blocked]
-        taking.record.add(State.BLOCKED, entries)
+        await files.update_states(taking.connection, alike, State.BLOCKED, why, withdrawn=withdrawn)
+    taking.record.add(State.BLOCKED, [_entry(item, reason=reason) for item, reason in blocked])
 
 
-async def give_back(taking: Taking, back: Sequence[StandingFile], *, estranged: bool) -> None:
-    """Keep held files that were gone and are listed again from being let out by time or trust."""
-    await _block(taking, [(item, RETURNED_FILE) for item in back if item.standing.state is State.HELD])
-    if estranged and back:
-        await insert_returned(taking.connection, [item.file.id for item in back], RETURNED_PROJECT)
+async def _wake(taking: Taking, items: Iterable[StandingFile]) -> None:
+    """Have the releases settled of which one of the files is held."""
+    held = sorted({item.file.version for item in items if item.standing.state is State.HELD})
+    await insert_messages(taking.connection, [ReleaseHeld(taking.project.name, version) for version in held])
+
+
+def _entry(item: StandingFile, **detail: object) -> Entry:
+    return Entry(item.file.version, item.file.filename, detail)
+
+
+def _until(absence: Absence) -> str:
+    if absence.due_at is None:
+        return "looks have confirmed the absence"
+    return f"nothing of it is released until further looks confirm or end the absence; next {absence.due_at:%H:%M} UTC"
 
 
 def tell_of_return(taking: Taking, page: UpstreamPage) -> None:
@@ -101,9 +233,7 @@ async def refuse_other_bytes(taking: Taking, conflicts: Sequence[tuple[StandingF
     if held:
         await files.update_states(taking.connection, held, State.CONFLICT, REPLACED)
     await insert_replaced(taking.connection, [(known.file.id, now) for known, now in fresh], REPLACED)
-    entries = [
-        Entry(known.file.version, known.file.filename, {"was": known.file.sha256, "now": now}) for known, now in fresh
-    ]
+    entries = [_entry(known, was=known.file.sha256, now=now) for known, now in fresh]
     taking.record.add("conflict", entries)
     taking.record.alert("conflict", entries)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from koschey.model import ProjectStatus, StandingFile, UpstreamFile, UpstreamPage
+from koschey.model import Absence, ProjectStatus, StandingFile, UpstreamFile, UpstreamPage
 
 PORTION = 1000
 """Files of one transaction: some tenths of a second, on a busy machine one or two."""
@@ -33,14 +33,21 @@ class Portion:
         return [*self.missing, *(file.filename for file in (*self.listed, *self.new))]
 
 
-def divide(page: UpstreamPage, known: Mapping[str, StandingFile]) -> list[Portion]:
-    """Return the portions of a page, in the order in which they are to be written; at least one."""
+def divide(
+    page: UpstreamPage, known: Mapping[str, StandingFile], read_at: datetime, absence: Absence | None = None
+) -> list[Portion]:
+    """Return the portions of a page, in the order in which they are to be written; at least one.
+
+    `absence` is how it stands where the whole page is absent: while that is suspected it says nothing of any file.
+    """
     listed = {file.filename: file for file in page.files}
     new = [file for name, file in listed.items() if name not in known]
     changed = [file for name, file in listed.items() if name in known and _is_changed(known[name], file)]
     # Of a project that it has quarantined the upstream may list no file (PEP 792), which says nothing of any.
-    is_whole = page.status is not ProjectStatus.QUARANTINED
-    missing = [name for name, item in known.items() if is_whole and name not in listed and not _is_known_absent(item)]
+    is_whole = page.status is not ProjectStatus.QUARANTINED and (absence is None or absence.is_confirmed)
+    missing = [
+        name for name, item in known.items() if is_whole and name not in listed and _is_news(item, read_at, absence)
+    ]
     if len(new) + len(changed) + len(missing) <= PORTION:
         return [Portion(missing, changed, new, is_first=True, is_last=True)]
     portions = [
@@ -75,8 +82,12 @@ def _is_changed(known: StandingFile, file: UpstreamFile) -> bool:
     return conflicts(known, file) or listing_changed(known, file)
 
 
-def _is_known_absent(item: StandingFile) -> bool:
-    return item.file.absent_since is not None
+def _is_news(item: StandingFile, read_at: datetime, page: Absence | None) -> bool:
+    """Tell whether it says anything new that a file is missing at this moment."""
+    absence = item.file.absence
+    if absence is None or absence.due_at is None:
+        return absence is None
+    return page is not None or absence.due_at <= read_at
 
 
 def _cut[T](items: Sequence[T]) -> Iterator[Sequence[T]]:

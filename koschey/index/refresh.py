@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ from koschey.db.rules import select_rules
 from koschey.errors import Busy, KoscheyError, UpstreamMissing
 from koschey.index.intake import Intake
 from koschey.model import Origin, Project, UpstreamPage
+from koschey.policy.absence import USUALLY
 from koschey.policy.advisories import Feed
 from koschey.policy.rules import RuleKind
 from koschey.upstream.client import UpstreamClient
@@ -42,11 +43,18 @@ class Refresher:
     """Keeps mirrored projects' rows fresh. One per process."""
 
     def __init__(
-        self, pool: Pool, upstream: UpstreamClient, *, window: timedelta, freshness: float, feed: Feed | None = None
+        self,
+        pool: Pool,
+        upstream: UpstreamClient,
+        *,
+        window: timedelta,
+        freshness: float,
+        feed: Feed | None = None,
+        confirmed_after: Sequence[timedelta] = USUALLY,
     ) -> None:
         self._pool = pool
         self._upstream = upstream
-        self._intake = Intake(pool, window, feed)
+        self._intake = Intake(pool, window, feed, confirmed_after)
         self._freshness = timedelta(seconds=freshness)
         self._holder = str(uuid.uuid4())
         self._looks: dict[NormalizedName, asyncio.Task[Project | None]] = {}
@@ -65,7 +73,10 @@ class Refresher:
         if project is None and (self._is_missing(name) or await self._is_closed(name)):
             return None
         if project is None or _is_half_taken(project):
-            return await self.look(name, since=EVER)
+            project = await self.look(name, since=EVER)
+            if project is not None and _is_half_taken(project):
+                raise Busy(f"the upstream's page of {name} was not read to its end, and is not there now")
+            return project
         if project.origin is Origin.MIRRORED and not self._is_fresh(project, now := await self._now()):
             self._look_behind(name, now)
         return project
@@ -127,7 +138,7 @@ class Refresher:
     async def _fetch(self, name: NormalizedName, project: Project | None) -> Project | None:
         read_at = await self._now()
         try:
-            page = await self._upstream.fetch_page(name, project.upstream_etag if project else None)
+            page = await self._upstream.fetch_page(name, _known_etag(project))
         except UpstreamMissing:
             # What was released stays; what is held will not be released by time.
             page = UpstreamPage(files=())
@@ -138,6 +149,9 @@ class Refresher:
             # Some indexes have a page for every name that anybody asks for.
             _remember(self._missing, name, MISSING_FOR)
             return None
+        elif project is not None and page.is_empty and _is_half_taken(project):
+            # What was never there as a whole cannot be missed.
+            return project
         else:
             await self._intake.take_in(name, page, read_at)
         return await projects.select_project(self._pool, name)
@@ -182,6 +196,11 @@ class Refresher:
 
     def _is_missing(self, name: NormalizedName) -> bool:
         return self._missing.get(name, 0.0) > time.monotonic()
+
+
+def _known_etag(project: Project | None) -> str | None:
+    """Return the ETag of what is known; none while an absence is suspected, for an unchanged page is news then."""
+    return project.upstream_etag if project and project.recheck_at is None else None
 
 
 def _is_half_taken(project: Project) -> bool:

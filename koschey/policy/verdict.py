@@ -6,7 +6,8 @@ The rules, in the order in which they decide:
 2. A block, of the version or of the project, beats all else; so do a reservation of the name for private packages,
    where the file is an upstream's, and a quarantine of the project.
 3. What is released stays released; what is held waits.
-4. A held file that a check wants blocked, or that the upstream took away, is blocked.
+4. A held file that a check wants blocked, or that the upstream took away, is blocked. While that the upstream lacks
+   it, or the project's page, is only suspected, it is held.
 5. An exception serves a held file while it names exactly these bytes and has not ended, yanked or not.
 6. A held file is released when its window has ended or its project is trusted, all checks that policy asks for went
    through and none wants a person to look, its provenance is verified where that is required, its bytes are verified
@@ -19,7 +20,7 @@ An approval is not a rule here: it moves the standing at once, and binds bytes t
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from koschey.model import AttestationVerdict, File, Origin, ProjectStatus, Standing, State
+from koschey.model import Absence, AttestationVerdict, File, Origin, ProjectStatus, Standing, State
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck, action_for, is_required
 from koschey.policy.rules import Rule, RuleKind, Rules
 
@@ -38,6 +39,8 @@ class Policy:
     origin: Origin = Origin.MIRRORED
     checks: tuple[KnownCheck, ...] = ()
     """All checks that are known here."""
+    absence: Absence | None = None
+    """That the upstream has no page of the project."""
 
     def in_force(self, now: datetime) -> "Policy":
         """Return the policy without the rules that have ended."""
@@ -82,7 +85,7 @@ def verdict(
     if standing.state is State.RELEASED:
         return Verdict(True, State.RELEASED, standing.reason)
     taken = _taken_away(file, policy, evidence)
-    judged = taken or _judge_waiting(file, standing, policy, now, evidence)
+    judged = taken or _suspected(file, policy, now) or _judge_waiting(file, standing, policy, now, evidence)
     return (_excepted(file, policy, judged) if not taken else None) or _observed(file, policy, judged) or judged
 
 
@@ -116,9 +119,27 @@ def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | Non
     """Return why a held file is blocked, whatever time and exceptions say."""
     if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
         return Verdict(False, State.BLOCKED, f"{finding.check}: {finding.summary}")
-    if file.absent_since is not None:
+    if file.is_gone:
         return Verdict(False, State.BLOCKED, "the upstream removed the file during its quarantine")
     return None
+
+
+def absence_of(file: File, policy: Policy) -> Absence | None:
+    """Return why neither time nor trust releases a file now: the upstream lists it, or its project, no more."""
+    return file.absence or policy.absence
+
+
+def _suspected(file: File, policy: Policy, now: datetime) -> Verdict | None:
+    absence = absence_of(file, policy)
+    if absence is None:
+        return None
+    what = "file" if file.absence else "project"
+    since = f"since {absence.since:%Y-%m-%d %H:%M} UTC"
+    if absence.due_at is None:
+        return Verdict(False, State.HELD, f"the upstream lists the {what} no more, {since}")
+    waits = f"absence suspected: the upstream does not list the {what} {since}; further looks confirm or end that"
+    is_due = absence.due_at <= now
+    return Verdict(False, State.HELD, waits, look_again_at=now if is_due else absence.due_at, needs_look=is_due)
 
 
 def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:

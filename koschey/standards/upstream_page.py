@@ -22,6 +22,14 @@ MAX_SHOWN = 250
 """Characters of a name that cannot be a filename here."""
 MAX_TEXT = 2000
 """Longest text taken over from an upstream: yank reasons, specifiers."""
+CAUSES = {
+    LeftOutCause.NO_FILE: "the page gives it no filename or no address",
+    LeftOutCause.UNSAFE_NAME: "its name cannot stand in a URL, a header or a page",
+    LeftOutCause.NO_ADDRESS: "its address is no http or https URL",
+    LeftOutCause.UNKNOWN_ENDING: "its ending is none of a distribution",
+    LeftOutCause.LISTED_TWICE: "the page lists the name again, with other bytes",
+}
+"""Why a file is left out, for people."""
 PLAUSIBLE_YEARS = range(1970, 3000)
 """Years with which one can reckon and which all clients can read."""
 

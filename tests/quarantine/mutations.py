@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from koschey.db import files, findings, journal
-from koschey.index import intake, served
+from koschey.index import intake, news, served
 from koschey.index.cache import ProjectCache
 from koschey.index.fetching import FileFetcher
 from koschey.index.spool import Fetch
@@ -134,6 +134,7 @@ class Mutation:
 USUAL = frozenset({"upstream_adds", "look", "store", "settle", "time_passes"})
 CHECKS = frozenset({"check", "go_the_whole_way"})
 PEOPLE = frozenset({"approve", "block"})
+HICCUPS = frozenset({"upstream_hiccups"})
 PAIRS = frozenset({"approve", "block", "trust", "decide_in_turn", "set_policy"})
 NEWS = frozenset({"approve", "read_feed", "act_on_feed", "go_the_whole_way"})
 
@@ -151,6 +152,11 @@ MUTATIONS = {
     "time releases too early": Mutation([(verdict, "_judge_by_time", release_early)]),
     "an upload time is believed": Mutation(
         [(admission, "window_start", believe_upload_time)], frozenset({"upstream_backdates"})
+    ),
+    "what reappears is let out": Mutation([(news, "insert_reappeared_project", do_nothing)], CHECKS | HICCUPS),
+    "a suspicion is passed over": Mutation([(verdict, "_suspected", lambda *_: None)], CHECKS | HICCUPS),
+    "all that comes back is let out": Mutation(
+        [(news, "is_as_it_was", lambda *_: True), (news, "closed_by", lambda *_: None)], PEOPLE | HICCUPS
     ),
     "a page is never forgotten": Mutation([(ProjectCache, "forget", lambda *_: None)], PEOPLE),
     "a move is not journalled": Mutation([(settle, "_move", move_silently)], CHECKS),

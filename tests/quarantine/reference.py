@@ -22,6 +22,8 @@ class Known:
     version: str
     sha256: str | None
     counts_from: datetime
+    uploaded: datetime | None = None
+    """As the page said that listed it first."""
     listed: bool = True
     yanked: bool = False
     stored: bool = False
@@ -34,7 +36,11 @@ class Known:
     stuck: bool = False
     """Closed, and not by a block that could be lifted."""
     doubted: bool = False
-    """The upstream once listed other bytes."""
+    """The upstream once listed other bytes, or lacked it while it was held."""
+    missed: bool = False
+    """The last look lacked it."""
+    missed_out: bool = False
+    """It was out when it was missed first, and no person and no report has decided about it since."""
     waits_for_person: bool = False
     held_until: datetime | None = None
     exception: tuple[str, datetime] | None = None
@@ -65,6 +71,8 @@ class Reference:
         self.quarantined = bool(page) and page["project-status"]["status"] == "quarantined"  # type: ignore[index]
         self.estranged |= bool(self.files) and not set(listed) & set(self.files)
         for name, known in self.files.items():
+            if not self.quarantined:
+                self._miss(known, listed.get(name))
             self._follow(known, listed.get(name))
         for name in set(listed) - set(self.files):
             self._add(name, listed[name], now)
@@ -72,6 +80,18 @@ class Reference:
             # What was reported before is closed as it comes in.
             self.evidence.reported.clear()
         self.looked_at = now
+
+    def _miss(self, known: Known, file: Mapping[str, Any] | None) -> None:
+        """Whatever an absence does, nothing gains by it: only what was out, and is as it was, may be out again."""
+        if file is None:
+            known.missed_out = known.missed_out or (known.out and not known.missed)
+            known.missed = True
+        elif known.missed:
+            is_open = not self.is_blocked(known) and not self.evidence.is_malware(known.version)
+            if known.missed_out and is_open and _is_as_it_was(known, file):
+                known.closed, known.out = False, True
+            known.doubted = known.doubted or not known.out
+            known.missed = known.missed_out = False
 
     def _follow(self, known: Known, file: Mapping[str, Any] | None) -> None:
         known.listed, known.yanked = file is not None, bool(file and file["yanked"])
@@ -84,7 +104,8 @@ class Reference:
         uploaded = datetime.fromisoformat(file["upload-time"]) if "upload-time" in file else now
         # An upstream that backdates gains nothing: at the last look the file was not there.
         counts_from = max(uploaded, self.looked_at) if self.looked_at else uploaded
-        known = Known(name.split("-")[1], file["hashes"].get("sha256"), counts_from, yanked=bool(file["yanked"]))
+        sha256, stated = file["hashes"].get("sha256"), uploaded if "upload-time" in file else None
+        known = Known(name.split("-")[1], sha256, counts_from, stated, yanked=bool(file["yanked"]))
         known.closed = self.is_blocked(known) or self.evidence.is_malware(known.version)
         if known.sha256 and not known.closed:
             # What was old at first sight is no news; what is trusted waits for checks where there are any.
@@ -103,7 +124,7 @@ class Reference:
         for known in self.files.values():
             is_news = known.version in self.evidence.reported and self.evidence.is_malware(known.version)
             if is_news and not known.closed:
-                known.closed, known.out = True, False
+                known.closed, known.out, known.missed_out = True, False, False
                 self.recalled.add(known.version)
         self.evidence.reported.clear()
 
@@ -169,6 +190,8 @@ class Reference:
 
     def _decide_on(self, known: Known, choice: str, until: datetime) -> None:
         is_open = not known.closed and not self.is_blocked(known) and known.sha256 is not None
+        if choice in ("block", "recall", "unblock"):
+            known.missed_out = known.missed_out and known.closed and choice != "unblock"
         if choice in ("block", "recall"):
             known.closed, known.stuck, known.out, known.exception = True, False, False, None
         elif choice == "unblock" and known.closed and not self.is_blocked(known):
@@ -209,3 +232,9 @@ class Reference:
 
     def _is_over(self, known: Known, now: datetime) -> bool:
         return self._end(known) <= now
+
+
+def _is_as_it_was(known: Known, file: Mapping[str, Any]) -> bool:
+    """Tell whether a page lists the bytes and the upload that are known."""
+    uploaded = datetime.fromisoformat(file["upload-time"]) if "upload-time" in file else None
+    return known.sha256 is not None and (known.sha256, known.uploaded) == (file["hashes"].get("sha256"), uploaded)

@@ -60,7 +60,7 @@ def _require_same(decision: Decision, named: StandingFile) -> None:
 
 def _require_there(change: Change, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
     """Raise `UsageError` where the upstream took a file away: it will be blocked, whoever vouches for it."""
-    if gone := [known for known in held if known.file.absent_since]:
+    if gone := [known for known in held if known.file.is_gone]:
         raise UsageError(f"the upstream of {change.decision.project} has taken {gone[0].file.filename} away")
     return held
 

@@ -1,0 +1,35 @@
+"""Statements on `left_out_file`: what an upstream's page lists and is no row here."""
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Connection, Database
+from koschey.model import LeftOut, LeftOutCause, LeftOutFile, ProjectId, UpstreamPage
+
+DELETE_LEFT_OUT = "DELETE FROM left_out_file WHERE project_id = $1"
+INSERT_LEFT_OUT = """
+    INSERT INTO left_out_file (project_id, position, name, cause)
+    SELECT $1, row.position, row.name, row.cause
+      FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS row (name, cause, position)
+"""
+UPDATE_COUNT = "UPDATE project SET left_out = $2 WHERE id = $1"
+SELECT_LEFT_OUT = """
+    SELECT project.left_out, file.name, file.cause
+      FROM project LEFT JOIN left_out_file AS file ON file.project_id = project.id
+     WHERE project.name = $1 AND project.left_out > 0
+     ORDER BY file.position
+"""
+
+
+async def replace_left_out(connection: Connection, project: ProjectId, page: UpstreamPage) -> None:
+    """Keep what the last reading of a page left out, in place of what an earlier one did."""
+    await connection.execute(DELETE_LEFT_OUT, project)
+    names, causes = [file.name for file in page.left_out], [file.cause for file in page.left_out]
+    await connection.execute(INSERT_LEFT_OUT, project, names, causes)
+    await connection.execute(UPDATE_COUNT, project, page.left_out_count)
+
+
+async def select_left_out(db: Database, project: NormalizedName) -> LeftOut:
+    """Return what the last reading of a project's page left out."""
+    rows = await db.fetch(SELECT_LEFT_OUT, project)
+    files = [LeftOutFile(row["name"], LeftOutCause(row["cause"])) for row in rows if row["name"] is not None]
+    return LeftOut(tuple(files), rows[0]["left_out"] if rows else 0)
