@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import json
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from parts import NOON, add_project, new_file, set_clock
-from running import Koschey, ask, new_address, wait_until
+from running import JSON, Koschey, ask, new_address, wait_until
 from upstream import Upstream
 from werkzeug.datastructures import Headers
 
@@ -503,6 +504,23 @@ def test_a_project_page_tells_all_of_a_file(koschey: Koschey, upstream: Upstream
     assert "older than the quarantine window when it was first seen" in page
     assert "<td>add file</td>" in page
     assert reviewer.ask("/admin/projects/Admin.Facts").location == "/admin/projects/admin-facts"
+
+
+def test_a_project_page_tells_what_is_left_out(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
+    """What the upstream's page lists and Koschey does not keep stands on the page with its cause, as text."""
+    upstream.add("admin-lost", "1.0")
+    page = upstream.project_detail("admin-lost")
+    assert page is not None
+    odd = {"filename": "<b>lost.zip", "url": f"{upstream.root}/x"}
+    body = json.dumps(page | {"files": [*page["files"], odd, *[5] * 300]}).encode()
+    upstream.fault("admin-lost", status=200, body=body, content_type=JSON)
+    koschey.page("admin-lost")
+    text = reviewer.ask("/admin/projects/admin-lost").text
+    assert "lists 301 files that Koschey cannot keep; the first 200:" in text
+    assert "<code>&lt;b&gt;lost.zip</code>: its name cannot stand in a URL, a header or a page" in text
+    upstream.add("admin-whole", "1.0")
+    koschey.page("admin-whole")
+    assert "Left out" not in reviewer.ask("/admin/projects/admin-whole").text
 
 
 def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Upstream) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from packaging.utils import NormalizedName
 from parts import NOON, WEEK, add_project, new_file, set_clock
-from running import Koschey
+from running import JSON, Koschey
 from test_refusals import until
 from upstream import Upstream
 
@@ -156,6 +156,26 @@ def test_both_ways_say_the_same(koschey: Koschey, upstream: Upstream) -> None:
     assert (as_json[0]["state"], as_json[0]["free"]) == ("held", "1.0")
     assert file.sha256 not in json.dumps(as_json)
     assert koschey.run("explain", "ex-both==1.0").stdout == "ex-both 1.0 is served\n"
+
+
+def test_files_that_are_left_out_are_named(koschey: Koschey, upstream: Upstream) -> None:
+    """What the upstream's page lists and Koschey does not keep is said with its cause, on both ways."""
+    file = upstream.add("ex-lost", "1.0")
+    page = upstream.project_detail("ex-lost")
+    assert page is not None
+    odd = [{"filename": f"ex_lost-{v}-py3-none-any.whl", "url": "ftp://files.example.org/x"} for v in ("1.0", "2.0")]
+    odd[0]["filename"] = "ex_lost-1.0 py3.whl"
+    body = json.dumps(page | {"files": [*page["files"], *odd]}).encode()
+    upstream.fault("ex-lost", status=200, body=body, content_type=JSON)
+    assert koschey.filenames("ex-lost") == [file.filename]
+    for index in ((), ("--index", koschey.index_url)):
+        assert koschey.run("explain", "ex-lost==1.0", *index).stdout.splitlines() == [
+            "ex-lost 1.0 is served",
+            "  left out: ex_lost-1.0 py3.whl: its name cannot stand in a URL, a header or a page",
+        ]
+        missing = koschey.run("explain", "ex-lost==2.0", *index, check=False)
+        assert missing.returncode == 1
+        assert "lists ex_lost-2.0-py3-none-any.whl, which is left out: its address is no http" in missing.stderr
 
 
 def test_errors_name_what_is_wrong(koschey: Koschey, upstream: Upstream) -> None:

@@ -18,14 +18,16 @@ from koschey.admin.panel import blueprint, render
 from koschey.admin.show import without_login
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import RuleInForce
+from koschey.db.left_out import select_left_out
 from koschey.errors import NotKnown, UsageError
-from koschey.model import File, FileId, Standing, StandingFile, State
+from koschey.model import File, FileId, LeftOut, Standing, StandingFile, State
 from koschey.policy.findings import Evidence
 from koschey.policy.rules import RuleKind
 from koschey.policy.verdict import Policy, verdict
 from koschey.publish.evidence import gather_evidence
 from koschey.publish.settle import STATES_BY_WEIGHT
 from koschey.standards.names import parse_name
+from koschey.standards.upstream_page import CAUSES
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 
@@ -136,6 +138,8 @@ async def _page(
         last=number * PER_PAGE >= len(releases),
         origins=await browse.select_origins(pool, name),
         attestations=await browse.select_attestations(pool, name),
+        left_out=await select_left_out(pool, name) if found and found.left_out else LeftOut(),
+        causes=CAUSES,
         entries=await browse.select_project_journal(pool, name, limit=ENTRIES),
         choices=_project_choices(name, rules) if may_decide(name) else [],
         may_decide=may_decide(name),

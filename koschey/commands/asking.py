@@ -19,6 +19,7 @@ from koschey.index.explaining import Availability, Explanation, describe, explai
 from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.standards.simple_json import format_time
+from koschey.standards.upstream_page import CAUSES
 
 type Release = tuple[NormalizedName, str]
 
@@ -86,6 +87,7 @@ def _lines(explanation: Explanation) -> list[str]:
     lines += [f"  found: {finding}" for finding in findings]
     if len(explanation.files) > 1:
         lines += [f"  file: {file.filename} is {_state(file.served, file.state)}" for file in explanation.files]
+    lines += [f"  left out: {file.name}: {CAUSES[file.cause]}" for file in explanation.left_out]
     if explanation.state is not Availability.SERVED:
         lines.append(
             f"  free: {f'{explanation.project} {explanation.free}' if explanation.free else 'no older version'}"

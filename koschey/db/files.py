@@ -31,9 +31,13 @@ COLUMNS = """
     standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
     standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at
 """
-    Absence,
-    AttestationVerdict,
-    Damage,
+STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until", "withdrawn_at")
+ENUMS: dict[str, type[StrEnum]] = {
+    "attestation": AttestationVerdict,
+    "damage": Damage,
+    "metadata_damage": Damage,
+}
+"""Columns whose values are named in the model."""
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
