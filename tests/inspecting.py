@@ -4,6 +4,7 @@ import io
 import tarfile
 import tempfile
 import zipfile
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,10 @@ def working(lines: str) -> str:
     return LOAD.format(lines)
 
 
-def inspect_here(filename: str, content: bytes) -> dict[str, str | None]:
-    """What the child would print. Raises `Refused`."""
+def inspect_here(filename: str, content: bytes) -> dict[str, Any]:
+    """What the child would print of an upload. Raises `Refused`, also for what only a rule with a switch refuses."""
     answer = child.answer(io.BytesIO(content), filename, len(content), 1024 * MIB)
-    if refused := answer.get("refused"):
+    if refused := answer.get("refused") or next((fault.text for fault in answer.get("faults", ())), None):
         raise Refused(refused)
     return answer
 

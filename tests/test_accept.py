@@ -5,6 +5,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -37,7 +38,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 def form(filename: str, content: bytes, changes: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
     """The fields that an honest client sends with a file, some of them changed, or left out where None."""
-    name, version = filename.removesuffix(".tar.gz").split("-")[:2]
+    name, version = re.sub(r"\.(tar\.gz|tar\.bz2|zip)$", "", filename).split("-")[:2]
     filetype = "bdist_wheel" if filename.endswith(".whl") else "sdist"
     digest = hashlib.sha256(content).hexdigest()
     fields = {":action": "file_upload", "name": name, "version": version, "filetype": filetype, "sha256_digest": digest}

@@ -1,17 +1,22 @@
 """What makes a ZIP file a wheel: RECORD is enforced, and installers cannot be led elsewhere."""
 
 import base64
+import io
 
 import corpora_tars
+import corpora_wheels
 import corpora_zips
 import pytest
 from corpora_wheels import ACCEPTED, REJECTED
 from corpora_zips import FILENAME, wheel_parts, write_zip
+from facts import content_of_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 from inspecting import assert_refused, inspect_bytes, inspect_here
 
 from koschey.errors import Refused
+from koschey.inspection import child
+from koschey.inspection.limits import MIB
 from koschey.inspection.member_names import MAX_MEMBERS, Names
 from koschey.inspection.rules import Rule
 
@@ -46,10 +51,46 @@ def test_too_many_members_are_refused() -> None:
         names.add("one more", is_folder=False)
 
 
+TOLERATED = {
+    "script with a space": (REJECTED, "script-name"),
+    "script with a plus": (REJECTED, "script-name"),
+    "twins in case": (corpora_zips.REJECTED, "case-twins"),
+    "twins in form": (corpora_zips.REJECTED, "case-twins"),
+}
+"""What a rule with a switch decides about, where it is uploaded."""
+
+
+@pytest.mark.parametrize("case", sorted({*REJECTED, "twins in case", "twins in form"}))
+def test_b13_only_what_has_a_switch_is_tolerated(case: str) -> None:
+    """Of an upload such a fault is told, and nothing else passes; of a mirrored file each is a broken rule."""
+    corpus, switch = TOLERATED.get(case, (REJECTED, None))
+    content, rule = corpus[case]
+    body = content()
+    answer = child.answer(io.BytesIO(body), FILENAME, len(body), 1024 * MIB)
+    if switch is None:
+        assert answer["refused"].startswith(f"{rule}: ")
+    else:
+        [fault] = answer["faults"]
+        assert (fault.rule, fault.text.startswith(f"{rule}: ")) == (switch, True)
+    refused = content_of_bytes(FILENAME, body).refused
+    assert refused is not None
+    assert refused.startswith(f"{rule}: ")
+
+
+def test_faults_of_one_kind_have_a_measure() -> None:
+    """An uploader is told the first of thousands."""
+    body = REJECTED["script with a plus"][0]()
+    many = corpora_wheels.scripts("".join(f"g+{number} = a:b\n" for number in range(5_000)))
+    for content, count in ((body, 1), (many, 20)):
+        answer = child.answer(io.BytesIO(content), FILENAME, len(content), 1024 * MIB)
+        assert len(answer["faults"]) == count
+
+
 def test_every_rule_has_a_case() -> None:
     """No rule is without an archive that breaks it, and there are as many kinds as were asked for."""
     corpora = (corpora_zips.REJECTED, corpora_tars.REJECTED, REJECTED)
-    assert {rule for corpus in corpora for _, rule in corpus.values()} | {Rule.TOO_MANY} == set(Rule)
+    elsewhere = {Rule.TOO_MANY, Rule.SDIST, Rule.BZIP2, Rule.XZ}
+    assert {rule for corpus in corpora for _, rule in corpus.values()} | elsewhere == set(Rule)
     assert [len(corpus) for corpus in corpora] >= [35, 25, 20]
 
 

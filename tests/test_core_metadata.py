@@ -155,6 +155,7 @@ def test_every_metadata_version_is_read(version: str) -> None:
         b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Python: >=" + b"9" * 5000 + b"\n",
         b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nRequires-Dist: a==" + b"9" * 5000 + b"\n",
         b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nDescription-Content-Type: " + b"(" * 20_000 + b"\n",
+        b"Metadata-Version: 2.1\nName: a\nVersion: 1.0\nDescription-Content-Type: " + b"(" * 16_000 + b"\n",
         b"Metadata-Version: 2.7\nName: a\nVersion: 1.0\n",
         b"Metadata-Version: 2.1\nName: UNKNOWN\nVersion: 1.0\n",
         b"Metadata-Version: 9.9\nName: a\nVersion: 1.0\n",

@@ -50,7 +50,8 @@ async def test_sdist_is_read() -> None:
         (SDIST, raw(member(b"thing-1.0/PKG-INFO", b"nothing"), bytes(1024)), "Invalid PKG-INFO"),
         (NAME, SDIST_CONTENT, "ZIP layout"),
         (SDIST, CONTENT, "Also a ZIP archive"),
-        ("thing-1.0.zip", CONTENT, "gzip"),
+        ("thing-1.0.zip", CONTENT, "One top folder"),
+        ("thing-1.0.egg", CONTENT, "sdist"),
         ("thing.whl", CONTENT, "Invalid distribution file"),
     ],
 )

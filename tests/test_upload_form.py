@@ -38,10 +38,13 @@ def test_good_form_is_read() -> None:
 
 
 def test_sdist_is_read() -> None:
-    """An sdist is a `.tar.gz`; its Python is "source", which flit leaves out."""
+    """An sdist is a `.tar.gz`, or of before PEP 625; its Python is "source", which flit leaves out."""
     for python in ("source", "", None):
         form = parse("some_thing-1.0.tar.gz", filetype="sdist", pyversion=python)
         assert form.filename == "some_thing-1.0.tar.gz"
+    for filename in ("Some.Thing-1.0.zip", "some-thing-1.0.tar.bz2", "some_thing-1.0.tgz", "Some_Thing-1.0.tar.xz"):
+        form = parse(filename, filetype="sdist", pyversion=None)
+        assert (form.project, form.version, form.filename) == ("some-thing", Version("1.0"), filename)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +78,10 @@ def test_absent_and_unknown_fields_are_ignored(changes: dict[str, str | None]) -
         (WHEEL, {"sha256_digest": "a" * 63}, 400, "64 hex digits"),
         (WHEEL, {"blake2_256_digest": "z" * 64}, 400, "64 hex digits"),
         (None, {}, 400, "does not have a file"),
-        ("some_thing-1.0.zip", {"filetype": "sdist"}, 400, "tar.gz"),
-        ("some_thing-1.0.tar.bz2", {"filetype": "sdist"}, 400, "tar.gz"),
+        ("some_thing-1.0.egg", {"filetype": "sdist"}, 400, "tar.gz"),
+        ("some_thing-1.0.tar", {"filetype": "sdist"}, 400, "tar.gz"),
+        ("some_thing-1.0-py2.7.egg", {"filetype": "bdist_egg"}, 400, "wheel convert FILE"),
+        ("some_thing-1.0.win32.exe", {"filetype": "bdist_wininst"}, 400, "wheel convert FILE"),
         ("some_thing.whl", {}, 400, "Invalid"),
         ("", {}, 400, "Invalid filename"),
         ("../" + WHEEL, {}, 400, "Invalid filename"),

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from koschey.errors import Refused
+from koschey.inspection.faults import Faults
 from koschey.inspection.limits import MIB
 from koschey.inspection.sdists import read_sdist, report_sdist
 from koschey.inspection.wheels import read_wheel, report_wheel
@@ -35,8 +36,8 @@ def _bind(memory: int, cpu: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
-def answer(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, str | None]:
-    """Return what an archive says of itself, or under `refused` which rule it breaks."""
+def answer(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, Any]:
+    """Return what an uploaded archive says of itself, and its faults; or under `refused` which rule it breaks."""
     return _guarded(lambda: _inspect(archive, filename, size), filename, memory)
 
 
@@ -57,15 +58,16 @@ def _guarded(work: Callable[[], dict[str, Any]], filename: str, memory: int) -> 
         return {"refused": f"Invalid distribution file. {filename} is broken: {error or type(error).__name__}"[:500]}
 
 
-def _inspect(archive: BinaryIO, filename: str, size: int) -> dict[str, str | None]:
-    is_wheel = filename.endswith(".whl")
-    body = (read_wheel if is_wheel else read_sdist)(archive, filename, size)
+def _inspect(archive: BinaryIO, filename: str, size: int) -> dict[str, Any]:
+    is_wheel, faults = filename.endswith(".whl"), Faults(strict=False)
+    body = read_wheel(archive, filename, size, faults) if is_wheel else read_sdist(archive, filename, size)
     core = parse_core_metadata(body, "METADATA" if is_wheel else "PKG-INFO")
     return {
         "project": core.project,
         "version": str(core.version),
         "requires_python": core.requires_python,
         "metadata": base64.b64encode(body).decode(),
+        "faults": faults.found,
     }
 
 

@@ -14,6 +14,7 @@ from packaging.version import Version
 from koschey.errors import Refused, StoreUnavailable
 from koschey.inspection.children import Children
 from koschey.inspection.content import Content
+from koschey.inspection.faults import ArchiveFault
 from koschey.inspection.limits import MAX_METADATA, MIB, Limits
 
 MAX_ANSWER = 2 * MAX_METADATA
@@ -32,6 +33,7 @@ class Answer(msgspec.Struct):
     version: str | None = None
     requires_python: str | None = None
     metadata: str | None = None
+    faults: tuple[ArchiveFault, ...] = ()
     refused: str | None = None
 
 
@@ -44,6 +46,8 @@ class Inspected:
     requires_python: str | None
     metadata: bytes
     """METADATA of a wheel, PKG-INFO of an sdist: byte for byte."""
+    faults: tuple[ArchiveFault, ...]
+    """What rules for uploads with a switch decide about."""
 
 
 class Inspector:
@@ -68,6 +72,7 @@ class Inspector:
                 Version(answer.version),
                 answer.requires_python,
                 base64.b64decode(answer.metadata),
+                answer.faults,
             )
         except (msgspec.MsgspecError, ValueError) as error:
             # Ours to repair, not the uploader's: the child could not even say what is wrong.

@@ -2,11 +2,16 @@
 
 import re
 
+from koschey.inspection.faults import STRICT, Faults, Tolerated
 from koschey.inspection.rules import Rule, member_in, refusal, shown
 
 MAX_MEMBERS = 250_000
 MAX_PATH, MAX_PART = 4_096, 255
 """Characters of a name, and of a part of it between slashes. No file system in use takes more."""
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""General categories of Unicode: controls, formats, surrogates, line and paragraph separators."""
+JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
+"""Formats that make one character of several: the joiners, and the tags of flags."""
 DRIVE = re.compile(r"[A-Za-z]:")
 RENAME = "Rename it, and build again."
 
@@ -14,8 +19,10 @@ RENAME = "Rename it, and build again."
 def check_name(name: str, filename: str) -> None:
     """Refuse a name that leads elsewhere, or that systems read in different ways. A folder's last slash is cut off."""
     place = member_in(name, filename)
-    if not name or not name.isprintable():
-        raise refusal(Rule.NAME, place, "is empty, or has characters that cannot be printed", RENAME)
+    if not name:
+        raise refusal(Rule.NAME, place, "is empty", RENAME)
+    if not name.isprintable() and (hidden := find_hidden(name)):
+        raise refusal(Rule.NAME, place, f"has the character {hidden}, which nobody sees", RENAME)
     if "\\" in name:
         raise refusal(Rule.NAME, place, "has a backslash, which only some systems take for a separator", RENAME)
     if name.startswith("/") or DRIVE.match(name):
@@ -30,12 +37,30 @@ def check_name(name: str, filename: str) -> None:
         raise refusal(Rule.NAME, place, "has an empty part or '.', so that one place has several names", RENAME)
 
 
+def find_hidden(name: str) -> str | None:
+    """Return a character that is not to be in a name, by number and name, as U+202E (RIGHT-TO-LEFT OVERRIDE).
+
+    Control characters, line separators, and what changes the direction of a text or is not to be seen. Spaces of any
+    kind, joiners (as in emoji of several parts, and in scripts that need them) and characters that are newer than this
+    Python are none of these.
+    """
+    # Only few archives need its tables.
+    import unicodedata  # noqa: PLC0415
+
+    for character in name:
+        if unicodedata.category(character) in HIDDEN and not JOINING.match(character):
+            called = unicodedata.name(character, "a control character")
+            return f"U+{ord(character):04X} ({called})"
+    return None
+
+
 class Names:
     """The names met so far in one archive, and that no two of them are at one place."""
 
-    def __init__(self, filename: str, *, twins: bool) -> None:
-        """`twins` allows names that differ only in case or in Unicode form."""
+    def __init__(self, filename: str, *, twins: bool, faults: Faults = STRICT) -> None:
+        """`twins` allows names that differ only in case or in Unicode form; else they are noted among the faults."""
         self._filename = filename
+        self._faults = faults
         self._twins = twins
         self._met: dict[str, bool] = {}
         self._folders: set[str] = set()
@@ -62,7 +87,8 @@ class Names:
         other = self._folded.setdefault(_folded(name), name)
         if other != name:
             fault = f"and {shown(other)} differ only in case or in Unicode form"
-            raise refusal(Rule.TWINS, member_in(name, self._filename), fault, "Rename one, and build again.")
+            twins = refusal(Rule.TWINS, member_in(name, self._filename), fault, "Rename one, and build again.")
+            self._faults.note(Tolerated.CASE_TWINS, twins)
 
     def _check_parents(self, name: str, *, is_folder: bool) -> None:
         if not is_folder and name in self._folders:

@@ -48,8 +48,11 @@ class Rule(StrEnum):
     WHEEL = "WHEEL"
     RECORD = "RECORD"
     ENTRY_POINTS = "entry_points.txt"
-    # The frame of a gzipped TAR, its members, and what makes it an sdist.
+    # The frame of a compressed TAR, its members, and what makes it an sdist.
+    SDIST = "sdist"
     GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
     TAR_TOO = "Also a ZIP archive"
     TAR_HEADER = "TAR header"
     TAR_PAX = "TAR extended header"

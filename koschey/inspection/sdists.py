@@ -1,4 +1,4 @@
-"""The rules for sdists (PEP 517, 625): the tar is read once, as a stream, and nothing is ever extracted."""
+"""The rules for sdists (PEP 517, 625): the archive is read once, member by member, and nothing is ever extracted."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -6,19 +6,15 @@ from typing import BinaryIO
 
 from koschey.inspection.collector import Collector
 from koschey.inspection.content import Content
-from koschey.inspection.gzip_stream import GzipStream
 from koschey.inspection.license_files import check_license_files
 from koschey.inspection.limits import MAX_METADATA
 from koschey.inspection.member_names import DRIVE, Names
 from koschey.inspection.metadata_bounds import check_bounds
 from koschey.inspection.rules import Rule, member_in, refusal
+from koschey.inspection.sdist_archives import read_archive
 from koschey.inspection.tar_headers import FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK, TarHeader
-from koschey.inspection.tar_members import read_content, read_members
-from koschey.inspection.zip_records import END, END_SIGNATURE
+from koschey.standards.sdist_filename import sdist_suffix
 
-SUFFIX = ".tar.gz"
-ZIP_TAIL = 2**16 + END.size
-"""How far from the end installers look for the end record of a ZIP file."""
 NAMES_OF_KINDS = {FILE: "file", FOLDER: "folder", HARD_LINK: "link", SYMBOLIC_LINK: "link"}
 KINDS = tuple(NAMES_OF_KINDS)
 RELINK = "Replace the link by the file it leads to."
@@ -47,36 +43,22 @@ def report_sdist(file: BinaryIO, filename: str, size: int) -> Content:
 
 
 def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> bytes:
-    if not filename.endswith(SUFFIX):
-        raise refusal(Rule.GZIP, filename, f"is no '{SUFFIX}', which is what an sdist is (PEP 625)")
-    _is_no_zip(file, filename, size)
     # Unlike a wheel, an sdist is no picture of what is installed; names that differ in case only do happen in tests.
     sdist, body = Sdist(filename, Names(filename, twins=True)), None
-    stream = GzipStream(file, filename, size)
-    for member in read_members(stream, filename):
+    for member, chunks in read_archive(file, filename, size):
         for rule in RULES:
             rule(sdist, member)
-        passing = collector.watch(member.name, NAMES_OF_KINDS[member.kind], read_content(stream, member, filename))
+        passing = collector.watch(member.name, NAMES_OF_KINDS[member.kind], chunks)
         if member.name == f"{sdist.root}/PKG-INFO":
             body = _read_metadata(passing, member, filename)
         else:
             for _ in passing:
                 pass
     if body is None:
-        root = sdist.root or filename.removesuffix(SUFFIX)
+        root = sdist.root or filename.removesuffix(sdist_suffix(filename) or "")
         raise refusal(Rule.METADATA, filename, f"has no '{root}/PKG-INFO'")
     check_license_files(body, filename, f"{sdist.root}/", sdist.names)
     return body
-
-
-def _is_no_zip(file: BinaryIO, filename: str, size: int) -> None:
-    """Installers take a file of any name for a ZIP file where one's end is near its own."""
-    file.seek(max(0, size - ZIP_TAIL))
-    tail = file.read(ZIP_TAIL)
-    file.seek(0)
-    if 0 <= tail.find(END_SIGNATURE) <= len(tail) - END.size:
-        fault = "has the end record of a ZIP file near its end, and pip would unpack it as one"
-        raise refusal(Rule.TAR_TOO, filename, fault, "Compress it at another level.")
 
 
 def _read_metadata(passing: Iterator[bytes], member: TarHeader, filename: str) -> bytes:

@@ -7,7 +7,7 @@ contradict each other or the header, so these are refused. Nothing is extracted,
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from koschey.inspection.gzip_stream import CHUNK, GzipStream
+from koschey.inspection.compressed_stream import CHUNK, CompressedStream
 from koschey.inspection.limits import MIB
 from koschey.inspection.rules import Rule, member_in, refusal
 from koschey.inspection.tar_headers import (
@@ -37,7 +37,7 @@ class Extended:
     kinds: list[bytes] = field(default_factory=list)
 
 
-def read_members(stream: GzipStream, filename: str) -> Iterator[TarHeader]:
+def read_members(stream: CompressedStream, filename: str) -> Iterator[TarHeader]:
     """Yield the members. Whoever takes them must read each one's content, by `read_content`, before the next."""
     extended = Extended()
     while True:
@@ -57,7 +57,7 @@ def read_members(stream: GzipStream, filename: str) -> Iterator[TarHeader]:
     _check_end(stream, filename)
 
 
-def read_content(stream: GzipStream, member: TarHeader, filename: str) -> Iterator[bytes]:
+def read_content(stream: CompressedStream, member: TarHeader, filename: str) -> Iterator[bytes]:
     """Yield the content of a member, and pass over what fills its last block."""
     missing = member.size
     while missing:
@@ -69,7 +69,7 @@ def read_content(stream: GzipStream, member: TarHeader, filename: str) -> Iterat
     stream.read(-member.size % BLOCK)
 
 
-def _extend(extended: Extended, header: TarHeader, stream: GzipStream, filename: str) -> None:
+def _extend(extended: Extended, header: TarHeader, stream: CompressedStream, filename: str) -> None:
     place = f"The extended header at byte {stream.position - BLOCK} of {filename}"
     if header.size > MAX_EXTENDED:
         raise refusal(Rule.TAR_PAX, place, f"is larger than {MAX_EXTENDED} bytes")
@@ -90,7 +90,7 @@ def _extend(extended: Extended, header: TarHeader, stream: GzipStream, filename:
     extended.values |= found
 
 
-def _read_extended(stream: GzipStream, header: TarHeader, place: str) -> bytes:
+def _read_extended(stream: CompressedStream, header: TarHeader, place: str) -> bytes:
     """Return the body of an extended header. The standard library reads on into what fills its last block."""
     block = stream.read(header.size + -header.size % BLOCK)
     if len(block) % BLOCK or len(block) < header.size:
@@ -122,7 +122,7 @@ def _apply(extended: Extended, header: TarHeader, filename: str) -> TarHeader:
     return member
 
 
-def _check_end(stream: GzipStream, filename: str) -> None:
+def _check_end(stream: CompressedStream, filename: str) -> None:
     """All that follows the first empty block must be empty (POSIX: at least one more)."""
     length = 0
     while chunk := stream.read(CHUNK):

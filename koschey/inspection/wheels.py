@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from koschey.inspection.collector import Collector
 from koschey.inspection.content import Content
 from koschey.inspection.entry_points import check_entry_points
+from koschey.inspection.faults import STRICT, Faults
 from koschey.inspection.license_files import check_license_files
 from koschey.inspection.limits import MAX_ENTRY_POINTS, MAX_METADATA, MIB
 from koschey.inspection.metadata_bounds import check_bounds
@@ -38,6 +39,7 @@ class Wheel:
     dist_info: str
     """The one folder that describes the distribution, without a slash."""
     collector: Collector
+    faults: Faults
     bodies: dict[str, bytes] = field(default_factory=dict)
     """Of the files in READ, by their names in the folder."""
 
@@ -51,23 +53,24 @@ class Wheel:
         return member_in(f"{self.dist_info}/{name}", self.filename)
 
 
-def read_wheel(file: BinaryIO, filename: str, size: int) -> bytes:
-    """Return the METADATA of a wheel that breaks no rule."""
-    return _read(file, filename, size).bodies["METADATA"]
+def read_wheel(file: BinaryIO, filename: str, size: int, faults: Faults = STRICT) -> bytes:
+    """Return the METADATA of a wheel that breaks no rule; what is tolerated is noted among the faults."""
+    return _read(file, filename, size, faults).bodies["METADATA"]
 
 
 def report_wheel(file: BinaryIO, filename: str, size: int) -> Content:
     """Return what a wheel contains that breaks no rule."""
-    wheel = _read(file, filename, size)
+    wheel = _read(file, filename, size, STRICT)
     return wheel.collector.finish(wheel.bodies["METADATA"], wheel.bodies.get("entry_points.txt"))
 
 
-def _read(file: BinaryIO, filename: str, size: int) -> Wheel:
+def _read(file: BinaryIO, filename: str, size: int, faults: Faults) -> Wheel:
     source = Source(file, filename, size)
-    entries = read_entries(source)
+    entries = read_entries(source, faults=faults)
     check_bomb(source, entries)
     files = {entry.name: entry for entry in entries if not entry.is_folder}
-    wheel = Wheel(source, entries, files, _find_dist_info(entries, filename), Collector(is_wheel=True))
+    dist_info = _find_dist_info(entries, filename)
+    wheel = Wheel(source, entries, files, dist_info, Collector(is_wheel=True), faults)
     for rule in RULES:
         rule(wheel)
     return wheel
@@ -119,7 +122,7 @@ def _has_a_valid_wheel_file(wheel: Wheel) -> None:
 
 def _has_valid_entry_points(wheel: Wheel) -> None:
     if (body := wheel.bodies.get("entry_points.txt")) is not None:
-        check_entry_points(body, wheel.place("entry_points.txt"))
+        check_entry_points(body, wheel.place("entry_points.txt"), wheel.faults)
 
 
 def _has_its_licence_files(wheel: Wheel) -> None:

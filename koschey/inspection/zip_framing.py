@@ -7,6 +7,7 @@ there is nothing to skip and nothing to find. The standard library is not asked:
 
 from dataclasses import dataclass
 
+from koschey.inspection.faults import STRICT, Faults
 from koschey.inspection.member_names import MAX_MEMBERS, Names
 from koschey.inspection.rules import Rule, member_in, refusal
 from koschey.inspection.tar_headers import is_header
@@ -54,8 +55,8 @@ class Directory:
     count: int
 
 
-def read_entries(source: Source) -> tuple[Entry, ...]:
-    """Return the members of a ZIP file whose frame breaks no rule."""
+def read_entries(source: Source, *, twins: bool = False, faults: Faults = STRICT) -> tuple[Entry, ...]:
+    """Return the members of a ZIP file whose frame breaks no rule; `twins` and `faults` are those of `Names`."""
     if source.size < END.size or source.read(0, 4) not in (LOCAL_SIGNATURE, END_SIGNATURE):
         raise refusal(Rule.ZIP_LAYOUT, source.filename, "does not begin as a ZIP file does")
     if source.size >= TAR_BLOCK and is_header(source.read(0, TAR_BLOCK)):
@@ -63,7 +64,7 @@ def read_entries(source: Source) -> tuple[Entry, ...]:
     directory = _find_directory(source)
     if directory.count > MAX_MEMBERS:
         raise refusal(Rule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
-    names, entries, position = Names(source.filename, twins=False), [], 0
+    names, entries, position = Names(source.filename, twins=twins, faults=faults), [], 0
     for central in sorted(_read_directory(source, directory), key=lambda header: header.offset):
         if central.offset != position:
             fault = f"has {'a gap' if central.offset > position else 'members that overlap'} at byte {position}"

@@ -25,7 +25,7 @@ from koschey.publish.attested import check_uploaded
 from koschey.publish.pending import pending
 from koschey.publish.repair import repair
 from koschey.publish.upload import Upload, is_known, select_situation
-from koschey.publish.upload_rules import of_form, of_index, of_metadata
+from koschey.publish.upload_rules import of_archive, of_form, of_index, of_metadata
 from koschey.publish.upload_rules.description import find_fault
 from koschey.publish.upload_rules.of_index import Situation
 from koschey.publish.upload_rules.of_metadata import Stated
@@ -84,7 +84,9 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
         return Accepted(form.filename, None)
     switched = await load_switched(intake.pool)
     warnings = [*enforce(of_form.RULES, form, switched), *enforce(of_index.RULES, situation, switched)]
-    metadata = (await intake.inspector.inspect(upload.descriptor, form.filename)).metadata
+    inspected = await intake.inspector.inspect(upload.descriptor, form.filename)
+    warnings += enforce(of_archive.RULES, inspected.faults, switched)
+    metadata = inspected.metadata
     core = await asyncio.to_thread(_read, form, metadata)
     stated = Stated(core, await find_fault(core), form.filetype.metadata)
     warnings += await asyncio.to_thread(enforce, of_metadata.RULES, stated, switched)

@@ -179,6 +179,8 @@ def parse_core_metadata(body: bytes, filename: str) -> CoreMetadata:
             getattr(metadata, field)
     except InvalidMetadata as error:
         raise Refused(f"Invalid {filename}: {error}.") from None
+    except RecursionError:
+        raise Refused(f"Invalid {filename}: 'description-content-type' is nested too deeply.") from None
     core = read_core_metadata(body)
     version = parse_version_or_none(raw["version"])
     if core is None or core.project != canonicalize_name(metadata.name) or core.version != version:

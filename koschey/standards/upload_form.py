@@ -10,17 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    NormalizedName,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
+from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_filename
 from packaging.version import Version
 
 from koschey.errors import Refused
 from koschey.standards.names import is_safe_filename, parse_name
+from koschey.standards.sdist_filename import OLD_SUFFIXES, split_sdist_filename
 from koschey.standards.upload_claims import Claims, read_claims
 from koschey.standards.versions import parse_version_or_none
 
@@ -28,6 +23,7 @@ DIGESTS = {"md5_digest": 32, "sha256_digest": 64, "blake2_256_digest": 64}
 """Fields for digests, and how many hex digits each has."""
 SINGLE = (":action", "protocol_version", "name", "version", "filetype", "pyversion", "attestations", *DIGESTS)
 """The fields about the upload itself. Each stands once."""
+ENDED = ("bdist_dmg", "bdist_dumb", "bdist_egg", "bdist_msi", "bdist_rpm", "bdist_wininst")
 GONE = ("submit", "submit_pkg_info", "doc_upload")
 HEX = re.compile(r"[0-9a-f]+")
 SHOWN = 100
@@ -86,7 +82,7 @@ def parse_upload_form(
     _check_content_type(content_type)
     filetype = _filetype(values)
     project, version = parse_name(name), _version(stated)
-    named, of_file = parse_distribution(filename, filetype)
+    named, of_file = parse_distribution(filename, filetype, project)
     if named != project:
         raise Refused(f"The filename {filename!r} is of the project {named}, but the form says {name!r}.")
     if of_file != version:
@@ -97,18 +93,24 @@ def parse_upload_form(
     )
 
 
-def parse_distribution(filename: str, filetype: Filetype) -> tuple[NormalizedName, Version]:
-    """Return the project and the version that a filename names. Raises `Refused`."""
+def parse_distribution(filename: str, filetype: Filetype, project: NormalizedName) -> tuple[NormalizedName, Version]:
+    """Return the project and the version that a filename names, which should be those of `project`.
+
+    Raises `Refused` where it is no filename of this type.
+    """
     if not is_safe_filename(filename):
         raise Refused(f"Invalid filename: {_shown(filename)} holds what a filename of a distribution cannot.")
+    if filetype is Filetype.SDIST:
+        found = split_sdist_filename(filename, project)
+        if found is None:
+            raise Refused(
+                f"Invalid filename: {filename!r}; an sdist is called name-version.tar.gz (PEP 625). An index that "
+                f"takes old formats also takes {', '.join(OLD_SUFFIXES)}."
+            )
+        return found
     try:
-        if filetype is Filetype.WHEEL:
-            name, version, _, _ = parse_wheel_filename(filename)
-        elif filename.endswith(".tar.gz"):
-            name, version = parse_sdist_filename(filename)
-        else:
-            raise Refused(f"Invalid filename: {filename!r}; an sdist ends in '.tar.gz' (PEP 625).")
-    except (InvalidWheelFilename, InvalidSdistFilename) as error:
+        name, version, _, _ = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
         raise Refused(f"Invalid filename: {error}") from None
     return name, version
 
@@ -143,6 +145,11 @@ def _required(values: Mapping[str, str], name: str) -> str:
 
 def _filetype(values: Mapping[str, str]) -> Filetype:
     filetype = _required(values, "filetype")
+    if filetype in ENDED:
+        raise Refused(
+            f"The filetype {filetype!r} has ended, and no current installer takes it (PEP 527, PEP 715). Make a wheel "
+            "of the file: pip install wheel, then wheel convert FILE; and upload that."
+        )
     if filetype not in Filetype:
         raise Refused(f"Unknown filetype {_shown(filetype)}; use 'sdist' or 'bdist_wheel'.")
     return Filetype(filetype)

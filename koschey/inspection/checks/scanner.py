@@ -22,10 +22,9 @@ from koschey.inspection.checks.check import (
     Skipped,
     content_of,
 )
-from koschey.inspection.gzip_stream import GzipStream
 from koschey.inspection.limits import MIB
+from koschey.inspection.sdist_archives import read_archive
 from koschey.inspection.tar_headers import FILE
-from koschey.inspection.tar_members import read_content, read_members
 from koschey.inspection.zip_content import inflate
 from koschey.inspection.zip_framing import read_entries
 from koschey.inspection.zip_records import Source
@@ -129,9 +128,7 @@ def _of_wheel(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, I
 
 
 def _of_sdist(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, Iterator[bytes]]]:
-    stream = GzipStream(archive, facts.filename, facts.size)
-    for member in read_members(stream, facts.filename):
-        chunks = read_content(stream, member, facts.filename)
+    for member, chunks in read_archive(archive, facts.filename, facts.size):
         if member.kind == FILE:
             yield member.name, member.size, chunks
         for _ in chunks:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from packaging.utils import parse_wheel_filename
 
 from koschey.publish.upload_rules.rule import Rule
+from koschey.standards.sdist_filename import OLD_SUFFIXES, SUFFIX, sdist_suffix
 from koschey.standards.upload_form import Filetype, UploadForm
 
 WINDOWS = r"win32|win_(amd64|arm64|ia64)"
@@ -33,8 +34,13 @@ def _stem(form: UploadForm) -> str:
     return str(form.project).replace("-", "_") + "-"
 
 
+def _sdist_format(form: UploadForm) -> Iterator[str]:
+    if form.filetype is Filetype.SDIST and not form.filename.endswith(SUFFIX):
+        yield f"The sdist {form.filename!r} is not a '{SUFFIX}', which is what an sdist is (PEP 625)."
+
+
 def _sdist_filename(form: UploadForm) -> Iterator[str]:
-    expected = f"{_stem(form)}{form.version}.tar.gz"
+    expected = f"{_stem(form)}{form.version}{sdist_suffix(form.filename) or SUFFIX}"
     if form.filetype is Filetype.SDIST and form.filename != expected:
         yield f"The filename of this sdist should be {expected!r}, not {form.filename!r} (PEP 625)."
 
@@ -70,8 +76,15 @@ def _platform_tag(form: UploadForm) -> Iterator[str]:
 
 RULES: tuple[Rule[UploadForm], ...] = (
     Rule(
+        "sdist-format",
+        f"An sdist is a {SUFFIX} (PEP 625).",
+        _sdist_format,
+        default=True,
+        why=f"not every installer takes others; off to move in sdists of before 2017: {', '.join(OLD_SUFFIXES)}",
+    ),
+    Rule(
         "sdist-filename",
-        "An sdist is called exactly name-version.tar.gz, both normalised (PEP 625).",
+        "An sdist is called exactly name-version, both normalised (PEP 625).",
         _sdist_filename,
         default=True,
         why="other spellings make one release have two sdists; off for build tools of before 2024",

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import getaddresses
-from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, validate_email
 from trove_classifiers import classifiers, deprecated_classifiers
 
+from koschey.publish.upload_rules.addresses import Address, kind_of
 from koschey.publish.upload_rules.rule import Rule
 from koschey.standards.core_metadata import CoreMetadata, draft_fault
 from koschey.standards.versions import parse_requirement_or_none
@@ -17,6 +17,7 @@ MAX_LABEL = 32
 PRIVATE = "Private :: "
 """What begins so is never a classifier of the public index, which is why people write it: no upload there works."""
 SHOWN = 100
+NO_URL = "is not a valid url; it starts with 'https://' or 'http://'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,21 @@ def _summary(stated: Stated) -> Iterator[str]:
 
 def _email(stated: Stated) -> Iterator[str]:
     for field in ("author_email", "maintainer_email"):
-        for _, address in getaddresses([getattr(stated.core, field) or ""]):
+        for address in _addresses(getattr(stated.core, field) or ""):
             try:
                 if address:
                     # `team@corp.local` is an address within a company. The library takes it only below a public name.
                     validate_email(address + ".net", check_deliverability=False)
             except EmailNotValidError as error:
                 yield f"{field}: {_shown(address)} is not a valid email address: {error}"
+
+
+def _addresses(text: str) -> list[str]:
+    try:
+        return [address for _, address in getaddresses([text])]
+    except RecursionError:
+        # Nested comments and groups; of such a text nothing is an address.
+        return [text]
 
 
 def _classifier(stated: Stated) -> Iterator[str]:
@@ -68,25 +77,35 @@ def _classifier(stated: Stated) -> Iterator[str]:
             yield f"{_shown(classifier)} is not a valid classifier."
 
 
-def _url(stated: Stated) -> Iterator[str]:
+def _urls(stated: Stated) -> Iterator[tuple[str, str]]:
+    """Yield field and text of each address."""
     for field in ("home_page", "download_url"):
-        url = getattr(stated.core, field)
-        if url is not None and not _is_url(url):
-            yield f"{field}: {_shown(url)} is not a valid url; it starts with 'https://' or 'http://'."
+        if (url := getattr(stated.core, field)) is not None:
+            yield field, url
     for pair in stated.core.project_urls:
-        label, _, url = (part.strip() for part in pair.partition(","))
+        yield "project_urls", pair.partition(",")[2].strip()
+
+
+def _url(stated: Stated) -> Iterator[str]:
+    for field, url in _urls(stated):
+        if kind_of(url) is Address.NONE:
+            yield f"{field}: {_shown(url)} {NO_URL}"
+    for pair in stated.core.project_urls:
+        label = pair.partition(",")[0].strip()
         if not 1 <= len(label) <= MAX_LABEL:
             yield f"project_urls: the label {_shown(label)} must have 1 to {MAX_LABEL} characters."
-        if not _is_url(url):
-            yield f"project_urls: {_shown(url)} is not a valid url; it starts with 'https://' or 'http://'."
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and " " not in text and text.isprintable()
-    except ValueError:
-        return False
+def _repository_url(stated: Stated) -> Iterator[str]:
+    for field, url in _urls(stated):
+        if kind_of(url) is Address.REPOSITORY:
+            yield f"{field}: {_shown(url)} {NO_URL}"
+
+
+def _web_url(stated: Stated) -> Iterator[str]:
+    for field, url in _urls(stated):
+        if kind_of(url) is Address.OTHER:
+            yield f"{field}: {_shown(url)} {NO_URL}"
 
 
 def _requirement(stated: Stated) -> Iterator[str]:
@@ -136,7 +155,13 @@ RULES: tuple[Rule[Stated], ...] = (
         why="current build tools still write several, and pages join them",
     ),
     Rule("summary", f"The summary has at most {MAX_SUMMARY} characters.", _summary),
-    Rule("email", "Author-email and Maintainer-email hold addresses.", _email),
+    Rule(
+        "email",
+        "Author-email and Maintainer-email hold addresses.",
+        _email,
+        default=False,
+        why="many write the name of a team or of the company, and nothing acts on it",
+    ),
     Rule(
         "classifier",
         "Classifiers exist and are not deprecated; 'Private ::' is free.",
@@ -144,7 +169,21 @@ RULES: tuple[Rule[Stated], ...] = (
         default=False,
         why="many have classifiers of their own, and nothing acts on them",
     ),
-    Rule("url", f"URLs are http or https; their labels have 1 to {MAX_LABEL} characters.", _url),
+    Rule("url", f"URLs are addresses that run nothing; their labels have 1 to {MAX_LABEL} characters.", _url),
+    Rule(
+        "repository-url",
+        "URLs are not those of repositories (ssh://, git://, git@host:path).",
+        _repository_url,
+        default=False,
+        why="within a company that is where the source is",
+    ),
+    Rule(
+        "web-url",
+        "URLs are http or https.",
+        _web_url,
+        default=True,
+        why="others cannot be followed by a browser; off to move in old packages with www.example.org or ftp://",
+    ),
     Rule("requirement", "Provides-Dist and Obsoletes-Dist can be read.", _requirement),
     Rule(
         "direct-url",

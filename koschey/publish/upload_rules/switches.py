@@ -9,10 +9,10 @@ from koschey.db.pool import Connection, Database
 from koschey.db.upload_switches import select_switches, upsert_switch
 from koschey.errors import UsageError
 from koschey.model import Actor, Serial
-from koschey.publish.upload_rules import of_form, of_index, of_metadata
+from koschey.publish.upload_rules import of_archive, of_form, of_index, of_metadata
 from koschey.publish.upload_rules.rule import Rule
 
-RULES: tuple[Rule[Any], ...] = (*of_form.RULES, *of_index.RULES, *of_metadata.RULES)
+RULES: tuple[Rule[Any], ...] = (*of_form.RULES, *of_index.RULES, *of_archive.RULES, *of_metadata.RULES)
 """In the order in which an upload meets them."""
 ALL_PROJECTS = "*"
 """Stands in the journal where others name their project, as in the scope of a grant."""
