@@ -106,11 +106,16 @@ def _frames(waiting: Any) -> Iterator[Any]:
                 waiting = getattr(waiting, f"{kind}_await", None) or getattr(waiting, f"{kind}_yieldfrom", None)
                 break
         else:
-            # The step of an asynchronous generator names what it steps through to the collector alone.
-            inner = [
-                each for each in gc.get_referents(waiting) if hasattr(each, "ag_frame") or hasattr(each, "cr_frame")
-            ]
-            waiting = inner[0] if inner else None
+            waiting = _generator_of(waiting)
+
+
+def _generator_of(step: Any) -> Any:
+    """Return the asynchronous generator that `anext`, or `async for`, steps through; only the collector is told."""
+    referred = gc.get_referents(step)
+    if generator := next((each for each in referred if hasattr(each, "ag_frame")), None):
+        return generator
+    inner = next((each for each in referred if type(each).__name__ == "async_generator_asend"), None)
+    return _generator_of(inner) if inner is not None else None
 
 
 def _is_ours(frame: Any) -> bool:

@@ -17,6 +17,7 @@ from upstream import Upstream
 from koschey.db import pool as pools
 from koschey.db.decisions import INSERT_DECISIONS, INSERT_POLICY_DECISIONS
 from koschey.index.extraction import Extractor
+from koschey.index.wheel_metadata import WheelReader
 from koschey.model import Actor, Advisory
 from koschey.publish.advisories import act_on_advisories, write_reading
 from koschey.publish.expire import expire_rules
@@ -52,9 +53,10 @@ def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> No
     upstream.promise(liar.filename, (liar.metadata or b"").replace(b"Requires-Dist: x\n", b""))
     for name in ("k-bare", "k-held", "k-liar"):
         index.look(name)
-    index.run(Extractor(pool, index.resources.bucket, index.resources.upstream).describe(canonicalize_name("k-bare")))
+    reader = WheelReader(pool, index.resources.bucket, index.resources.upstream)
+    index.run(Extractor(pool, index.resources.bucket, reader).describe(canonicalize_name("k-bare")))
     index.store(bare.filename)
-    assert index.ask(liar.path).status == 502
+    assert index.ask(liar.path).status == 424
     index.store(held.filename)
     upload(index, "k-hosted")
     index.run(register(pool))

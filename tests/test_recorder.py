@@ -38,8 +38,23 @@ async def sleep_in_a_generator(_pool: Pool, _connection: Connection) -> None:
         pass
 
 
+async def sleep_in_a_step(_pool: Pool, _connection: Connection) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        await asyncio.sleep(0.001)
+        yield 1
+
+    await anext(numbers(), None)
+
+
 async def ask(_pool: Pool, connection: Connection) -> None:
     await connection.fetchval("SELECT 1")
+
+
+async def ask_in_a_step(_pool: Pool, connection: Connection) -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield await connection.fetchval("SELECT 1")
+
+    await anext(numbers(), None)
 
 
 async def ask_in_a_generator(_pool: Pool, connection: Connection) -> None:
@@ -56,7 +71,9 @@ async def in_transaction(connection: Connection, work: Callable[[], Awaitable[An
         await work()
 
 
-@pytest.mark.parametrize("work", [sleep, leave_to_a_thread, gather, take_another, sleep_in_a_generator])
+@pytest.mark.parametrize(
+    "work", [sleep, leave_to_a_thread, gather, take_another, sleep_in_a_generator, sleep_in_a_step]
+)
 async def test_waiting_in_a_transaction_is_found(pool: Pool, connection: Connection, work: Work) -> None:
     """Time, a thread, another task and a second connection are something other than PostgreSQL."""
     await in_transaction(connection, lambda: work(pool, connection))
@@ -65,7 +82,7 @@ async def test_waiting_in_a_transaction_is_found(pool: Pool, connection: Connect
     recorder._offences.clear()
 
 
-@pytest.mark.parametrize("work", [ask, ask_in_a_generator])
+@pytest.mark.parametrize("work", [ask, ask_in_a_generator, ask_in_a_step])
 async def test_statements_are_fine(pool: Pool, connection: Connection, work: Work) -> None:
     """What the transaction itself asks PostgreSQL is what a transaction is for."""
     await in_transaction(connection, lambda: work(pool, connection))
