@@ -13,6 +13,7 @@ from koschey.db.pool import Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.cache import ProjectCache
+from koschey.index.cold_paths import ColdPaths
 from koschey.index.damage import Repairs
 from koschey.index.documents import Document
 from koschey.index.downloads import DownloadLog
@@ -56,6 +57,7 @@ class Resources:
     refresher: Refresher
     pages: Pages
     files: FileStore
+    cold_paths: ColdPaths
     metadata: MetadataStore
     provenance: ProvenanceStore
     trust: Trust
@@ -140,6 +142,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
     provenance = ProvenanceStore(pool, bucket, upstream, trust)
+    cold_paths = ColdPaths(pool, refresher)
     wheels = WheelReader(pool, bucket, upstream)
     metadata = MetadataStore(pool, bucket, upstream, wheels, store)
     documents = ProjectDocuments(pool, bucket, metadata, refresher, document_cache, served, freshness=freshness)
@@ -148,8 +151,25 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     logins, downloads = Logins(pool), DownloadLog(pool)
     preflight = Preflight(pool, refresher, settings.window, freshness)
     resources = Resources(
-        *(settings, pool, bucket, upstream, refresher, pages, store, metadata, provenance, trust, documents, surveys),
-        *(calls, logins, downloads, advisories, preflight, listener),
+        settings=settings,
+        pool=pool,
+        bucket=bucket,
+        upstream=upstream,
+        refresher=refresher,
+        pages=pages,
+        files=store,
+        cold_paths=cold_paths,
+        metadata=metadata,
+        provenance=provenance,
+        trust=trust,
+        documents=documents,
+        surveys=surveys,
+        calls=calls,
+        logins=logins,
+        downloads=downloads,
+        advisories=advisories,
+        preflight=preflight,
+        listener=listener,
     )
     return resources, listener
 

@@ -15,6 +15,8 @@ MAX_NAME = 200
 MAX_FILENAME = 250
 SHOWN = 80
 """Characters of a text that a message repeats."""
+MAX_DASHES = 12
+"""Dashes of a filename that are tried as the one before the version."""
 
 PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
 """The form of file paths on the public index: blake2b-256 of the bytes, split. Kept, so that locks stay portable."""
@@ -63,6 +65,22 @@ def version_of(filename: str, project: NormalizedName) -> str | None:
     if version is None or canonicalize_name(stated) != project:
         return None
     return normalise_version(version)
+
+
+def possible_projects(filename: str) -> list[NormalizedName]:
+    """Return the projects whose page may list a file of this name with a version, the most likely first.
+
+    A wheel names one project. Of other files each dash may be the one before the version: the most likely is one
+    before a version of PEP 440, and then the last, for a version seldom holds a dash.
+    """
+    if not is_safe_filename(filename):
+        return []
+    dashes = [place for place, letter in enumerate(filename) if letter == "-"][:MAX_DASHES]
+    likely: dict[NormalizedName, bool] = {}
+    for stem in (filename[:place] for place in dashes):
+        if VALID_NAME.fullmatch(stem) and (version := version_of(filename, canonicalize_name(stem))):
+            likely.setdefault(canonicalize_name(stem), parse_version_or_none(version) is not None)
+    return sorted(likely, key=lambda name: (not likely[name], -len(name)))
 
 
 def is_safe_filename(filename: str) -> bool:

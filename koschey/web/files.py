@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
 from quart import Blueprint, Response, request
 
 from koschey.db import files, projects
@@ -56,13 +55,8 @@ async def package(rest: str) -> Response:
 
 
 async def _find(path: str) -> Judged | None:
-    """Find the file under exactly this path; a project that was never seen is looked up, for the sake of locks."""
-    pool = resources().pool
-    item = await files.select_file_by_path(pool, path)
-    if item is None:
-        if not await _look_for_project(path.rpartition("/")[2]):
-            return None
-        item = await files.select_file_by_path(pool, path)
+    """Find the file under exactly this path, which may be newer than what is known of its project."""
+    item = await files.select_file_by_path(resources().pool, path) or await resources().cold_paths.find(path)
     return await judge(item) if item else None
 
 
@@ -74,17 +68,6 @@ async def judge(item: StandingFile) -> Judged:
     policy, now = await load_policy(pool, project), await projects.select_now(pool)
     resources().refresher.keep_fresh(project, now)
     return Judged(item, verdict(item.file, item.standing, policy, now))
-
-
-async def _look_for_project(filename: str) -> bool:
-    """Look at the page of the project that a filename names, if that project is not known yet."""
-    try:
-        parsed = parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return False
-    if await projects.select_project(resources().pool, parsed[0]) is not None:
-        return False
-    return await resources().refresher.find(parsed[0]) is not None
 
 
 async def _file(file: File) -> Response:
