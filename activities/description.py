@@ -13,6 +13,7 @@ from koschey.db.requests import Request, select_release_requests
 from koschey.model import FileId, StandingFile, State
 from koschey.policy.findings import Evidence, Finding
 from koschey.standards.names import parse_name
+from koschey.texts import on_one_line
 
 SHOWN = 30
 """Files, findings and requests that are named at the most."""
@@ -129,5 +130,6 @@ def _asked(one: Request) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a sentence that fits."""
+    """Return a sentence that fits, cleaned for Temporal's UI and for the terminal of whoever queries."""
+    text = on_one_line(" ".join(text.split()))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,7 +1,7 @@
 """The web process: Quart with all blueprints, behind the layers that read a request before it."""
 
 from contextlib import AsyncExitStack
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from quart import Quart
 from werkzeug.exceptions import HTTPException
@@ -12,6 +12,7 @@ from koschey.logs import configure_logs
 from koschey.parent_process import end_with_parent
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
+from koschey.texts import on_page
 from koschey.web import api, errors, feeds, files, health, held, home, integrity, project_json, simple, upload, xmlrpc
 from koschey.web.context import KEY
 from koschey.web.edge import Edge
@@ -39,10 +40,12 @@ BLUEPRINTS = (
 
 
 class Application(Quart):
-    """Quart, but for the redirects of its router: they name the host that the request claims."""
+    """Quart, but its redirects name no host, and its templates put out cleaned texts."""
+
+    jinja_options: ClassVar[dict[str, Any]] = {"finalize": on_page}  # type: ignore[misc]
 
     def raise_routing_exception(self, request: Any) -> NoReturn:
-        """Answer a path that lacks its slash by a redirect to a path alone."""
+        """Redirect a path that lacks its slash; the router would name the host that the request claims."""
         error = request.routing_exception
         if isinstance(error, RequestRedirect):
             raise HTTPException(response=without_host(error.new_url, error.code))

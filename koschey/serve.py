@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import logging
 import socket
 import stat
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from koschey.db.migrate import check_database
 from koschey.errors import StartError
 from koschey.hosts import in_url, socket_path
+from koschey.logs import configure_logs
 from koschey.settings import Settings
 
 FACTORY = "koschey.app:create_app"
@@ -24,6 +26,10 @@ MAX_SOCKET_PATH = 107
 """Bytes of the path of a unix socket (`man 7 unix`)."""
 
 
+HANDED_ON = {"handlers": [], "propagate": True}
+"""The logger of a server, whose lines leave as Koschey's own do: as JSON, in which no text of a stranger can act."""
+
+
 class Place(NamedTuple):
     """What is listened on: an address and a port, or a unix socket."""
 
@@ -34,6 +40,7 @@ class Place(NamedTuple):
 
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises `StartError` before anything listens."""
+    configure_logs(settings.log_level)
     asyncio.run(check_database(str(settings.database_url)))
     place = find_place(settings)
     if importlib.util.find_spec("granian"):
@@ -65,6 +72,7 @@ def _serve_with_granian(settings: Settings, place: Place) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE,
         log_level=LogLevels.warning,
+        log_dictconfig={"loggers": dict.fromkeys(("_granian", "granian.access"), HANDED_ON)},
     ).serve()
 
 
@@ -80,6 +88,7 @@ def _serve_with_hypercorn(settings: Settings, place: Place) -> None:
     config.backlog = BACKLOG
     config.graceful_timeout = GRACE
     config.include_server_header = False
+    config.errorlog = logging.getLogger("hypercorn.error")
     config.alpn_protocols = ["http/1.1"]
     run(config)
 

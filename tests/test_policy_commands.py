@@ -548,10 +548,7 @@ async def test_what_a_block_did_is_told_when_it_comes_and_when_it_goes(acme: Con
     assert lines.splitlines()[1:] == [
         "serial 3, 0 held releases judged anew",
         "1 file is served again",
-        (
-            "1 file stays blocked until somebody has it held again, for approval: "
-            "koschey unblock acme==2.0 --reason '...'"
-        ),
+        ("1 file stays blocked until somebody has it held again, for approval: koschey unblock acme==2.0 --reason ..."),
     ]
     states = {name: item.standing.state for name, item in (await select_files(acme, NormalizedName("acme"))).items()}
     assert states == {"acme-1.0.zip": State.RELEASED, "acme-2.0.zip": State.BLOCKED}
@@ -593,7 +590,7 @@ async def test_a_check_that_blocks_no_more_leaves_what_it_blocked(connection: Co
     await set_rule(connection, CLI, strict)
     gone = await apply_policy(connection, CLI, [], "anew")
     assert [each.command for each in gone.effects.still_blocked] == [
-        f"koschey unblock ac=={version} --reason '...'" for version in ("1.0", "2.0")
+        f"koschey unblock ac=={version} --reason ..." for version in ("1.0", "2.0")
     ]
     assert (await set_rule(connection, CLI, Terms("window", "*", "3", reason="x"))).effects.sentences == []
 

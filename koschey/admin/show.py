@@ -1,10 +1,12 @@
 """How values read on a page. Pure functions, used as filters of the templates."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from koschey.texts import shell_line
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
@@ -90,12 +92,18 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def show_command(words: Sequence[str]) -> str:
+    """Return a command to copy."""
+    return shell_line(*words)
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "show_time": show_time,
     "machine_time": machine_time,
     "show_distance": show_distance,
     "show_span": show_span,
     "show_size": show_size,
+    "show_command": show_command,
     "show_detail": show_detail,
     "show_json": show_json,
     "count_of": count_of,

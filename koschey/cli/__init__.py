@@ -7,11 +7,10 @@ What a command needs is imported when it runs, so that each loads only its own p
 import sys
 from typing import NoReturn
 
-import click
-
 from koschey.cli import asking, decisions, evidence, policy, processes, publishing, reports
 from koschey.cli.root import cli
 from koschey.errors import KoscheyError, StartError
+from koschey.terminal import say
 
 __all__ = ["asking", "cli", "decisions", "evidence", "main", "policy", "processes", "publishing", "reports"]
 
@@ -28,5 +27,5 @@ def main() -> NoReturn:
 
 
 def _fail(error: KoscheyError, code: int) -> NoReturn:
-    click.echo(f"koschey: {error}", err=True)
+    say(*f"koschey: {error}".split("\n"), err=True)
     sys.exit(code)

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, cli, run_on
+from koschey.terminal import Terminal
 
 INDEX_VARIABLES = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL"]
 INDEX = click.option(
@@ -62,7 +62,7 @@ def requests(data: Path | None, *, as_json: bool) -> None:
     """List who asked for what and was not answered yet."""
     from koschey.commands.asking import list_requests  # noqa: PLC0415
 
-    run_on(data, lambda settings: list_requests(settings, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: list_requests(settings, as_json=as_json, out=Terminal()))
 
 
 @cli.command()
@@ -88,5 +88,5 @@ def check(file: Path, index: str, junit: Path | None, sarif: Path | None, *, as_
     """
     from koschey.commands.check import Reports, check_lock  # noqa: PLC0415
 
-    if not asyncio.run(check_lock(file, index, Reports(junit, sarif, as_json), Console())):
+    if not asyncio.run(check_lock(file, index, Reports(junit, sarif, as_json), Terminal())):
         sys.exit(1)

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+from koschey.terminal import Terminal
 
 
 @cli.command()
@@ -16,7 +16,7 @@ def quarantine(data: Path | None, *, as_json: bool) -> None:
     """List what is held, until when and why."""
     from koschey.commands.quarantine import list_quarantine  # noqa: PLC0415
 
-    run_on(data, lambda settings: list_quarantine(settings, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: list_quarantine(settings, as_json=as_json, out=Terminal()))
 
 
 def _decision(name: str, what: str, scope: str, example: str) -> None:
@@ -92,7 +92,7 @@ def recall(scope: str, reason: str, data: Path | None, *, as_json: bool) -> None
     """
     from koschey.commands.downloads import recall as carry_out  # noqa: PLC0415
 
-    run_on(data, lambda settings: carry_out(settings, scope, reason, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: carry_out(settings, scope, reason, as_json=as_json, out=Terminal()))
 
 
 @cli.command()
@@ -110,7 +110,7 @@ def reserve(pattern: str | None, reason: str | None, data: Path | None, *, as_js
     from koschey.commands.reservations import list_reservations, reserve_pattern  # noqa: PLC0415
 
     if pattern is None:
-        run_on(data, lambda settings: list_reservations(settings, as_json=as_json, out=Console()))
+        run_on(data, lambda settings: list_reservations(settings, as_json=as_json, out=Terminal()))
         return
     if reason is None:
         raise click.UsageError("Missing option '--reason'.")

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, cli, run_on
+from koschey.terminal import Terminal
 
 
 @cli.command()
@@ -23,7 +23,7 @@ def conformance(url: str, projects: tuple[str, ...], *, as_json: bool) -> None:
     """
     from koschey.commands.conformance import report_conformance  # noqa: PLC0415
 
-    if not asyncio.run(report_conformance(url, projects, as_json=as_json, out=Console())):
+    if not asyncio.run(report_conformance(url, projects, as_json=as_json, out=Terminal())):
         sys.exit(1)
 
 
@@ -60,4 +60,4 @@ def provenance(site_packages: Path, *, index: str, write: bool, sbom: str | None
     """
     from koschey.commands.provenance import Wanted, show_provenance  # noqa: PLC0415
 
-    asyncio.run(show_provenance(Wanted(site_packages, index, write, sbom, as_json), Console()))
+    asyncio.run(show_provenance(Wanted(site_packages, index, write, sbom, as_json), Terminal()))

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+from koschey.terminal import Terminal
 
 SUBJECT = click.option("--subject", metavar="CHECK[/CODE]", help="The check, or one code of it; for the kind check.")
 
@@ -27,7 +27,7 @@ def show(project: str | None, data: Path | None, *, as_json: bool) -> None:
     """List the rules in force, and what counts where none says otherwise."""
     from koschey.commands.policy_shown import show  # noqa: PLC0415
 
-    run_on(data, lambda settings: show(settings, project, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: show(settings, project, as_json=as_json, out=Terminal()))
 
 
 @policy.command("set")
@@ -98,7 +98,7 @@ def explain(scope: str, data: Path | None, *, as_json: bool) -> None:
     from koschey.commands.policy import usual_of  # noqa: PLC0415
     from koschey.commands.policy_shown import explain_scope  # noqa: PLC0415
 
-    run_on(data, lambda settings: explain_scope(settings, scope, usual_of(settings), as_json=as_json, out=Console()))
+    run_on(data, lambda settings: explain_scope(settings, scope, usual_of(settings), as_json=as_json, out=Terminal()))
 
 
 @policy.command()
@@ -109,7 +109,7 @@ def observed(data: Path | None, *, as_json: bool) -> None:
     from koschey.commands.policy import usual_of  # noqa: PLC0415
     from koschey.commands.policy_shown import show_observed  # noqa: PLC0415
 
-    run_on(data, lambda settings: show_observed(settings, usual_of(settings), as_json=as_json, out=Console()))
+    run_on(data, lambda settings: show_observed(settings, usual_of(settings), as_json=as_json, out=Terminal()))
 
 
 @policy.command()

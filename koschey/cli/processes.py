@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, cli
 from koschey.settings import load_settings
+from koschey.terminal import Terminal, say
 
 WORKER_GRACE = 20
 """Seconds that a worker gets to end by itself."""
@@ -35,7 +35,7 @@ def up(data: Path | None, *, as_json: bool, **options: Any) -> None:
     from koschey.embedded import UpOptions, default_data_folder, run_up  # noqa: PLC0415 - needs an extra
 
     chosen = UpOptions(data=data or default_data_folder(), json=as_json, **options)
-    sys.exit(run_up(chosen, out=Console()))
+    sys.exit(run_up(chosen, out=Terminal()))
 
 
 @cli.command()
@@ -77,4 +77,4 @@ def migrate() -> None:
     from koschey.commands.database import migrate_all  # noqa: PLC0415
 
     steps = asyncio.run(migrate_all(load_settings()))
-    click.echo("\n".join(f"applied {step.number:04} {step.name}" for step in steps) or "nothing to apply")
+    say(*([f"applied {step.number:04} {step.name}" for step in steps] or ["nothing to apply"]))

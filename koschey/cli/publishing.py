@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, REASON, InheritingGroup, cli, run_on
+from koschey.terminal import Terminal
 
 
 def _yank(name: str, what: str, example: str) -> None:
@@ -74,7 +74,7 @@ def upload_rules(context: click.Context, data: Path | None, *, as_json: bool) ->
     from koschey.commands.upload_rules import list_rules  # noqa: PLC0415
 
     if context.invoked_subcommand is None:
-        run_on(data, lambda settings: list_rules(settings, as_json=as_json, out=Console()))
+        run_on(data, lambda settings: list_rules(settings, as_json=as_json, out=Terminal()))
 
 
 @upload_rules.command("set")

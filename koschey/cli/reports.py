@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from koschey.cli.root import DATA, JSON, cli, run_on
+from koschey.terminal import Terminal
 
 
 @cli.command()
@@ -23,7 +23,7 @@ def downloads(scope: str, data: Path | None, *, as_json: bool, as_csv: bool) -> 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other.")
     form = "json" if as_json else "csv" if as_csv else "table"
-    run_on(data, lambda settings: list_downloads(settings, scope, form=form, out=Console()))
+    run_on(data, lambda settings: list_downloads(settings, scope, form=form, out=Terminal()))
 
 
 @cli.command()
@@ -34,7 +34,7 @@ def exceptions(within: float | None, data: Path | None, *, as_json: bool) -> Non
     """List exceptions, those that end first at the top, and who asked for them."""
     from koschey.commands.pending import list_exceptions  # noqa: PLC0415
 
-    run_on(data, lambda settings: list_exceptions(settings, within, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: list_exceptions(settings, within, as_json=as_json, out=Terminal()))
 
 
 @cli.command()
@@ -44,7 +44,7 @@ def proposals(data: Path | None, *, as_json: bool) -> None:
     """List decisions that wait for a second person: who makes the same decision puts it in force."""
     from koschey.commands.pending import list_proposals  # noqa: PLC0415
 
-    run_on(data, lambda settings: list_proposals(settings, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: list_proposals(settings, as_json=as_json, out=Terminal()))
 
 
 @cli.command()
@@ -54,4 +54,4 @@ def alerts(data: Path | None, *, as_json: bool) -> None:
     """List the newest alerts, and when the webhook took each."""
     from koschey.commands.pending import list_alerts  # noqa: PLC0415
 
-    run_on(data, lambda settings: list_alerts(settings, as_json=as_json, out=Console()))
+    run_on(data, lambda settings: list_alerts(settings, as_json=as_json, out=Terminal()))

@@ -1,14 +1,10 @@
 """What a developer asks of an index: why a release is not served, and to have it; and who has asked, for reviewers."""
 
-import json
 from collections.abc import Sequence
 
-import click
-import msgspec
 from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from koschey.commands.database import open_database, operator
 from koschey.commands.index_api import IndexApi
@@ -20,6 +16,7 @@ from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.standards.simple_json import format_time
 from koschey.standards.upstream_page import CAUSES
+from koschey.terminal import say, say_json
 
 type Release = tuple[NormalizedName, str]
 
@@ -59,13 +56,12 @@ async def list_requests(settings: Settings, *, as_json: bool, out: Console) -> N
     async with open_database(settings) as pool:
         found = await select_requests(pool)
     if as_json:
-        click.echo(msgspec.json.encode([each._asdict() for each in found]).decode())
+        say_json([each._asdict() for each in found])
     elif found:
         table = Table("project", "version", "who", "times", "last (UTC)", "why")
         for each in found:
             last = f"{each.last_at:%Y-%m-%d %H:%M}"
-            # As text: what strangers say is never markup.
-            table.add_row(each.project, each.version, Text(each.who), str(each.times), last, Text(each.reason))
+            table.add_row(each.project, each.version, each.who, str(each.times), last, each.reason)
         out.print(table)
     else:
         out.print("Nobody waits for an answer.")
@@ -74,7 +70,10 @@ async def list_requests(settings: Settings, *, as_json: bool, out: Console) -> N
 def _show(explanation: Explanation, *, as_json: bool) -> None:
     if explanation.state is Availability.MISSING:
         raise NotKnown(f"{explanation.project}=={explanation.version}: {explanation.reason}")
-    click.echo(json.dumps(describe(explanation)) if as_json else "\n".join(_lines(explanation)))
+    if as_json:
+        say_json(describe(explanation))
+    else:
+        say(*_lines(explanation))
 
 
 def _lines(explanation: Explanation) -> list[str]:
@@ -115,10 +114,10 @@ def _requested(asked: Asked) -> dict[str, object]:
 
 def _tell(asked: Sequence[dict[str, object]], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(asked))
+        say_json(asked)
         return
     for each in asked:
         again = "" if each["times"] == 1 else f" ({each['times']} times by now)"
         until = f" until {str(each['release_at'])[:10]}" if each["release_at"] else ""
         release = f"{each['project']}=={each['version']}"
-        click.echo(f"{release} is {each['state']}{until}; {each['who']} has asked for it{again}")
+        say(f"{release} is {each['state']}{until}; {each['who']} has asked for it{again}")

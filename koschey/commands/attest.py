@@ -1,9 +1,5 @@
 """Has provenance objects (PEP 740) fetched and verified anew, by the workflow that attaches them."""
 
-import json
-
-import click
-
 from koschey.commands.database import open_database
 from koschey.db.attestations import select_stored_versions
 from koschey.db.outbox import insert_message
@@ -11,6 +7,7 @@ from koschey.errors import NotKnown
 from koschey.outbox import ProvenanceWanted
 from koschey.settings import Settings
 from koschey.standards.names import parse_scope
+from koschey.terminal import say, say_json
 
 
 async def attest_scope(settings: Settings, scope: str, *, as_json: bool) -> None:
@@ -26,6 +23,6 @@ async def attest_scope(settings: Settings, scope: str, *, as_json: bool) -> None
         for found in versions:
             await insert_message(connection, ProvenanceWanted(project, found, again=True))
     if as_json:
-        click.echo(json.dumps([{"project": project, "version": found} for found in versions]))
+        say_json([{"project": project, "version": found} for found in versions])
     else:
-        click.echo("\n".join(f"{project} {found}: will be fetched and verified by the worker" for found in versions))
+        say(*(f"{project} {found}: will be fetched and verified by the worker" for found in versions))

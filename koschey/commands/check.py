@@ -1,17 +1,13 @@
 """Whether what a lock pins can be installed: what is held or blocked, until when, and which older release is free."""
 
-import json
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from koschey import __version__
 from koschey.commands.check_reports import Checked, render_junit, render_sarif
@@ -19,6 +15,8 @@ from koschey.commands.index_api import IndexApi
 from koschey.commands.locks import Lock, read_lock
 from koschey.errors import StartError, UsageError
 from koschey.index.explaining import ASKABLE, Availability, describe
+from koschey.terminal import say, say_json
+from koschey.texts import shell_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,11 @@ async def check_lock(path: Path, index: str, reports: Reports, out: Console) -> 
     _write(reports, checked)
     refused = [each for each in checked if not each.is_served]
     if reports.as_json:
-        click.echo(json.dumps(_as_json(checked, lock)))
+        say_json(_as_json(checked, lock))
         return not refused
     if refused:
         out.print(_table(refused))
-    for line in (*lock.passed_over, _summary(checked), *_advice(refused, shown)):
-        click.echo(line)
+    say(*lock.passed_over, _summary(checked), *_advice(refused, shown))
     return not refused
 
 
@@ -73,8 +70,7 @@ def _table(refused: Iterable[Checked]) -> Table:
     for each in refused:
         told = each.told
         until = f"{told.release_at:%Y-%m-%d %H:%M}" if told.release_at else ""
-        # As text: what an index says is never markup.
-        table.add_row(told.project, told.version, told.state, until, Text(told.reason), told.free or "")
+        table.add_row(told.project, told.version, told.state, until, told.reason, told.free or "")
     return table
 
 
@@ -100,7 +96,8 @@ def _advice(refused: Sequence[Checked], index: str) -> list[str]:
     )
     if not wanted:
         return []
-    return [f"ask for all: koschey request {shlex.join(wanted)} --reason WHY --index {index}"]
+    request = shell_line("koschey", "request", *wanted)
+    return [f"ask for all: {request} --reason WHY --index {index}"]
 
 
 def _as_json(checked: Sequence[Checked], lock: Lock) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Which assertions of the standards an index keeps."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 
-import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from koschey.conformance.checks import Outcome
 from koschey.conformance.examine import Result, examine
+from koschey.terminal import emphasised, say_json
 
 COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.SKIP: "dim"}
 
@@ -19,7 +17,7 @@ async def report_conformance(url: str, projects: Sequence[str], *, as_json: bool
     """Print a row for each assertion, and return whether none failed. Raises `StartError` without an index."""
     results = await examine(url, projects)
     if as_json:
-        click.echo(json.dumps([_as_json(result) for result in results]))
+        say_json([_as_json(result) for result in results])
     else:
         out.print(_table(results))
         counts = Counter(result.outcome for result in results)
@@ -31,8 +29,8 @@ def _table(results: Sequence[Result]) -> Table:
     table = Table("id", "what", "result", "detail")
     for result in results:
         # As text: what an index says is never markup.
-        outcome = Text(result.outcome, style=COLOURS[result.outcome])
-        table.add_row(result.check.id, result.check.says, outcome, Text(result.detail))
+        outcome = emphasised(result.outcome, COLOURS[result.outcome])
+        table.add_row(result.check.id, result.check.says, outcome, result.detail)
     return table
 
 

@@ -1,11 +1,9 @@
 """Recalls, and who took which file: for people, for machines, and for a spreadsheet."""
 
 import csv
-import json
 import sys
 from collections.abc import Sequence
 
-import click
 from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +16,8 @@ from koschey.publish.decide import Choice, Decision, decide
 from koschey.settings import Settings
 from koschey.standards.names import parse_scope
 from koschey.standards.simple_json import format_time
+from koschey.terminal import say, say_json
+from koschey.texts import on_one_line
 
 COLUMNS = ("at", "version", "filename", "sha256", "account", "token", "address", "user_agent")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -34,9 +34,9 @@ async def recall(settings: Settings, scope: str, reason: str, *, as_json: bool, 
         taken = await select_all_downloads(pool, project, version)
     if as_json:
         decided = {"choice": Choice.RECALL, "scope": scope, "serial": outcome.serial, "files": outcome.filenames}
-        click.echo(json.dumps(decided | {"downloads": [_as_json(download) for download in taken]}))
+        say_json(decided | {"downloads": [_as_json(download) for download in taken]})
         return
-    click.echo(f"recall {scope}: {outcome}")
+    say(f"recall {scope}: {outcome}")
     _print(taken, scope, out)
 
 
@@ -45,7 +45,7 @@ async def list_downloads(settings: Settings, scope: str, *, form: str, out: Cons
     project, version = parse_scope(scope)
     taken = await _select(settings, project, version)
     if form == "json":
-        click.echo(json.dumps([_as_json(download) for download in taken]))
+        say_json([_as_json(download) for download in taken])
     elif form == "csv":
         rows = csv.writer(sys.stdout)
         rows.writerow(COLUMNS)
@@ -63,7 +63,7 @@ async def _select(settings: Settings, project: NormalizedName, version: str | No
 
 def _print(taken: Sequence[Download], scope: str, out: Console) -> None:
     if not taken:
-        out.print(f"Nobody has taken a file of {scope}.", markup=False)
+        out.print(f"Nobody has taken a file of {scope}.")
         return
     table = Table("at (UTC)", "file", "account", "token", "address", "user agent")
     for download in taken:
@@ -79,5 +79,5 @@ def _as_json(download: Download) -> dict[str, str | None]:
 
 
 def _cell(value: str | None) -> str:
-    text = value or ""
+    text = on_one_line(value or "")
     return f"'{text}" if text.startswith(FORMULA) else text

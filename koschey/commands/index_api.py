@@ -15,6 +15,7 @@ from koschey.errors import EgressRefused, StartError, UpstreamError, UsageError
 from koschey.index.explaining import Availability, Explanation
 from koschey.index.preflight import MAX_PINS, Pin
 from koschey.private_hosts import NO_HOSTS
+from koschey.texts import on_one_line
 from koschey.upstream.egress import Egress
 
 MAX_LOCK = 900_000
@@ -109,7 +110,7 @@ class IndexApi:
 
     def _refusal(self, answer: Answer) -> UsageError | StartError:
         if answer.media_type == "application/problem+json" and answer.status < 500:
-            return UsageError(str(answer.json.get("detail")))
+            return UsageError(on_one_line(str(answer.json.get("detail"))))
         return StartError(f"{answer.url} answered with {answer.status}; is {self.shown} a Koschey?")
 
     def _read[T](self, answer: Answer, kind: type[T]) -> T:

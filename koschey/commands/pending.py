@@ -1,11 +1,8 @@
 """What people still have to look at: what waits for a second person, exceptions that end, alerts."""
 
-import json
 from datetime import datetime, timedelta
 
-import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from koschey.commands.database import open_database
@@ -16,6 +13,7 @@ from koschey.db.rules import select_exceptions
 from koschey.policy.rules import Rule
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
+from koschey.terminal import say_json
 
 
 async def list_proposals(settings: Settings, *, as_json: bool, out: Console) -> None:
@@ -23,7 +21,7 @@ async def list_proposals(settings: Settings, *, as_json: bool, out: Console) -> 
     async with open_database(settings) as pool:
         proposals = await select_open_proposals(pool)
     if as_json:
-        click.echo(json.dumps([_timed(proposal._asdict()) for proposal in proposals]))
+        say_json([_timed(proposal._asdict()) for proposal in proposals])
     elif proposals:
         out.print(_table_of_proposals(proposals))
     else:
@@ -36,7 +34,7 @@ async def list_exceptions(settings: Settings, within: float | None, *, as_json: 
         until = await select_now(pool) + timedelta(days=within) if within is not None else None
         exceptions = await select_exceptions(pool, until)
     if as_json:
-        click.echo(json.dumps([_exception(rule) for rule in exceptions]))
+        say_json([_exception(rule) for rule in exceptions])
     elif exceptions:
         out.print(_table_of_exceptions(exceptions))
     else:
@@ -48,7 +46,7 @@ async def list_alerts(settings: Settings, *, as_json: bool, out: Console) -> Non
     async with open_database(settings) as pool:
         alerts = await select_alerts(pool)
     if as_json:
-        click.echo(json.dumps([_timed(alert._asdict()) for alert in alerts]))
+        say_json([_timed(alert._asdict()) for alert in alerts])
     elif alerts:
         out.print(_table_of_alerts(alerts))
     else:
@@ -63,10 +61,10 @@ def _table_of_proposals(proposals: list[Proposal]) -> Table:
             proposal.project,
             proposal.version or "all",
             str(len(proposal.digests)),
-            escape(proposal.actor),
+            proposal.actor,
             _minute(proposal.at),
-            escape(proposal.reason),
-            escape(proposal.ticket or ""),
+            proposal.reason,
+            proposal.ticket or "",
         )
     return table
 
@@ -76,9 +74,7 @@ def _table_of_exceptions(exceptions: list[Rule]) -> Table:
     for rule in exceptions:
         people = f"{rule.actor}, {rule.seconded_by}" if rule.seconded_by else rule.actor
         told = (people, rule.ticket or "", rule.reason)
-        table.add_row(
-            _minute(rule.expires_at), rule.scope, rule.version or "", rule.subject, *(escape(text) for text in told)
-        )
+        table.add_row(_minute(rule.expires_at), rule.scope, rule.version or "", rule.subject, *told)
     return table
 
 

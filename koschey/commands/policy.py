@@ -1,11 +1,8 @@
 """Changing the policy from the command line: one rule, or all of them from a file; and writing them to one."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-
-import click
 
 from koschey.commands.database import open_database, operator
 from koschey.commands.policy_shown import change_lines, effects_as_json, outlook_line, preview_as_json, rule_as_json
@@ -20,6 +17,7 @@ from koschey.publish.policy_file import parse_policy, render_policy
 from koschey.publish.policy_preview import Preview, Usual, preview_policy
 from koschey.publish.policy_terms import Terms, parse_expiry
 from koschey.settings import Settings
+from koschey.terminal import say, say_json, write_document
 
 MAX_FILE = 4 * 2**20
 """Bytes of a file with a policy."""
@@ -40,7 +38,7 @@ async def set_policy_rule(settings: Settings, terms: Terms, expires: str | None,
     _print_outcome(outcome, as_json=as_json)
     check = (terms.subject or "").partition("/")[0]
     if check and known and check not in known:
-        click.echo(f"koschey: no worker has brought a check {check!r} so far; those known are listed by show", err=True)
+        say(f"koschey: no worker has brought a check {check!r} so far; those known are listed by show", err=True)
 
 
 async def unset_policy_rule(
@@ -57,7 +55,7 @@ async def export_policy(settings: Settings, file: Path | None) -> None:
     async with open_database(settings) as pool, pool.acquire() as connection:
         text = render_policy(await select_policy(connection))
     if file is None:
-        click.echo(text, nl=False)
+        write_document(text)
     else:
         _write(file, text)
 
@@ -107,17 +105,17 @@ def _print_outcome(outcome: PolicyOutcome, *, as_json: bool) -> None:
             "releases_judged_anew": outcome.judged_anew,
         }
         told |= effects_as_json(outcome.effects)
-        click.echo(json.dumps(told))
+        say_json(told)
         return
     for line in change_lines(outcome.changes):
-        click.echo(line)
+        say(line)
     if outcome.serial is None:
-        click.echo("nothing to change")
+        say("nothing to change")
     else:
         anew = f"{outcome.judged_anew} held release{'' if outcome.judged_anew == 1 else 's'} judged anew"
-        click.echo(f"serial {outcome.serial}, {anew}")
+        say(f"serial {outcome.serial}, {anew}")
     for sentence in outcome.effects.sentences:
-        click.echo(sentence)
+        say(sentence)
 
 
 def _change_as_json(change: RuleChange) -> dict[str, object]:
@@ -130,16 +128,16 @@ def _change_as_json(change: RuleChange) -> dict[str, object]:
 def _print_preview(preview: Preview, *, as_json: bool) -> None:
     if as_json:
         rules = [_change_as_json(change) for change in preview.changes]
-        click.echo(json.dumps({"dry_run": True, "rules": rules, "files": preview_as_json(preview.outlooks)}))
+        say_json({"dry_run": True, "rules": rules, "files": preview_as_json(preview.outlooks)})
         return
     for line in change_lines(preview.changes):
-        click.echo(line)
+        say(line)
     if not preview.changes:
-        click.echo("no rule would change")
+        say("no rule would change")
     for outlook in preview.outlooks:
-        click.echo(outlook_line(outlook))
+        say(outlook_line(outlook))
     counts = {mark: sum(outlook.mark == mark for outlook in preview.outlooks) for mark in "+- "}
-    click.echo(
+    say(
         f"dry run, nothing was changed: {counts['+']} files would appear, {counts['-']} disappear, "
         f"{counts[' ']} be released at another time"
     )

@@ -1,14 +1,11 @@
 """Showing the policy: its rules, what they come to for a release, and what is served only under observation."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from koschey.commands.database import open_database
 from koschey.policy.changes import RuleChange
@@ -22,6 +19,7 @@ from koschey.publish.policy_terms import scope_text
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope
 from koschey.standards.simple_json import format_time
+from koschey.terminal import emphasised, say_json
 
 
 async def show(settings: Settings, project: str | None, *, as_json: bool, out: Console) -> None:
@@ -30,12 +28,11 @@ async def show(settings: Settings, project: str | None, *, as_json: bool, out: C
     async with open_database(settings) as pool, pool.acquire() as connection:
         shown = await show_policy(connection, name)
     if as_json:
-        click.echo(json.dumps(_shown_as_json(shown, settings.quarantine_days)))
+        say_json(_shown_as_json(shown, settings.quarantine_days))
         return
     for rule in _observing(shown):
-        out.print(
-            Text(f"OBSERVATION IS ON for {scope_text(rule)}: what would be held there is served", style="bold red")
-        )
+        warning = f"OBSERVATION IS ON for {scope_text(rule)}: what would be held there is served"
+        out.print(emphasised(warning, "bold red"))
     out.print(_rules_table(shown.rules.rules) if shown.rules.rules else "No rule is in force.")
     out.print(
         f"Where no rule says otherwise, a new file is held for {settings.quarantine_days:g} days.", soft_wrap=True
@@ -50,10 +47,10 @@ async def explain_scope(settings: Settings, scope: str, usual: Usual, *, as_json
     async with open_database(settings) as pool, pool.acquire() as connection:
         explained = await explain(connection, project, version, usual)
     if as_json:
-        click.echo(json.dumps(_explanation_as_json(explained)))
+        say_json(_explanation_as_json(explained))
         return
     for line in _explanation_lines(explained):
-        out.print(Text(line), soft_wrap=True)
+        out.print(line, soft_wrap=True)
 
 
 async def show_observed(settings: Settings, usual: Usual, *, as_json: bool, out: Console) -> None:
@@ -61,7 +58,7 @@ async def show_observed(settings: Settings, usual: Usual, *, as_json: bool, out:
     async with open_database(settings) as pool, pool.acquire() as connection:
         found = await observed(connection, usual)
     if as_json:
-        click.echo(json.dumps(preview_as_json(found)))
+        say_json(preview_as_json(found))
     elif found:
         out.print(_observed_table(found))
     else:
@@ -160,8 +157,7 @@ def _rules_table(rules: Sequence[Rule]) -> Table:
     for rule in rules:
         ends = f"{rule.expires_at:%Y-%m-%d %H:%M}" if rule.expires_at else "never"
         cells = (rule.kind, scope_text(rule), rule.subject, rule.value, rule.reason, rule.actor, ends, rule.ticket)
-        # As text: what people wrote is no markup.
-        table.add_row(*(Text(cell or "") for cell in cells))
+        table.add_row(*(cell or "" for cell in cells))
     return table
 
 
@@ -169,7 +165,7 @@ def _checks_table(checks: Sequence[KnownCheck]) -> Table:
     table = Table("check", "can find", "proposes", title="Checks that are known", title_justify="left")
     for check in checks:
         for code, action in sorted(check.proposed.items()):
-            table.add_row(Text(check.name), Text(code), action)
+            table.add_row(check.name, code, action)
     return table
 
 
@@ -179,7 +175,7 @@ def _observed_table(found: Sequence[Outlook]) -> Table:
         file, until = outlook.item.file, outlook.release_at
         ends = f"{until:%Y-%m-%d %H:%M}" if until else "a person decides"
         cells = (file.project, file.version, file.filename, outlook.after.state, ends, outlook.after.reason)
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(cell for cell in cells))
     return table
 
 

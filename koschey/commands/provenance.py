@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from koschey.commands.origins import Kind, Origin, OriginFinder
 from koschey.commands.sbom import Part, render_sbom
 from koschey.errors import UsageError
 from koschey.private_hosts import NO_HOSTS
+from koschey.terminal import say, say_json, write_document
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
 
@@ -51,7 +51,7 @@ async def show_provenance(wanted: Wanted, out: Console) -> None:
     origins += [Origin(name, "", Kind.UNKNOWN, why=why) for name, why in unreadable.items()]
     _report(wanted, index, origins, out)
     for note in notes:
-        click.echo(note, err=True)
+        say(note, err=True)
     if lost := [origin for origin in origins if origin.kind is Kind.UNKNOWN]:
         lines = [f"  {origin.name} {origin.version}: {origin.why}" for origin in lost]
         raise UsageError("\n".join([f"{len(lost)} of {len(origins)} distributions could not be mapped:", *lines]))
@@ -74,11 +74,11 @@ def _report(wanted: Wanted, index: str, origins: Sequence[Origin], out: Console)
     if wanted.sbom:
         text = render_sbom(_part(origin, index) for origin in origins if origin.version)
         if wanted.sbom == STDOUT:
-            click.echo(text)
+            write_document(text + "\n")
             return
         Path(wanted.sbom).write_text(text + "\n", "utf-8")
     if wanted.as_json:
-        click.echo(json.dumps([_as_json(origin) for origin in origins]))
+        say_json([_as_json(origin) for origin in origins])
     else:
         out.print(_table(origins))
 

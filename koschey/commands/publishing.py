@@ -1,6 +1,5 @@
 """What is done to projects that are hosted here: yank, remove, set a status."""
 
-import json
 from collections.abc import Awaitable, Callable
 
 import click
@@ -15,6 +14,7 @@ from koschey.publish.status import set_status
 from koschey.publish.yank import unyank, yank
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope, parse_specifier
+from koschey.terminal import say, say_json
 
 type Operation = Callable[[Connection, Change], Awaitable[Outcome]]
 
@@ -54,7 +54,7 @@ def _release(text: str, filename: str | None) -> Scope:
 
 def _confirm(scope: Scope) -> None:
     """Ask for the name. Raises `UsageError` where another one is typed."""
-    click.echo(f"This removes {scope} for ever; no file can be uploaded under a removed name again.", err=True)
+    say(f"This removes {scope} for ever; no file can be uploaded under a removed name again.", err=True)
     if click.prompt(f"Type {scope.project} to remove it", err=True).strip() != scope.project:
         raise UsageError("that is not the project's name; nothing was removed")
 
@@ -66,6 +66,6 @@ async def _carry_out(
         outcome = await operation(connection, Change(operator(), scope, reason))
     if as_json:
         answer = {"action": verb, "scope": str(scope), "serial": outcome.serial, "changed": outcome.changed}
-        click.echo(json.dumps({**answer, "files": outcome.filenames}))
+        say_json({**answer, "files": outcome.filenames})
     else:
-        click.echo(f"{verb} {scope}: {outcome}")
+        say(f"{verb} {scope}: {outcome}")

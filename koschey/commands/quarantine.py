@@ -1,12 +1,10 @@
 """What waits, and decisions about it."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-import click
 from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.table import Table
@@ -21,6 +19,7 @@ from koschey.publish.decision import OF_ONE_RELEASE
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope, parse_specifier
 from koschey.standards.simple_json import format_time
+from koschey.terminal import say, say_json
 
 WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
 LAST = sys.maxsize
@@ -43,7 +42,7 @@ async def list_quarantine(settings: Settings, *, as_json: bool, out: Console) ->
     places = list(fixes)
     releases.sort(key=lambda release: places.index(each) if (each := _release_key(release[0])[:2]) in fixes else LAST)
     if as_json:
-        click.echo(json.dumps([_as_json(release, fixes, asked) for release in releases]))
+        say_json([_as_json(release, fixes, asked) for release in releases])
     elif releases:
         out.print(_table(releases, fixes, asked))
     else:
@@ -72,9 +71,9 @@ async def decide_scope(
         outcome = await decide(connection, operator(), decision)
     if as_json:
         decided = {"choice": choice, "scope": scope, "serial": outcome.serial, "files": outcome.filenames}
-        click.echo(json.dumps(decided | {"waits": outcome.waits}))
+        say_json(decided | {"waits": outcome.waits})
     else:
-        click.echo(f"{choice} {scope}: {outcome}")
+        say(f"{choice} {scope}: {outcome}")
 
 
 def _parse_scope(choice: Choice, scope: str) -> tuple[NormalizedName, str | None]:

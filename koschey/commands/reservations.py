@@ -1,8 +1,5 @@
 """Names that are kept for private packages: list, reserve, give free."""
 
-import json
-
-import click
 from rich.console import Console
 from rich.table import Table
 
@@ -11,6 +8,7 @@ from koschey.db.rules import Reservation, select_reservations
 from koschey.publish.reserve import parse_pattern, reserve, unreserve
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
+from koschey.terminal import say, say_json
 
 
 async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:
@@ -18,7 +16,10 @@ async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, as_j
     parsed = parse_pattern(pattern)
     async with open_database(settings) as pool, pool.acquire() as connection:
         serial = await reserve(connection, operator(), parsed, reason)
-    click.echo(json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"reserve {parsed}: serial {serial}")
+    if as_json:
+        say_json({"pattern": parsed, "serial": serial})
+    else:
+        say(f"reserve {parsed}: serial {serial}")
 
 
 async def unreserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:
@@ -27,7 +28,10 @@ async def unreserve_pattern(settings: Settings, pattern: str, reason: str, *, as
     async with open_database(settings) as pool, pool.acquire() as connection:
         serial = await unreserve(connection, operator(), parsed, reason)
     done = f"serial {serial}" if serial is not None else "nothing to change"
-    click.echo(json.dumps({"pattern": parsed, "serial": serial}) if as_json else f"unreserve {parsed}: {done}")
+    if as_json:
+        say_json({"pattern": parsed, "serial": serial})
+    else:
+        say(f"unreserve {parsed}: {done}")
 
 
 async def list_reservations(settings: Settings, *, as_json: bool, out: Console) -> None:
@@ -35,7 +39,7 @@ async def list_reservations(settings: Settings, *, as_json: bool, out: Console) 
     async with open_database(settings) as pool:
         reservations = await select_reservations(pool)
     if as_json:
-        click.echo(json.dumps([_as_json(reservation) for reservation in reservations]))
+        say_json([_as_json(reservation) for reservation in reservations])
     elif reservations:
         out.print(_table(reservations))
     else:

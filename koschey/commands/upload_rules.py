@@ -1,9 +1,7 @@
 """The rules for uploads: which there are, which are on, and switching one."""
 
-import json
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +11,7 @@ from koschey.publish.upload_rules.rule import Rule
 from koschey.publish.upload_rules.switches import RULES, switch_rule
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
+from koschey.terminal import say, say_json
 
 BESIDE = "Beside these the form, its digests and the archive must be whole; nothing switches that off."
 
@@ -22,7 +21,7 @@ async def list_rules(settings: Settings, *, as_json: bool, out: Console) -> None
     async with open_database(settings) as pool:
         switches = await select_switches(pool)
     if as_json:
-        click.echo(json.dumps([_as_json(rule, switches) for rule in RULES]))
+        say_json([_as_json(rule, switches) for rule in RULES])
     else:
         out.print(_table(switches))
         out.print(BESIDE)
@@ -33,7 +32,10 @@ async def set_rule(settings: Settings, name: str, reason: str, *, enabled: bool,
     async with open_database(settings) as pool, pool.acquire() as connection:
         serial = await switch_rule(connection, operator(), name, reason, enabled=enabled)
     state = "on" if enabled else "off"
-    click.echo(json.dumps({"rule": name, "state": state, "serial": serial}) if as_json else f"{name} is {state}")
+    if as_json:
+        say_json({"rule": name, "state": state, "serial": serial})
+    else:
+        say(f"{name} is {state}")
 
 
 def _table(switches: dict[str, Switch]) -> Table:

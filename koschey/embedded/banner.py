@@ -1,6 +1,7 @@
 """What `koschey up` prints."""
 
 import ipaddress
+import json
 import socket
 import sys
 from collections.abc import Mapping
@@ -9,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import msgspec
 from rich.console import Console
 from rich.status import Status
 
@@ -20,6 +20,7 @@ from koschey.embedded.probe import reachable_host
 from koschey.embedded.secret_file import Secrets
 from koschey.hosts import in_url
 from koschey.settings import Settings
+from koschey.terminal import Terminal
 
 ADMIN = "admin"
 
@@ -73,7 +74,7 @@ class Report:
     def __init__(self, out: Console, *, as_json: bool) -> None:
         self._out = out
         self._as_json = as_json
-        self._lines = Console(file=sys.stderr) if as_json else out
+        self._lines = Terminal(file=sys.stderr) if as_json else out
         self._status: Status | None = None
 
     def step(self, text: str) -> None:
@@ -91,7 +92,8 @@ class Report:
     def say(self, text: str) -> None:
         """Print a line. That nobody is there to read it is no reason to stop the index."""
         with suppress(OSError):
-            self._lines.print(text, markup=False, highlight=False, soft_wrap=True)
+            for line in text.split("\n"):
+                self._lines.print(line, soft_wrap=True)
 
     def end_steps(self) -> None:
         """Take the moving line away."""
@@ -103,7 +105,7 @@ class Report:
         """Print what the user needs, now that all of it works."""
         self.end_steps()
         if self._as_json:
-            self._out.out(msgspec.json.encode(asdict(told)).decode(), highlight=False)
+            self._out.out(json.dumps(asdict(told)), highlight=False)
             return
         lines = [("Index", told.index_url)]
         if reachable_host(settings.host) != settings.host and not settings.base_url:

@@ -4,7 +4,6 @@ Whether a file is served is the verdict without evidence, as on every surface. W
 more exact, and says whether time alone will let the file out.
 """
 
-import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ from koschey.standards.names import version_of
 from koschey.standards.project_page import version_key
 from koschey.standards.upstream_page import CAUSES
 from koschey.standards.versions import canonical_version, normalise_version
+from koschey.texts import shell_line
 
 
 class Availability(StrEnum):
@@ -97,7 +97,7 @@ def describe(explanation: Explanation) -> dict[str, Any]:
 
 def request_command(project: str, version: str) -> str:
     """Return the command with which a developer asks for a release."""
-    return f"koschey request {shlex.quote(f'{project}=={version}')}"
+    return shell_line("koschey", "request", f"{project}=={version}")
 
 
 @dataclass(frozen=True, slots=True)

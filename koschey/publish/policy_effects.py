@@ -19,6 +19,7 @@ from koschey.policy.findings import FindingAction
 from koschey.policy.outlook import CLOSING, about
 from koschey.policy.rules import Rule, RuleKind, Rules, covers
 from koschey.policy.verdict import closed_by
+from koschey.texts import shell_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class StillBlocked:
     @property
     def command(self) -> str:
         """What has them held again, for a person to approve."""
-        return f"koschey unblock {self.project}=={self.version} --reason '...'"
+        return shell_line("koschey", "unblock", f"{self.project}=={self.version}", "--reason", "...")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pypi_simple import UnparsableFilenameError, parse_filename
 from koschey.addresses import project_page, release_json
 from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
-from koschey.standards.project_page import ProjectPage, version_key
+from koschey.standards.project_page import ProjectPage, version_key, yank_reason
 from koschey.standards.simple_json import format_time, private_fields
 from koschey.standards.versions import canonical_version, parse_version_or_none
 
@@ -103,7 +103,7 @@ def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: Core
         "bugtrack_url": None,
         "downloads": NOT_COUNTED,
         "yanked": yanked,
-        "yanked_reason": next((file.yanked for file in files if file.yanked), None) if yanked else None,
+        "yanked_reason": next((yank_reason(file) for file in files if file.yanked), None) if yanked else None,
     }
 
 
@@ -128,7 +128,7 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
         "url": page.url_of(file),
         "requires_python": file.requires_python,
         "yanked": file.yanked is not None,
-        "yanked_reason": file.yanked or None,
+        "yanked_reason": yank_reason(file) or None,
         **private_fields(file, page),
     }
 

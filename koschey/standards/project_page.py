@@ -11,6 +11,7 @@ from koschey.addresses import NOWHERE, Addresses, provenance, relative
 from koschey.model import File, ProjectStatus, Serial
 from koschey.standards.names import quote_path
 from koschey.standards.versions import parse_version_or_none
+from koschey.texts import on_one_line
 
 API_VERSION = "1.4"
 """PEP 629. PEP 833 freezes HTML at this version for ever."""
@@ -70,6 +71,11 @@ class ProjectPage:
         """Return where a file is, from the page: the same text whatever the index is reached under (PEP 503, 691)."""
         assert file.path is not None
         return relative(quote_path(file.path), self.depth)
+
+
+def yank_reason(file: File) -> str | None:
+    """Return why a file is yanked, cleaned, for installers print it; empty without a reason, None where it is not."""
+    return None if file.yanked is None else on_one_line(file.yanked)
 
 
 def is_secure(url: str) -> bool:

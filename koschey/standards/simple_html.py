@@ -11,8 +11,9 @@ from koschey.errors import UpstreamMalformed
 from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
 from koschey.standards.charsets import decode_html
 from koschey.standards.html_links import HtmlPage, Link, read_page
-from koschey.standards.project_page import API_VERSION, ProjectPage
+from koschey.standards.project_page import API_VERSION, ProjectPage, yank_reason
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, left_out, page_of
+from koschey.texts import on_one_line
 
 FILE_ATTRIBUTES = frozenset(
     {"data-requires-python", "data-yanked", "data-core-metadata", "data-dist-info-metadata", "data-gpg-sig"}
@@ -27,7 +28,8 @@ def render_project(page: ProjectPage) -> bytes:
     """Render a project's page: the same files, digests and yanks as the JSON form."""
     head = [f'<meta name="pypi:project-status" content="{page.status}">']
     if page.status_reason:
-        head.append(f'<meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">')
+        reason = escape(on_one_line(page.status_reason))
+        head.append(f'<meta name="pypi:project-status-reason" content="{reason}">')
     return _page(f"Links for {page.name}", head, [_anchor(file, page) for file in page.listed], page.serial)
 
 
@@ -60,8 +62,8 @@ def _anchor(file: File, page: ProjectPage) -> str:
     attributes = [f'href="{page.link_to(file)}#sha256={file.sha256}"']
     if file.requires_python:
         attributes.append(f'data-requires-python="{escape(file.requires_python)}"')
-    if file.yanked is not None:
-        attributes.append(f'data-yanked="{escape(file.yanked)}"')
+    if (yanked := yank_reason(file)) is not None:
+        attributes.append(f'data-yanked="{escape(yanked)}"')
     if file.core_metadata:
         # PEP 714: both names, with the same value.
         attributes.append(f'data-core-metadata="sha256={file.core_metadata}"')

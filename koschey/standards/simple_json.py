@@ -11,13 +11,14 @@ from packaging.utils import NormalizedName
 from koschey.errors import UpstreamMalformed
 from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, UpstreamFile, UpstreamPage
 from koschey.standards.charsets import decode_json
-from koschey.standards.project_page import API_VERSION, ProjectPage
+from koschey.standards.project_page import API_VERSION, ProjectPage, yank_reason
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time, left_out, page_of
+from koschey.texts import on_one_line
 
 
 def render_project(page: ProjectPage) -> bytes:
     """Render a project's page. No key is ever null: some clients refuse the whole page for one."""
-    status = {"status": page.status, **({"reason": page.status_reason} if page.status_reason else {})}
+    status = {"status": page.status, **({"reason": on_one_line(page.status_reason)} if page.status_reason else {})}
     return msgspec.json.encode(
         {
             "meta": {"api-version": API_VERSION, "_last-serial": page.serial},
@@ -48,7 +49,7 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
         "hashes": {"sha256": file.sha256},
         "upload-time": format_time(file.upload_time or file.first_seen_at),
         # PEP 592: "may be either a boolean or an arbitrary string"; an empty string is read both ways.
-        "yanked": False if file.yanked is None else (file.yanked or True),
+        "yanked": False if file.yanked is None else (yank_reason(file) or True),
     }
     if file.size is not None:
         fields["size"] = file.size

@@ -25,6 +25,7 @@ from koschey.errors import (
     UpstreamUnavailable,
     UsageError,
 )
+from koschey.texts import on_one_line
 
 log = structlog.get_logger()
 
@@ -57,7 +58,11 @@ RETRY_AFTER = 5
 
 
 def problem(status: int, title: str, detail: str, **extensions: object) -> Response:
-    """Return `application/problem+json`; the text stands in a header too, for clients that drop bodies."""
+    """Return `application/problem+json`; the text stands in a header too, for clients that drop bodies.
+
+    Title and detail are cleaned: uv prints them on the user's terminal.
+    """
+    title, detail = on_one_line(title), on_one_line(detail)
     body = {"type": "about:blank", "status": status, "title": title, "detail": detail, **extensions}
     headers = {
         "Content-Type": "application/problem+json",

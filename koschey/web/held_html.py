@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 from koschey.addresses import PROJECT_LIST, REQUESTS, Addresses, held_project, project_page
 from koschey.index.explaining import FileAccount, request_command
 from koschey.model import State
+from koschey.texts import on_page
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -53,7 +54,7 @@ PROJECT = (
 </html>
 """
 )
-_environment = Environment(autoescape=True, undefined=StrictUndefined)
+_environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=on_page)
 _file, _project = _environment.from_string(FILE), _environment.from_string(PROJECT)
 
 

@@ -14,6 +14,7 @@ from koschey import addresses
 from koschey.index.explaining import ASKABLE, FileAccount, explain_file, request_command
 from koschey.model import StandingFile, State
 from koschey.standards.simple_json import format_time
+from koschey.texts import shell_line
 from koschey.web.context import resources
 from koschey.web.errors import problem
 from koschey.web.redirects import sent_on
@@ -80,5 +81,6 @@ def told(project: str, account: FileAccount, free: str | None) -> str:
     if account.state is not State.REMOVED:
         lines.append(f"If you need it: {request_command(project, account.version)} --reason WHY.")
     if account.state is State.HELD:
-        lines.append(f"A reviewer can release it with: koschey approve '{project}=={account.version}' --reason WHY.")
+        approve = shell_line("koschey", "approve", f"{project}=={account.version}")
+        lines.append(f"A reviewer can release it with: {approve} --reason WHY.")
     return " ".join(lines)
