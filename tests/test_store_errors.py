@@ -68,6 +68,7 @@ def index(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream
         shared_upstream.add("store-errors", "1.0", upload_time=datetime.now(UTC) - OLD)
         assert parts.page("store-errors")["files"]
         api = Api(parts)
+        assert api.upload("store-errors-first").status == 200
         yield Index(parts, api, api.token("admin"))
 
 
