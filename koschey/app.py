@@ -13,7 +13,21 @@ from koschey.parent_process import end_with_parent
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.texts import on_page
-from koschey.web import api, errors, feeds, files, health, held, home, integrity, project_json, simple, upload, xmlrpc
+from koschey.web import (
+    api,
+    errors,
+    feeds,
+    files,
+    health,
+    held,
+    home,
+    integrity,
+    not_modified,
+    project_json,
+    simple,
+    upload,
+    xmlrpc,
+)
 from koschey.web.context import KEY
 from koschey.web.edge import Edge
 from koschey.web.fast import FastPages
@@ -75,6 +89,7 @@ def create_front(settings: Settings) -> FastPages:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
+    not_modified.register(app)
     front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
 
     @app.before_serving

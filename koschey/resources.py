@@ -23,6 +23,7 @@ from koschey.index.files import FileStore
 from koschey.index.metadata import MetadataStore
 from koschey.index.mirror_calls import MirrorCalls
 from koschey.index.pages import Pages
+from koschey.index.pieces import Pieces
 from koschey.index.preflight import Preflight
 from koschey.index.project_json import ProjectDocuments
 from koschey.index.project_list import ProjectList
@@ -58,6 +59,7 @@ class Resources:
     pages: Pages
     files: FileStore
     cold_paths: ColdPaths
+    pieces: Pieces
     metadata: MetadataStore
     provenance: ProvenanceStore
     trust: Trust
@@ -141,15 +143,8 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
     freshness = settings.page_freshness
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
-    provenance = ProvenanceStore(pool, bucket, upstream, trust)
-    cold_paths = ColdPaths(pool, refresher)
-    wheels = WheelReader(pool, bucket, upstream)
-    metadata = MetadataStore(pool, bucket, upstream, wheels, store)
+    metadata = MetadataStore(pool, bucket, upstream, WheelReader(pool, bucket, upstream), store)
     documents = ProjectDocuments(pool, bucket, metadata, refresher, document_cache, served, freshness=freshness)
-    surveys = Surveys(pool, refresher, served)
-    calls = MirrorCalls(pool, pages)
-    logins, downloads = Logins(pool), DownloadLog(pool)
-    preflight = Preflight(pool, refresher, settings.window, freshness)
     resources = Resources(
         settings=settings,
         pool=pool,
@@ -158,17 +153,18 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tup
         refresher=refresher,
         pages=pages,
         files=store,
-        cold_paths=cold_paths,
+        cold_paths=ColdPaths(pool, refresher),
+        pieces=Pieces(upstream, store),
         metadata=metadata,
-        provenance=provenance,
+        provenance=ProvenanceStore(pool, bucket, upstream, trust),
         trust=trust,
         documents=documents,
-        surveys=surveys,
-        calls=calls,
-        logins=logins,
-        downloads=downloads,
+        surveys=Surveys(pool, refresher, served),
+        calls=MirrorCalls(pool, pages),
+        logins=Logins(pool),
+        downloads=DownloadLog(pool),
         advisories=advisories,
-        preflight=preflight,
+        preflight=Preflight(pool, refresher, settings.window, freshness),
         listener=listener,
     )
     return resources, listener

@@ -85,6 +85,8 @@ class FileStore:
         self._holder = str(uuid.uuid4())
         self._fetches: dict[FileId, Fetch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._behind: set[FileId] = set()
+        self._failing: set[FileId] = set()
         self._signals: dict[str, set[asyncio.Event]] = {}
 
     async def open(self, file: File) -> Body:
@@ -117,6 +119,17 @@ class FileStore:
             await found.finished()
             file = found.file
         return file
+
+    def fetch_behind(self, file: File) -> None:
+        """Have a file fetched for which nobody waits."""
+        if file.id not in self._behind and file.id not in self._fetches:
+            self._behind.add(file.id)
+            self._keep(asyncio.create_task(self._fetch_behind(file)))
+
+    def has_handed_out(self, file: FileId) -> bool:
+        """Tell whether a client has received bytes of a fetch that is under way or has just failed."""
+        fetch = self._fetches.get(file)
+        return file in self._failing or (fetch is not None and fetch.has_handed_out)
 
     def hear(self, key: str) -> None:
         """Another process gave a lease back."""
@@ -171,10 +184,20 @@ class FileStore:
             fetch = self._fetches[file.id] = Fetch(file, self._spool)
         except OSError as error:
             raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
-        task = asyncio.create_task(self._run(fetch, key))
+        self._keep(asyncio.create_task(self._run(fetch, key)))
+        return fetch
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return fetch
+
+    async def _fetch_behind(self, file: File) -> None:
+        try:
+            await self.store(file)
+        except (KoscheyError, OSError) as error:
+            log.info("a file was not fetched behind", file=file.filename, error=str(error))
+        finally:
+            self._behind.discard(file.id)
 
     async def _run(self, fetch: Fetch, key: str) -> None:
         """Fetch, and tell all who wait how that ended, whatever raised."""
@@ -189,16 +212,21 @@ class FileStore:
                 raise
         finally:
             del self._fetches[fetch.file.id]
+            # Until the row says so: what was handed out of a fetch that failed.
+            self._failing |= {fetch.file.id} if fetch.error and fetch.has_handed_out else set()
             await cancelled(renewal)
             await self._give_back(key, fetch)
+            self._failing.discard(fetch.file.id)
 
     async def _give_back(self, key: str, fetch: Fetch | None = None) -> None:
-        """End the lease, and the worker's task where clients were told of a failure.
+        """End the lease, and note a failure of which clients were told: the worker need not repeat the fetch.
 
         Where PostgreSQL does not answer the lease ends by itself, and the worker tries once more.
         """
         try:
             if fetch is not None and fetch.error is not None:
+                if fetch.has_handed_out:
+                    await files.update_mismatched(self._pool, fetch.file.id)
                 await delete_message(self._pool, FileWanted(fetch.file.id))
             await drop_lease(self._pool, key, self._holder)
         except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says

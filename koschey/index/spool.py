@@ -28,6 +28,8 @@ class Fetch:
         self.total: int | None = file.size
         self.stored = False
         self.error: KoscheyError | None = None
+        self.has_handed_out = False
+        """Whether a client has received bytes before all were verified."""
         self._received = 0
         self._folder = spool
         self._spool = self._new_spool()
@@ -57,6 +59,7 @@ class Fetch:
                 end = min(stop, self._readable, start + CHUNK)
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
+                self.has_handed_out = self.has_handed_out or not self.stored
                 yield chunk
         finally:
             self._readers -= 1

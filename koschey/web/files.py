@@ -10,13 +10,14 @@ from quart import Blueprint, Response, request
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.errors import Damaged
+from koschey.index.pieces import Piece
 from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
 from koschey.web.answer import matches
 from koschey.web.context import resources
 from koschey.web.downloads import record_download
 from koschey.web.errors import problem
-from koschey.web.ranges import Unsatisfiable, parse_range
+from koschey.web.ranges import Unsatisfiable, parse_bounded, parse_range
 from koschey.web.refusals import refuse
 
 blueprint = Blueprint("files", __name__)
@@ -79,32 +80,44 @@ async def _file(file: File) -> Response:
 
 
 async def _answer(file: File) -> Response:
+    if _is_known(file):
+        return Response(b"", 304, _headers(file))
     head = request.method == "HEAD"
     if head and not file.stored_at and file.size and file.upstream_url is not None:
-        return _whole(file, file.size, None)
+        return _respond(file, b"", file.size, None)
+    if not head and (piece := await _cold_piece(file)):
+        await record_download(file)
+        return _respond(file, piece.body, piece.size, (piece.start, piece.stop))
     body = await resources().files.open(file)
     file = body.file
+    if _is_known(file):
+        return Response(b"", 304, _headers(file))
     try:
         span = parse_range(request.headers.get("Range"), body.size) if _range_applies(file) else None
     except Unsatisfiable:
         response = problem(416, "Range not satisfiable", f"{file.filename} has {body.size} bytes")
         response.headers["Content-Range"] = f"bytes */{body.size}"
         return response
-    start, stop = span or (0, body.size)
-    chunks = None if head or _is_known(file) else await _begun(body.read(start, stop))
-    response = _whole(file, body.size, chunks)
-    if span is not None and response.status_code == 200:
-        response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{body.size}"
-        response.headers["Content-Length"] = str(stop - start)
-    if response.status_code in (200, 206) and not head:
-        await record_download(file)
-    return response
+    content = b"" if head else await _begun(file, body.read(*(span or (0, body.size))))
+    return _respond(file, content, body.size, span)
 
 
-async def _begun(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def _cold_piece(file: File) -> Piece | None:
+    """Return a part of a wheel that is not stored, where the upstream may be asked for that alone."""
+    wanted = parse_bounded(request.headers.get("Range"))
+    if file.stored_at or wanted is None or not _range_applies(file):
+        return None
+    return await resources().pieces.read(file, *wanted)
+
+
+async def _begun(file: File, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """Take the first bytes before an answer begins: where there are none it says why, and does not break off."""
-    first = await anext(chunks, b"")
+    try:
+        first = await anext(chunks, b"")
+        await record_download(file)
+    except BaseException:
+        await chunks.aclose()
+        raise
 
     async def go_on() -> AsyncGenerator[bytes]:
         async with aclosing(chunks):
@@ -115,23 +128,27 @@ async def _begun(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     return go_on()
 
 
-def _whole(file: File, size: int, chunks: AsyncIterator[bytes] | None) -> Response:
-    """Return 200 with the file, or 304. The type is never a guess: clients would undo a guessed encoding."""
+def _respond(file: File, content: AsyncIterator[bytes] | bytes, size: int, span: tuple[int, int] | None) -> Response:
+    """Return 200 with a file of so many bytes, or 206 with a part of it."""
+    response = Response(content, 206 if span else 200, _headers(file))
+    start, stop = span or (0, size)
+    if span:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    response.headers["Content-Length"] = str(stop - start)
+    # Quart ends every response after a minute; a large file over a slow line takes longer.
+    response.timeout = None
+    return response
+
+
+def _headers(file: File) -> dict[str, str]:
+    """Return the headers of a file. The type is never a guess: clients would undo a guessed encoding."""
     headers = {
         "Content-Type": "application/octet-stream",
         "Accept-Ranges": "bytes",
         "Cache-Control": IMMUTABLE,
         "X-Content-Type-Options": "nosniff",
     }
-    if file.sha256:
-        headers["ETag"] = f'"{file.sha256}"'
-        if _is_known(file):
-            return Response(b"", 304, headers)
-    response = Response(chunks if chunks is not None else b"", 200, headers)
-    response.headers["Content-Length"] = str(size)
-    # Quart ends every response after a minute; a large file over a slow line takes longer.
-    response.timeout = None
-    return response
+    return headers | ({"ETag": f'"{file.sha256}"'} if file.sha256 else {})
 
 
 def _is_known(file: File) -> bool:
