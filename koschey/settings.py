@@ -134,6 +134,10 @@ class Settings(BaseSettings):
         description="networks (CIDR, with commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is believed; "
         "`unix:` is whoever uses the unix socket",
     )
+    shared_caching_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
+        0,
+        description="seconds for which caches that clients share may keep files; a block reaches them that much later",
+    )
     web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
     spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")

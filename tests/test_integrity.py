@@ -409,7 +409,7 @@ def test_record_is_served_beside_its_file(koschey: Koschey, upstream: Upstream) 
     digest = hashlib.sha256(body).hexdigest()
     assert record.json == {"url": file.url, "archive_info": {"hashes": {"sha256": digest}}}
     assert record.headers["content-type"] == "application/json"
-    assert record.headers["cache-control"] == "max-age=31536000, immutable"
+    assert record.headers["cache-control"] == "private, max-age=31536000, immutable"
     [listed] = koschey.page("i-record")["files"]
     assert listed["hashes"]["sha256"] == digest
     unchanged = ask(url, If_None_Match=record.headers["etag"])

@@ -67,7 +67,7 @@ def test_stored_file_is_served_without_the_upstream(koschey: Koschey, upstream: 
     again = ask(koschey.url + file.path)
     assert again.body == whole.body == file.content
     assert again.headers["etag"] == f'"{file.sha256}"'
-    assert again.headers["cache-control"] == "max-age=31536000, immutable"
+    assert again.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert "content-encoding" not in again.headers
     head = ask(koschey.url + file.path, method="HEAD")
     assert (head.status, head.body) == (200, b"")

@@ -14,6 +14,7 @@ from koschey.index.pieces import Piece
 from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
 from koschey.web.answer import matches
+from koschey.web.caching import immutable
 from koschey.web.context import resources
 from koschey.web.downloads import record_download
 from koschey.web.errors import problem
@@ -26,7 +27,6 @@ METADATA = ".metadata"
 """PEP 658: "appended to the URL of the file"."""
 RECORD = ".provenance_url.json"
 """PEP 710's name of the file, appended in the same way."""
-IMMUTABLE = "max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _headers(file: File) -> dict[str, str]:
     headers = {
         "Content-Type": "application/octet-stream",
         "Accept-Ranges": "bytes",
-        "Cache-Control": IMMUTABLE,
+        "Cache-Control": immutable(resources().settings),
         "X-Content-Type-Options": "nosniff",
     }
     return headers | ({"ETag": f'"{file.sha256}"'} if file.sha256 else {})
@@ -168,7 +168,7 @@ async def _metadata(file: File) -> Response:
         return problem(404, "No core metadata", f"{file.filename} has no core metadata beside it")
     headers = {
         "Content-Type": "application/octet-stream",
-        "Cache-Control": IMMUTABLE,
+        "Cache-Control": immutable(resources().settings),
         # Of what is sent: it may not be what the page promised when the file was found.
         "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
     }
@@ -187,7 +187,7 @@ def _record(file: File) -> Response:
     body = file.record.encode()
     headers = {
         "Content-Type": "application/json",
-        "Cache-Control": IMMUTABLE,
+        "Cache-Control": immutable(resources().settings),
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         "X-Content-Type-Options": "nosniff",
     }

@@ -84,10 +84,15 @@ def _private(send: Any) -> Any:
     async def send_private(message: Any) -> None:
         if message["type"] == "http.response.start":
             headers = [
-                (name, b"private, " + value if name == b"cache-control" and b"no-store" not in value else value)
+                (name, b"private, " + value if name == b"cache-control" and not _is_for_one(value) else value)
                 for name, value in message["headers"]
             ]
             message = {**message, "headers": headers}
         await send(message)
 
     return send_private
+
+
+def _is_for_one(value: bytes) -> bool:
+    """Tell whether no shared cache keeps an answer as it is."""
+    return b"no-store" in value or b"private" in value
