@@ -1,6 +1,7 @@
 """Names and addresses of hosts: read out of settings and requests, and written into URLs (RFC 3986, section 3.2.2)."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ class Host(NamedTuple):
     """None where none is named."""
 
 
+@lru_cache(maxsize=1024)
 def parse_host(text: str) -> Host | None:
     """Return the host of `name`, `name:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; None where the text is no host."""
     found = HOST.fullmatch(text)

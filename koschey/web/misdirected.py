@@ -26,14 +26,7 @@ class OwnHosts:
         Raises `UsageError` for a request that names no host or several (RFC 9112, section 3.2), `Misdirected` for one
         that names another.
         """
-        if len(named) > 1:
-            raise UsageError("the request has several Host headers; send one")
-        text = named[0].decode("latin-1").strip() if named else ""
-        if not text and version >= "1.1":
-            raise UsageError("the request has no Host header; send the host that it is for")
-        host = parse_host(text if authority is None else authority)
-        if (text and parse_host(text) is None) or (authority is not None and host is None):
-            raise UsageError("the Host header names no host; send a name or an address, and perhaps a port")
+        host = _read(named, authority, version)
         if not self._hosts or path.startswith(OPEN_BELOW):
             return
         if host is None or (host not in self._hosts and Host(host.name, None) not in self._hosts):
@@ -41,3 +34,16 @@ class OwnHosts:
                 f"the request is for another host than {self._public}; a proxy must pass the Host header on, and an "
                 "operator can name further hosts in KOSCHEY_HOSTS"
             )
+
+
+def _read(named: Sequence[bytes], authority: str | None, version: str) -> Host | None:
+    """Return the host that a request names; None where an HTTP/1.0 request names none. Raises `UsageError`."""
+    if len(named) > 1:
+        raise UsageError("the request has several Host headers; send one")
+    text = named[0].decode("latin-1").strip() if named else ""
+    if not text and version >= "1.1":
+        raise UsageError("the request has no Host header; send the host that it is for")
+    hosts = [parse_host(each) for each in (text, authority) if each]
+    if None in hosts or authority == "":
+        raise UsageError("the Host header names no host; send a name or an address, and perhaps a port")
+    return hosts[-1] if hosts else None

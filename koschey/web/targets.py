@@ -32,7 +32,7 @@ def read_target(scope: Any) -> Target:
     A server that resolves the absolute form by itself leaves no authority to see.
     """
     path, authority = scope["path"], None
-    if path.lower().startswith(ABSOLUTE):
+    if not path.startswith("/") and path.lower().startswith(ABSOLUTE):
         try:
             parts = urlsplit(path)
         except ValueError:
@@ -45,12 +45,14 @@ def read_target(scope: Any) -> Target:
 
 
 def _check_path(path: str, raw: bytes | None) -> None:
-    if CONTROL.search(path):
-        raise UsageError("the path contains a control character; leave it out")
+    # Nearly every path passes here: this is asked of each request.
+    if not (path.isascii() and path.isprintable()):
+        if CONTROL.search(path):
+            raise UsageError("the path contains a control character; leave it out")
+        if not _is_utf8(path, raw):
+            raise UsageError("the path is not UTF-8; encode it as UTF-8, then percent-encode it")
     if raw is not None and b"%" in raw and BROKEN_ESCAPE.search(raw):
         raise UsageError("the path contains a '%' that is not followed by two hexadecimal digits; write it as %25")
-    if not path.isascii() and not _is_utf8(path, raw):
-        raise UsageError("the path is not UTF-8; encode it as UTF-8, then percent-encode it")
     if len(path) > MAX_SEGMENT and max(map(len, path.split("/"))) > MAX_SEGMENT:
         raise UsageError(f"a part of the path is longer than {MAX_SEGMENT} characters; no name here is as long")
 
