@@ -39,6 +39,17 @@ def parse_host(text: str) -> Host | None:
         return None
 
 
+def parse_hosts(texts: str) -> frozenset[Host]:
+    """Return the hosts of the setting KOSCHEY_HOSTS, with commas between them. Raises `ValueError`."""
+    found = set()
+    for text in filter(None, map(str.strip, texts.split(","))):
+        host = parse_host(in_url(text) if text.count(":") > 1 else text)
+        if host is None:
+            raise ValueError(f"KOSCHEY_HOSTS: {text[:80]!r} is no host; write names or addresses, perhaps with a port")
+        found.add(host)
+    return frozenset(found)
+
+
 def in_url(host: str) -> str:
     """Return a host as it stands in a URL: an IPv6 address is in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -66,7 +66,7 @@ def host_of(url: str) -> tuple[str, int | None]:
         return "", None
 
 
-def parse_hosts(text: str) -> Hosts:
+def parse_private_hosts(text: str) -> Hosts:
     """Read names, `name:port` and networks (CIDR), with commas between them. Raises `ValueError` for anything else."""
     named, networks = set[Host](), list[Network]()
     for item in filter(None, (part.strip() for part in text.split(","))):

@@ -18,8 +18,8 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
-from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, socket_path
-from koschey.private_hosts import Hosts, Network, host_of, parse_hosts
+from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, parse_hosts, socket_path
+from koschey.private_hosts import Hosts, Network, host_of, parse_private_hosts
 
 PREFIX = "KOSCHEY_"
 MAX_LOOKS = 20
@@ -217,7 +217,7 @@ class Settings(BaseSettings):
     @property
     def allowed_hosts(self) -> Hosts:
         """With which hosts inside the operator's network Koschey may talk, also over plain http."""
-        listed = parse_hosts(self.private_hosts or "")
+        listed = parse_private_hosts(self.private_hosts or "")
         return listed.with_urls([self.upstream_url]) if self.allow_private_upstream else listed
 
     def _is_private(self, url: str) -> bool:
@@ -262,18 +262,11 @@ class Settings(BaseSettings):
     @property
     def own_hosts(self) -> frozenset[Host]:
         """The hosts that requests may be for; empty where any will do. Raises `ValueError` where one is no host."""
+        further = parse_hosts(self.hosts or "")
         if self.base_url is None:
             return frozenset()
         public = parse_host(in_url(self.base_url.host or ""))
-        texts = [text.strip() for text in (self.hosts or "").split(",")]
-        return frozenset({Host(public.name if public else "", None), *(_parse_host(text) for text in texts if text)})
-
-
-def _parse_host(text: str) -> Host:
-    host = parse_host(in_url(text) if text.count(":") > 1 else text)
-    if host is None:
-        raise ValueError(f"KOSCHEY_HOSTS: {text[:80]!r} is no host; write names or addresses, perhaps with a port")
-    return host
+        return further | {Host(public.name if public else "", None)}
 
 
 def _parse_minutes(text: str) -> tuple[timedelta, ...]:

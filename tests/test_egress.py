@@ -18,11 +18,11 @@ from packaging.utils import NormalizedName
 from upstream import Upstream
 
 from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
-from koschey.private_hosts import NO_HOSTS, Hosts, parse_hosts
+from koschey.private_hosts import NO_HOSTS, Hosts, parse_private_hosts
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import MAX_REDIRECTS, CheckedResolver, Egress, leads_inside, read_chunks
 
-LISTED = parse_hosts("127.0.0.1")
+LISTED = parse_private_hosts("127.0.0.1")
 INSIDE = [
     *("127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1"),
     *("169.254.169.254", "169.254.170.2", "100.64.0.1", "100.127.255.255", "100.100.100.200", "192.0.0.192"),
@@ -273,7 +273,7 @@ async def test_private_names_can_be_allowed(monkeypatch: pytest.MonkeyPatch, ups
     zone = under(monkeypatch, ["127.0.0.1"])
     upstream.fault("/here", body=b"egg", times=1)
     port = upstream.root.rpartition(":")[2]
-    egress = Egress(parse_hosts(f"index.example.org:{port}"))
+    egress = Egress(parse_private_hosts(f"index.example.org:{port}"))
     assert (await get(egress, f"http://index.example.org:{port}/here"))[2] == b"egg"
     assert zone.seen == ["index.example.org"]
     await egress.close()
@@ -337,7 +337,7 @@ async def test_listed_host_is_connected_to(upstream: Upstream) -> None:
     """A host that the operator lists, by address and port or by its network, may serve files and redirects."""
     upstream.fault("/here", body=b"egg")
     for listed in (upstream.root.removeprefix("http://"), "127.0.0.0/8"):
-        egress = Egress(parse_hosts(listed))
+        egress = Egress(parse_private_hosts(listed))
         assert (await get(egress, f"{upstream.root}/here"))[2] == b"egg"
         with pytest.raises(EgressRefused):
             await get(egress, "http://10.0.0.1/")
@@ -458,7 +458,7 @@ async def test_the_world_cannot_redirect_inside(target: str) -> None:
 
 async def test_not_even_an_operator_wants_a_downgrade() -> None:
     """From https a redirect never leads to http, also where http is allowed."""
-    egress = Egress(parse_hosts("index.example.org"))
+    egress = Egress(parse_private_hosts("index.example.org"))
     await egress.close()
     script = Scripted({START: (302, "http://index.example.org/a"), "http://index.example.org/a": (200, None)})
     egress._session = script  # type: ignore[assignment]

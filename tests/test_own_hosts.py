@@ -92,8 +92,9 @@ def test_what_is_no_host(text: str) -> None:
     """None of these is a host; as a further host each is refused at the start."""
     assert parse_host(text) is None
     if text:
-        with pytest.raises(ValueError, match=r"KOSCHEY_HOSTS: .* is no host"):
-            own_hosts(text)
+        for base_url in ("https://index.example.org", None):
+            with pytest.raises(ValueError, match=r"KOSCHEY_HOSTS: .* is no host"):
+                own_hosts(text, base_url)
 
 
 def test_foreign_host_is_421(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> None:

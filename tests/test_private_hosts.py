@@ -4,12 +4,12 @@ from ipaddress import ip_network
 
 import pytest
 
-from koschey.private_hosts import NO_HOSTS, Host, host_of, parse_hosts
+from koschey.private_hosts import NO_HOSTS, Host, host_of, parse_private_hosts
 
 
 def test_names_ports_and_networks() -> None:
     """A name is any port of it, `name:port` that port alone, and a network covers addresses, in any spelling."""
-    hosts = parse_hosts(" Files.Corp.Example. , index.corp.example:8080,10.1.0.0/16, [fd00::1]:443,192.168.7.7 ,, ")
+    hosts = parse_private_hosts(" Files.Corp.Example. , index.corp.example:8080,10.1.0.0/16, [fd00::1]:443,192.168.7.7 ,, ")
     assert hosts.named == {Host("files.corp.example"), Host("index.corp.example", 8080), Host("fd00::1", 443)}
     assert hosts.networks == (ip_network("10.1.0.0/16"), ip_network("192.168.7.7/32"))
     assert hosts.name("FILES.corp.example", 1)
@@ -23,7 +23,7 @@ def test_names_ports_and_networks() -> None:
     assert not hosts.cover("10.2.0.1")
     assert not hosts.cover("::ffff:10.1.0.1")
     assert not hosts.cover("files.corp.example")
-    assert parse_hosts("") == NO_HOSTS
+    assert parse_private_hosts("") == NO_HOSTS
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_names_ports_and_networks() -> None:
 def test_what_is_no_host_is_refused(text: str) -> None:
     """What names no host, or names everybody, is refused with the text and what to write."""
     with pytest.raises(ValueError, match=r"no host; write|everybody; name"):
-        parse_hosts(f"good.example.org, {text}")
+        parse_private_hosts(f"good.example.org, {text}")
 
 
 def test_hosts_of_urls() -> None:

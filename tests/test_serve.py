@@ -66,7 +66,7 @@ def test_unix_socket(koschey: Koschey, place: Path, server: str) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(place))
     variables = {"KOSCHEY_HOST": f"unix:{place}", "KOSCHEY_BASE_URL": "https://index.example.org"}
-    variables["KOSCHEY_TRUSTED_PROXIES"] = "unix:"
+    variables |= {"KOSCHEY_TRUSTED_PROXIES": "unix:", "KOSCHEY_WEB_PROCESSES": "2"}
     with web_process(koschey, server, lambda: status(place) == 200, None, **variables):
         assert stat.S_IMODE(place.stat().st_mode) == 0o660
         assert status(place, "/simple/") == 200

@@ -1,7 +1,4 @@
-"""An index under a path, behind nginx with TLS: pip, uv, twine, a browser's requests, and every link that it gives.
-
-Both kinds of proxies are tried: one takes the path away before it asks the index, one passes it on.
-"""
+"""An index under a path, behind nginx with TLS, by both kinds of proxies: installs, uploads, the panel, every link."""
 
 import html
 import re
