@@ -107,8 +107,10 @@ async def open_resources(
                     await resources.metadata.close()
                     await resources.provenance.close()
                     await resources.files.close()
-                    await resources.refresher.close()
+                    await resources.surveys.close()
+                    await resources.calls.close()
                     await resources.pages.close()
+                    await resources.refresher.close()
                     await resources.downloads.close()
     finally:
         await egress.close()

@@ -1,22 +1,32 @@
 """Single flights: one does the work, and everybody who waits learns how it ended, whatever happened."""
 
 import asyncio
-from collections.abc import Callable
+import xmlrpc.client
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inside import Inside
 from parts import Postgres
 from running import Answer
+from structlog.testing import capture_logs
 from upstream import Upstream, UpstreamFile
 
+from koschey.db import feeds
 from koschey.db.downloads import NewDownload
 from koschey.db.pool import Pool
 from koschey.errors import Busy
 from koschey.index import downloads as download_log
+from koschey.index import project_list, refresh
 from koschey.index.downloads import DownloadLog
 from koschey.index.flights import Flights
+from koschey.index.intake import Intake
+from koschey.index.mirror_calls import MirrorCalls
+from koschey.index.served import Served
 from koschey.model import FileId
+from koschey.resources import Resources
 
 PATIENCE = 30.0
 """Seconds within which a waiting client must have an answer in these tests."""
@@ -172,3 +182,103 @@ def test_lease_that_cannot_be_taken(inside: Inside, upstream: Upstream) -> None:
     finally:
         inside.execute("ALTER TABLE lease DROP CONSTRAINT nothing")
     assert inside.ask(file.path).body == file.content
+
+
+async def test_error_that_nobody_waits_for_is_logged() -> None:
+    """Work behind an answer fails into the log, once; where somebody waits, that is who learns of it."""
+    flights, work = Flights[str, int](), Work(RuntimeError("a fault"))
+    work.gate.set()
+    with capture_logs() as logs:
+        for _ in range(3):
+            flights.begin("key", work)
+        await asyncio.sleep(0.01)
+        with pytest.raises(RuntimeError):
+            await flights.join("key", work)
+    assert [(entry["work"], entry["error"]) for entry in logs] == [("key", "RuntimeError('a fault')")]
+
+
+# Pages and documents
+
+CALL = xmlrpc.client.dumps((), "list_packages_with_serial").encode()
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Something that is made once for all who ask for it."""
+
+    path: str
+    owner: Any
+    name: str
+    """The asynchronous function of `owner` that makes it."""
+    close: Callable[[Resources], Awaitable[None]]
+    body: bytes = b""
+
+    async def ask(self, inside: Inside, path: str) -> Answer:
+        """Ask for it as one client does."""
+        sent = {"Content-Type": "text/xml"} if self.body else {}
+        return (await inside._follow("POST" if self.body else "GET", path, sent, self.body))[-1]
+
+    def ask_together(self, inside: Inside, path: str, *, close: bool = False) -> list[int]:
+        """Ask for it as three clients, end the work while they wait where `close` says so, and return the statuses."""
+
+        async def run() -> list[Answer]:
+            tasks = [asyncio.create_task(self.ask(inside, path)) for _ in range(3)]
+            if close:
+                await asyncio.sleep(0.3)
+                await self.close(inside.resources)
+            return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+
+        return [answer.status for answer in inside.run(run())]
+
+
+SHARED = {
+    "a look": Shared("/simple/{name}/", Intake, "take_in", lambda all_: all_.refresher.close()),
+    "a page": Shared("/simple/{name}/", Served, "load", lambda all_: all_.pages.close()),
+    "the list": Shared("/simple/", project_list, "select_listed_since", lambda all_: all_.pages.close()),
+    "a feed": Shared("/rss/updates.xml", feeds, "select_newest_releases", lambda all_: all_.surveys.close()),
+    "statistics": Shared("/stats/", feeds, "select_sizes", lambda all_: all_.surveys.close()),
+    "a call": Shared("/RPC2", MirrorCalls, "_list", lambda all_: all_.calls.close(), CALL),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_all_who_wait_for_a_page_or_document_are_answered(inside: Inside, upstream: Upstream, kind: str) -> None:
+    """Where it cannot be made, or the process stops, three clients get an error for one try; later they get it."""
+    shared, name = SHARED[kind], f"fl-{list(SHARED).index(kind)}"
+    upstream.add(name, "1.0")
+    upstream.add(f"{name}-known", "1.0")
+    inside.page(f"{name}-known")
+    inside.hear_all()
+    path, tries = shared.path.format(name=name), list[object]()
+
+    async def fail(*given: object, **more: object) -> None:
+        tries.append(given)
+        await asyncio.sleep(0.2)
+        raise RuntimeError("a fault")
+
+    async def never_end(*given: object, **more: object) -> None:
+        tries.append(given)
+        await asyncio.Event().wait()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared.owner, shared.name, fail)
+        assert (shared.ask_together(inside, path), len(tries)) == ([500] * 3, 1)
+        patch.setattr(shared.owner, shared.name, never_end)
+        assert (shared.ask_together(inside, path, close=True), len(tries)) == ([503] * 3, 2)
+    assert shared.ask_together(inside, path) == [200] * 3
+    assert inside.fetch("SELECT 1 FROM lease") == []
+
+
+def test_client_does_not_wait_for_a_first_look_without_end(
+    inside: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first look that takes long is answered by 503 and Retry-After; it goes on, and the next client has the page."""
+    upstream.add("fl-long", "1.0")
+    monkeypatch.setattr(refresh, "PATIENCE", 0.3)
+    with upstream.hold("fl-long"):
+        answer = inside.ask("/simple/fl-long/")
+        assert (answer.status, "Retry-After".lower() in answer.headers) == (503, True)
+    inside.run(asyncio.sleep(1))
+    monkeypatch.undo()
+    assert inside.ask("/simple/fl-long/").status == 200
+    assert upstream.count("fl-long") == 1

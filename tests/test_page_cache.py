@@ -238,7 +238,7 @@ async def test_costly_project_list_is_renewed_behind_the_answer(connection: Conn
     assert projects.cached() is first  # young, compared with what it cost
     first.built_at -= 10 * projects._cost
     assert projects.cached() is first  # made anew behind this answer
-    await asyncio.wait_for(asyncio.shield(projects._make()), 5)
+    await asyncio.wait_for(projects._making.join(None, projects._make), 5)
     assert projects.cached() is not first
     projects._cost = 1.0
     projects.change()

@@ -2,43 +2,78 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from dataclasses import dataclass
 from typing import Any
 
-from koschey.errors import Busy
+import structlog
+
+from koschey.errors import Busy, KoscheyError
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Flight[Result]:
+    """Work under way."""
+
+    task: asyncio.Task[Result]
+    waiting: int = 0
+    """Clients that wait for its end."""
 
 
 class Flights[Key: Hashable, Result]:
     """Work under way in this process, by its key. Everybody who waits learns how it ended, however that was."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Key, asyncio.Task[Result]] = {}
+        self._under_way: dict[Key, Flight[Result]] = {}
 
     async def join(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Return what `work` returns; it is begun unless work with this key is under way.
 
         A client that goes away does not end it. Raises what the work raises, and `Busy` where it was cancelled.
         """
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = asyncio.create_task(work())
-            task.add_done_callback(lambda ended: self._end(key, ended))
+        flight = self._find(key, work)
+        flight.waiting += 1
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(flight.task)
         except asyncio.CancelledError:
             me = asyncio.current_task()
-            if task.cancelled() and not (me and me.cancelling()):
+            if flight.task.cancelled() and not (me and me.cancelling()):
                 raise Busy("this process is stopping; try again") from None
             raise
+        finally:
+            flight.waiting -= 1
+
+    def begin(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
+        """Begin `work` behind an answer, unless work with this key is under way. Its error is written to the log."""
+        self._find(key, work)
 
     async def close(self) -> None:
         """Cancel all work and wait for its end."""
-        tasks = list(self._tasks.values())
+        tasks = [flight.task for flight in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _end(self, key: Key, task: asyncio.Task[Result]) -> None:
-        del self._tasks[key]
-        if not task.cancelled():
-            # Read here, so that an error of which all clients have gone away is not reported as forgotten.
-            task.exception()
+    def _find(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> Flight[Result]:
+        flight = self._under_way.get(key)
+        if flight is None:
+            flight = self._under_way[key] = Flight(asyncio.create_task(work()))
+            flight.task.add_done_callback(lambda task: self._end(key, flight, task))
+        return flight
+
+    def _end(self, key: Key, flight: Flight[Result], task: asyncio.Task[Result]) -> None:
+        del self._under_way[key]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not flight.waiting:
+            _log(key, error)
+
+
+def _log(key: Hashable, error: BaseException) -> None:
+    """Write down an error that is told to nobody."""
+    if isinstance(error, KoscheyError):
+        log.warning("work behind an answer failed", work=str(key), error=str(error))
+    else:
+        log.error("work behind an answer failed", work=str(key), error=repr(error))

@@ -12,7 +12,9 @@ from koschey.db import changelog, journal, search
 from koschey.db.pool import Pool
 from koschey.index.documents import Document, document_of
 from koschey.index.encoded import Page
+from koschey.index.flights import Flights
 from koschey.index.pages import Pages
+from koschey.model import Serial
 from koschey.standards.changelog import render_change
 from koschey.standards.negotiation import Form
 from koschey.standards.project_json import latest_version
@@ -44,13 +46,17 @@ class MirrorCalls:
         self._pool = pool
         self._pages = pages
         self._listed: Document | None = None
-        self._listing = asyncio.Lock()
+        self._listing = Flights[Serial, Document]()
         self._methods: dict[str, Callable[..., Awaitable[Document]]] = {
             "changelog_last_serial": self._last_serial,
             "changelog_since_serial": self._since_serial,
             "list_packages_with_serial": self._packages,
             "search": self._search,
         }
+
+    async def close(self) -> None:
+        """End what is being made."""
+        await self._listing.close()
 
     async def answer(self, call: Call) -> Document:
         """Return the rendered answer to a call. Raises `CallFault` where the call is none of those."""
@@ -80,11 +86,14 @@ class MirrorCalls:
         """What `/simple/` says; made once for each time that it changes."""
         if parameters:
             raise _invalid("list_packages_with_serial takes no parameter")
-        async with self._listing:
-            page = await self._pages.project_list()
-            if self._listed is None or self._listed.serial != page.serial:
-                self._listed = await asyncio.to_thread(_render_list, page)
+        page = await self._pages.project_list()
+        if self._listed is not None and self._listed.serial == page.serial:
             return self._listed
+        return await self._listing.join(page.serial, lambda: self._list(page))
+
+    async def _list(self, page: Page) -> Document:
+        self._listed = await asyncio.to_thread(_render_list, page)
+        return self._listed
 
     async def _search(self, parameters: Sequence[Any]) -> Document:
         query = parse_search(parameters)

@@ -16,6 +16,7 @@ from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
 from koschey.index.cache import ProjectCache
 from koschey.index.encoded import Page, page_of
+from koschey.index.flights import Flights
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
 from koschey.index.served import CLOSING, Served, seconds_left
@@ -46,6 +47,7 @@ class Pages:
         self._list = project_list
         self._freshness = freshness
         self._served = served
+        self._building = Flights[tuple[NormalizedName, int, int], Page]()
 
     def cached(self, name: NormalizedName) -> Page | None:
         """Return the page from memory; one that has grown old is refreshed behind the answer."""
@@ -61,6 +63,7 @@ class Pages:
 
     async def close(self) -> None:
         """End what is being made."""
+        await self._building.close()
         await self._list.close()
 
     async def project_list(self) -> Page:
@@ -105,6 +108,11 @@ class Pages:
         return page
 
     async def _build(self, name: NormalizedName, depth: int = 2) -> Page:
+        """Return the page as it is, built once for all who ask between two changes."""
+        key = name, depth, self._cache.changes
+        return await self._building.join(key, lambda: self._build_once(name, depth))
+
+    async def _build_once(self, name: NormalizedName, depth: int) -> Page:
         # Before PostgreSQL's clock is read: the page is forgotten a little too soon rather than too late.
         begun = time.monotonic()
         served = await self._served.load(name)

@@ -17,6 +17,7 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Pool
 from koschey.db.projects import select_listed_since
 from koschey.index.encoded import Page, page_of
+from koschey.index.flights import Flights
 from koschey.model import Serial
 from koschey.standards import simple_html, simple_json
 
@@ -39,7 +40,7 @@ class ProjectList:
         self._page: Page | None = None
         self._cost = 0.0
         self._changed = True
-        self._making: asyncio.Task[Page] | None = None
+        self._making = Flights[None, Page]()
 
     def change(self) -> None:
         """Something was committed, or may have been."""
@@ -55,27 +56,20 @@ class ProjectList:
             return page
         if self._cost <= QUICK or age > OLDEST:
             return None
-        self._make()
+        self._making.begin(None, self._make)
         return page
 
     async def get(self) -> Page:
         """Return the list, waiting for a new one where `cached` has none."""
         if page := self.cached():
             return page
-        return await asyncio.shield(self._make())
+        return await self._making.join(None, self._make)
 
     async def close(self) -> None:
         """Wait for no list any more."""
-        if self._making is not None:
-            self._making.cancel()
-            await asyncio.gather(self._making, return_exceptions=True)
+        await self._making.close()
 
-    def _make(self) -> asyncio.Task[Page]:
-        if self._making is None or self._making.done():
-            self._making = asyncio.create_task(self._make_once())
-        return self._making
-
-    async def _make_once(self) -> Page:
+    async def _make(self) -> Page:
         begun = time.monotonic()
         # Before the rows are read: a change that is heard of from here on may be missing from them.
         self._changed = False

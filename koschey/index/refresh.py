@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import projects
@@ -15,7 +14,8 @@ from koschey.db.leases import drop_lease, take_lease
 from koschey.db.listen import cancelled, set_within
 from koschey.db.pool import LOST, Pool
 from koschey.db.rules import select_rules
-from koschey.errors import Busy, KoscheyError, UpstreamMissing
+from koschey.errors import Busy, UpstreamMissing
+from koschey.index.flights import Flights
 from koschey.index.intake import Intake
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY
@@ -23,14 +23,12 @@ from koschey.policy.advisories import Feed
 from koschey.policy.rules import RuleKind
 from koschey.upstream.client import UpstreamClient
 
-log = structlog.get_logger()
-
 EVER = datetime.min.replace(tzinfo=UTC)
 """As the moment after which a look is enough: any look at all is."""
 LEASE = 60.0
 """Seconds after which a look whose process died may be repeated by another."""
 PATIENCE = 25.0
-"""Seconds to wait for another process's look; less than the 30 s after which clients give up."""
+"""Seconds for which a client waits for a first look, and a look for another process's; clients give up after 30."""
 MISSING_FOR = 60.0
 """Seconds for which it is believed that an upstream has no such project."""
 RETRY = 10.0
@@ -57,8 +55,8 @@ class Refresher:
         self._intake = Intake(pool, window, feed, confirmed_after)
         self._freshness = timedelta(seconds=freshness)
         self._holder = str(uuid.uuid4())
-        self._looks: dict[NormalizedName, asyncio.Task[Project | None]] = {}
-        self._behind: set[asyncio.Task[Project | None]] = set()
+        self._looks = Flights[NormalizedName, Project | None]()
+        self._behind = Flights[NormalizedName, Project | None]()
         self._missing: dict[NormalizedName, float] = {}
         self._tried: dict[NormalizedName, float] = {}
         self._signals: dict[str, asyncio.Event] = {}
@@ -67,26 +65,20 @@ class Refresher:
         """Return the project: known, or looked up now, or None where the upstream has none.
 
         A look that is too old is repeated in the background. Raises `UpstreamError` or `Busy` where a name that was
-        never seen cannot be looked up.
+        never seen cannot be looked up, or not in time: then the look goes on behind the answer.
         """
         project = await projects.select_project(self._pool, name)
         if project is None and (self._is_missing(name) or await self._is_closed(name)):
             return None
         if project is None or _is_half_taken(project):
-            project = await self.look(name, since=EVER)
-            if project is not None and _is_half_taken(project):
-                raise Busy(f"the upstream's page of {name} was not read to its end, and is not there now")
-            return project
+            return await self._find_first(name)
         if project.origin is Origin.MIRRORED and not self._is_fresh(project, now := await self._now()):
             self._look_behind(name, now)
         return project
 
     def find_behind(self, name: NormalizedName) -> None:
         """Look in the background, if the last look is too old."""
-        task = asyncio.create_task(self.find(name))
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
-        task.add_done_callback(_log_failure)
+        self._behind.begin(name, lambda: self.find(name))
 
     def keep_fresh(self, project: Project, now: datetime) -> None:
         """Look in the background, if the last look is too old, for who has the project at hand: this asks nothing."""
@@ -100,7 +92,7 @@ class Refresher:
 
         With `since`, a look by anybody after that moment is enough. Raises `UpstreamError` or `Busy`.
         """
-        return await asyncio.shield(self._start(name, since))
+        return await self._looks.join(name, lambda: self._look_once(name, since))
 
     def hear(self, key: str) -> None:
         """Another process gave a lease back."""
@@ -109,21 +101,24 @@ class Refresher:
 
     async def close(self) -> None:
         """Wait for no look any more."""
-        tasks = {*self._looks.values(), *self._behind}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._behind.close()
+        await self._looks.close()
+
+    async def _find_first(self, name: NormalizedName) -> Project | None:
+        try:
+            async with asyncio.timeout(PATIENCE) as patience:
+                project = await self.look(name, since=EVER)
+        except TimeoutError:
+            if not patience.expired():
+                raise
+            raise Busy(f"the upstream's page of {name} is still on its way; try again soon") from None
+        if project is not None and _is_half_taken(project):
+            raise Busy(f"the upstream's page of {name} was not read to its end, and is not there now")
+        return project
 
     def _look_behind(self, name: NormalizedName, now: datetime) -> None:
         """Repeat the look in the background; a failure leaves what is known as it is."""
-        task = self._start(name, now - self._freshness)
-        task.add_done_callback(_log_failure)
-
-    def _start(self, name: NormalizedName, since: datetime | None) -> asyncio.Task[Project | None]:
-        if (task := self._looks.get(name)) is None:
-            task = self._looks[name] = asyncio.create_task(self._look_once(name, since))
-            task.add_done_callback(lambda _: self._looks.pop(name, None))
-        return task
+        self._looks.begin(name, lambda: self._look_once(name, now - self._freshness))
 
     async def _look_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
         begun = await self._now()
@@ -212,13 +207,3 @@ def _remember(until: dict[NormalizedName, float], name: NormalizedName, seconds:
     if len(until) >= KEPT:
         until.clear()
     until[name] = time.monotonic() + seconds
-
-
-def _log_failure(task: asyncio.Task[Project | None]) -> None:
-    if task.cancelled():
-        return
-    error = task.exception()
-    if isinstance(error, KoscheyError):
-        log.warning("a page could not be refreshed", error=str(error))
-    elif error is not None:
-        log.error("a page could not be refreshed", error=repr(error))

@@ -1,8 +1,6 @@
 """Documents about the whole index: feeds and statistics, made once for all who ask, for as long as nothing changes."""
 
-import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -13,8 +11,10 @@ from koschey.db import feeds, journal, rules
 from koschey.db.feeds import Novelty
 from koschey.db.pool import Pool
 from koschey.index.documents import Document, document_of
+from koschey.index.flights import Flights
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
+from koschey.model import Serial
 from koschey.standards.feeds import Feed, Item, render_feed
 from koschey.standards.project_json import releases_of
 from koschey.standards.project_page import ProjectPage
@@ -36,7 +36,7 @@ class Surveys:
         self._served = served
         self._ours = served.ours
         self._kept: dict[str, Document] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._making = Flights[str, Document]()
         self._rested_at = 0.0
 
     async def newest_projects(self) -> Document:
@@ -63,24 +63,34 @@ class Surveys:
 
     async def sizes(self) -> Document:
         """Return how large the largest projects are, and all together."""
-        async with self._locks["sizes"]:
-            kept = self._kept.get("sizes")
-            if kept is None or time.monotonic() > self._rested_at:
-                begun = time.monotonic()
-                kept = self._kept["sizes"] = await self._sizes()
-                self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
+        kept = self._kept.get("sizes")
+        if kept is not None and time.monotonic() <= self._rested_at:
             return kept
+        return await self._making.join("sizes", self._measure)
+
+    async def close(self) -> None:
+        """End what is being made."""
+        await self._making.close()
 
     async def _current(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
         """Return what is kept, unless something was committed, or a rule has ended, since it was made."""
-        async with self._locks[key]:
-            serial = await journal.select_serial(self._pool)
-            kept, begun = self._kept.get(key), time.monotonic()
-            if kept is None or kept.serial != serial or begun >= kept.expires_at:
-                lasts = await rules.select_seconds_left(self._pool)
-                kept = self._kept[key] = document_of(serial, await build())
-                kept.expires_at = begun + lasts
-            return kept
+        serial = await journal.select_serial(self._pool)
+        document = self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
+        if document.serial >= serial:
+            return document
+        # It was being made before the last commit that this client may know of.
+        return self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
+
+    def _find(self, key: str, serial: Serial) -> Document | None:
+        kept = self._kept.get(key)
+        return kept if kept and kept.serial >= serial and time.monotonic() < kept.expires_at else None
+
+    async def _make(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
+        serial, begun = await journal.select_serial(self._pool), time.monotonic()
+        lasts = await rules.select_seconds_left(self._pool)
+        made = self._kept[key] = document_of(serial, await build())
+        made.expires_at = begun + lasts
+        return made
 
     async def _projects(self) -> bytes:
         found = await feeds.select_newest_projects(self._pool, limit=PROJECTS)
@@ -108,6 +118,12 @@ class Surveys:
             Item(f"{page.name} {version}", self._release_of(page.name, version), "", at)
             for version, at in newest[:RELEASES_OF_PROJECT]
         ]
+
+    async def _measure(self) -> Document:
+        begun = time.monotonic()
+        measured = self._kept["sizes"] = await self._sizes()
+        self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
+        return measured
 
     async def _sizes(self) -> Document:
         serial = await journal.select_serial(self._pool)
