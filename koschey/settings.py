@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     @field_validator("private_hosts")
     @classmethod
     def _hosts_are_hosts(cls, text: str | None) -> str | None:
-        parse_hosts(text or "")
+        parse_private_hosts(text or "")
         return text
 
     @model_validator(mode="after")

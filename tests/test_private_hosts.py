@@ -9,7 +9,9 @@ from koschey.private_hosts import NO_HOSTS, Host, host_of, parse_private_hosts
 
 def test_names_ports_and_networks() -> None:
     """A name is any port of it, `name:port` that port alone, and a network covers addresses, in any spelling."""
-    hosts = parse_private_hosts(" Files.Corp.Example. , index.corp.example:8080,10.1.0.0/16, [fd00::1]:443,192.168.7.7 ,, ")
+    hosts = parse_private_hosts(
+        " Files.Corp.Example. , index.corp.example:8080,10.1.0.0/16, [fd00::1]:443,192.168.7.7 ,, "
+    )
     assert hosts.named == {Host("files.corp.example"), Host("index.corp.example", 8080), Host("fd00::1", 443)}
     assert hosts.networks == (ip_network("10.1.0.0/16"), ip_network("192.168.7.7/32"))
     assert hosts.name("FILES.corp.example", 1)
