@@ -3,12 +3,14 @@
 import asyncio
 import hashlib
 import io
+import json
 import zipfile
 from datetime import timedelta
 
 import archives
 import pytest
 from inside import Inside
+from running import JSON
 from upstream import Upstream, UpstreamFile
 
 from koschey.model import State
@@ -131,6 +133,24 @@ def test_metadata_is_brought_once_for_all(inside: Inside, upstream: Upstream) ->
 
     assert inside.run(ask_all()) == {own(file)}
     assert upstream.count(f"{file.path}.metadata") == 1
+
+
+@pytest.mark.parametrize("serves", [True, False], ids=["served beside it", "read out of it"])
+def test_metadata_of_a_wheel_whose_url_has_a_query(inside: Inside, upstream: Upstream, serves: bool) -> None:
+    """A query of signed storage stays behind the path, for core metadata, parts and the whole wheel."""
+    project = f"signed-{serves}".lower()
+    file = upstream.add(project, "1.0", size=100_000)
+    page = upstream.project_detail(project)
+    assert page is not None
+    page["files"][0]["url"] = f"{file.url}?token=a/b.whl&expires=1"
+    upstream.fault(f"/simple/{project}/", body=json.dumps(page).encode(), content_type=JSON)
+    if not serves:
+        fail(upstream, file, "missing")
+    inside.page(project)
+    assert inside.ask(f"{file.path}.metadata").body == own(file)
+    assert upstream.count(f"{file.path}.metadata") == 1
+    assert inside.ask(file.path).body == file.content
+    assert inside.file(file.filename).standing.state is State.RELEASED
 
 
 # A promise that nobody keeps
