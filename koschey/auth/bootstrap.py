@@ -21,10 +21,11 @@ async def ensure_accounts(database_url: str, *, admin_password: str, upload_toke
     parts = parse_token(upload_token)
     if parts is None:
         raise UsageError("the upload token is not of the form kos_<id>_<secret>")
+    password = await hash_password(admin_password)
     connection = await connect(database_url)
     try:
         async with connection.transaction():
-            admin = await upsert_account(connection, ADMIN, await hash_password(admin_password))
+            admin = await upsert_account(connection, ADMIN, password)
             await insert_grant(connection, admin, "admin")
             uploader = await upsert_account(connection, UPLOADER, None)
             await insert_grant(connection, uploader, "upload-only")
