@@ -75,8 +75,9 @@ class Bucket:
                 await self.client.create_bucket(Bucket=self.name)
 
     async def check(self) -> bool:
-        """Return whether the bucket answers. Raises as the client does where it does not."""
-        await self.client.head_bucket(Bucket=self.name)
+        """Return True once the bucket has answered."""
+        with translated(self.name):
+            await self.client.head_bucket(Bucket=self.name)
         return True
 
     async def size_of(self, key: str) -> int | None:
