@@ -3,16 +3,18 @@
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, NoReturn
 
-from quart import Quart
+from quart import Quart, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from koschey import admin
+from koschey.index.asking import who_asks
 from koschey.logs import configure_logs
 from koschey.parent_process import end_with_parent
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.texts import on_page
+from koschey.upstream.turns import ASKER
 from koschey.web import (
     api,
     errors,
@@ -91,6 +93,10 @@ def create_front(settings: Settings) -> FastPages:
     errors.register(app)
     not_modified.register(app)
     front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
+
+    @app.before_request
+    async def note_asker() -> None:
+        ASKER.set(who_asks(None, request.remote_addr))
 
     @app.before_serving
     async def open_all() -> None:

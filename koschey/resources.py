@@ -39,6 +39,7 @@ from koschey.supervision import Background, end_process
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
+from koschey.upstream.turns import PLACES
 
 MIB = 2**20
 PAGE_CACHE = 256 * MIB
@@ -95,10 +96,10 @@ async def open_resources(
     """
     await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url))
-    egress = Egress(settings.allowed_hosts)
+    egress, pages = Egress(settings.allowed_hosts), Egress(settings.allowed_hosts, connections=PLACES)
     try:
         async with OpenBucket(settings) as bucket:
-            resources, listener = _wire(settings, pool, bucket, egress)
+            resources, listener = _wire(settings, pool, bucket, egress, pages)
             async with Background(on_failure) as tasks:
                 tasks.start("the listener", listener.run, is_outage)
                 try:
@@ -114,16 +115,20 @@ async def open_resources(
                     await resources.downloads.close()
     finally:
         await egress.close()
+        await pages.close()
         await asyncio.wait_for(pool.close(), 10)
 
 
-def _wire(settings: Settings, pool: Pool, bucket: Bucket, egress: Egress) -> tuple[Resources, Listener]:
+def _wire(
+    settings: Settings, pool: Pool, bucket: Bucket, egress: Egress, egress_of_pages: Egress
+) -> tuple[Resources, Listener]:
     upstream = UpstreamClient(
         egress,
         settings.upstream_url,
         max_page=int(settings.max_page_mib * MIB),
         max_file=int(settings.max_file_mib * MIB),
         forbidden_is_missing=settings.upstream_403_is_absent,
+        pages=egress_of_pages,
     )
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     feed = Feed(settings.feed_max_age) if advisories else None

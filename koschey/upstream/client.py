@@ -17,6 +17,7 @@ from koschey.model import Origin, UpstreamPage
 from koschey.standards import simple_html, simple_json
 from koschey.upstream.codings import ACCEPTED, decode
 from koschey.upstream.egress import Egress, read_chunks
+from koschey.upstream.turns import Turn, Turns
 
 ACCEPT_PAGE = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
@@ -81,9 +82,19 @@ class UpstreamClient:
     """Reads one upstream through the egress rules."""
 
     def __init__(
-        self, egress: Egress, url: str, *, max_page: int, max_file: int, forbidden_is_missing: bool = False
+        self,
+        egress: Egress,
+        url: str,
+        *,
+        max_page: int,
+        max_file: int,
+        forbidden_is_missing: bool = False,
+        pages: Egress | None = None,
     ) -> None:
+        """Read `url` through `egress`, and its pages through `pages`, so that files keep no page from coming."""
         self._egress = egress
+        self._pages = pages or egress
+        self._turns = Turns()
         self._forbidden_is_missing = forbidden_is_missing
         self._url = url
         self._max_page = max_page
@@ -93,18 +104,24 @@ class UpstreamClient:
         """Return a project's page, or None where it still is the one with that ETag.
 
         Raises `UpstreamMissing` where the upstream has no such project, `UpstreamUnavailable` where the whole page does
-        not arrive in time, and `UpstreamMalformed` where the answer is no index page.
+        not arrive in time, `UpstreamMalformed` where the answer is no index page, and `Busy` where too many others wait
+        for pages.
         """
         url, known = f"{self._url}{quote(project)}/", _read_before(etag)
         headers = {"Accept": ACCEPT_PAGE, "Accept-Encoding": ACCEPTED, **({"If-None-Match": known} if known else {})}
-        async with _deadline(url, PAGE_TIMEOUT), self._egress.get(url, headers, raw=True) as response:
+        async with (
+            self._turns.take(url) as turn,
+            _deadline(url, PAGE_TIMEOUT),
+            self._pages.get(url, headers, raw=True) as response,
+        ):
+            turn.hear()
             if response.status == 304 and known:
                 return None
             if response.status == 403 and self._forbidden_is_missing:
                 raise UpstreamMissing(f"the upstream has no {url}; it answered 403")
             _check_status(response, url)
             body = await decode(
-                read_chunks(response),
+                _heard(response, turn),
                 response.headers.getall("Content-Encoding", []),
                 self._max_page,
                 str(response.url),
@@ -211,6 +228,13 @@ def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Return a body whose codings the client has undone already."""
     return await decode(read_chunks(response), (), limit, str(response.url))
+
+
+async def _heard(response: aiohttp.ClientResponse, turn: Turn) -> AsyncIterator[bytes]:
+    """Yield a body as it arrives, and note that it does."""
+    async for chunk in read_chunks(response):
+        turn.hear()
+        yield chunk
 
 
 async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterator[bytes]:

@@ -83,14 +83,15 @@ class CheckedResolver(AbstractResolver):
 class Egress:
     """Outgoing HTTP under the rules above."""
 
-    def __init__(self, allowed: Hosts = NO_HOSTS, *, remedy: str = REMEDY) -> None:
+    def __init__(self, allowed: Hosts = NO_HOSTS, *, remedy: str = REMEDY, connections: int = 32) -> None:
+        """Connect to no more than `connections` at once of one host, and no more than three times as many in all."""
         self._allowed = allowed
         self._remedy = remedy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=CheckedResolver(allowed, remedy),
-                limit=100,
-                limit_per_host=32,
+                limit=3 * connections,
+                limit_per_host=connections,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"koschey/{__version__}"},

@@ -1,0 +1,140 @@
+"""Turns at an upstream's pages: how many are fetched at once, who is next, and who gives a place up.
+
+Whoever asks for names that nobody has makes Koschey ask its upstream for them, and an upstream may be silent for all of
+these. So a place is for a while only: where others wait, the fetch that has heard nothing for the longest is given up,
+one after another, of the asker who has the most places. Of those who wait, each asker comes in turn, and of one asker's
+fetches the newest: it is the one for which a client still waits.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from koschey.errors import Busy, UpstreamUnavailable
+
+ASKER: ContextVar[str] = ContextVar("koschey_asker", default="")
+"""On whose behalf something is fetched: a client's address; nothing for what Koschey does by itself."""
+PLACES = 100
+"""Pages that one process fetches at once."""
+LEAST = 2.0
+"""Seconds for which an upstream may be silent before a place is given up for others."""
+EVERY = 0.05
+"""Seconds between two places that are given up: where all are silent, each has five seconds, however many wait."""
+PATIENCE = 15.0
+"""Seconds for which a fetch waits for its place."""
+MAX_WAITING = 500
+"""Fetches of one asker that wait."""
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """A place that is taken."""
+
+    asker: str
+    limit: asyncio.Timeout
+    heard_at: float
+    heard: bool = False
+    """Whether the upstream has sent anything yet."""
+
+    def hear(self) -> None:
+        """Note that the upstream has sent something."""
+        self.heard, self.heard_at = True, asyncio.get_running_loop().time()
+
+
+type Place = asyncio.Future[None]
+"""What a fetch waits for."""
+
+
+class Turns:
+    """The turns of one process at one upstream."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self._free = places
+        self._taken = set[Turn]()
+        self._waiting = OrderedDict[str, list[Place]]()
+        """By asker, the next one first; the newest fetch last."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def take(self, url: str) -> AsyncIterator[Turn]:
+        """Wait for a place and hold it. Raises `Busy` where none gets free.
+
+        Raises `UpstreamUnavailable` inside where the place is given up for others.
+        """
+        asker, loop = ASKER.get(), asyncio.get_running_loop()
+        await self._wait(asker, url)
+        turn = Turn(asker, asyncio.timeout(None), loop.time())
+        self._taken.add(turn)
+        try:
+            async with turn.limit:
+                yield turn
+        except TimeoutError:
+            if not turn.limit.expired():
+                raise
+            silent = loop.time() - turn.heard_at
+            raise UpstreamUnavailable(f"{url} was silent for {silent:.0f} seconds, and others wait") from None
+        finally:
+            self._taken.discard(turn)
+            self._give_back()
+
+    async def _wait(self, asker: str, url: str) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        place: Place = asyncio.get_running_loop().create_future()
+        self._queue(asker, place)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await place
+        except TimeoutError:
+            self._leave(asker, place)
+            raise Busy(f"too many others wait for the upstream; {url} was not requested") from None
+        except asyncio.CancelledError:
+            self._leave(asker, place)
+            raise
+
+    def _queue(self, asker: str, place: Place) -> None:
+        places = self._waiting.setdefault(asker, [])
+        places.append(place)
+        if len(places) > MAX_WAITING and not (oldest := places.pop(0)).done():
+            oldest.set_exception(TimeoutError())
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVERY, self._make_room)
+
+    def _leave(self, asker: str, place: Place) -> None:
+        if place.done() and not place.cancelled() and place.exception() is None:
+            self._give_back()  # it got its place in the same moment
+        elif place in (places := self._waiting.get(asker, [])):
+            places.remove(place)
+            if not places:
+                del self._waiting[asker]
+
+    def _give_back(self) -> None:
+        """Hand a place on to who is next."""
+        while self._waiting:
+            asker, places = self._waiting.popitem(last=False)
+            place = places.pop()
+            if places:
+                self._waiting[asker] = places
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+    def _make_room(self) -> None:
+        """Have one place given up where others wait, and look again soon."""
+        loop, self._timer = asyncio.get_running_loop(), None
+        if not self._waiting:
+            return
+        self._timer = loop.call_later(EVERY, self._make_room)
+        held = Counter(turn.asker for turn in self._taken)
+        long_silent = loop.time() - LEAST
+        kept = [turn for turn in self._taken if turn.limit.when() is None]
+        silent = [turn for turn in kept if not turn.heard or turn.heard_at <= long_silent]
+        turn = max(silent, key=lambda turn: (held[turn.asker], -turn.heard_at), default=None)
+        # Who has the most places is waited for: somebody else's only fetch must not be given up in its stead.
+        if turn is not None and turn.heard_at <= long_silent:
+            turn.limit.reschedule(loop.time())
