@@ -172,7 +172,7 @@ def test_bytes_stay_where_they_are(hosts: Skewed, upstream: Upstream) -> None:
     for root in hosts.roots:
         for path in (hosts.stored.path, hosts.stored.path + ".metadata", cold.path):
             answer = ask(root + path)
-            assert (answer.status, answer.json["title"]) == (503, "A store does not answer"), answer
+            assert (answer.status, answer.json["title"]) == (503, "The bucket refuses this index"), answer
     assert not hosts.index.is_stored(cold.filename)
     for file in (hosts.stored, cold):
         assert ask(hosts.index.url + file.path).body == file.content
@@ -183,7 +183,7 @@ def test_what_skewed_workers_cannot_store_is_held(hosts: Skewed, upstream: Upstr
     new = upstream.add("sound-new", "1.0", upload_time=datetime.now(UTC) - AGE)
     assert hosts.index.filenames(new.project) == []
     cause = wait_until(lambda: run(failure_of(hosts.index, new)), timeout=60)
-    assert "could not be stored" in cause
+    assert "the bucket refuses" in cause
     assert "difference between the request time and the" in cause
     assert hosts.index.state_of(new.filename) == "held"
     assert not hosts.index.is_stored(new.filename)
