@@ -1,16 +1,29 @@
 """`POST /api/v1/preflight`: every pin of a lock is answered, and what was never seen is looked up, a few at a time."""
 
+import asyncio
 import json
+import threading
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from api import NOBODY, Api, is_problem
+from inside import Inside
+from packaging.utils import NormalizedName, canonicalize_name
+from parts import WEEK, add_project, new_file
 from running import Koschey, wait_until
 from upstream import Upstream
 
-from koschey.index.preflight import AT_ONCE, MAX_PINS
+from koschey.db.pool import Pool
+from koschey.db.projects import select_project
+from koschey.index import explaining
+from koschey.index import preflight as preflight_module
+from koschey.index.explaining import Availability, Explanation, Sight
+from koschey.index.preflight import AT_ONCE, LOOKS, MAX_PINS, Pin, Preflight
+from koschey.index.refresh import Refresher
+from koschey.model import Project, State
+from koschey.policy.verdict import verdict
 
 
 def preflight(koschey: Koschey, *pins: dict[str, Any]) -> list[dict[str, Any]]:
@@ -77,6 +90,101 @@ def test_unknown_names_are_looked_up_a_few_at_a_time(koschey: Koschey, upstream:
         answer = running.result()
     assert {pin["state"] for pin in answer.json["pins"]} == {"served"}
     assert upstream.count("pf-many-*") == len(names)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["missing", "silent"])
+def test_list_of_unknown_names_costs_little(
+    inside: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    """1,500 names that nobody has: some are looked up, nothing is read for the others, and installers go on."""
+    kind, read = f"pf-{silent}".lower(), list[str]()
+    monkeypatch.setattr(preflight_module, "PATIENCE", 4)
+
+    async def look_at(pool: Pool, name: NormalizedName, usual: timedelta) -> Sight:
+        read.append(name)
+        return await explaining.look_at(pool, name, usual)
+
+    monkeypatch.setattr(preflight_module, "look_at", look_at)
+    if silent:
+        upstream.fault(f"{kind}-stranger-*", delay=600)
+    for number in range(3):
+        upstream.add(f"{kind}-cold-{number}", "1.0")
+    pins = [Pin(canonicalize_name(f"{kind}-stranger-{number}"), "1.0") for number in range(1500)]
+
+    async def run() -> tuple[list[Explanation], list[int]]:
+        asking = asyncio.create_task(inside.resources.preflight.check(pins))
+        await asyncio.sleep(0.5)
+        cold = [(await inside._follow("GET", f"/simple/{kind}-cold-{number}/", {}, b""))[-1] for number in range(3)]
+        return await asking, [answer.status for answer in cold]
+
+    told, statuses = inside.run(run())
+    assert statuses == [200] * 3
+    assert {said.state for said in told} <= {Availability.MISSING, Availability.UNKNOWN}
+    looked_up = upstream.count(f"{kind}-stranger-*")
+    assert len(read) <= looked_up <= LOOKS
+    assert sum(said.state is Availability.UNKNOWN for said in told) >= 1500 - LOOKS
+    if not silent:
+        assert looked_up > AT_ONCE
+
+
+def test_lists_of_one_client_share_its_looks(inside: Inside, upstream: Upstream) -> None:
+    """Whoever sends many lists at once gets no more looks side by side than with one."""
+    upstream.fault("pf-shared-*", delay=600)
+    lists = [[Pin(canonicalize_name(f"pf-shared-{one}-{two}"), "1.0") for two in range(5)] for one in range(5)]
+    turns = inside.resources.upstream._turns
+
+    async def run() -> int:
+        await inside.resources.refresher.close()
+        tasks = [asyncio.create_task(inside.resources.preflight.check(pins)) for pins in lists]
+        await asyncio.sleep(1)
+        fetched = len(turns._taken)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await inside.resources.refresher.close()
+        return fetched
+
+    assert inside.run(run()) == AT_ONCE
+
+
+async def test_a_long_list_costs_what_the_files_cost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of pins of one project read and judge its files once, in a thread."""
+    name, threads, calls = canonicalize_name("told"), set[str](), list[object]()
+    versions = [f"1.{number}" for number in range(300)]
+    rows = [new_file(f"told-{version}-py3-none-any.whl", State.RELEASED) for version in versions]
+    async with pool.acquire() as connection:
+        await add_project(connection, "told", rows)
+
+    def judge(*given: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        calls.append(given)
+        return verdict(*given)
+
+    monkeypatch.setattr(explaining, "verdict", judge)
+    looks = cast(Refresher, Fresh(pool))
+    told = await Preflight(pool, looks, WEEK, 600).check([Pin(name, f"1.{number}") for number in range(MAX_PINS)])
+    assert [(said.state, said.free) for said in told[298:301]] == [
+        (Availability.SERVED, None),
+        (Availability.SERVED, None),
+        (Availability.MISSING, "1.299"),
+    ]
+    # Once for each file and once for what is free, before and after the look for those that are missing.
+    assert len(calls) <= 2 * 2 * len(versions)
+    assert threading.main_thread().name not in threads
+
+
+class Fresh:
+    """In place of the refresher: every page was looked at just now."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def find(self, name: NormalizedName) -> Project | None:
+        return await select_project(self.pool, name)
+
+    async def look(self, name: NormalizedName, *, since: datetime) -> Project | None:
+        assert since <= datetime.now(UTC)
+        return await self.find(name)
 
 
 def test_an_upstream_that_is_away_is_told_as_such(koschey: Koschey, upstream: Upstream) -> None:

@@ -4,10 +4,13 @@ Whether a file is served is the verdict without evidence, as on every surface. W
 more exact, and says whether time alone will let the file out.
 """
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -100,9 +103,13 @@ def request_command(project: str, version: str) -> str:
     return shell_line("koschey", "request", f"{project}=={version}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sight:
-    """All that is known of one project at one moment."""
+    """All that is known of one project at one moment.
+
+    What is said of it costs once what its files cost, however many of its releases are explained: a lock that a
+    stranger sends may name five thousand.
+    """
 
     project: NormalizedName
     known: Sequence[StandingFile]
@@ -115,6 +122,11 @@ class Sight:
 
     def account(self, item: StandingFile) -> FileAccount:
         """Explain one file."""
+        if (told := self._told.get(item.file.id)) is None:
+            told = self._told[item.file.id] = self._account(item)
+        return told
+
+    def _account(self, item: StandingFile) -> FileAccount:
         item = renew(item, self.policy.rules, self.usual)
         evidence = self.evidence.get(item.file.id, NOTHING_KNOWN)
         judged = verdict(item.file, item.standing, self.policy, self.now)
@@ -141,15 +153,48 @@ class Sight:
     def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
         """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
         version = normalise_version(version)
-        lost = tuple(file for file in self.left_out if self._is_of(file, version))
+        lost = self._left_out_of(version)
         return replace(self._explain(version, hashes, lost), left_out=lost)
 
-    def _is_of(self, file: LeftOutFile, version: str) -> bool:
-        stated = version_of(file.name, self.project)
-        return _same(stated, version) if stated is not None else version in file.name
+    @cached_property
+    def _told(self) -> dict[FileId, FileAccount]:
+        """What was said of files so far."""
+        return {}
+
+    @cached_property
+    def _releases(self) -> Mapping[str, list[StandingFile]]:
+        """The files by canonical versions: 1.0 is 1.0.0."""
+        releases = defaultdict[str, list[StandingFile]](list)
+        for item in self.known:
+            releases[canonical_version(item.file.version)].append(item)
+        return releases
+
+    @cached_property
+    def _stated(self) -> list[tuple[LeftOutFile, str | None]]:
+        """The files that are left out, with the canonical versions that their names state."""
+        stated = [(file, version_of(file.name, self.project)) for file in self.left_out]
+        return [(file, version if version is None else canonical_version(version)) for file, version in stated]
+
+    @cached_property
+    def _served(self) -> tuple[list[str], list[str]]:
+        """The versions that are served and not yanked, in order; those that are no pre-releases, and all."""
+        served = {
+            item.file.version
+            for item in self.known
+            if item.file.yanked is None and verdict(item.file, item.standing, self.policy, self.now).served
+        }
+        versions = sorted(served, key=version_key)
+        return [text for text in versions if not version_key(text)[1].is_prerelease], versions
+
+    def _left_out_of(self, version: str) -> tuple[LeftOutFile, ...]:
+        """Return the files of a release that are left out; a name without a version may only hold its text."""
+        wanted = canonical_version(version)
+        return tuple(
+            file for file, stated in self._stated if (stated == wanted if stated is not None else version in file.name)
+        )
 
     def _explain(self, version: str, hashes: Collection[str], lost: Sequence[LeftOutFile]) -> Explanation:
-        release = [item for item in self.known if _same(item.file.version, version)]
+        release = self._releases.get(canonical_version(version))
         if not release:
             return self._absent(version, lost)
         version = release[0].file.version
@@ -191,16 +236,9 @@ class Sight:
     def _free(self, version: str) -> str | None:
         """Return the newest version below one that is served and not yanked; a pre-release only for a pre-release."""
         asked = version_key(version)
-        served = {
-            item.file.version
-            for item in self.known
-            if item.file.yanked is None
-            and version_key(item.file.version) < asked
-            and verdict(item.file, item.standing, self.policy, self.now).served
-        }
-        stable = {text for text in served if not version_key(text)[1].is_prerelease}
-        choice = served if asked[1].is_prerelease else stable or served
-        return max(choice, key=version_key, default=None)
+        stable, every = (versions[: bisect_left(versions, asked, key=version_key)][-1:] for versions in self._served)
+        choice = every if asked[1].is_prerelease else stable or every
+        return choice[0] if choice else None
 
 
 async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sight:
@@ -210,7 +248,8 @@ async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sigh
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         found = await projects.select_project(connection, project)
-        known = await files.select_project_files(connection, project) if found else []
+        # Read in portions, so that a large project keeps no other request waiting.
+        known = [item async for item in files.stream_project_files(connection, project)] if found else []
         policy = (
             await load_policy(connection, found) if found else Policy(rules=await select_rules(connection, project))
         )
@@ -243,8 +282,3 @@ def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
         return BY_HOPE.index(account.state), moment is None, moment.timestamp() if moment else 0.0
 
     return max(kept, key=wait) if whole else min(kept, key=wait)
-
-
-def _same(one: str, other: str) -> bool:
-    """Tell whether two versions are equal (PEP 440): 1.0 is 1.0.0."""
-    return one == other or canonical_version(one) == canonical_version(other)
