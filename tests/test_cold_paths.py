@@ -102,12 +102,12 @@ def test_unknown_paths_of_a_project_cost_one_look(inside: Inside, upstream: Upst
 def test_path_whose_page_cannot_be_looked_at_is_no_404(
     inside: Inside, upstream: Upstream, fault: dict[str, object]
 ) -> None:
-    """What may exist is 503 or 502 while its page cannot be read, and an upstream that fails is spared for a while."""
+    """While a page cannot be read, all of it is an error of the upstream; one that fails is spared for a while."""
     project = f"failing-{len(str(fault))}-{fault.get('status', 0)}"
     known_project(inside, upstream, project)
     file = later(upstream, project)
     upstream.fault(f"/simple/{project}/", **fault)  # type: ignore[arg-type]
-    assert {inside.ask(file.path).status for _ in range(5)} <= {502, 503}
+    assert {inside.ask(file.path).status for _ in range(5)} <= {424, 502, 503}
     assert upstream.count(f"/simple/{project}/") == 1
 
 

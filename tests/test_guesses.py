@@ -284,8 +284,9 @@ async def test_one_place_is_kept_from_those_that_fail(hasher: Hasher) -> None:
     assert [task for task in failing if task.done()] == failing[-2:]
     hasher.open.set()
     await asyncio.gather(*failing, *better, return_exceptions=True)
-    # Of two that begin together either may be first.
-    assert (hasher.hashed[:2], sorted(hasher.hashed[2:4])) == (["FAILING 0", "CLEAN 0"], ["CLEAN 1", "KNOWN 0"])
+    assert hasher.hashed[:2] == ["FAILING 0", "CLEAN 0"]
+    # Of two that run side by side either may be written down first.
+    assert {"CLEAN 1", "KNOWN 0"} < set(hasher.hashed[2:5])
 
 
 async def test_who_has_gone_is_not_checked_and_not_counted(pool: Pool, ada: str, hasher: Hasher) -> None:

@@ -90,6 +90,12 @@ async def test_second_look_blocks_what_the_upstream_took_back(
     file = await hold(index, upstream, project)
     change(upstream, file)  # type: ignore[operator]
     await index.pass_time(8 * DAY)
+    for _ in range(6):
+        await asyncio.sleep(0.5)
+        if (await index.state_of(file.filename))[0] == state:
+            break
+        # What is missing is looked for some times, up to an hour apart.
+        await index.pass_time(timedelta(hours=1))
     assert words in await index.wait_for_state(file.filename, state)
     assert await index.served(project) == []
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from asked import DAY, HOUR, MANAGER, VERSIONS
+from asked import DAY, MANAGER, VERSIONS
 from hypothesis.stateful import rule
 from hypothesis.strategies import sampled_from
 from inside import REVIEWER
@@ -50,20 +50,6 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
             self.look()
             for version in ("1.0", "2.0"):
                 self.settle(version)
-
-    @rule(looks=sampled_from([1, 2, 5]))
-    def upstream_hiccups(self, looks: int) -> None:
-        """The page is not found for some looks, an hour apart, and then there again: five confirm an absence."""
-        self.inside.upstream.fault(self.project, status=404)
-        for _ in range(looks):
-            self.inside.pass_time(HOUR)
-            known = self.is_known()
-            self.inside.look(self.project)
-            if known:
-                self.reference.look(None, self.inside.now)
-            self.check_all()
-        self.inside.upstream.clear_faults()
-        self.look()
 
     @rule(where=sampled_from([(BlobWriter, "commit"), (files, "update_stored")]))
     def die_around_the_bytes(self, where: tuple[Any, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from koschey.db import files, findings, journal
-from koschey.index import intake, news, served
+from koschey.index import additions, intake, news, served
 from koschey.index.cache import ProjectCache
 from koschey.index.fetching import FileFetcher
 from koschey.index.spool import Fetch
@@ -156,7 +156,7 @@ MUTATIONS = {
     "what reappears is let out": Mutation([(news, "insert_reappeared_project", do_nothing)], CHECKS | HICCUPS),
     "a suspicion is passed over": Mutation([(verdict, "_suspected", lambda *_: None)], CHECKS | HICCUPS),
     "all that comes back is let out": Mutation(
-        [(news, "is_as_it_was", lambda *_: True), (news, "closed_by", lambda *_: None)], PEOPLE | HICCUPS
+        [(where, "is_as_it_was", lambda *_: True) for where in (intake, news)], CHECKS | HICCUPS
     ),
     "a page is never forgotten": Mutation([(ProjectCache, "forget", lambda *_: None)], PEOPLE),
     "a move is not journalled": Mutation([(settle, "_move", move_silently)], CHECKS),
@@ -175,7 +175,7 @@ MUTATIONS = {
     "malware is no finding": Mutation([(evidence, "findings_about", lambda *_: ())], NEWS),
     "malware that was let out stays out": Mutation([(report, "affects", lambda *_: False)], NEWS),
     "an old reading of the feed is believed": Mutation(
-        [(evidence, "feed_fault", lambda *_: None), (intake, "feed_fault", lambda *_: None)],
+        [(evidence, "feed_fault", lambda *_: None), (additions, "feed_fault", lambda *_: None)],
         frozenset({"trust"}),
     ),
     "a row comes before its bytes": Mutation(

@@ -4,13 +4,15 @@ from contextlib import suppress
 from datetime import timedelta
 
 from archives import wheel
-from asked import DAY, HOUR, VERSIONS
+from asked import DAY, HOUR, MANAGER, VERSIONS
 from hypothesis.stateful import rule
 from hypothesis.strategies import booleans, sampled_from
 from worker_steps import ANSWERS, MOSTLY, WorkerSteps
 
 TAGS = sampled_from(["py3-none-any", "py2-none-any"])
 RARELY = sampled_from([False, False, True])
+MEANWHILE = sampled_from(["nothing", "undate", "replace", "block"])
+"""What happens to a page, or to one of its releases, while it is not found."""
 AGES = sampled_from([HOUR, 3 * DAY, 30 * DAY, -2 * DAY])
 
 
@@ -44,6 +46,10 @@ class UpstreamSteps(WorkerSteps):
     @rule(version=VERSIONS)
     def upstream_replaces(self, version: str) -> None:
         """Other bytes under a known filename."""
+        self.replace(version)
+
+    def replace(self, version: str) -> None:
+        """Change the bytes of a release's files."""
         for name in self.listed(version):
             self.inside.upstream.replace(name, wheel(self.project, version, padding=len(name))[1])
 
@@ -72,8 +78,8 @@ class UpstreamSteps(WorkerSteps):
         if self.upstream_page():
             self.inside.upstream.remove_project(self.project)
 
-    @rule(version=VERSIONS, answer=ANSWERS, malware=RARELY, again=RARELY)
-    def go_the_whole_way(self, version: str, answer: str, malware: bool, again: bool) -> None:
+    @rule(version=VERSIONS, answer=ANSWERS, malware=RARELY, again=RARELY, missed=RARELY)
+    def go_the_whole_way(self, version: str, answer: str, malware: bool, again: bool, missed: bool) -> None:
         """A new release goes through its quarantine: fetched, checked, and looked at again after its window."""
         self._add(version, "py3-none-any", HOUR)
         self.look()
@@ -82,6 +88,21 @@ class UpstreamSteps(WorkerSteps):
         self.time_passes(8 * DAY, heard=False)
         if again:
             self.check(version, "clean")
+        if missed:
+            self.miss_page(version, 1)
         self.look()
         self.read_feed({version} if malware else set(), acted=again)
+        self.settle(version)
+
+    @rule(version=VERSIONS, released=booleans(), looks=sampled_from([1, 2, 5]), meanwhile=MEANWHILE)
+    def upstream_hiccups(self, version: str, released: bool, looks: int, meanwhile: str) -> None:
+        """The page is not found for some looks, of which five confirm an absence, and there again, perhaps changed."""
+        if released:
+            self.go_the_whole_way(version, "clean", malware=False, again=False, missed=False)
+        self.miss_page(version, looks)
+        if meanwhile == "replace":
+            self.replace(version)
+        elif meanwhile == "block":
+            self.decide(MANAGER, "block", version)
+        self.look(dated=meanwhile != "undate")
         self.settle(version)

@@ -40,6 +40,19 @@ class WorkerSteps(Asked):
             self.reference.look(page, self.inside.now)
         self.check_edges()
 
+    def miss_page(self, version: str, looks: int) -> None:
+        """Look for a page that is not found, some times, an hour apart, and settle each time."""
+        self.inside.upstream.fault(self.project, status=404)
+        for _ in range(looks):
+            self.inside.pass_time(HOUR)
+            known = self.is_known()
+            self.inside.look(self.project)
+            if known:
+                self.reference.look(None, self.inside.now)
+            self.settle(version)
+            self.reference.observe(self.states())
+        self.inside.upstream.clear_faults()
+
     @rule()
     def store(self) -> None:
         """The worker fetches what is held; what is there as it was promised is stored then."""
