@@ -6,6 +6,7 @@
     │   ├── NotAllowed          the identity lacks the permission
     │   ├── Misdirected         the request is for a host that is not ours
     │   ├── Stale               the project is not as whoever asks saw it last
+    │   ├── Unconfirmed         it would hide what is in use, and nobody has agreed to that
     │   └── TooManyRequests     somebody waits for more than one can wait for
     │       └── TooManyGuesses  credentials failed too often, and are not checked for a while
     ├── Refused                 an upload that breaks a rule; nothing was kept
@@ -53,6 +54,15 @@ class Misdirected(UsageError):
 
 class Stale(UsageError):
     """The project has changed since the serial that the request names."""
+
+
+class Unconfirmed(UsageError):
+    """The change would hide what is in use, and nobody has agreed to just that yet. Nothing was changed."""
+
+    def __init__(self, message: str, *, files: int, downloads: int, machines: int) -> None:
+        super().__init__(message)
+        self.counts = {"files": files, "downloads": downloads, "machines": machines}
+        """How much it would hide, and who has downloaded that."""
 
 
 class TooManyRequests(UsageError):

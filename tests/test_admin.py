@@ -59,6 +59,15 @@ class Page:
         return match[1]
 
     @property
+    def confirmation(self) -> dict[str, str]:
+        """The form that asks for a name before files that are in use are hidden; nothing where there is none."""
+        match = re.search(r'<form class="confirmation" method="post" action="(.*?)">(.*?)</form>', self.text, re.DOTALL)
+        if match is None:
+            return {}
+        fields = re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', match[2])
+        return {"action": html.unescape(match[1]), **{name: html.unescape(value) for name, value in fields}}
+
+    @property
     def told(self) -> str:
         """What the page says about the last request."""
         match = re.search(r'<p class="(?:notice|error)" role="\w+">(.*?)</p>', self.text, re.DOTALL)
@@ -95,7 +104,12 @@ class Person:
     def decide(self, choice: str, project: str, version: str, reason: str, path: str = "/admin/") -> Page:
         csrf = self.ask(path).csrf
         form = {"csrf": csrf, "choice": choice, "project": project, "version": version, "reason": reason}
-        return self.ask(path, form)
+        return self.confirm(self.ask(path, form), project)
+
+    def confirm(self, page: Page, name: str) -> Page:
+        """Go on where a page asks for the name because files are in use."""
+        form = page.confirmation
+        return self.ask(form.pop("action"), {**form, "again": name}) if form else page
 
 
 def add_account(koschey: Koschey, name: str, *grants: tuple[str, str]) -> str:
@@ -568,7 +582,7 @@ def test_what_cannot_be_decided_is_said_on_the_page(
 def test_a_reason_is_not_lost_with_an_error(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """Where a decision fails, the reason that was typed stands in the form again."""
     filename = held(koschey, upstream, "admin-draft")
-    koschey.run("block", "admin-draft", "--reason", "meanwhile")
+    koschey.run("block", "admin-draft", "--yes", "--reason", "meanwhile")
     answer = reviewer.decide("approve", "admin-draft", "1.0", "looks <good>", "/admin/projects/admin-draft")
     assert answer.status == 400
     assert f"{filename} is blocked" in answer.told

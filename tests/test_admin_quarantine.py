@@ -27,7 +27,11 @@ def send(person: Person, path: str, **form: str) -> Page:
 def decide(person: Person, project: str, choice: str, **form: str) -> Page:
     """Decide on version 1.0 of a project at its page."""
     form = {"choice": choice, "project": project, "version": "1.0", "reason": "looked", **form}
-    return send(person, f"/admin/projects/{project}", **form)
+    page = send(person, f"/admin/projects/{project}", **form)
+    if not (again := page.confirmation):
+        return page
+    answer = person.ask(again.pop("action"), {**again, "again": project})
+    return person.ask(answer.location or "") if answer.status == 303 else answer
 
 
 def refused(koschey: Koschey, path: str) -> Any:

@@ -317,7 +317,7 @@ def test_from_a_recall_to_the_webhook(folder: Path, upstream: Upstream) -> None:
             koschey.page("al-bad")
             assert ask(koschey.url + file.path).status == 200
             receiver.statuses = [500, 503]
-            koschey.run("recall", "al-bad==1.0", "--reason", "malware")
+            koschey.run("recall", "--yes", "al-bad==1.0", "--reason", "malware")
             sent = "SELECT sent_at FROM alert WHERE kind = 'recall'"
             wait_until(lambda: koschey.fetch_value(sent), timeout=60)
             told = [alert for alert in receiver.alerts if alert["kind"] == "recall"]

@@ -176,7 +176,7 @@ def fresh(koschey: Koschey, upstream: Upstream) -> UpstreamFile:
     upstream.add("ck-app", "1.0")
     upstream.add("ck-bad", "1.0")
     koschey.page("ck-bad")
-    koschey.run("block", "ck-bad", "--reason", "<malware> & \x1b more")
+    koschey.run("block", "ck-bad", "--yes", "--reason", "<malware> & \x1b more")
     try:
         return upstream.file("ck_app-2.0-py3-none-any.whl")
     except KeyError:

@@ -108,7 +108,7 @@ def test_feed_answers_304(koschey: Koschey, upstream: Upstream) -> None:
     koschey.page("fd-etag")
     etag = ask(f"{koschey.url}/rss/updates.xml").headers["etag"]
     assert ask(f"{koschey.url}/rss/updates.xml", If_None_Match=etag).status == 304
-    koschey.run("block", "fd-etag", "--reason", "a test")
+    koschey.run("block", "fd-etag", "--yes", "--reason", "a test")
     assert ask(f"{koschey.url}/rss/updates.xml", If_None_Match=etag).status == 200
 
 
@@ -137,7 +137,7 @@ def test_statistics(koschey: Koschey, upstream: Upstream, accept: str) -> None:
 
     koschey.page(name)
     assert wait_until(sizes) == {"size": file.size}
-    koschey.run("block", name, "--reason", "a test")
+    koschey.run("block", name, "--yes", "--reason", "a test")
     wait_until(lambda: sizes() is None)
 
 

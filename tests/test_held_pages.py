@@ -88,7 +88,7 @@ def test_names_of_all_kinds(koschey: Koschey, upstream: Upstream) -> None:
     }
     assert "Nothing of it is held" in ask(f"{koschey.url}/held/hp-names/", Accept=BROWSER).body.decode()
     assert ask(f"{koschey.url}/held/hp-nobody-has-this/").status == 404
-    koschey.run("block", "hp-closed-and-empty", "--reason", "no")
+    koschey.run("block", "hp-closed-and-empty", "--yes", "--reason", "no")
     assert ask(f"{koschey.url}/held/hp-closed-and-empty/").json["held"] == []
 
 

@@ -416,7 +416,7 @@ async def test_explain(acme: Connection, run: Run) -> None:
 async def test_export_and_apply(acme: Connection, run: Run, tmp_path: Path) -> None:
     """What was exported applies without a change; what is edited is put in force, with its diff."""
     await asked(run, "policy", "set", "window", "*", "7", "--reason", "usual", "--expires", "2027-01-31")
-    await asked(run, "policy", "set", "blocked", "acme==1.0", "--reason", 'a "quoted"\nreason')
+    await asked(run, "policy", "set", "blocked", "acme==1.0", "--yes", "--reason", 'a "quoted"\nreason')
     file = tmp_path / "policy.toml"
     await asyncio.to_thread(run, "policy", "export", str(file))
     assert (await asyncio.to_thread(run, "policy", "export")).stdout == file.read_text()
@@ -540,7 +540,7 @@ async def settle_all(connection: Connection, project: str, *versions: str) -> No
 
 async def test_what_a_block_did_is_told_when_it_comes_and_when_it_goes(acme: Connection, run: Run) -> None:
     """What was released is served no more and then again; what was held stays blocked, until the command is given."""
-    said = await asked(run, "policy", "set", "blocked", "acme", "--reason", "a worm")
+    said = await asked(run, "policy", "set", "blocked", "acme", "--yes", "--reason", "a worm")
     assert (said["files_served_no_more"], said["files_served_again"], said["still_blocked"]) == (1, 0, [])
     # A release of which nothing waits is not settled.
     await settle_all(acme, "acme", "2.0")
@@ -617,6 +617,9 @@ async def test_reservations_are_about_what_an_upstream_has(connection: Connectio
     assert hosted is not None
     await files.insert_files(connection, hosted.id, [new_file("acown-1.0.zip", State.RELEASED)])
     closed = await set_rule(connection, CLI, Terms("reserved", "ac-*", reason="ours"))
-    assert closed.effects.sentences == ["1 file is served no more"]
+    assert closed.effects.sentences[0] == "1 file is served no more"
+    [late] = closed.effects.sentences[1:]
+    assert late.startswith("ac is mirrored already (1 file, 0 of them downloaded from here) and takes no upload; ")
+    assert late.endswith("to publish it here: koschey claim ac --reason WHY")
     opened = await unset_rule(connection, CLI, "reserved", "ac-*", None, "over")
     assert opened.effects.sentences == ["1 file is served again"]

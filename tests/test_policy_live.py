@@ -97,7 +97,7 @@ def test_the_whole_policy_with_a_dry_run_first(
     assert {each["filename"]: each["change"] for each in dry.json["files"]}[file.filename] == "-"
     assert koschey.filenames("pol-d") == [file.filename]
     serial = koschey.page("pol-d")["meta"]["_last-serial"]
-    assert api.call("PUT", "policy", wanted).json["changed"] is True
+    assert api.call("PUT", "policy", wanted | {"confirm": 1}).json["changed"] is True
     wait_until(lambda: koschey.filenames("pol-d") == [])
     assert koschey.page("pol-d")["meta"]["_last-serial"] > serial
     assert ask(koschey.url + file.path).status == 403
@@ -149,7 +149,7 @@ def test_observed_files_are_on_every_surface(koschey: Koschey, upstream: Upstrea
         assert [each["state"] for each in report if each["filename"] == file.filename] == ["held"]
         assert "OBSERVATION IS ON" in koschey.run("policy", "show").stdout
     finally:
-        koschey.run("policy", "unset", "observed", "pol-observed-*", "--reason", "the test is over")
+        koschey.run("policy", "unset", "observed", "pol-observed-*", "--yes", "--reason", "the test is over")
     wait_until(lambda: koschey.filenames("pol-observed") == [])
     assert ask(koschey.url + file.path).status == 403
 
@@ -163,12 +163,14 @@ def test_a_rule_that_ends_counts_nowhere_any_more(koschey: Koschey, upstream: Up
     document = f"{koschey.url}/pypi/pol-ends/json"
     assert koschey.filenames("pol-ends") == [file.filename]
     assert ask(document).status == 200
-    koschey.run("policy", "set", "blocked", "pol-ends", "--reason", "for a moment", "--expires", "0.06m")
+    koschey.run("policy", "set", "blocked", "pol-ends", "--yes", "--reason", "for a moment", "--expires", "0.06m")
     ends = time.monotonic() + 3.6
     wait_until(lambda: koschey.filenames("pol-ends") == [])
     assert ask(koschey.url + file.path).status == 403
     assert ask(document).status == 404
-    koschey.run("policy", "set", "blocked", "pol-ends-unseen", "--reason", "for a moment", "--expires", "0.06m")
+    koschey.run(
+        "policy", "set", "blocked", "pol-ends-unseen", "--yes", "--reason", "for a moment", "--expires", "0.06m"
+    )
     assert koschey.page("pol-ends-unseen")["project-status"]["status"] == "quarantined"
     serial = koschey.fetch_value("SELECT serial FROM journal_head")
     time.sleep(max(0.0, ends - time.monotonic()) + 0.2)

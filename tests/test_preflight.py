@@ -54,7 +54,7 @@ def test_every_state_is_told(koschey: Koschey, upstream: Upstream) -> None:
     assert fresh["release_at"].startswith(f"{held.upload_time.astimezone(UTC) + timedelta(days=7):%Y-%m-%d}")
     assert (gone["state"], gone["free"]) == ("missing", "1.1")
     assert (other["state"], nobody["state"]) == ("other bytes", "missing")
-    koschey.run("block", "pf-never-blocked", "--reason", "not for us")
+    koschey.run("block", "pf-never-blocked", "--yes", "--reason", "not for us")
     [blocked] = preflight(koschey, {"name": "pf-never-blocked", "version": "1.0"})
     assert (blocked["state"], "not for us" in blocked["reason"]) == ("blocked", True)
 

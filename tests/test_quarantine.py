@@ -135,7 +135,7 @@ def test_block_of_a_project_covers_what_is_to_come(koschey: Koschey, upstream: U
     """A blocked project lists nothing, also no release that the upstream adds later."""
     upstream.add("q-banned", "1.0")
     koschey.page("q-banned")
-    koschey.run("block", "q-banned", "--reason", "not for us")
+    koschey.run("block", "q-banned", "--yes", "--reason", "not for us")
     later = upstream.add("q-banned", "1.1")
     wait_until(lambda: (koschey.page("q-banned"), koschey.state_of(later.filename))[1])
     assert koschey.state_of(later.filename) == "blocked"

@@ -144,7 +144,7 @@ def test_q12_the_report_lists_exactly_those_who_took_it(koschey: Koschey, upstre
         taken = list(clients.map(lambda name: ask(koschey.url + file.path, User_Agent=name).body, sorted(names)))
         list(clients.map(lambda number: ask(koschey.url + other.path, User_Agent=f"other-{number}"), range(40)))
     assert taken == [file.content] * 300
-    report = json.loads(koschey.run("recall", "r-bad==1.0", "--reason", "it steals tokens", "--json").stdout)
+    report = json.loads(koschey.run("recall", "--yes", "r-bad==1.0", "--reason", "it steals tokens", "--json").stdout)
     with ThreadPoolExecutor(16) as clients:
         statuses = list(clients.map(lambda _: ask(koschey.url + file.path).status, range(60)))
     assert statuses == [403] * 60
@@ -169,7 +169,7 @@ def test_nobody_is_missing_who_took_it_during_the_recall(koschey: Koschey, upstr
     for thread in threads:
         thread.start()
     time.sleep(1)
-    report = json.loads(koschey.run("recall", "r-race==1.0", "--reason", "malware", "--json").stdout)
+    report = json.loads(koschey.run("recall", "--yes", "r-race==1.0", "--reason", "malware", "--json").stdout)
     returned_at = time.monotonic()
     for thread in threads:
         thread.join(10)
@@ -188,7 +188,7 @@ def test_by_the_api_and_back(koschey: Koschey, upstream: Upstream, api: Api) -> 
     koschey.page("r-api")
     ask(koschey.url + file.path, User_Agent="who")
     one, two = api.token("reviewer", "r-api"), api.token("admin")
-    body = {"choice": "recall", "project": "r-api", "version": "1.0", "reason": "malware"}
+    body = {"choice": "recall", "project": "r-api", "version": "1.0", "reason": "malware", "confirm": 1}
     assert api.call("POST", "decisions", body, token=api.token("uploader")).status == 403
     answer = api.call("POST", "decisions", body, token=one)
     assert (answer.status, answer.json["files"], answer.json["waits"]) == (200, [file.filename], False)

@@ -66,7 +66,7 @@ def test_reservation_closes_what_came_from_an_upstream(koschey: Koschey, upstrea
     """A mirrored project is closed by a reservation, its files too, and is open again without it."""
     file = upstream.add("rx-mirrored", "1.0")
     assert koschey.filenames("rx-mirrored") == [file.filename]
-    koschey.run("reserve", "rx-mirrored", "--reason", "ours now")
+    koschey.run("reserve", "rx-mirrored", "--yes", "--reason", "ours now")
     wait_until(lambda: koschey.filenames("rx-mirrored") == [])
     answer = ask(koschey.url + file.path)
     assert answer.status == 403
@@ -79,7 +79,7 @@ def test_reservation_closes_what_came_from_an_upstream(koschey: Koschey, upstrea
 def test_blocked_name_that_was_never_seen(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
     """A name can be blocked before anybody asks for it: 200, no files, and uv then looks at no other index."""
     upstream.add("ry-evil", "1.0")
-    koschey.run("block", "ry-evil", "--reason", "malware")
+    koschey.run("block", "ry-evil", "--yes", "--reason", "malware")
     assert koschey.page("ry-evil")["project-status"] == {"status": "quarantined", "reason": "blocked: malware"}
     (tmp_path / "requirements.in").write_text("ry-evil\n")
     with pytest.raises(subprocess.CalledProcessError) as failure:

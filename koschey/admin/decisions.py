@@ -1,10 +1,11 @@
 """From a form to a decision: every button of the panel ends in the one function."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from packaging.utils import NormalizedName
 from quart import request
 
+from koschey.admin.confirming import read_consent
 from koschey.admin.visit import account, visit
 from koschey.auth.permissions import Action, RolePermissions
 from koschey.auth.sessions import leave_notice
@@ -40,25 +41,36 @@ class Draft:
     reason: str
     days: str = ""
     ticket: str = ""
+    choice: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What the form sent."""
+        return asdict(self)
 
 
 async def read_draft(project: str | None = None) -> Draft:
     """Read the form; the project is named by it or by the path."""
     form = await request.form
     reason, days, ticket = (form.get(name, "").strip() for name in ("reason", "days", "ticket"))
-    return Draft(project or form.get("project", ""), form.get("version", ""), reason, days, ticket)
+    named, choice = project or form.get("project", ""), form.get("choice", "")
+    return Draft(named, form.get("version", ""), reason, days, ticket, choice)
 
 
 async def carry_out(project: NormalizedName, draft: Draft) -> None:
-    """Decide, and leave a notice of what changed. Raises `UsageError` in words for the person who decides."""
-    choice = _parse_choice((await request.form).get("choice", ""))
+    """Decide, and leave a notice of what changed. Raises `UsageError` in words for the person who decides.
+
+    `Unconfirmed` is one of them: the decision would hide what is in use, and the form does not agree to it.
+    """
+    choice = _parse_choice(draft.choice)
     version = _parse_version(draft.version, choice)
     if "\0" in draft.reason + draft.ticket:
         raise UsageError("the reason contains a character that cannot be kept")
     days = _parse_days(draft.days) if choice in FOR_DAYS else None
     decision = Decision(choice, project, version, draft.reason, days=days, ticket=draft.ticket or None)
+    consent = await read_consent(project)
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        outcome = await decide(connection, Actor(account().name, DOOR), decision)
+        outcome = await decide(connection, Actor(account().name, DOOR), decision, consent)
     await leave_notice(resources().pool, visit().id, _say(decision, outcome))
 
 

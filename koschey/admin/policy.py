@@ -1,11 +1,12 @@
 """The policy: every rule that is in force, and for admins a form to set one and to lift one."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from packaging.utils import NormalizedName
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
+from koschey.admin.confirming import Confirmation, ask_again, read_consent
 from koschey.admin.panel import blueprint, render
 from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
@@ -13,11 +14,12 @@ from koschey.auth.permissions import Action, RolePermissions
 from koschey.auth.sessions import leave_notice
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.db.projects import select_now
-from koschey.errors import NotKnown, UsageError
+from koschey.errors import NotKnown, Unconfirmed, UsageError
 from koschey.model import Actor
 from koschey.policy.findings import FindingAction
 from koschey.policy.rules import FLAGS, Rule, RuleKind
-from koschey.publish.policy import PolicyOutcome, set_rule, unset_rule
+from koschey.publish.policy import Agreed, PolicyOutcome, set_rule, unset_rule
+from koschey.publish.policy_preview import Usual
 from koschey.publish.policy_report import show_policy
 from koschey.publish.policy_terms import SETTABLE, Terms, parse_expiry
 from koschey.web.context import resources
@@ -51,8 +53,13 @@ async def change_policy() -> ResponseReturnValue:
     """Set or lift one rule."""
     form = await request.form
     draft = Draft(**{name: form.get(name, "").strip() for name in FIELDS})
+    choice = form.get("choice", "")
     try:
-        outcome = await _change(draft, lift=form.get("choice") == "unset")
+        outcome = await _change(draft, lift=choice == "unset")
+    except Unconfirmed as error:
+        fields = {**asdict(draft), "choice": choice}
+        confirmation = ask_again(error, url_for("admin.change_policy"), fields, draft.scope)
+        return await _page(status_of(error)[0], str(error), draft, confirmation)
     except (UsageError, NotKnown) as error:
         return await _page(status_of(error)[0], str(error), draft)
     await leave_notice(resources().pool, visit().id, _say(outcome))
@@ -66,16 +73,23 @@ def may_manage() -> bool:
 
 async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:
     actor = Actor(account().name, DOOR)
+    agreed = Agreed(await read_consent(draft.scope), Usual(resources().settings.window, resources().feed))
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
         if lift:
-            return await unset_rule(connection, actor, draft.kind, draft.scope, draft.subject or None, draft.reason)
+            subject = draft.subject or None
+            return await unset_rule(connection, actor, draft.kind, draft.scope, subject, draft.reason, agreed)
         expires = parse_expiry(draft.expires, await select_now(connection)) if draft.expires else None
         optional = (draft.value or None, draft.subject or None)
         terms = Terms(draft.kind, draft.scope, *optional, draft.reason, expires, draft.ticket or None)
-        return await set_rule(connection, actor, terms)
+        return await set_rule(connection, actor, terms, agreed)
 
 
-async def _page(status: int = 200, error: str | None = None, draft: Draft | None = None) -> Response:
+async def _page(
+    status: int = 200,
+    error: str | None = None,
+    draft: Draft | None = None,
+    confirmation: Confirmation | None = None,
+) -> Response:
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
         shown = await show_policy(connection, None)
     rules = sorted(shown.rules.rules, key=_order)
@@ -84,6 +98,7 @@ async def _page(status: int = 200, error: str | None = None, draft: Draft | None
         status,
         error=error,
         draft=draft or Draft(),
+        confirmation=confirmation,
         rules=[rule for rule in rules if rule.kind is not RuleKind.EXCEPTION],
         exceptions=sorted((r for r in rules if r.kind is RuleKind.EXCEPTION), key=lambda r: str(r.expires_at)),
         observed=[rule for rule in rules if rule.kind is RuleKind.OBSERVED],

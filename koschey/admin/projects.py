@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
+from koschey.admin.confirming import Confirmation, ask_again
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.evidence import ShownEvidence, show_evidence
 from koschey.admin.panel import blueprint, render
@@ -19,7 +20,7 @@ from koschey.admin.show import without_login
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import RuleInForce
 from koschey.db.left_out import select_left_out
-from koschey.errors import NotKnown, UsageError
+from koschey.errors import NotKnown, Unconfirmed, UsageError
 from koschey.model import File, FileId, LeftOut, Standing, StandingFile, State
 from koschey.policy.findings import Evidence
 from koschey.policy.rules import RuleKind
@@ -103,12 +104,17 @@ async def decide_on_project(project: str) -> ResponseReturnValue:
     try:
         await carry_out(name, draft)
     except UsageError as error:
-        return await _page(name, status_of(error)[0], str(error), draft)
+        return await _page(name, status_of(error)[0], str(error), draft, unconfirmed=error)
     return redirect(url_for("admin.project", project=name, **_place()), 303)
 
 
 async def _page(
-    name: NormalizedName, status: int = 200, error: str | None = None, draft: Draft | None = None
+    name: NormalizedName,
+    status: int = 200,
+    error: str | None = None,
+    draft: Draft | None = None,
+    *,
+    unconfirmed: UsageError | None = None,
 ) -> Response:
     pool = resources().pool
     found = await projects.select_project(pool, name)
@@ -127,6 +133,7 @@ async def _page(
         status,
         error=error,
         draft=draft,
+        confirmation=_confirmation(name, draft, unconfirmed),
         name=name,
         project=found,
         upstream=without_login(resources().settings.upstream_url),
@@ -188,6 +195,12 @@ def _project_choices(name: NormalizedName, rules: Sequence[RuleInForce]) -> list
         "untrust" if RuleKind.TRUSTED in whole else "trust",
         "unblock" if RuleKind.BLOCKED in whole else "block",
     ]
+
+
+def _confirmation(name: NormalizedName, draft: Draft | None, error: UsageError | None) -> Confirmation | None:
+    if draft is None or not isinstance(error, Unconfirmed):
+        return None
+    return ask_again(error, url_for("admin.decide_on_project", project=name, **_place()), draft.fields, name)
 
 
 def _place() -> dict[str, Any]:

@@ -6,11 +6,12 @@ from packaging.utils import canonicalize_name
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
+from koschey.admin.confirming import Confirmation, ask_again
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render
 from koschey.db import browse
 from koschey.db.requests import select_asked
-from koschey.errors import UsageError
+from koschey.errors import Unconfirmed, UsageError
 from koschey.model import State
 from koschey.standards.names import MAX_NAME, parse_name
 from koschey.web.context import resources
@@ -43,12 +44,21 @@ async def decide_on_release() -> ResponseReturnValue:
         if not draft.version:
             raise UsageError("choose a release; decisions on a whole project are made on its own page")
         await carry_out(parse_name(draft.project), draft)
+    except Unconfirmed as error:
+        action = url_for("admin.decide_on_release", **_place())
+        confirmation = ask_again(error, action, draft.fields, parse_name(draft.project))
+        return await _page(status_of(error)[0], str(error), draft, confirmation)
     except UsageError as error:
         return await _page(status_of(error)[0], str(error), draft)
     return redirect(url_for("admin.quarantine", **_place()), 303)
 
 
-async def _page(status: int = 200, error: str | None = None, draft: Draft | None = None) -> Response:
+async def _page(
+    status: int = 200,
+    error: str | None = None,
+    draft: Draft | None = None,
+    confirmation: Confirmation | None = None,
+) -> Response:
     place = _place()
     waiting, total = await _select(place)
     if not waiting and place.pop("page", None):
@@ -61,6 +71,7 @@ async def _page(status: int = 200, error: str | None = None, draft: Draft | None
         status,
         error=error,
         draft=draft,
+        confirmation=confirmation,
         waiting=waiting,
         total=total,
         names=names,

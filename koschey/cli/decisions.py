@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+from koschey.cli.root import DATA, JSON, REASON, YES, cli, run_on
 from koschey.terminal import Terminal
 
 
@@ -33,8 +33,25 @@ def _decision(name: str, what: str, scope: str, example: str) -> None:
         run_on(data, lambda settings: decide_scope(settings, name, scope, reason, as_json=as_json))
 
 
+@cli.command()
+@click.argument("scope", metavar="NAME[==VERSION]")
+@REASON
+@YES
+@DATA
+@JSON
+def block(scope: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Stop serving a release or a project.
+
+    Where a whole project is in use, the command says by how many, and asks for the name.
+
+    Example: koschey block 'six==1.17.0' --reason malware
+    """
+    from koschey.commands.quarantine import decide_scope  # noqa: PLC0415
+
+    run_on(data, lambda settings: decide_scope(settings, "block", scope, reason, as_json=as_json, yes=yes))
+
+
 _decision("approve", "Release what is held of one release, now.", "NAME==VERSION", "'six==1.17.0' --reason reviewed")
-_decision("block", "Stop serving a release or a project.", "NAME[==VERSION]", "'six==1.17.0' --reason malware")
 _decision("unblock", "Lift a block; the files are held again.", "NAME[==VERSION]", "six --reason 'false alarm'")
 _decision(
     "trust",
@@ -83,27 +100,32 @@ def make_exception(scope: str, reason: str, data: Path | None, *, as_json: bool,
 @cli.command()
 @click.argument("scope", metavar="NAME[==VERSION]")
 @REASON
+@YES
 @DATA
 @JSON
-def recall(scope: str, reason: str, data: Path | None, *, as_json: bool) -> None:
+def recall(scope: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
     """Block what was let out, raise an alert, and say who took it. Two people can lift it.
+
+    Where it is in use, the command says by how many, and asks for the name.
 
     Example: koschey recall 'six==1.17.0' --reason 'it steals tokens'
     """
     from koschey.commands.downloads import recall as carry_out  # noqa: PLC0415
 
-    run_on(data, lambda settings: carry_out(settings, scope, reason, as_json=as_json, out=Terminal()))
+    run_on(data, lambda settings: carry_out(settings, scope, reason, yes=yes, as_json=as_json, out=Terminal()))
 
 
 @cli.command()
 @click.argument("pattern", required=False)
 @click.option("--reason", help="Why; it is kept with the reservation.")
+@YES
 @DATA
 @JSON
-def reserve(pattern: str | None, reason: str | None, data: Path | None, *, as_json: bool) -> None:
+def reserve(pattern: str | None, reason: str | None, data: Path | None, *, yes: bool, as_json: bool) -> None:
     """Keep names for private packages: NAME, or 'NAME-*'. Without a pattern: list what is reserved.
 
-    No upstream is asked for a reserved name, and what came from one under it is blocked.
+    No upstream is asked for a reserved name, and what came from one under it is blocked. Where that is in use, the
+    command says by how many, and asks for the pattern.
 
     Example: koschey reserve 'acme-*' --reason 'our namespace'
     """
@@ -114,7 +136,7 @@ def reserve(pattern: str | None, reason: str | None, data: Path | None, *, as_js
         return
     if reason is None:
         raise click.UsageError("Missing option '--reason'.")
-    run_on(data, lambda settings: reserve_pattern(settings, pattern, reason, as_json=as_json))
+    run_on(data, lambda settings: reserve_pattern(settings, pattern, reason, yes=yes, as_json=as_json))
 
 
 @cli.command()

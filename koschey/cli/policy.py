@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from koschey.cli.root import DATA, JSON, REASON, cli, run_on
+from koschey.cli.root import DATA, JSON, REASON, YES, cli, run_on
 from koschey.terminal import Terminal
 
 SUBJECT = click.option("--subject", metavar="CHECK[/CODE]", help="The check, or one code of it; for the kind check.")
@@ -38,6 +38,7 @@ def show(project: str | None, data: Path | None, *, as_json: bool) -> None:
 @click.option("--expires", metavar="WHEN", help="When it ends: '2027-01-31', '2027-01-31T12:00Z', or '14d'.")
 @click.option("--ticket", help="Where it was asked for.")
 @REASON
+@YES
 @DATA
 @JSON
 def set_(
@@ -50,6 +51,7 @@ def set_(
     reason: str,
     data: Path | None,
     *,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Put a rule in force, in place of the one of the same kind, scope and subject.
@@ -58,13 +60,15 @@ def set_(
     and a --subject. These take no VALUE, for they are in force or not: trusted, blocked, reserved, first-seen,
     allowed-only, attested, observed, announced, second-person.
 
+    Where the rule hides what is in use, the command says how much, and asks for the scope.
+
     Example: koschey policy set window 'acme-*' 2 --reason 'our partners'
     """
     from koschey.commands.policy import set_policy_rule  # noqa: PLC0415
     from koschey.publish.policy_terms import Terms  # noqa: PLC0415
 
     terms = Terms(kind, scope, value, subject, reason, ticket=ticket)
-    run_on(data, lambda settings: set_policy_rule(settings, terms, expires, as_json=as_json))
+    run_on(data, lambda settings: set_policy_rule(settings, terms, expires, yes=yes, as_json=as_json))
 
 
 @policy.command()
@@ -72,9 +76,12 @@ def set_(
 @click.argument("scope")
 @SUBJECT
 @REASON
+@YES
 @DATA
 @JSON
-def unset(kind: str, scope: str, subject: str | None, reason: str, data: Path | None, *, as_json: bool) -> None:
+def unset(
+    kind: str, scope: str, subject: str | None, reason: str, data: Path | None, *, yes: bool, as_json: bool
+) -> None:
     """Lift a rule. What it only closed is served again; what it let out stays out.
 
     Files of releases that waited, and were blocked by it, stay blocked until they are unblocked; the answer says how.
@@ -83,7 +90,8 @@ def unset(kind: str, scope: str, subject: str | None, reason: str, data: Path | 
     """
     from koschey.commands.policy import unset_policy_rule  # noqa: PLC0415
 
-    run_on(data, lambda settings: unset_policy_rule(settings, kind, scope, subject, reason, as_json=as_json))
+    lifted = (kind, scope, subject, reason)
+    run_on(data, lambda settings: unset_policy_rule(settings, *lifted, yes=yes, as_json=as_json))
 
 
 @policy.command()
@@ -129,10 +137,13 @@ def export(file: Path | None, data: Path | None) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--dry-run", is_flag=True, help="Change nothing; say which files would appear and disappear.")
 @click.option("--reason", help="Why; it is kept with every rule that changes.")
+@YES
 @DATA
 @JSON
-def apply(file: str, reason: str | None, data: Path | None, *, dry_run: bool, as_json: bool) -> None:
+def apply(file: str, reason: str | None, data: Path | None, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Put exactly the rules of FILE in force, in one transaction. Exceptions stay.
+
+    Where that hides what is in use, the command says how much, and asks for the word policy.
 
     Example: koschey policy apply policy.toml --dry-run
     """
@@ -140,4 +151,5 @@ def apply(file: str, reason: str | None, data: Path | None, *, dry_run: bool, as
 
     if reason is None and not dry_run:
         raise click.UsageError("Missing option '--reason'.")
-    run_on(data, lambda settings: apply_policy_file(settings, file, reason, dry_run=dry_run, as_json=as_json))
+    options = {"dry_run": dry_run, "yes": yes, "as_json": as_json}
+    run_on(data, lambda settings: apply_policy_file(settings, file, reason, **options))

@@ -17,6 +17,7 @@ DATA = click.option(
     help="Folder in which `koschey up` keeps everything.  [default: KOSCHEY_DATA, or a folder of your account]",
 )
 REASON = click.option("--reason", required=True, help="Why; it is kept with the decision.")
+YES = click.option("--yes", is_flag=True, help="Do not ask where it hides what is in use; for scripts.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.table import Table
 
+from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.db.downloads import Download, select_all_downloads
 from koschey.db.projects import select_project
@@ -24,12 +25,15 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With what a cell begins that a spreadsheet would compute; a user agent is whatever a client sends."""
 
 
-async def recall(settings: Settings, scope: str, reason: str, *, as_json: bool, out: Console) -> None:
+async def recall(settings: Settings, scope: str, reason: str, *, yes: bool, as_json: bool, out: Console) -> None:
     """Block what was let out, and print who has it. Raises as `decide` does."""
     project, version = parse_scope(scope)
+    decision = Decision(Choice.RECALL, project, version, reason)
     async with open_database(settings) as pool:
         async with pool.acquire() as connection:
-            outcome = await decide(connection, operator(), Decision(Choice.RECALL, project, version, reason))
+            outcome = await confirmed(
+                lambda consent: decide(connection, operator(), decision, consent), project, yes=yes
+            )
         # Once the recall is committed: from then on nobody gets a byte who is not on the list.
         taken = await select_all_downloads(pool, project, version)
     if as_json:
@@ -37,7 +41,7 @@ async def recall(settings: Settings, scope: str, reason: str, *, as_json: bool, 
         say_json(decided | {"downloads": [_as_json(download) for download in taken]})
         return
     say(f"recall {scope}: {outcome}")
-    _print(taken, scope, out)
+    print_downloads(taken, scope, out)
 
 
 async def list_downloads(settings: Settings, scope: str, *, form: str, out: Console) -> None:
@@ -51,7 +55,7 @@ async def list_downloads(settings: Settings, scope: str, *, form: str, out: Cons
         rows.writerow(COLUMNS)
         rows.writerows([_cell(value) for value in _as_json(download).values()] for download in taken)
     else:
-        _print(taken, scope, out)
+        print_downloads(taken, scope, out)
 
 
 async def _select(settings: Settings, project: NormalizedName, version: str | None) -> list[Download]:
@@ -61,7 +65,8 @@ async def _select(settings: Settings, project: NormalizedName, version: str | No
         return await select_all_downloads(pool, project, version)
 
 
-def _print(taken: Sequence[Download], scope: str, out: Console) -> None:
+def print_downloads(taken: Sequence[Download], scope: str, out: Console) -> None:
+    """Print who took which file, as a table."""
     if not taken:
         out.print(f"Nobody has taken a file of {scope}.")
         return

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.commands.policy_shown import change_lines, effects_as_json, outlook_line, preview_as_json, rule_as_json
 from koschey.db.findings import select_known_checks
@@ -12,7 +13,7 @@ from koschey.errors import UsageError
 from koschey.policy.advisories import Feed
 from koschey.policy.changes import RuleChange
 from koschey.policy.rules import Rule
-from koschey.publish.policy import PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
+from koschey.publish.policy import Agreed, PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
 from koschey.publish.policy_file import parse_policy, render_policy
 from koschey.publish.policy_preview import Preview, Usual, preview_policy
 from koschey.publish.policy_terms import Terms, parse_expiry
@@ -28,12 +29,15 @@ def usual_of(settings: Settings) -> Usual:
     return Usual(settings.window, Feed(settings.feed_max_age) if settings.advisories else None)
 
 
-async def set_policy_rule(settings: Settings, terms: Terms, expires: str | None, *, as_json: bool) -> None:
+async def set_policy_rule(settings: Settings, terms: Terms, expires: str | None, *, yes: bool, as_json: bool) -> None:
     """Put one rule in force. Raises `UsageError` where it is none."""
     async with open_database(settings) as pool, pool.acquire() as connection:
         if expires is not None:
             terms = replace(terms, expires=parse_expiry(expires, await select_now(connection)))
-        outcome = await set_rule(connection, operator(), terms)
+        usual = usual_of(settings)
+        outcome = await confirmed(
+            lambda consent: set_rule(connection, operator(), terms, Agreed(consent, usual)), terms.scope, yes=yes
+        )
         known = {check.name for check in await select_known_checks(connection)}
     _print_outcome(outcome, as_json=as_json)
     check = (terms.subject or "").partition("/")[0]
@@ -42,11 +46,14 @@ async def set_policy_rule(settings: Settings, terms: Terms, expires: str | None,
 
 
 async def unset_policy_rule(
-    settings: Settings, kind: str, scope: str, subject: str | None, reason: str, *, as_json: bool
+    settings: Settings, kind: str, scope: str, subject: str | None, reason: str, *, yes: bool, as_json: bool
 ) -> None:
     """Lift one rule. Raises `NotKnown` where there is none."""
     async with open_database(settings) as pool, pool.acquire() as connection:
-        outcome = await unset_rule(connection, operator(), kind, scope, subject, reason)
+        lifted, usual = (kind, scope, subject, reason), usual_of(settings)
+        outcome = await confirmed(
+            lambda consent: unset_rule(connection, operator(), *lifted, Agreed(consent, usual)), scope, yes=yes
+        )
     _print_outcome(outcome, as_json=as_json)
 
 
@@ -60,7 +67,9 @@ async def export_policy(settings: Settings, file: Path | None) -> None:
         _write(file, text)
 
 
-async def apply_policy_file(settings: Settings, file: str, reason: str | None, *, dry_run: bool, as_json: bool) -> None:
+async def apply_policy_file(
+    settings: Settings, file: str, reason: str | None, *, dry_run: bool, yes: bool, as_json: bool
+) -> None:
     """Put the rules of a file in force, or say what that would do. Raises `UsageError` where it holds none."""
     text = _read(file)
     async with open_database(settings) as pool, pool.acquire() as connection:
@@ -68,8 +77,14 @@ async def apply_policy_file(settings: Settings, file: str, reason: str | None, *
         wanted = parse_policy(text, "standard input" if file == "-" else file, operator().name, now)
         if dry_run:
             _print_preview(await preview_policy(connection, wanted, usual_of(settings)), as_json=as_json)
-        else:
-            _print_outcome(await apply_policy(connection, operator(), wanted, reason or ""), as_json=as_json)
+            return
+        usual = usual_of(settings)
+        outcome = await confirmed(
+            lambda consent: apply_policy(connection, operator(), wanted, reason or "", Agreed(consent, usual)),
+            "policy",
+            yes=yes,
+        )
+    _print_outcome(outcome, as_json=as_json)
 
 
 def _write(file: Path, text: str) -> None:

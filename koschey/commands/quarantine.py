@@ -9,6 +9,7 @@ from packaging.utils import NormalizedName
 from rich.console import Console
 from rich.table import Table
 
+from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.files import select_files_by_state
@@ -60,6 +61,7 @@ async def decide_scope(
     filename: str | None = None,
     sha256: str | None = None,
     ticket: str | None = None,
+    yes: bool = False,
 ) -> None:
     """Carry out a decision from the command line. Raises `UsageError` for a scope that the choice does not take."""
     project, version = _parse_scope(Choice(choice), scope)
@@ -68,7 +70,7 @@ async def decide_scope(
         Choice(choice), project, version, reason, days=days, filename=filename, sha256=digest, ticket=ticket
     )
     async with open_database(settings) as pool, pool.acquire() as connection:
-        outcome = await decide(connection, operator(), decision)
+        outcome = await confirmed(lambda consent: decide(connection, operator(), decision, consent), project, yes=yes)
     if as_json:
         decided = {"choice": choice, "scope": scope, "serial": outcome.serial, "files": outcome.filenames}
         say_json(decided | {"waits": outcome.waits})

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.db.rules import Reservation, select_reservations
 from koschey.publish.reserve import parse_pattern, reserve, unreserve
@@ -11,11 +12,13 @@ from koschey.standards.simple_json import format_time
 from koschey.terminal import say, say_json
 
 
-async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:
+async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, yes: bool, as_json: bool) -> None:
     """Reserve. Raises `UsageError` where the pattern is none."""
     parsed = parse_pattern(pattern)
     async with open_database(settings) as pool, pool.acquire() as connection:
-        serial = await reserve(connection, operator(), parsed, reason)
+        serial = await confirmed(
+            lambda consent: reserve(connection, operator(), parsed, reason, consent), parsed, yes=yes
+        )
     if as_json:
         say_json({"pattern": parsed, "serial": serial})
     else:

@@ -15,12 +15,14 @@ from koschey.db.accounts import select_account
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed
 from koschey.model import Actor
+from koschey.policy.rules import Rule, RuleKind
 from koschey.publish.choices.blocking import block, recall, unblock
 from koschey.publish.choices.change import Change
 from koschey.publish.choices.exception import make_exception
 from koschey.publish.choices.holding_on import extend
 from koschey.publish.choices.letting_out import approve, trust, untrust
 from koschey.publish.decision import MAX_REASON, Choice, Decision, Outcome
+from koschey.publish.impact import FULL_CONSENT, Consent, measure
 
 __all__ = ["MAX_REASON", "Choice", "Decision", "Outcome", "decide"]
 
@@ -36,11 +38,12 @@ CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
 }
 
 
-async def decide(connection: Connection, actor: Actor, decision: Decision) -> Outcome:
+async def decide(connection: Connection, actor: Actor, decision: Decision, consent: Consent = FULL_CONSENT) -> Outcome:
     """Carry out a decision.
 
-    Raises `NotAllowed` where the reviewer may not decide this, `NotKnown` where there is no such release, and
-    `UsageError` where the decision cannot be made as things stand.
+    Raises `NotAllowed` where the reviewer may not decide this, `NotKnown` where there is no such release,
+    `Unconfirmed` where it would hide what is in use and `consent` does not say so, and `UsageError` where the decision
+    cannot be made as things stand.
     """
     decision.check()
     async with connection.transaction():
@@ -48,7 +51,15 @@ async def decide(connection: Connection, actor: Actor, decision: Decision) -> Ou
             await _check_reviewer(connection, actor, decision.project)
         project = await projects.lock_project(connection, decision.project)
         known = await files.lock_release_files(connection, decision.project, decision.version)
+        if consent != FULL_CONSENT and _is_guarded(decision):
+            closing = Rule(RuleKind.BLOCKED, decision.version, decision.reason, actor.name, decision.project)
+            consent.check(await measure(connection, [closing]))
         return await CHOICES[decision.choice](Change(connection, actor, decision, project, known))
+
+
+def _is_guarded(decision: Decision) -> bool:
+    """Tell whether a decision may stop all installs of a project, or takes back what machines have."""
+    return decision.choice is Choice.RECALL or (decision.choice is Choice.BLOCK and decision.version is None)
 
 
 async def _check_reviewer(connection: Connection, actor: Actor, project: NormalizedName) -> None:

@@ -17,12 +17,29 @@ from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
 from koschey.errors import NotAllowed, NotKnown, UsageError
-from koschey.model import Actor, Serial
-from koschey.policy.changes import RuleChange, compare, place, replaceable, touched_by
-from koschey.policy.rules import EVERYTHING, Rule
+from koschey.model import Actor, Serial, State
+from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, touched_by
+from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.publish.decision import MAX_REASON
+from koschey.publish.impact import FULL_CONSENT, Consent, Impact, measure
 from koschey.publish.policy_effects import NO_EFFECTS, Effects, closing, lifted_by, select_still_blocked
+from koschey.publish.policy_preview import Usual, foresee_covered
 from koschey.publish.policy_terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
+
+LETTING_THROUGH = (RuleKind.OBSERVED, RuleKind.EXCEPTION)
+"""Kinds of rules under which held files are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a person has agreed to hide, and what is needed to foresee it."""
+
+    consent: Consent
+    usual: Usual | None = None
+    """None: only what is closed outright is foreseen."""
+
+
+AGREED = Agreed(FULL_CONSENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +54,27 @@ class PolicyOutcome:
     effects: Effects = NO_EFFECTS
 
 
-async def set_rule(connection: Connection, actor: Actor, terms: Terms) -> PolicyOutcome:
+async def set_rule(connection: Connection, actor: Actor, terms: Terms, agreed: Agreed = AGREED) -> PolicyOutcome:
     """Put one rule in force, in place of the one of the same kind, scope and subject.
 
-    Raises `UsageError` where the terms describe no rule, and `NotAllowed` where the actor may not manage its scope.
+    Raises `UsageError` where the terms describe no rule, `NotAllowed` where the actor may not manage its scope, and
+    `Unconfirmed` where it would hide what is in use and `agreed` does not say so.
     """
     async with connection.transaction():
         rule = parse_rule(terms, actor.name, await projects.select_now(connection))
         await _check_manager(connection, actor, rule.scope)
         changes = compare(await _in_place_of(connection, rule), [rule])
-        return await _carry_out(connection, actor, changes, terms.reason)
+        return await _carry_out(connection, actor, changes, terms.reason, agreed)
 
 
 async def unset_rule(
-    connection: Connection, actor: Actor, kind: str, scope: str, subject: str | None, reason: str
+    connection: Connection,
+    actor: Actor,
+    kind: str,
+    scope: str,
+    subject: str | None,
+    reason: str,
+    agreed: Agreed = AGREED,
 ) -> PolicyOutcome:
     """Lift one rule. Raises as `set_rule` does, and `NotKnown` where there is no such rule."""
     _check_reason(reason)
@@ -63,16 +87,18 @@ async def unset_rule(
         if not before:
             about_check = f" about {subject}" if subject else ""
             raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
-        return await _carry_out(connection, actor, compare(before, []), reason)
+        return await _carry_out(connection, actor, compare(before, []), reason, agreed)
 
 
-async def apply_policy(connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str) -> PolicyOutcome:
+async def apply_policy(
+    connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str, agreed: Agreed = AGREED
+) -> PolicyOutcome:
     """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
     _check_reason(reason)
     async with connection.transaction():
         await _check_manager(connection, actor, EVERYTHING)
         await rules.lock_policy(connection)
-        return await _carry_out(connection, actor, compare(await select_policy(connection), wanted), reason)
+        return await _carry_out(connection, actor, compare(await select_policy(connection), wanted), reason, agreed)
 
 
 async def select_policy(connection: Connection) -> Sequence[Rule]:
@@ -87,11 +113,15 @@ async def _in_place_of(connection: Connection, rule: Rule) -> Sequence[Rule]:
     return [known for known in found.rules if place(known) == place(rule)]
 
 
-async def _carry_out(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> PolicyOutcome:
+async def _carry_out(
+    connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str, agreed: Agreed
+) -> PolicyOutcome:
     if not changes:
         return PolicyOutcome(None, (), 0)
     touched = touched_by(changes)
     await scopes.lock_covered(connection, touched)
+    if agreed.consent != FULL_CONSENT:
+        agreed.consent.check(await _measure(connection, changes, agreed.usual))
     closed = await scopes.count_served(connection, closing(change.after for change in changes))
     for change in changes:
         if change.after:
@@ -104,6 +134,17 @@ async def _carry_out(connection: Connection, actor: Actor, changes: Sequence[Rul
     judged_anew = await scopes.insert_held(connection, touched)
     serial = await _record(connection, actor, changes, reason)
     return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still))
+
+
+async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:
+    """Return what the changes would hide: what rules close, and what only observation or an exception serves."""
+    current, hidden = (await rules.select_all_rules(connection)).rules, []
+    if usual and any(rule.kind in LETTING_THROUGH for rule in current):
+        judged = await foresee_covered(
+            connection, touched_by(changes), [State.HELD], (current, carry_out(current, changes)), usual
+        )
+        hidden = [outlook.item.file.id for outlook in judged if outlook.mark == "-"]
+    return await measure(connection, closing(change.after for change in changes), hidden)
 
 
 async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> Serial:

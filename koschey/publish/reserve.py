@@ -16,7 +16,8 @@ from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor, Serial
-from koschey.policy.rules import RuleKind
+from koschey.policy.rules import Rule, RuleKind
+from koschey.publish.impact import FULL_CONSENT, Consent, measure
 from koschey.standards.names import MAX_NAME, parse_name
 
 PATTERN = re.compile(r"(?P<name>[^*]+?)(?P<all>-\*)?")
@@ -30,13 +31,19 @@ def parse_pattern(text: str) -> str:
     return canonicalize_name(parse_name(match["name"])) + (match["all"] or "")
 
 
-async def reserve(connection: Connection, actor: Actor, pattern: str, reason: str) -> Serial:
+async def reserve(
+    connection: Connection, actor: Actor, pattern: str, reason: str, consent: Consent = FULL_CONSENT
+) -> Serial:
     """Keep the names of a pattern for private packages, from the next request on.
 
-    Raises `NotAllowed` where the actor may not decide for the whole index.
+    Raises `NotAllowed` where the actor may not decide for the whole index, and `Unconfirmed` where files would be
+    served no more and `consent` does not say so.
     """
     async with connection.transaction():
         await _check(connection, actor, reason)
+        if consent != FULL_CONSENT:
+            closing = Rule(RuleKind.RESERVED, None, reason, actor.name, pattern)
+            consent.check(await measure(connection, [closing]))
         await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
         return await _record(connection, actor, "reserve", pattern, reason)
 

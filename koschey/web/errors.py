@@ -20,6 +20,7 @@ from koschey.errors import (
     StoreUnavailable,
     TooManyGuesses,
     TooManyRequests,
+    Unconfirmed,
     UpstreamMalformed,
     UpstreamMissing,
     UpstreamUnavailable,
@@ -42,6 +43,7 @@ STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     NotAllowed: (403, "Not allowed"),
     Misdirected: (421, "Misdirected request"),
     Stale: (412, "Changed meanwhile"),
+    Unconfirmed: (428, "Confirmation needed"),
     TooManyRequests: (429, "Too many requests"),
     UsageError: (400, "Bad request"),
     UpstreamMissing: (404, "The upstream has no such thing"),
@@ -78,6 +80,9 @@ def problem(status: int, title: str, detail: str, **extensions: object) -> Respo
 def problem_of(error: KoscheyError) -> Response:
     """Return the answer to a request that failed by this error."""
     status, title = status_of(error)
+    if isinstance(error, Unconfirmed):
+        remedy = f'; to carry it out all the same, send "confirm": {error.counts["files"]}'
+        return problem(status, title, str(error) + remedy, **error.counts, confirm=error.counts["files"])
     response = problem(status, title, str(error))
     if isinstance(error, TooManyGuesses):
         response.headers["Retry-After"] = str(error.retry_after)

@@ -26,7 +26,7 @@ def shelf(koschey: Koschey, shared_upstream: Upstream) -> Koschey:
     upstream.add("m-dated", "2.0", upload_time=datetime(2023, 5, 1, tzinfo=UTC))
     upstream.add("m-malware", "1.0")
     koschey.page("m-malware")
-    koschey.run("block", "m-malware", "--reason", "malware")
+    koschey.run("block", "m-malware", "--yes", "--reason", "malware")
     wait_until(lambda: koschey.filenames("m-malware") == [])
     assert upload(koschey, wheel("m-clash", "1.0")).status == 200
     upstream.add("m-clash", "9.9")

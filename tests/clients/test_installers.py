@@ -59,7 +59,7 @@ def test_held_pin_is_not_installed(koschey: Koschey, chain: str, tmp_path: Path,
     pin = "c-leaf==2.0"
     arguments = ("install", "--target", str(tmp_path / "a"), "--index-url", koschey.index_url, pin)
     if koschey.state_of("c_leaf-2.0-py3-none-any.whl") == "released":
-        koschey.run("block", pin, "--reason", "start anew")
+        koschey.run("block", pin, "--yes", "--reason", "start anew")
         koschey.run("unblock", pin, "--reason", "start anew")
     with pytest.raises(subprocess.CalledProcessError):
         run(client, *arguments)

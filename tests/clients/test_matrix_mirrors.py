@@ -156,7 +156,7 @@ def test_verify_deletes_what_is_no_longer_listed(secure: Koschey, source: Upstre
     before = set(mirror.paths)
     secure.run("remove", "b-removed==1.0", "--yes", "--reason", "by mistake")
     secure.run("block", "b-blocked==1.0", "--reason", "malware")
-    secure.run("block", "b-malware", "--reason", "malware")
+    secure.run("block", "b-malware", "--yes", "--reason", "malware")
     gone = {f"{name}-1.0-py3-none-any.whl" for name in ("b_removed", "b_blocked", "b_malware")}
     gone |= {f"{name}.metadata" for name in gone}
     assert gone < before

@@ -58,7 +58,7 @@ def test_blocked(koschey: Koschey, upstream: Upstream, tmp_path: Path, client: C
     """A blocked project has no version; nobody passes the reason of its page on."""
     upstream.add("t-blocked-m", "1.0")
     koschey.page("t-blocked-m")
-    koschey.run("block", "t-blocked-m", "--reason", "malware")
+    koschey.run("block", "t-blocked-m", "--yes", "--reason", "malware")
     wait_until(lambda: koschey.filenames("t-blocked-m") == [])
     assert "malware" not in failed(client, koschey, tmp_path / "app", "t-blocked-m", "==1.0")
 

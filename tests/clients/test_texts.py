@@ -72,7 +72,7 @@ def test_blocked_project(koschey: Koschey, upstream: Upstream, tmp_path: Path) -
     """pip finds no version at all, and uv says that none was found: neither passes the reason on."""
     upstream.add("tx-blocked", "1.0")
     koschey.page("tx-blocked")
-    koschey.run("block", "tx-blocked", "--reason", "malware")
+    koschey.run("block", "tx-blocked", "--yes", "--reason", "malware")
     wait_until(lambda: koschey.filenames("tx-blocked") == [])
     assert "(from versions: none)" in said("pip", koschey, tmp_path, "tx-blocked")
     assert "there are no versions of tx-blocked" in said("uv", koschey, tmp_path, "tx-blocked")

@@ -7,6 +7,7 @@ from koschey.db.projects import select_project
 from koschey.errors import UsageError
 from koschey.model import Sha256
 from koschey.publish.decide import Choice, Decision, decide
+from koschey.publish.impact import Consent
 from koschey.standards.names import parse_name, parse_version
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation
@@ -15,7 +16,7 @@ from koschey.web.api.types import Changed, NewDecision
 WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
 
 
-@operation("POST", "/decisions", NewDecision, Changed, needs=Action.DECIDE)
+@operation("POST", "/decisions", NewDecision, Changed, needs=Action.DECIDE, also=(428,))
 async def make_decision(call: Call[NewDecision]) -> Changed:
     """Approve, block, recall, unblock, trust, untrust, extend a quarantine or make an exception."""
     sent = call.sent
@@ -33,7 +34,7 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
     # Asked of the account as the credentials gave it; `decide` asks the database once more.
     authorize(call.account, Action.DECIDE, name)
     async with as_expected(name) as connection:
-        outcome = await decide(connection, call.actor, decision)
+        outcome = await decide(connection, call.actor, decision, Consent(sent.confirm or 0))
         project = await select_project(connection, name)
         # A rule can be about a project that is not known yet.
         serial = outcome.serial or (project.serial if project else await select_serial(connection))

@@ -13,7 +13,7 @@ from quart import Response
 
 from koschey import __version__
 from koschey.web.api.operations import JSON, OPERATIONS, TAGGED, Operation, blueprint
-from koschey.web.api.types import Problem
+from koschey.web.api.types import Problem, Unconfirmed
 from koschey.web.context import resources
 
 REFERENCE = "#/components/schemas/{name}"
@@ -25,6 +25,7 @@ ERRORS = {
     412: "The project is not at the serial that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    428: "It would hide what is in use: send it again with `confirm`.",
     429: "The address has sent wrong credentials too often, or the caller has too many open requests.",
     503: "A store does not answer; try again.",
 }
@@ -33,6 +34,8 @@ ERROR_HEADERS: dict[int, dict[str, Any]] = {
     429: {"Retry-After": {"schema": {"type": "integer"}}},
     503: {"Retry-After": {"schema": {"type": "integer"}}},
 }
+ERROR_BODIES: dict[int, type[Problem]] = {428: Unconfirmed}
+"""Errors that say more than what is wrong."""
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
@@ -79,7 +82,8 @@ def build_document(prefix: str = "") -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    types = {kind for operation in OPERATIONS for kind in (operation.takes, operation.answers)} | {Problem}
+    types = {kind for operation in OPERATIONS for kind in (operation.takes, operation.answers)}
+    types |= {Problem, *ERROR_BODIES.values()}
     _, schemas = msgspec.json.schema_components(sorted(types, key=lambda kind: kind.__name__), ref_template=REFERENCE)
     return schemas
 
@@ -127,7 +131,7 @@ def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def _error(status: int) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": _reference(Problem)}}
+    content = {"application/problem+json": {"schema": _reference(ERROR_BODIES.get(status, Problem))}}
     return {"description": ERRORS[status], "content": content, "headers": ERROR_HEADERS.get(status, {})}
 
 

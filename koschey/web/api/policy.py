@@ -15,7 +15,8 @@ from koschey.errors import Stale
 from koschey.policy.changes import RuleChange, replaceable, tag_of
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
-from koschey.publish.policy import PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
+from koschey.publish.impact import Consent
+from koschey.publish.policy import Agreed, PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
 from koschey.publish.policy_preview import Preview, Usual, preview_policy
 from koschey.publish.policy_report import show_policy
 from koschey.publish.policy_terms import Terms, as_utc, parse_rules, scope_text
@@ -32,6 +33,7 @@ from koschey.web.api.policy_types import (
     PolicyChange,
     PolicyQuery,
     PolicyState,
+    RuleTerms,
     ShownRule,
 )
 from koschey.web.context import resources
@@ -55,7 +57,9 @@ async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
     )
 
 
-@operation("PUT", "/policy", NewPolicy, PolicyChange, needs=Action.MANAGE, max_body=MAX_POLICY, misses=False)
+@operation(
+    "PUT", "/policy", NewPolicy, PolicyChange, needs=Action.MANAGE, max_body=MAX_POLICY, also=(428,), misses=False
+)
 async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
     """Put exactly these rules in force, beside exceptions; or with `dry_run` say what that would do."""
     authorize(call.account, Action.MANAGE, NormalizedName(EVERYTHING))
@@ -63,28 +67,32 @@ async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
         now = await select_now(connection)
         wanted = parse_rules([_terms(rule) for rule in call.sent.rules], call.actor.name, now)
         if not call.sent.dry_run:
-            return await _changed(connection, await apply_policy(connection, call.actor, wanted, call.sent.reason))
+            agreed = _agreed(call.sent.confirm)
+            done = await apply_policy(connection, call.actor, wanted, call.sent.reason, agreed)
+            return await _changed(connection, done)
         tag = tag_of(await select_policy(connection))
     # Outside of that transaction: it reads for long, and locks nothing.
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        preview = await preview_policy(connection, wanted, Usual(resources().settings.window, resources().feed))
+        preview = await preview_policy(connection, wanted, _usual())
     return _foretold(preview, tag)
 
 
-@operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, misses=False)
+@operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, also=(428,), misses=False)
 async def put_rule(call: Call[NewRule]) -> PolicyChange:
     """Put one rule in force, in place of the one of the same kind, scope and subject."""
     async with _policy_as_expected() as connection:
-        return await _changed(connection, await set_rule(connection, call.actor, _terms(call.sent)))
+        done = await set_rule(connection, call.actor, _terms(call.sent), _agreed(call.sent.confirm))
+        return await _changed(connection, done)
 
 
-@operation("DELETE", "/policy/rules", LiftedRule, PolicyChange, needs=Action.MANAGE)
+@operation("DELETE", "/policy/rules", LiftedRule, PolicyChange, needs=Action.MANAGE, also=(428,))
 async def lift_rule(call: Call[LiftedRule]) -> PolicyChange:
     """Lift one rule."""
     sent = call.sent
     async with _policy_as_expected() as connection:
-        lifted = await unset_rule(connection, call.actor, sent.kind, sent.scope, sent.subject, sent.reason)
-        return await _changed(connection, lifted)
+        lifted = (sent.kind, sent.scope, sent.subject, sent.reason)
+        done = await unset_rule(connection, call.actor, *lifted, _agreed(sent.confirm))
+        return await _changed(connection, done)
 
 
 @asynccontextmanager
@@ -99,7 +107,15 @@ async def _policy_as_expected() -> AsyncIterator[Connection]:
         yield connection
 
 
-def _terms(rule: NewRule) -> Terms:
+def _usual() -> Usual:
+    return Usual(resources().settings.window, resources().feed)
+
+
+def _agreed(confirm: int | None) -> Agreed:
+    return Agreed(Consent(confirm or 0), _usual())
+
+
+def _terms(rule: RuleTerms) -> Terms:
     expires = as_utc(rule.ends) if rule.ends else None
     value = None if rule.value is None else str(rule.value)
     return Terms(rule.kind, rule.scope, value, rule.subject, rule.reason, expires, rule.ticket)

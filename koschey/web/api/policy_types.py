@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from koschey.model import Serial, State
 from koschey.policy.findings import FindingAction
 from koschey.standards.names import parse_name
-from koschey.web.api.types import WORD, Input, Reason, Tagged, Text
+from koschey.web.api.types import WORD, Confirm, Input, Reason, Tagged, Text
 
 type Kind = Annotated[str, Meta(max_length=40, pattern=WORD, description="As `koschey policy set --help` lists them.")]
 type Scope = Annotated[
@@ -29,8 +29,8 @@ class PolicyQuery(Input, frozen=True, kw_only=True):
         return parse_name(self.project) if self.project is not None else None
 
 
-class NewRule(Input, frozen=True, kw_only=True):
-    """A rule that shall be in force, in place of the one of the same kind, scope and subject."""
+class RuleTerms(Input, frozen=True, kw_only=True):
+    """What a rule says."""
 
     kind: Kind
     scope: Scope
@@ -41,6 +41,12 @@ class NewRule(Input, frozen=True, kw_only=True):
     ticket: Text | None = None
 
 
+class NewRule(RuleTerms, frozen=True, kw_only=True):
+    """A rule that shall be in force, in place of the one of the same kind, scope and subject."""
+
+    confirm: Confirm = None
+
+
 class LiftedRule(Input, frozen=True, kw_only=True):
     """A rule that shall not be in force any more."""
 
@@ -48,14 +54,16 @@ class LiftedRule(Input, frozen=True, kw_only=True):
     scope: Scope
     subject: Subject | None = None
     reason: Reason
+    confirm: Confirm = None
 
 
 class NewPolicy(Input, frozen=True, kw_only=True):
     """All rules that shall be in force, beside exceptions."""
 
-    rules: list[NewRule]
+    rules: list[RuleTerms]
     reason: Reason
     dry_run: Annotated[bool, Meta(description="Change nothing; say what would change.")] = False
+    confirm: Confirm = None
 
 
 class ShownRule(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,13 @@ type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at the most
 type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
 type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]
 type Text = Annotated[str, Meta(max_length=200, pattern=WORD)]
+type Confirm = (
+    Annotated[
+        int,
+        Meta(ge=0, description="How many files this hides, as an answer 428 has it; not needed where it hides none."),
+    ]
+    | None
+)
 type Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
@@ -63,6 +70,8 @@ class NewDecision(Input, frozen=True, kw_only=True):
     )
     sha256: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$")] | None = None
     ticket: Annotated[Text | None, Meta(description="Where the reason is written down; an exception needs it.")] = None
+    confirm: Confirm = None
+    """Of `recall`, and of `block` for a whole project."""
 
 
 class QuarantineQuery(Input, frozen=True, kw_only=True):
@@ -174,3 +183,15 @@ class Problem(Struct, frozen=True, kw_only=True):
     status: int
     title: str
     detail: str
+
+
+class Unconfirmed(Problem, frozen=True, kw_only=True):
+    """A change would hide what is in use. Nothing was changed; the same request with `confirm` carries it out."""
+
+    files: int
+    """Files that are served now, and would be no more."""
+    downloads: int
+    machines: int
+    """Different pairs of account and address that downloaded them, as far as that is known."""
+    confirm: int
+    """What the request must say to be carried out."""

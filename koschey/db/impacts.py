@@ -1,0 +1,50 @@
+"""Statements that tell what a change meets: files that are served, and who downloaded them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from koschey.db.pool import Connection
+from koschey.model import MAIN_INDEX, FileId
+from koschey.policy.rules import Rule
+
+# A reservation is about what comes from an upstream.
+SELECT_SERVED_COVERED = """
+    SELECT served_file.file_id
+      FROM served_file
+      JOIN index ON index.id = served_file.index_id AND index.name = $1
+      JOIN project ON project.id = served_file.project_id
+     WHERE EXISTS (SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS covering (scope, version, kind)
+                    WHERE in_scope(covering.scope, project.name, project.origin)
+                      AND covering.version IN ('', served_file.version)
+                      AND (covering.kind <> 'reserved' OR project.origin = 'mirrored'))
+"""
+SELECT_TAKERS = """
+    WITH taken AS MATERIALIZED (
+        SELECT account, address FROM download WHERE file_id = ANY($1::bigint[]) LIMIT $2
+    )
+    SELECT (SELECT count(*) FROM taken)
+           + (SELECT coalesce(sum(downloads), 0)::bigint FROM forgotten_download WHERE file_id = ANY($1::bigint[])),
+           (SELECT count(*) FROM (SELECT DISTINCT account, address FROM taken) AS machine)
+"""
+COUNTED = 1_000_000
+"""Downloads that are looked at: a statement has little time, and nobody decides otherwise for more."""
+
+
+class Takers(NamedTuple):
+    """How often files were downloaded, and by how many."""
+
+    downloads: int
+    machines: int
+    """Different pairs of account and address, as far as the log of downloads goes back."""
+
+
+async def select_served_covered(connection: Connection, rules: Sequence[Rule]) -> list[FileId]:
+    """Return the files that are served now and that one of the rules, which close what they cover, is about."""
+    scopes, versions = [rule.scope for rule in rules], [rule.version or "" for rule in rules]
+    rows = await connection.fetch(SELECT_SERVED_COVERED, MAIN_INDEX, scopes, versions, [rule.kind for rule in rules])
+    return [FileId(row["file_id"]) for row in rows]
+
+
+async def select_takers(connection: Connection, files: Sequence[FileId]) -> Takers:
+    """Return how often these files were downloaded, and by how many."""
+    return Takers(*await connection.fetchrow(SELECT_TAKERS, list(files), COUNTED))
