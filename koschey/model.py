@@ -21,7 +21,7 @@ MAIN_INDEX = "main"
 
 
 class Origin(StrEnum):
-    """Where a project's files come from. A name has one origin for ever, so nothing public can shadow it."""
+    """Where a project's files come from. A name has one at a time, so nothing public can shadow what is private."""
 
     HOSTED = "hosted"
     MIRRORED = "mirrored"
@@ -158,6 +158,8 @@ class File:
     """Digest of core metadata that the upstream's page promised, and that neither the upstream nor the wheel has."""
     mismatched_at: datetime | None = None
     """When the upstream last sent other bytes than its page promised."""
+    set_aside_at: datetime | None = None
+    """Since when the file is not of its project's origin, for the name was handed over; it is blocked since then."""
 
     absence_looks: int = 0
     absence_due_at: datetime | None = None

@@ -20,7 +20,7 @@ from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.web.api.asking import NewPreflight, NewRequest
 from koschey.web.api.operations import Operation
 from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
-from koschey.web.api.types import NewDecision, NewStatus, Why
+from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
 
 API = "/api/v1"
 NOBODY = ""
@@ -29,6 +29,7 @@ BODIES: dict[type, dict[str, object]] = {
     Why: {"reason": "why"},
     NewPolicy: {"rules": [], "reason": "why", "dry_run": True},
     NewRule: {"kind": "withdrawn", "scope": "api-none", "value": 30, "reason": "why"},
+    NewClaim: {"reason": "why"},
     NewStatus: {"status": "active", "reason": "why"},
     NewPreflight: {"pins": [{"name": "api-none", "version": "1.0"}]},
     NewRequest: {"project": "api-none", "version": "1.0", "reason": "why"},

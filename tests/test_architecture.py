@@ -47,6 +47,8 @@ PUBLIC = {
     ("/api/v1/projects/<project>", "api.read_project"): "account",
     ("/api/v1/projects/<project>", "api.remove_project"): "account",
     ("/api/v1/projects/<project>/status", "api.put_status"): "account",
+    ("/api/v1/projects/<project>/claim", "api.claim_name"): "account",
+    ("/api/v1/projects/<project>/release-name", "api.release_private_name"): "account",
     ("/api/v1/projects/<project>/releases/<version>", "api.remove_release"): "account",
     ("/api/v1/projects/<project>/releases/<version>/yank", "api.yank_release"): "account",
     ("/api/v1/projects/<project>/releases/<version>/yank", "api.unyank_release"): "account",

@@ -1,5 +1,6 @@
 """Before a change hides what is in use, every door says how much that is, and waits until a person agrees to it."""
 
+import json
 import os
 import pty
 import subprocess
@@ -161,6 +162,7 @@ COMMANDS = {
     "block": ("block", "{}"),
     "recall": ("recall", "{}==1.0"),
     "reserve": ("reserve", "{}"),
+    "claim": ("claim", "{}"),
     "policy": ("policy", "set", "blocked", "{}"),
 }
 SAID = "this would hide 1 file, downloaded 1 time by 1 machine"
@@ -212,6 +214,7 @@ BODIES: dict[str, Any] = {
     "make_decision": ("POST", "decisions", {"choice": "block", "project": "{}"}),
     "recall": ("POST", "decisions", {"choice": "recall", "project": "{}", "version": "1.0"}),
     "put_rule": ("POST", "policy/rules", {"kind": "reserved", "scope": "{}"}),
+    "claim_name": ("POST", "projects/{}/claim", {}),
 }
 
 
@@ -278,7 +281,7 @@ def test_panel_asks_for_the_name(koschey: Koschey, admin: Person, used: tuple[st
 
 
 def test_panel_asks_for_the_scope_of_a_rule(koschey: Koschey, admin: Person, used: tuple[str, str]) -> None:
-    """Reserving a name that is in use says so on the page of the policy."""
+    """Reserving a name that is in use says so on the page of the policy, and after it which names must be claimed."""
     name, path = used
     form = {"choice": "set", "kind": "reserved", "scope": name, "reason": "ours"}
     answer = admin.ask("/admin/policy", {"csrf": admin.ask("/admin/policy").csrf, **form})
@@ -286,4 +289,17 @@ def test_panel_asks_for_the_scope_of_a_rule(koschey: Koschey, admin: Person, use
     assert ask(koschey.url + path).status == 200
     again = answer.confirmation
     assert admin.ask(again["action"], {**again, "again": name}).status == 303
+    told = admin.ask("/admin/policy").told
+    assert f"{name} is mirrored already (1 file, 1 of them downloaded from here) and takes no upload" in told
     wait_until(lambda: ask(koschey.url + path).status == 403)
+
+
+def test_late_reservation_names_the_command(koschey: Koschey, used: tuple[str, str]) -> None:
+    """`koschey reserve` succeeds, and says of a mirrored name what is known of it and what to do."""
+    name, _ = used
+    done = koschey.run("reserve", name, "--yes", "--reason", "ours")
+    assert f"{name} is mirrored already (1 file, 1 of them downloaded from here)" in done.stderr
+    assert f"koschey claim {name} --reason WHY" in done.stderr
+    told = json.loads(koschey.run("reserve", f"{name}-*", "--yes", "--reason", "ours", "--json").stdout)
+    assert told["mirrored"] == [{"name": name, "files": 1, "downloaded": 1}]
+    koschey.run("unreserve", f"{name}-*", "--reason", "done")

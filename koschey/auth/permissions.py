@@ -22,7 +22,7 @@ class Action(StrEnum):
     YANK = "yank"
     """Say that a release should not be chosen any more (PEP 592), and take that back."""
     MANAGE = "manage"
-    """Remove files for ever, and set a project's status (PEP 792)."""
+    """Remove files permanently, set a project's status (PEP 792), and hand its name to another origin."""
 
 
 class Permissions(Protocol):

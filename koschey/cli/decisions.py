@@ -125,7 +125,8 @@ def reserve(pattern: str | None, reason: str | None, data: Path | None, *, yes: 
     """Keep names for private packages: NAME, or 'NAME-*'. Without a pattern: list what is reserved.
 
     No upstream is asked for a reserved name, and what came from one under it is blocked. Where that is in use, the
-    command says by how many, and asks for the pattern.
+    command says by how many, and asks for the pattern. A name that is mirrored already must also be claimed, before
+    anything can be uploaded under it.
 
     Example: koschey reserve 'acme-*' --reason 'our namespace'
     """
@@ -149,3 +150,41 @@ def unreserve(pattern: str, reason: str, data: Path | None, *, as_json: bool) ->
     from koschey.commands.reservations import unreserve_pattern  # noqa: PLC0415
 
     run_on(data, lambda settings: unreserve_pattern(settings, pattern, reason, as_json=as_json))
+
+
+@cli.command()
+@click.argument("name")
+@REASON
+@YES
+@DATA
+@JSON
+def claim(name: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Hand a name that is mirrored to private packages, and say what was ever downloaded of it, and by whom.
+
+    Its mirrored files are served no more, no upstream is asked for the name, and uploads are accepted. Where files of
+    it are served, the command says to how many, and asks for the name.
+
+    Example: koschey claim acme-tools --reason 'our package'
+    """
+    from koschey.commands.claims import claim_name  # noqa: PLC0415
+
+    run_on(data, lambda settings: claim_name(settings, name, reason, yes=yes, as_json=as_json, out=Terminal()))
+
+
+@cli.command("release-name")
+@click.argument("name")
+@REASON
+@YES
+@DATA
+@JSON
+def release_name(name: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Hand a private name to its upstream: the reverse of claim.
+
+    Its uploaded files are served no more, and stay in the bucket; those that were mirrored before are held again.
+
+    Example: koschey release-name acme-tools --reason 'we gave the project up'
+    """
+    from koschey.commands.claims import release_private_name  # noqa: PLC0415
+
+    options: dict[str, Any] = {"yes": yes, "as_json": as_json, "out": Terminal()}
+    run_on(data, lambda settings: release_private_name(settings, name, reason, **options))

@@ -100,6 +100,7 @@ def effects_as_json(effects: Effects) -> dict[str, object]:
     return {
         "files_served_no_more": effects.closed,
         "files_served_again": effects.opened,
+        "mirrored": [name._asdict() for name in effects.late.names],
         "still_blocked": [
             {"project": each.project, "version": each.version, "files": each.files} for each in effects.still_blocked
         ],

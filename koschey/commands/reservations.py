@@ -6,6 +6,7 @@ from rich.table import Table
 from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.db.rules import Reservation, select_reservations
+from koschey.publish.policy_effects import select_late_names
 from koschey.publish.reserve import parse_pattern, reserve, unreserve
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
@@ -13,16 +14,18 @@ from koschey.terminal import say, say_json
 
 
 async def reserve_pattern(settings: Settings, pattern: str, reason: str, *, yes: bool, as_json: bool) -> None:
-    """Reserve. Raises `UsageError` where the pattern is none."""
+    """Reserve, and say which names it comes too late for. Raises `UsageError` where the pattern is none."""
     parsed = parse_pattern(pattern)
     async with open_database(settings) as pool, pool.acquire() as connection:
         serial = await confirmed(
             lambda consent: reserve(connection, operator(), parsed, reason, consent), parsed, yes=yes
         )
+        late = await select_late_names(connection, parsed)
     if as_json:
-        say_json({"pattern": parsed, "serial": serial})
-    else:
-        say(f"reserve {parsed}: serial {serial}")
+        say_json({"pattern": parsed, "serial": serial, "mirrored": [name._asdict() for name in late.names]})
+        return
+    say(f"reserve {parsed}: serial {serial}")
+    say(*(f"koschey: {sentence}" for sentence in late.sentences), err=True)
 
 
 async def unreserve_pattern(settings: Settings, pattern: str, reason: str, *, as_json: bool) -> None:

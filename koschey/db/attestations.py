@@ -17,16 +17,19 @@ UPSERT_ATTESTATION = """
            publishers = excluded.publishers, checked_at = koschey_now()
 """
 SELECT_FILE_ID = """
-    SELECT file.id FROM file JOIN project ON project.id = file.project_id WHERE project.name = $1 AND filename = $2
+    SELECT file.id FROM file JOIN project ON project.id = file.project_id
+     WHERE project.name = $1 AND filename = $2
+     ORDER BY file.set_aside_at DESC NULLS FIRST LIMIT 1
 """
 SELECT_STORED_IDS = """
     SELECT file.id FROM file JOIN project ON project.id = file.project_id
-     WHERE project.name = $1 AND file.version = $2 AND file.stored_at IS NOT NULL
+     WHERE project.name = $1 AND file.version = $2 AND file.stored_at IS NOT NULL AND file.set_aside_at IS NULL
      ORDER BY file.id
 """
 SELECT_VERSIONS = """
     SELECT DISTINCT file.version FROM file JOIN project ON project.id = file.project_id
      WHERE project.name = $1 AND ($2::text IS NULL OR file.version = $2) AND file.stored_at IS NOT NULL
+       AND file.set_aside_at IS NULL
      ORDER BY file.version
 """
 

@@ -25,7 +25,7 @@ SELECT_WAITING_RELEASES = """
       LEFT JOIN unnest($6::text[], $7::text[], $8::text[]) WITH ORDINALITY AS fix (project, version, fixes, place)
              ON fix.project = project.name AND fix.version = file.version
      WHERE index.name = $1 AND standing.state = ANY($2::text[]) AND standing.state <> 'released'
-       AND ($3::text IS NULL OR project.name LIKE $3)
+       AND ($3::text IS NULL OR project.name LIKE $3) AND file.set_aside_at IS NULL
      GROUP BY project.name, file.version, standing.state
      ORDER BY min(fix.place) NULLS LAST, min(standing.release_at) NULLS LAST, project.name, file.version, standing.state
      LIMIT $4 OFFSET $5

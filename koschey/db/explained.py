@@ -9,7 +9,8 @@ from koschey.db.pool import Database
 from koschey.model import MAIN_INDEX, StandingFile
 
 SELECT_FILES_NAMED = f"""
-    SELECT {COLUMNS} FROM {TABLES} WHERE project.name = ANY($2::text[]) AND file.filename = $3 ORDER BY file.id
+    SELECT {COLUMNS} FROM {TABLES} WHERE project.name = ANY($2::text[]) AND file.filename = $3
+     ORDER BY file.set_aside_at DESC NULLS FIRST, file.id
 """  # noqa: S608
 SELECT_KNOWN_NAMES = "SELECT name FROM project WHERE name = ANY($1::text[])"
 

@@ -27,7 +27,7 @@ COLUMNS = """
     file.first_seen_at, file.stored_at, file.requires_python, file.yanked, file.core_metadata,
     file.metadata_stored, file.upstream_url, file.path, file.absent_since, file.blake2b_256, file.md5,
     file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
-    file.damage, file.metadata_damage, file.broken_promise, file.mismatched_at,
+    file.damage, file.metadata_damage, file.broken_promise, file.mismatched_at, file.set_aside_at,
     standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
     standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at
 """
@@ -47,24 +47,31 @@ TABLES = """
     LEFT JOIN attestation ON attestation.file_id = file.id
 """
 
-SELECT_PROJECT_FILES = f"SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 ORDER BY file.id"  # noqa: S608
+# Files that are set aside are of the project's former origin: they are found by their paths alone, and stay blocked.
+SELECT_PROJECT_FILES = f"""
+    SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 AND file.set_aside_at IS NULL ORDER BY file.id
+"""  # noqa: S608
 SELECT_FILES_NAMED = f"""
-    SELECT {COLUMNS} FROM {TABLES} WHERE file.project_id = $2 AND file.filename = ANY($3::text[]) ORDER BY file.id
+    SELECT {COLUMNS} FROM {TABLES}
+     WHERE file.project_id = $2 AND file.filename = ANY($3::text[]) AND file.set_aside_at IS NULL
+     ORDER BY file.id
 """  # noqa: S608
 LOCK_RELEASE_FILES = f"""
     SELECT {COLUMNS} FROM {TABLES}
-     WHERE project.name = $2 AND ($3::text IS NULL OR file.version = $3)
+     WHERE project.name = $2 AND ($3::text IS NULL OR file.version = $3) AND file.set_aside_at IS NULL
      ORDER BY file.id
        FOR UPDATE OF standing
 """  # noqa: S608
-SELECT_FILE_BY_PATH = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.path = $2"  # noqa: S608
+SELECT_FILE_BY_PATH = f"""
+    SELECT {COLUMNS} FROM {TABLES} WHERE file.path = $2 ORDER BY file.set_aside_at DESC NULLS FIRST LIMIT 1
+"""  # noqa: S608
 SELECT_FILE = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.id = $2"  # noqa: S608
 SELECT_FILES_BY_STATE = f"""
     SELECT {COLUMNS} FROM {TABLES}
      WHERE standing.state = ANY($2::text[])
      ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
 """  # noqa: S608
-SELECT_TAKEN_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[])"
+SELECT_TAKEN_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[]) AND set_aside_at IS NULL"
 INSERT_FILES = """
     INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
                       core_metadata, upstream_url, path, provenance_url, blake2b_256)

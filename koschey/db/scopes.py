@@ -23,7 +23,7 @@ COVERED = """
 """
 SELECT_COVERED = f"""
     SELECT {OWNER}, {COLUMNS} FROM {TABLES}
-     WHERE standing.state = ANY($4::text[]) AND {COVERED}
+     WHERE standing.state = ANY($4::text[]) AND file.set_aside_at IS NULL AND {COVERED}
      ORDER BY project.name, file.id
 """  # noqa: S608
 # A reservation is about what comes from an upstream.

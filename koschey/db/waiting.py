@@ -26,6 +26,7 @@ SELECT_UNATTESTED_IDS = """
       LEFT JOIN attestation ON attestation.file_id = file.id
      WHERE project.name = $1 AND file.version = $2 AND file.id > $3 AND file.stored_at IS NOT NULL
        AND file.provenance_url IS NOT NULL AND attestation.url IS DISTINCT FROM file.provenance_url
+       AND file.set_aside_at IS NULL
      ORDER BY file.id
      LIMIT $4
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from koschey.db import advisories, files
+from koschey.db.claims import select_used_names
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.news import insert_returned, select_is_estranged
@@ -41,6 +42,7 @@ class Additions:
             return
         admission = await self._admission(new, returned=returned)
         rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
+        rows = await self._refuse_used_names(rows)
         ids = await files.insert_files(self.connection, self.taking.project.id, rows)
         if admission.review:
             await insert_returned(self.connection, ids, admission.review)
@@ -89,6 +91,12 @@ class Additions:
         taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
         refused = Standing(State.MALFORMED, "another project has a file under this path", None, None)
         return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
+
+    async def _refuse_used_names(self, rows: Sequence[NewFile]) -> list[NewFile]:
+        """A filename stands for the bytes that were downloaded under it, also while the name was a private one."""
+        used = await select_used_names(self.connection, self.taking.project.name, [row.filename for row in rows])
+        refused = Standing(State.CONFLICT, "other bytes were downloaded under this filename before", None, None)
+        return [row._replace(standing=refused) if used.get(row.filename, set()) - {row.sha256} else row for row in rows]
 
 
 def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:

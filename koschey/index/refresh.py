@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from packaging.utils import NormalizedName
 
 from koschey.db import projects
+from koschey.db.claims import is_handed_over
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.listen import cancelled, set_within
 from koschey.db.pool import LOST, Pool
@@ -144,7 +145,7 @@ class Refresher:
             # Some indexes have a page for every name that anybody asks for.
             _remember(self._missing, name, MISSING_FOR)
             return None
-        elif project is not None and page.is_empty and _is_half_taken(project):
+        elif project is not None and page.is_empty and await self._is_begun(project):
             # What was never there as a whole cannot be missed.
             return project
         else:
@@ -177,6 +178,10 @@ class Refresher:
             await asyncio.sleep(LEASE / 3)
             with suppress(*LOST):
                 await take_lease(self._pool, key, self._holder, LEASE)
+
+    async def _is_begun(self, project: Project) -> bool:
+        """Tell whether the first look at a project has begun and not ended; one that changed hands has had others."""
+        return _is_half_taken(project) and not await is_handed_over(self._pool, project.id)
 
     async def _now(self) -> datetime:
         return await projects.select_now(self._pool)

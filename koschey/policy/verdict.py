@@ -2,7 +2,8 @@
 
 The rules, in the order in which they decide:
 
-1. Removed, malformed and conflicting files are never served.
+1. Removed, malformed and conflicting files are never served; nor is a file that is set aside, because its name was
+   handed over to another origin.
 2. A block, of the version or of the project, beats all else; so do a reservation of the name for private packages,
    where the file is an upstream's, and a quarantine of the project.
 3. What is released stays released; what is held waits.
@@ -80,6 +81,8 @@ def verdict(
     policy = policy.in_force(now)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
         return Verdict(False, standing.state, standing.reason)
+    if file.set_aside_at is not None:
+        return Verdict(False, State.BLOCKED, standing.reason)
     if blocked := _block(file, standing, policy):
         return blocked
     if standing.state is State.RELEASED:

@@ -24,7 +24,7 @@ from koschey.publish.adding import Addition
 from koschey.publish.attested import check_uploaded
 from koschey.publish.pending import pending
 from koschey.publish.repair import repair
-from koschey.publish.upload import Upload, is_known, select_situation
+from koschey.publish.upload import Upload, check_used_name, is_known, select_situation
 from koschey.publish.upload_rules import of_archive, of_form, of_index, of_metadata
 from koschey.publish.upload_rules.description import find_fault
 from koschey.publish.upload_rules.of_index import Situation
@@ -82,6 +82,7 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
         same = next(item.file for item in situation.files if item.file.filename == form.filename)
         await repair(intake.pool, intake.store.bucket, intake.inspector, same, upload.descriptor)
         return Accepted(form.filename, None)
+    await check_used_name(intake.pool, upload)
     switched = await load_switched(intake.pool)
     warnings = [*enforce(of_form.RULES, form, switched), *enforce(of_index.RULES, situation, switched)]
     inspected = await intake.inspector.inspect(upload.descriptor, form.filename)

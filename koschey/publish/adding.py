@@ -16,7 +16,7 @@ from koschey.db.upload_switches import lock_lookalikes, select_lookalike
 from koschey.errors import StoreUnavailable
 from koschey.model import Actor, File, Origin, Project, Serial, Standing, State
 from koschey.publish.attested import keep_uploaded
-from koschey.publish.upload import Upload, is_known, select_situation
+from koschey.publish.upload import Upload, check_used_name, is_known, select_situation
 from koschey.publish.upload_rules import of_index
 from koschey.publish.upload_rules.rule import enforce
 from koschey.standards.core_metadata import CoreMetadata
@@ -69,6 +69,7 @@ class Addition:
         situation = await select_situation(connection, form)
         if is_known(situation.files, self.upload):
             return None
+        await check_used_name(connection, self.upload)
         if is_new:
             lookalike = await select_lookalike(connection, form.project)
             situation = replace(situation, project=None, lookalike=lookalike)

@@ -22,7 +22,14 @@ from koschey.policy.changes import RuleChange, carry_out, compare, place, replac
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.publish.decision import MAX_REASON
 from koschey.publish.impact import FULL_CONSENT, Consent, Impact, measure
-from koschey.publish.policy_effects import NO_EFFECTS, Effects, closing, lifted_by, select_still_blocked
+from koschey.publish.policy_effects import (
+    NO_EFFECTS,
+    Effects,
+    closing,
+    lifted_by,
+    select_late,
+    select_still_blocked,
+)
 from koschey.publish.policy_preview import Usual, foresee_covered
 from koschey.publish.policy_terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
 
@@ -131,9 +138,10 @@ async def _carry_out(
             await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
     opened = await scopes.count_served(connection, closing(change.before for change in changes))
     still = await select_still_blocked(connection, lifted_by(changes))
+    late = await select_late(connection, changes)
     judged_anew = await scopes.insert_held(connection, touched)
     serial = await _record(connection, actor, changes, reason)
-    return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still))
+    return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still, late))
 
 
 async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:

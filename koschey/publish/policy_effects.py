@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from koschey.db import rules, scopes
+from koschey.db.claims import MirroredName, select_mirrored_covered
 from koschey.db.policies import policy_of
 from koschey.db.pool import Connection
 from koschey.model import StandingFile, State
@@ -37,6 +38,29 @@ class StillBlocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """Names of a reservation that were mirrored already: no upload can take them before they are claimed."""
+
+    names: Sequence[MirroredName] = ()
+    """The first of them."""
+    total: int = 0
+
+    @property
+    def sentences(self) -> Sequence[str]:
+        """What to tell people of each, and what to do about it."""
+        said = [
+            f"{name.name} is mirrored already ({_count(name.files)}, {name.downloaded:,} of them downloaded from here) "
+            f"and takes no upload; to publish it here: koschey claim {name.name} --reason WHY"
+            for name in self.names
+        ]
+        others = self.total - len(self.names)
+        return [*said, f"and so for {others:,} more name{'s' if others > 1 else ''}"] if others > 0 else said
+
+
+NOT_LATE = Late()
+
+
+@dataclass(frozen=True, slots=True)
 class Effects:
     """What a change did at once, and what it left."""
 
@@ -45,6 +69,7 @@ class Effects:
     opened: int = 0
     """Files that a rule closed until now, and that are served again."""
     still_blocked: Sequence[StillBlocked] = ()
+    late: Late = NOT_LATE
 
     @property
     def sentences(self) -> Sequence[str]:
@@ -61,7 +86,7 @@ class Effects:
             others = len(self.still_blocked) - NAMED
             more = f", and so for {others} more release{'s' if others > 1 else ''}" if others > 0 else ""
             said.append(f"{_files(count, verb='')} {so} held again, for approval: {commands}{more}")
-        return said
+        return [*said, *self.late.sentences]
 
 
 NO_EFFECTS = Effects()
@@ -94,6 +119,23 @@ async def select_still_blocked(connection: Connection, lifted: Sequence[Rule]) -
             if any(_has_blocked(rule, item) for rule in covering) and not closed_by(policy, version):
                 found[project.name, version] += 1
     return [StillBlocked(project, version, files) for (project, version), files in found.items()]
+
+
+async def select_late(connection: Connection, changes: Iterable[RuleChange]) -> Late:
+    """Return the names that reservations among the changes come too late for."""
+    reserved = [change.after.scope for change in changes if change.after and change.after.kind is RuleKind.RESERVED]
+    found = [await select_late_names(connection, pattern) for pattern in reserved]
+    names = [name for late in found for name in late.names]
+    return Late(names[:NAMED], sum(late.total for late in found)) if names else NOT_LATE
+
+
+async def select_late_names(connection: Connection, pattern: str) -> Late:
+    """Return the names of a pattern that are mirrored already."""
+    return Late(*await select_mirrored_covered(connection, pattern, NAMED))
+
+
+def _count(files: int) -> str:
+    return f"{files:,} file{'' if files == 1 else 's'}"
 
 
 def _files(count: int, *, verb: str | None = None) -> str:

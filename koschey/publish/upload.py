@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from koschey.db import files, projects
+from koschey.db.claims import select_used_names
 from koschey.db.pool import Database
 from koschey.db.rules import select_rules
 from koschey.db.upload_switches import select_lookalike
@@ -43,10 +44,27 @@ async def select_situation(db: Database, form: UploadForm) -> Situation:
         return Situation(form, None, (), await select_lookalike(db, form.project), now)
     if project.origin is Origin.MIRRORED:
         # Not 409: poetry and PDM take that for a file that is here already, and go on.
-        raise Refused(f"the name {form.project} is mirrored from the upstream; a private project cannot take it")
+        raise Refused(
+            f"the name {form.project} is mirrored from the upstream; a private project cannot take it. If the name is "
+            f"yours, an admin hands it to private packages: koschey claim {form.project} --reason WHY"
+        )
     if project.status in CLOSED:
         raise Refused(f"{form.project} is {project.status}: {project.status_reason or 'no reason given'}", status=403)
     return Situation(form, project, await files.select_project_files(db, form.project), None, now)
+
+
+async def check_used_name(db: Database, upload: Upload) -> None:
+    """Raise `Refused` where the filename stood for other bytes, and these were downloaded, before a claim of the name.
+
+    Not in the words of a file that exists: clients that skip what exists would take the upload for done.
+    """
+    filename = upload.form.filename
+    used = (await select_used_names(db, upload.form.project, [filename])).get(filename, set()) - {upload.sha256}
+    if used:
+        raise Refused(
+            f"Under the filename {filename!r} other bytes (sha256 {used.pop() or 'not known'}) were downloaded from "
+            "here, when the name was the upstream's. Use a different version."
+        )
 
 
 def is_known(known: Sequence[StandingFile], upload: Upload) -> bool:

@@ -33,7 +33,24 @@ WORDS = {
 async def refuse(item: StandingFile, beside: str = "") -> Response:
     """Send a client on to where it is told why it does not get a file, or what stands `beside` it."""
     account = await explain_file(resources().pool, item, resources().settings.window)
+    if item.file.set_aside_at is not None:
+        return _set_aside(item.file.project, account)
     return sent_on(refusal_path(item.file.project, account, beside))
+
+
+def _set_aside(project: str, account: FileAccount) -> Response:
+    """Refuse a file of the project's former origin on the spot: under its name another file may be found by now."""
+    return problem(
+        403,
+        f"{project} {account.version} is {account.state}",
+        f"{account.filename} is {account.state}: {account.reason}. Resolve {project} again.",
+        project=project,
+        version=account.version,
+        filename=account.filename,
+        state=account.state,
+        reason=account.reason,
+        help=resources().addresses.absolute(addresses.held_project(project)),
+    )
 
 
 def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:

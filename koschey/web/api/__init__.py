@@ -3,6 +3,7 @@
 from koschey.web.api import (
     alerts,
     asking,
+    claims,
     decisions,
     document,
     downloads,
@@ -19,6 +20,7 @@ __all__ = [
     "alerts",
     "asking",
     "blueprint",
+    "claims",
     "decisions",
     "document",
     "downloads",

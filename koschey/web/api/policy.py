@@ -27,6 +27,7 @@ from koschey.web.api.policy_types import (
     ChangedRule,
     FileOutlook,
     KnownCheckShown,
+    LateName,
     LiftedRule,
     NewPolicy,
     NewRule,
@@ -129,6 +130,10 @@ async def _changed(connection: Connection, outcome: PolicyOutcome) -> PolicyChan
         releases_judged_anew=outcome.judged_anew,
         files_served_no_more=outcome.effects.closed,
         files_served_again=outcome.effects.opened,
+        mirrored=[
+            LateName(name=each.name, files=each.files, downloaded=each.downloaded)
+            for each in outcome.effects.late.names
+        ],
         still_blocked=[
             BlockedRelease(project=each.project, version=each.version, files=each.files)
             for each in outcome.effects.still_blocked
@@ -146,6 +151,7 @@ def _foretold(preview: Preview, tag: int) -> PolicyChange:
         releases_judged_anew=0,
         files_served_no_more=0,
         files_served_again=0,
+        mirrored=[],
         still_blocked=[],
         rules=[_show_change(change) for change in preview.changes],
         files=[_show_outlook(outlook) for outlook in preview.outlooks],

@@ -125,6 +125,15 @@ class BlockedRelease(Struct, frozen=True, kw_only=True):
     files: int
 
 
+class LateName(Struct, frozen=True, kw_only=True):
+    """A name that was mirrored before it was reserved, and takes no upload until it is claimed."""
+
+    name: str
+    files: int
+    downloaded: int
+    """How many of these were ever downloaded."""
+
+
 class PolicyChange(Tagged, frozen=True, kw_only=True):
     """What a request changed in the policy, or would change."""
 
@@ -134,6 +143,8 @@ class PolicyChange(Tagged, frozen=True, kw_only=True):
     releases_judged_anew: int
     files_served_no_more: int
     files_served_again: int
+    mirrored: list[LateName]
+    """Names of a reservation that are mirrored already: `POST /projects/{project}/claim` hands them over."""
     still_blocked: list[BlockedRelease]
     """What lifted rules have blocked; `POST /decisions` with `unblock` has it held again. Empty for a dry run."""
     rules: list[ChangedRule]

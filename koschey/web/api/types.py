@@ -48,6 +48,13 @@ class Why(Input, frozen=True, kw_only=True):
     reason: Reason
 
 
+class NewClaim(Input, frozen=True, kw_only=True):
+    """The reason for which a name changes hands."""
+
+    reason: Reason
+    confirm: Confirm = None
+
+
 class NewStatus(Input, frozen=True, kw_only=True):
     """The status that a project shall have (PEP 792). Its page shows the reason, but for `active`."""
 
@@ -129,6 +136,30 @@ class Changed(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     waits: bool = False
     """It is in force once a second person makes the same decision."""
+
+
+class DownloadedFile(Struct, frozen=True, kw_only=True):
+    """A file that was ever downloaded, also where it is forgotten by whom."""
+
+    filename: str
+    version: str
+    sha256: str | None
+    downloads: int
+    forgotten: int
+    """How many of these the log of downloads has forgotten; `GET /projects/{project}/downloads` has the others."""
+    first_at: datetime
+    last_at: datetime
+
+
+class Claimed(Changed, frozen=True, kw_only=True):
+    """What became of a name; `files` are served no more."""
+
+    origin: Origin
+    """Whose the name is now."""
+    brought_back: tuple[str, ...]
+    """Files that the name had from this origin at an earlier time."""
+    downloaded: list[DownloadedFile]
+    """What was ever downloaded under the name, from whatever origin."""
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):

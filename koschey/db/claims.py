@@ -1,0 +1,200 @@
+"""Statements on names that change hands: the project, its files, and what was ever downloaded of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX, Actor, FileId, Origin, ProjectId, Sha256, State
+
+INSERT_ORIGIN_CHANGE = """
+    INSERT INTO origin_change
+        (project_id, origin, actor, door, reason, files, downloaded_files, downloads, machines)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+"""
+# What the former origin said of the project is forgotten with it. Until its page was read the upstream counts as one
+# that was never looked at.
+UPDATE_ORIGIN = """
+    UPDATE project SET origin = $2, status = 'active', status_reason = NULL, upstream_etag = NULL, looked_at = NULL,
+                       summary = NULL, absent_since = NULL, absence_looks = 0, absence_due_at = NULL, recheck_at = NULL,
+                       left_out = 0
+     WHERE id = $1
+"""
+DELETE_LEFT_OUT = "DELETE FROM left_out_file WHERE project_id = $1"
+IS_HANDED_OVER = "SELECT EXISTS (SELECT FROM origin_change WHERE project_id = $1)"
+SET_ASIDE = """
+    UPDATE standing SET state_before = state, state = CASE state WHEN 'removed' THEN state ELSE 'blocked' END,
+                        reason = CASE WHEN state IN ('blocked', 'removed') THEN reason ELSE $3 END,
+                        withdrawn_at = NULL, changed_at = koschey_now()
+      FROM index
+     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
+"""
+MARK_ASIDE = "UPDATE file SET set_aside_at = koschey_now() WHERE id = ANY($1::bigint[])"
+SELECT_ASIDE = """
+    SELECT file.id, file.version, file.filename, file.sha256, standing.state_before
+      FROM file
+      JOIN index ON index.name = $1
+      JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
+     WHERE file.project_id = $2 AND file.set_aside_at IS NOT NULL
+       AND (file.upstream_url IS NOT NULL) = ($3 = 'mirrored')
+     ORDER BY file.id
+       FOR UPDATE OF standing
+"""
+UNMARK_ASIDE = "UPDATE file SET set_aside_at = NULL WHERE id = ANY($1::bigint[])"
+# The window that a file had goes on to count.
+BRING_BACK = """
+    UPDATE standing SET state = 'held', reason = $3, changed_at = koschey_now(), state_before = NULL
+      FROM index
+     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
+       AND standing.state = 'blocked'
+"""
+SELECT_TAKEN = """
+    WITH logged AS (
+        SELECT download.file_id, count(*) AS downloads, min(download.at) AS first_at, max(download.at) AS last_at
+          FROM download JOIN file ON file.id = download.file_id
+         WHERE file.project_id = $1
+         GROUP BY download.file_id
+    )
+    SELECT file.id, file.version, file.filename, file.sha256,
+           coalesce(logged.downloads, 0) + coalesce(forgotten.downloads, 0) AS downloads,
+           coalesce(forgotten.downloads, 0) AS forgotten,
+           least(logged.first_at, forgotten.first_at) AS first_at,
+           greatest(logged.last_at, forgotten.last_at) AS last_at
+      FROM file
+      LEFT JOIN logged ON logged.file_id = file.id
+      LEFT JOIN forgotten_download AS forgotten ON forgotten.file_id = file.id
+     WHERE file.project_id = $1 AND (logged.file_id IS NOT NULL OR forgotten.file_id IS NOT NULL)
+     ORDER BY file.id
+"""
+SELECT_USED_NAMES = """
+    SELECT file.filename, file.sha256
+      FROM file JOIN project ON project.id = file.project_id
+     WHERE project.name = $1 AND file.filename = ANY($2::text[]) AND file.set_aside_at IS NOT NULL
+       AND (EXISTS (SELECT FROM download WHERE download.file_id = file.id)
+            OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
+     ORDER BY file.id
+"""
+DELETE_MESSAGES = """
+    DELETE FROM outbox
+     WHERE key = 'metadata_wanted/' || $1::text OR key = ANY($2::text[])
+        OR starts_with(key, 'provenance_wanted/' || $1::text || '/')
+"""
+SELECT_MIRRORED_COVERED = """
+    SELECT project.name, count(file.id) AS files,
+           count(file.id) FILTER (WHERE EXISTS (SELECT FROM download WHERE download.file_id = file.id)
+                                     OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
+               AS downloaded,
+           count(*) OVER () AS total
+      FROM project LEFT JOIN file ON file.project_id = project.id AND file.set_aside_at IS NULL
+     WHERE project.origin = 'mirrored' AND in_scope($1, project.name, project.origin)
+     GROUP BY project.name
+     ORDER BY project.name
+     LIMIT $2
+"""
+
+
+class Taken(NamedTuple):
+    """A file that was downloaded, also where the log of downloads has forgotten by whom."""
+
+    file: FileId
+    version: str
+    filename: str
+    sha256: Sha256 | None
+    downloads: int
+    forgotten: int
+    """How many of these the log has forgotten."""
+    first_at: datetime
+    last_at: datetime
+
+
+class Aside(NamedTuple):
+    """A file that is set aside."""
+
+    file: FileId
+    version: str
+    filename: str
+    sha256: Sha256 | None
+    state_before: State
+
+
+class MirroredName(NamedTuple):
+    """A name that a reservation comes too late for."""
+
+    name: NormalizedName
+    files: int
+    downloaded: int
+    """Files of these that were ever downloaded."""
+
+
+async def insert_origin_change(
+    connection: Connection,
+    project: ProjectId,
+    origin: Origin,
+    actor: Actor,
+    reason: str,
+    counts: tuple[int, int, int, int],
+) -> None:
+    """Write down who hands a name over, with files, downloaded files, downloads and machines until now.
+
+    PostgreSQL lets `update_origin` of the same transaction pass because of it.
+    """
+    await connection.execute(INSERT_ORIGIN_CHANGE, project, origin, actor.name, actor.door, reason, *counts)
+
+
+async def update_origin(connection: Connection, project: ProjectId, origin: Origin) -> None:
+    """Hand a project over to its other origin."""
+    await connection.execute(UPDATE_ORIGIN, project, origin)
+    await connection.execute(DELETE_LEFT_OUT, project)
+
+
+async def is_handed_over(db: Database, project: ProjectId) -> bool:
+    """Tell whether a project ever had another origin."""
+    return bool(await db.fetchval(IS_HANDED_OVER, project))
+
+
+async def set_aside(connection: Connection, files: Sequence[FileId], reason: str) -> None:
+    """Block files for good, until their origin comes back; each keeps the state that it had in mind."""
+    await connection.execute(SET_ASIDE, MAIN_INDEX, list(files), reason)
+    await connection.execute(MARK_ASIDE, list(files))
+
+
+async def select_aside(connection: Connection, project: ProjectId, origin: Origin) -> list[Aside]:
+    """Return the files of an origin that are set aside, and keep others waiting."""
+    rows = await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)
+    return [
+        Aside(row["id"], row["version"], row["filename"], row["sha256"], State(row["state_before"])) for row in rows
+    ]
+
+
+async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], reason: str) -> None:
+    """Give files back to their project; those of `held` are held, and the others stay as they are."""
+    await connection.execute(BRING_BACK, MAIN_INDEX, list(held), reason)
+    await connection.execute(UNMARK_ASIDE, list(files))
+
+
+async def select_taken(db: Database, project: ProjectId) -> list[Taken]:
+    """Return every file of a project that was ever downloaded, in the order in which they were first seen."""
+    return [Taken(*row) for row in await db.fetch(SELECT_TAKEN, project)]
+
+
+async def select_used_names(
+    db: Database, project: NormalizedName, filenames: Sequence[str]
+) -> dict[str, set[Sha256 | None]]:
+    """Return for which bytes the filenames stood while the project had another origin, if these were downloaded."""
+    used: dict[str, set[Sha256 | None]] = {}
+    for filename, sha256 in await db.fetch(SELECT_USED_NAMES, project, list(filenames)):
+        used.setdefault(filename, set()).add(sha256)
+    return used
+
+
+async def delete_messages(connection: Connection, project: NormalizedName, files: Sequence[FileId]) -> None:
+    """Take back what was asked of an upstream for a project and its files."""
+    await connection.execute(DELETE_MESSAGES, project, [f"file_wanted/{file}" for file in files])
+
+
+async def select_mirrored_covered(db: Database, pattern: str, limit: int) -> tuple[list[MirroredName], int]:
+    """Return the first mirrored projects that a pattern covers, and how many there are."""
+    rows = await db.fetch(SELECT_MIRRORED_COVERED, pattern, limit)
+    return [MirroredName(*tuple(row)[:3]) for row in rows], rows[0]["total"] if rows else 0
