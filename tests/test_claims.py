@@ -22,6 +22,7 @@ from koschey.db.downloads import NewDownload, record_downloads
 from koschey.db.pool import Connection
 from koschey.db.projects import select_project
 from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.index.following import Follower
 from koschey.model import Actor, FileId, Origin, State
 from koschey.publish.claim import claim, release_name
 from koschey.publish.forget import forget_downloads
@@ -295,19 +296,56 @@ def _api(koschey: Koschey) -> Api:
     return Api(koschey)
 
 
+def hand_over(inside: Inside, change: Any, name: str) -> None:
+    """Claim the name, or release it."""
+
+    async def hand() -> None:
+        async with inside.resources.pool.acquire() as connection:
+            await change(connection, CLI, name, "x")
+
+    inside.run(hand())
+    inside.hear_all()
+
+
 def test_first_look_after_the_release_is_waited_for(inside: Inside) -> None:
     """A name that was given back is not answered from what was known before its upstream was asked."""
     inside.upstream.add("cl-waited", "1.0")
     inside.page("cl-waited")
-
-    async def hand(change: Any) -> None:
-        async with inside.resources.pool.acquire() as connection:
-            await change(connection, CLI, "cl-waited", "x")
-
-    inside.run(hand(claim))
-    inside.hear_all()
+    hand_over(inside, claim, "cl-waited")
     assert inside.page("cl-waited")["files"] == []
     newer = inside.upstream.add("cl-waited", "2.0")
-    inside.run(hand(release_name))
-    inside.hear_all()
+    hand_over(inside, release_name, "cl-waited")
     assert newer.filename in [file["filename"] for file in inside.page("cl-waited")["files"]]
+
+
+@pytest.mark.parametrize("was_mirrored", [True, False])
+def test_released_name_that_its_upstream_lacks(inside: Inside, was_mirrored: bool) -> None:
+    """A page without files is answered, and not that the page is on its way: no look at it was interrupted."""
+    name = f"cl-lacks-{was_mirrored}".lower()
+    if was_mirrored:
+        file = inside.upstream.add(name, "1.0")
+        inside.page(name)
+        hand_over(inside, claim, name)
+        inside.upstream.remove(file.filename)
+    else:
+        inside.execute("INSERT INTO project (name, display_name, origin) VALUES ($1, $1, 'hosted')", name)
+    hand_over(inside, release_name, name)
+    assert inside.page(name)["files"] == []
+    assert inside.upstream.count(f"/simple/{name}/") > 0
+
+
+def test_claim_ends_what_an_upstream_was_suspected_of(inside: Inside) -> None:
+    """An absence that further looks should confirm is none of a private project's, and nobody looks again."""
+    inside.upstream.add("cl-absent", "1.0")
+    inside.page("cl-absent")
+    inside.upstream.remove("cl_absent-1.0-py3-none-any.whl")
+    inside.look("cl-absent")
+    assert inside.fetch("SELECT absent_since IS NOT NULL AS is FROM project WHERE name = 'cl-absent'")[0]["is"]
+    hand_over(inside, claim, "cl-absent")
+    inside.pass_time(timedelta(days=1))
+    inside.upstream.forget_requests()
+    inside.run(Follower(inside.resources.pool, inside.resources.refresher, timedelta()).look_at_due(100))
+    inside.look("cl-absent")
+    assert inside.upstream.count("/simple/cl-absent/") == 0
+    row = inside.fetch("SELECT absent_since, absence_looks, recheck_at, left_out FROM project WHERE name = 'cl-absent'")
+    assert tuple(row[0]) == (None, 0, None, 0)

@@ -1,17 +1,21 @@
 """Names that no upstream may fill: reserved for private packages, or blocked before anything of them was seen."""
 
 import subprocess
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from archives import wheel
 from commands import uv
+from inside import Inside
 from running import Koschey, ask, wait_until
 from test_accept import encoded, form, post
 from upstream import Upstream
 
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, UsageError
+from koschey.index.following import Follower
 from koschey.model import Actor
 from koschey.publish.reserve import parse_pattern, reserve, unreserve
 
@@ -74,6 +78,32 @@ def test_reservation_closes_what_came_from_an_upstream(koschey: Koschey, upstrea
     koschey.run("unreserve", "rx-mirrored", "--reason", "a mistake")
     wait_until(lambda: koschey.filenames("rx-mirrored") == [file.filename])
     assert ask(koschey.url + file.path).status == 200
+
+
+def test_reservation_of_a_mirrored_name_ends_its_looks(inside: Inside) -> None:
+    """No upstream is asked for a name that was mirrored before it was reserved: by no request, and by no follower."""
+    inside.upstream.add("rw-late", "1.0")
+    inside.page("rw-late")
+    follower = Follower(inside.resources.pool, inside.resources.refresher, timedelta(minutes=10))
+    inside.execute("UPDATE project SET recheck_at = koschey_now() WHERE name = 'rw-late'")
+    inside.run(change(inside, reserve))
+    inside.pass_time(timedelta(days=100))
+    inside.upstream.forget_requests()
+    for _ in range(2):
+        assert inside.page("rw-late")["files"] == []
+        inside.run(follower.look_at_stale(100))
+        inside.run(follower.look_at_due(100))
+        inside.look("rw-late")
+    assert inside.upstream.count("/simple/rw-late/") == 0
+    inside.run(change(inside, unreserve))
+    inside.run(follower.look_at_stale(100))
+    assert inside.upstream.count("/simple/rw-late/") == 1
+
+
+async def change(inside: Inside, how: Any) -> None:
+    """Reserve the name, or give it free."""
+    async with inside.resources.pool.acquire() as connection:
+        await how(connection, Actor("ada", "cli"), "rw-late", "ours")
 
 
 def test_blocked_name_that_was_never_seen(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ PIECES = frozenset(
         "COVERED",
         "DAMAGED",
         "IN_FORCE",
+        "IS_ASKABLE",
         "MAIN_INDEX",
         "OPEN",
         "ORDER",

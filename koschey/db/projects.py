@@ -7,6 +7,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database, Pool
+from koschey.db.rules import IN_FORCE
 from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
 
 COLUMNS = (
@@ -31,11 +32,16 @@ UPDATE_LOOK = """
      WHERE id = $1
 """
 UPDATE_ABSENCE = "UPDATE project SET absent_since = $2, absence_looks = $3, absence_due_at = $4 WHERE id = $1"
-SELECT_RECHECKED = """
-    SELECT name, recheck_at FROM project
-     WHERE recheck_at <= koschey_now() AND name <> ALL ($1::text[])
-     ORDER BY recheck_at LIMIT $2
+IS_ASKABLE = f"""
+    NOT EXISTS (SELECT FROM rule
+                 WHERE rule.kind = 'reserved' AND {IN_FORCE} AND in_scope(rule.project, project.name, project.origin))
 """
+"""Of a mirrored project: that its name is not reserved, for then no upstream is asked for it."""
+SELECT_RECHECKED = f"""
+    SELECT name, recheck_at FROM project
+     WHERE recheck_at <= koschey_now() AND name <> ALL ($1::text[]) AND {IS_ASKABLE}
+     ORDER BY recheck_at LIMIT $2
+"""  # noqa: S608
 UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
 UPDATE_LOOKED_AT = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"

@@ -6,6 +6,7 @@ from datetime import timedelta
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Database
+from koschey.db.projects import IS_ASKABLE
 from koschey.model import MAIN_INDEX, FileId
 
 SELECT_UNSTORED_IDS = """
@@ -57,7 +58,7 @@ SELECT_UNCHECKED_RELEASES = """
      LIMIT $2
 """
 # What somebody waits for, or took lately, comes before what only lies here.
-SELECT_STALE_PROJECTS = """
+SELECT_STALE_PROJECTS = f"""
     SELECT project.name
       FROM project
       LEFT JOIN LATERAL (
@@ -70,10 +71,10 @@ SELECT_STALE_PROJECTS = """
       ) AS files ON true
      WHERE project.origin = 'mirrored'
        AND (project.looked_at IS NULL OR project.looked_at <= koschey_now() - $1::interval)
-       AND project.name <> ALL ($3::text[])
+       AND project.name <> ALL ($3::text[]) AND {IS_ASKABLE}
      ORDER BY coalesce(files.wanted, false) DESC, project.looked_at NULLS FIRST, project.id
      LIMIT $4
-"""
+"""  # noqa: S608
 
 type Release = tuple[NormalizedName, str]
 

@@ -113,7 +113,7 @@ class Refresher:
             if not patience.expired():
                 raise
             raise Busy(f"the upstream's page of {name} is still on its way; try again soon") from None
-        if project is not None and _is_half_taken(project):
+        if project is not None and _is_half_taken(project) and not await self._is_reserved(name):
             raise Busy(f"the upstream's page of {name} was not read to its end, and is not there now")
         return project
 
@@ -127,7 +127,7 @@ class Refresher:
             project = await projects.select_project(self._pool, name)
             if project and project.looked_at and project.looked_at >= (since or begun):
                 return project
-            if project and project.origin is Origin.HOSTED:
+            if project and (project.origin is Origin.HOSTED or await self._is_reserved(name)):
                 return project
             return await self._fetch(name, project)
 
@@ -190,6 +190,10 @@ class Refresher:
         """Tell whether no upstream may be asked for a name that is not known here."""
         rules = await select_rules(self._pool, name)
         return rules.find_whole(RuleKind.BLOCKED, RuleKind.RESERVED) is not None
+
+    async def _is_reserved(self, name: NormalizedName) -> bool:
+        """Tell whether the upstream of a mirrored name is no longer asked for it."""
+        return (await select_rules(self._pool, name)).find_whole(RuleKind.RESERVED) is not None
 
     def _is_fresh(self, project: Project, now: datetime) -> bool:
         return project.looked_at is not None and now - project.looked_at < self._freshness
