@@ -242,12 +242,14 @@ def test_b14_metadata_beyond_measure_is_not_parsed(more: bytes, words: str) -> N
             b"\n".join([b"Requires-Dist: a @ https://x.test/" + b"y" * 16_000] * 300),
             "more than 4,194,304 characters in",
         ),
+        (b"License-Expression: " + b"(" * 30_000, r"Invalid METADATA: '?\(\("),
     ],
 )
 def test_b14_field_beyond_measure_is_refused(line: bytes, words: str) -> None:
-    """Fields that are parsed further are bounded, each and all requirements together."""
-    with pytest.raises(Refused, match=words):
+    """Fields that are parsed further are bounded, each and all requirements together; the refusal is too."""
+    with pytest.raises(Refused, match=words) as refusal:
         parse_core_metadata(HEAD + line + b"\n\n", "METADATA")
+    assert len(str(refusal.value)) < 300
 
 
 def test_b14_large_metadata_is_read() -> None:

@@ -178,7 +178,7 @@ def parse_core_metadata(body: bytes, filename: str) -> CoreMetadata:
         for field in sorted({*raw, "metadata_version", "name"} - NOT_JUDGED):
             getattr(metadata, field)
     except InvalidMetadata as error:
-        raise Refused(f"Invalid {filename}: {error}.") from None
+        raise Refused(f"Invalid {filename}: {_cut(str(error))}.") from None
     except RecursionError:
         raise Refused(f"Invalid {filename}: 'description-content-type' is nested too deeply.") from None
     core = read_core_metadata(body)
@@ -279,4 +279,8 @@ def _present(text: str) -> str | None:
 
 
 def _shown(text: str) -> str:
-    return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "...")
+    return ascii(_cut(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."

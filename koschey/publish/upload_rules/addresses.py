@@ -19,15 +19,22 @@ class Address(Enum):
     WEB = auto()
     REPOSITORY = auto()
     OTHER = auto()
-    """Harmless, but nothing that a browser can follow: ftp, or a host without a scheme."""
+    """Harmless, but no link: ftp, mailto, a host without a scheme, or words such as "see the wiki"."""
     NONE = auto()
     """No address, or one that runs something where it is followed, as `javascript:` does."""
 
 
 def kind_of(text: str) -> Address:
     """Return the kind. What is not known to be harmless is none."""
-    if " " in text or not text.isprintable():
+    if not text or not text.isprintable():
         return Address.NONE
+    if ":" not in text:
+        # Without a scheme nothing is run.
+        return Address.OTHER
+    return Address.NONE if " " in text else _kind_of_url(text)
+
+
+def _kind_of_url(text: str) -> Address:
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname)
@@ -37,6 +44,6 @@ def kind_of(text: str) -> Address:
         return Address.WEB
     if (has_host and REPOSITORY.fullmatch(parts.scheme)) or SCP.fullmatch(text):
         return Address.REPOSITORY
-    if (has_host and parts.scheme == "ftp") or BARE.fullmatch(text):
+    if (has_host and parts.scheme == "ftp") or parts.scheme == "mailto" or BARE.fullmatch(text):
         return Address.OTHER
     return Address.NONE

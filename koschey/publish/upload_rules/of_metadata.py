@@ -182,7 +182,7 @@ RULES: tuple[Rule[Stated], ...] = (
         "URLs are http or https.",
         _web_url,
         default=True,
-        why="others cannot be followed by a browser; off to move in old packages with www.example.org or ftp://",
+        why="others cannot be followed by a browser; off to move in old packages with www.example.org or 'none'",
     ),
     Rule("requirement", "Provides-Dist and Obsoletes-Dist can be read.", _requirement),
     Rule(
