@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     )
 
     downloads_kept_days: Annotated[float, Field(ge=1, le=36500)] | None = Field(
-        None, description="days for which it is known who took a file, at least; empty means for ever"
+        None, description="days that the log of downloads goes back, at least; empty means permanently"
     )
     anonymous_reading: bool = Field(
         True, description="let everybody who reaches the index read it; `false` asks for a login or a token"
@@ -236,7 +236,7 @@ class Settings(BaseSettings):
 
     @property
     def downloads_kept(self) -> timedelta | None:
-        """How long it is known who took a file; None: for ever."""
+        """How far the log of downloads goes back; None: to the first."""
         return timedelta(days=self.downloads_kept_days) if self.downloads_kept_days is not None else None
 
     @property

@@ -32,7 +32,7 @@ CLI = Actor("ada", "cli")
 SPAM: Any = "spam"
 
 
-async def take(connection: Connection, filename: str, who: str = "ci") -> None:
+async def take(connection: Connection, filename: str, who: str | None = "ci") -> None:
     """Download a file."""
     file = await connection.fetchval("SELECT id FROM file WHERE filename = $1 AND set_aside_at IS NULL", filename)
     await record_downloads(connection, [NewDownload(FileId(file), who, None, "10.0.0.1", "pip")])
@@ -144,20 +144,24 @@ async def test_handover_asks_the_upstream_for_nothing_more(connection: Connectio
 
 
 async def test_downloads_stay_known_when_the_log_forgets(connection: Connection) -> None:
-    """That a file was downloaded, how often and when, outlives the log; by whom does not."""
+    """That a file was downloaded, by which accounts, how often and when, outlives the log; from where does not."""
     await add_spam(connection)
     await connection.execute("UPDATE download SET at = at - interval '100 days' WHERE account = 'ci'")
     assert await forget_downloads(connection, WEEK) == 1
     project = await select_project(connection, SPAM)
     assert project is not None
     [taken] = await select_taken(connection, project.id)
-    assert (taken.downloads, taken.forgotten) == (2, 1)
+    assert (taken.downloads, taken.forgotten, taken.accounts) == (2, 1, ["ci", "dev"])
     assert taken.last_at - taken.first_at > timedelta(days=99)
     await connection.execute("UPDATE download SET at = at - interval '200 days'")
     assert await forget_downloads(connection, WEEK) == 1
     [taken] = await select_taken(connection, project.id)
-    assert (taken.downloads, taken.forgotten) == (2, 2)
-    await claim(connection, CLI, SPAM, "ours")
+    assert (taken.downloads, taken.forgotten, taken.accounts) == (2, 2, ["ci", "dev"])
+    columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'forgotten_download'"
+    assert "address" not in {row["column_name"] for row in await connection.fetch(columns)}
+    await take(connection, "spam-1.0.tar.gz", None)
+    [taken] = (await claim(connection, CLI, SPAM, "ours")).taken
+    assert (taken.downloads, taken.forgotten, taken.accounts) == (3, 2, ["ci", "dev", None])
     used = await select_used_names(connection, SPAM, ["spam-1.0.tar.gz", "spam-1.1.tar.gz"])
     assert used == {"spam-1.0.tar.gz": {digest_of("spam-1.0.tar.gz")}}
     for statement in ("DELETE FROM forgotten_download", "TRUNCATE forgotten_download", "TRUNCATE download"):

@@ -76,13 +76,12 @@ def _print_taken(taken: Sequence[Taken], out: Console) -> None:
     if not taken:
         out.print("No file of the name was ever downloaded from here.")
         return
-    table = Table("downloaded file", "sha256", "times", "first (UTC)", "last (UTC)", "forgotten by whom")
+    table = Table("downloaded file", "sha256", "times", "first (UTC)", "last (UTC)", "by")
     table.columns[0].no_wrap = True
     for each in taken:
         first, last = (f"{at:%Y-%m-%d %H:%M}" for at in (each.first_at, each.last_at))
-        table.add_row(
-            each.filename, (each.sha256 or "")[:12], str(each.downloads), first, last, str(each.forgotten or "")
-        )
+        by = ", ".join(account or "no login" for account in each.accounts)
+        table.add_row(each.filename, (each.sha256 or "")[:12], str(each.downloads), first, last, by)
     out.print(table)
 
 
@@ -104,6 +103,7 @@ def _as_json(verb: str, done: Handover, log: Sequence[Download]) -> dict[str, ob
                 "forgotten": each.forgotten,
                 "first_at": format_time(each.first_at),
                 "last_at": format_time(each.last_at),
+                "accounts": each.accounts,
             }
             for each in done.taken
         ],

@@ -51,21 +51,22 @@ BRING_BACK = """
        AND standing.state = 'blocked'
 """
 SELECT_TAKEN = """
-    WITH logged AS (
-        SELECT download.file_id, count(*) AS downloads, min(download.at) AS first_at, max(download.at) AS last_at
+    WITH taken AS (
+        SELECT download.file_id, coalesce(download.account, '') AS account, count(*) AS downloads, 0 AS forgotten,
+               min(download.at) AS first_at, max(download.at) AS last_at
           FROM download JOIN file ON file.id = download.file_id
          WHERE file.project_id = $1
-         GROUP BY download.file_id
+         GROUP BY download.file_id, coalesce(download.account, '')
+        UNION ALL
+        SELECT gone.file_id, gone.account, gone.downloads, gone.downloads, gone.first_at, gone.last_at
+          FROM forgotten_download AS gone JOIN file ON file.id = gone.file_id
+         WHERE file.project_id = $1
     )
-    SELECT file.id, file.version, file.filename, file.sha256,
-           coalesce(logged.downloads, 0) + coalesce(forgotten.downloads, 0) AS downloads,
-           coalesce(forgotten.downloads, 0) AS forgotten,
-           least(logged.first_at, forgotten.first_at) AS first_at,
-           greatest(logged.last_at, forgotten.last_at) AS last_at
-      FROM file
-      LEFT JOIN logged ON logged.file_id = file.id
-      LEFT JOIN forgotten_download AS forgotten ON forgotten.file_id = file.id
-     WHERE file.project_id = $1 AND (logged.file_id IS NOT NULL OR forgotten.file_id IS NOT NULL)
+    SELECT file.id, file.version, file.filename, file.sha256, sum(taken.downloads)::bigint AS downloads,
+           sum(taken.forgotten)::bigint AS forgotten, min(taken.first_at) AS first_at, max(taken.last_at) AS last_at,
+           array_agg(DISTINCT nullif(taken.account, '')) AS accounts
+      FROM taken JOIN file ON file.id = taken.file_id
+     GROUP BY file.id
      ORDER BY file.id
 """
 SELECT_USED_NAMES = """
@@ -96,7 +97,7 @@ SELECT_MIRRORED_COVERED = """
 
 
 class Taken(NamedTuple):
-    """A file that was downloaded, also where the log of downloads has forgotten by whom."""
+    """A file that was downloaded, also where the log of downloads has forgotten that."""
 
     file: FileId
     version: str
@@ -104,9 +105,11 @@ class Taken(NamedTuple):
     sha256: Sha256 | None
     downloads: int
     forgotten: int
-    """How many of these the log has forgotten."""
+    """How many of these the log has forgotten, and with them the addresses."""
     first_at: datetime
     last_at: datetime
+    accounts: list[str | None]
+    """Those that ever downloaded it; None stands for clients without a login."""
 
 
 class Aside(NamedTuple):

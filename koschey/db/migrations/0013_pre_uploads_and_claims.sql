@@ -63,19 +63,22 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- What the log of downloads has forgotten: that a file was downloaded, how often and when, but not by whom. So it stays
--- known whether other bytes may have its name.
+-- What the log of downloads has forgotten: that a file was downloaded, by which accounts, how often and when, but not
+-- from where. So it stays known whether other bytes may have its name, and who may have its bytes.
 CREATE TABLE forgotten_download (
-    file_id   bigint PRIMARY KEY REFERENCES file,
+    file_id   bigint NOT NULL REFERENCES file,
+    -- Empty for clients without a login.
+    account   text NOT NULL,
     downloads bigint NOT NULL,
     first_at  timestamptz NOT NULL,
-    last_at   timestamptz NOT NULL
+    last_at   timestamptz NOT NULL,
+    PRIMARY KEY (file_id, account)
 );
 CREATE FUNCTION note_forgotten() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO forgotten_download (file_id, downloads, first_at, last_at)
-        SELECT file_id, count(*), min(at), max(at) FROM gone GROUP BY file_id ORDER BY file_id
-        ON CONFLICT (file_id) DO UPDATE
+    INSERT INTO forgotten_download (file_id, account, downloads, first_at, last_at)
+        SELECT file_id, coalesce(account, ''), count(*), min(at), max(at) FROM gone GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (file_id, account) DO UPDATE
             SET downloads = forgotten_download.downloads + excluded.downloads,
                 first_at = least(forgotten_download.first_at, excluded.first_at),
                 last_at = greatest(forgotten_download.last_at, excluded.last_at);

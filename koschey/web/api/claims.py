@@ -50,6 +50,7 @@ async def _hand_over(
                 forgotten=each.forgotten,
                 first_at=each.first_at,
                 last_at=each.last_at,
+                accounts=each.accounts,
             )
             for each in done.taken
         ],

@@ -139,7 +139,7 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 
 class DownloadedFile(Struct, frozen=True, kw_only=True):
-    """A file that was ever downloaded, also where it is forgotten by whom."""
+    """A file that was ever downloaded, also where the log of downloads has forgotten that."""
 
     filename: str
     version: str
@@ -149,6 +149,8 @@ class DownloadedFile(Struct, frozen=True, kw_only=True):
     """How many of these the log of downloads has forgotten; `GET /projects/{project}/downloads` has the others."""
     first_at: datetime
     last_at: datetime
+    accounts: list[str | None]
+    """Those that ever downloaded it; null stands for clients without a login."""
 
 
 class Claimed(Changed, frozen=True, kw_only=True):
