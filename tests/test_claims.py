@@ -19,6 +19,7 @@ from upstream import Upstream
 
 from koschey.db.claims import select_taken, select_used_names
 from koschey.db.downloads import NewDownload, record_downloads
+from koschey.db.files import insert_files
 from koschey.db.pool import Connection
 from koschey.db.projects import select_project
 from koschey.errors import NotAllowed, NotKnown, UsageError
@@ -123,6 +124,26 @@ async def test_release_brings_back_what_was_mirrored(connection: Connection) -> 
     project = await select_project(connection, SPAM)
     assert project is not None
     assert project.looked_at is None
+
+
+async def test_release_leaves_a_path_to_the_file_that_has_it_now(connection: Connection) -> None:
+    """A path that another project's page lists meanwhile stays that file's, and the older one stays set aside."""
+    await add_spam(connection)
+    await claim(connection, CLI, SPAM, "our package")
+    path = await connection.fetchval("SELECT path FROM file WHERE filename = 'spam-1.0.tar.gz'")
+    await add_project(connection, "eggs", [new_file("eggs-1.0.tar.gz", State.RELEASED, path=path)])
+    done = await release_name(connection, CLI, SPAM, "we gave it up")
+    assert (len(done.brought_back), "spam-1.0.tar.gz" in done.brought_back) == (5, False)
+    # The page of the upstream lists it again, without a path of its own.
+    row = new_file("spam-1.0.tar.gz", State.MALFORMED, path=None)
+    project = await select_project(connection, SPAM)
+    assert project is not None
+    await insert_files(connection, project.id, [row])
+    await claim(connection, CLI, SPAM, "ours after all")
+    await connection.execute("UPDATE file SET path = '/packages/moved' WHERE path = $1 AND set_aside_at IS NULL", path)
+    done = await release_name(connection, CLI, SPAM, "we gave it up again")
+    assert sorted(done.brought_back) == sorted(set(done.brought_back)), "one row of each filename"
+    assert len(done.brought_back) == 6
 
 
 async def test_handover_asks_the_upstream_for_nothing_more(connection: Connection) -> None:
