@@ -418,7 +418,7 @@ async def test_form_of_ten_thousand_fields_is_read() -> None:
 
 
 async def test_b8_forms_share_one_budget() -> None:
-    """Forms that are too large together wait for no memory: the last is told to come back, and what it had is free."""
+    """B8: Forms too large together wait for no memory: the last is told to come back, and what it had is free."""
     budget, spool = FormBudget(3_000_000), Spool(None, 10)
     body = encoded({"description": "x" * 1_000_000}, "x", b"x")
     first, second, third, fourth = (FormReader(spool, FormLimits(), budget) for _ in range(4))

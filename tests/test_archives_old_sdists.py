@@ -46,14 +46,14 @@ def zipped(*parts: Part) -> bytes:
 @pytest.mark.parametrize("filename", PACKERS)
 @pytest.mark.parametrize("case", TARS)
 def test_hostile_tar_is_refused_in_every_compression(case: str, filename: str) -> None:
-    """What is refused of a `.tar.gz` is refused of the others, by the same rule."""
+    """B11: What is refused of a `.tar.gz` is refused of the others, by the same rule."""
     content, rule = corpora_tars.REJECTED[case]
     assert_refused(filename, PACKERS[filename](gzip.decompress(content())), rule)
 
 
 @pytest.mark.parametrize("case", ZIPS)
 def test_ambiguous_zip_is_refused_as_an_sdist(case: str) -> None:
-    """What is refused of a wheel's frame is refused of an sdist's."""
+    """B10: What is refused of a wheel's frame is refused of an sdist's."""
     content, rule = corpora_zips.REJECTED[case]
     assert_refused(ZIP, content(), rule)
 

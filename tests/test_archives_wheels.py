@@ -62,7 +62,7 @@ TOLERATED = {
 
 @pytest.mark.parametrize("case", sorted({*REJECTED, "twins in case", "twins in form"}))
 def test_b13_only_what_has_a_switch_is_tolerated(case: str) -> None:
-    """Of an upload such a fault is told, and nothing else passes; of a mirrored file each is a broken rule."""
+    """B13: Of an upload such a fault is told, and nothing else passes; of a mirrored file each is a broken rule."""
     corpus, switch = TOLERATED.get(case, (REJECTED, None))
     content, rule = corpus[case]
     body = content()

@@ -218,7 +218,7 @@ def own(name: str, version: str, note: str = "ours") -> tuple[str, bytes]:
 
 
 def test_look_takes_no_name_away(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
-    """A name that somebody asked for is claimed, published, and installed; the upstream is asked for it no more."""
+    """Q9: A name that somebody asked for is claimed, published, and installed; the upstream is asked for it no more."""
     stranger = upstream.add("cl-ours", "9.0")
     assert koschey.filenames("cl-ours") == [stranger.filename]
     file = own("cl-ours", "1.0")

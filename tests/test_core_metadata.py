@@ -224,7 +224,7 @@ def test_folded_summary_is_one_line_here() -> None:
     ],
 )
 def test_b14_metadata_beyond_measure_is_not_parsed(more: bytes, words: str) -> None:
-    """What would take a parser minutes is refused by counting, and what is mirrored is not read then."""
+    """B14: What would take a parser minutes is refused by counting, and what is mirrored is not read then."""
     assert words in (find_excess(HEAD + more) or "")
     assert read_core_metadata(HEAD + more) is None
     with pytest.raises(Refused, match="Invalid METADATA: it has ") as refusal:
@@ -246,14 +246,14 @@ def test_b14_metadata_beyond_measure_is_not_parsed(more: bytes, words: str) -> N
     ],
 )
 def test_b14_field_beyond_measure_is_refused(line: bytes, words: str) -> None:
-    """Fields that are parsed further are bounded, each and all requirements together; the refusal is too."""
+    """B14: Fields that are parsed further are bounded, each and all requirements together; the refusal is too."""
     with pytest.raises(Refused, match=words) as refusal:
         parse_core_metadata(HEAD + line + b"\n\n", "METADATA")
     assert len(str(refusal.value)) < 300
 
 
 def test_b14_large_metadata_is_read() -> None:
-    """METADATA with as many requirements as there may be, and a description of megabytes, is read."""
+    """B14: METADATA with as many requirements as there may be, and a description of megabytes, is read."""
     requirements = b"".join(b"Requires-Dist: b%d; extra == 'c'\n" % number for number in range(MAX_FIELDS - 3))
     body = HEAD + requirements + b"\n" + (b"x" * 79 + b"\n") * 100_000
     core = parse_core_metadata(body, "METADATA")

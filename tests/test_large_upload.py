@@ -144,7 +144,7 @@ def send(koschey: Koschey, filename: str, wheel: Pieces) -> Answer:
 
 
 def test_l6_many_uploads_at_once_need_little_memory(koschey: Koschey) -> None:
-    """More large uploads than a process has connections are all accepted, and it holds few parts of them at a time."""
+    """L6: More large uploads than a process has connections are accepted, and it holds few parts of them at a time."""
     wheels = [large_wheel(f"many_uploads_{number}", 16) for number in range(24)]
     with Watch(koschey) as watch, concurrent.futures.ThreadPoolExecutor(len(wheels)) as clients:
         answers = list(clients.map(lambda wheel: send(koschey, *wheel), wheels))

@@ -47,7 +47,7 @@ async def test_only_who_decides_for_all_may_reserve(connection: Connection) -> N
 
 
 def test_reserved_name_is_never_asked_of_the_upstream(koschey: Koschey, upstream: Upstream) -> None:
-    """Every spelling of every name of a reservation answers 200 with no files, whether or not a stranger has it."""
+    """Q9: Every spelling of every name of a reservation answers 200 with no files, whether or not a stranger has it."""
     upstream.add("rz-stranger", "9.9")
     koschey.run("reserve", "rz-*", "--reason", "our names")
     try:
@@ -81,7 +81,7 @@ def test_reservation_closes_what_came_from_an_upstream(koschey: Koschey, upstrea
 
 
 def test_reservation_of_a_mirrored_name_ends_its_looks(inside: Inside) -> None:
-    """No upstream is asked for a name that was mirrored before it was reserved: by no request, and by no follower."""
+    """Q9: No upstream is asked for a name that was mirrored before it was reserved, by a request or by a follower."""
     inside.upstream.add("rw-late", "1.0")
     inside.page("rw-late")
     follower = Follower(inside.resources.pool, inside.resources.refresher, timedelta(minutes=10))

@@ -465,7 +465,7 @@ def test_number_of_five_thousand_digits_is_refused(koschey: Koschey, field: str,
 
 
 def test_b14_two_hundred_thousand_requirements_are_refused(koschey: Koschey) -> None:
-    """METADATA beyond measure is refused in words, and other clients are answered meanwhile."""
+    """B14: METADATA beyond measure is refused in words, and other clients are answered meanwhile."""
     file = wheel("ur-measure", *(f"Requires-Dist: b{number}" for number in range(200_000)))
     answer = upload(koschey, file)
     assert answer.status == 400
