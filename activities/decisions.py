@@ -1,29 +1,46 @@
-"""Decisions that came by way of Temporal: whoever reaches it can send them, so each is checked as at every door."""
+"""Decisions that came by way of Temporal, which does not say who sends: a reviewer's code does, or the operator does.
+
+What a signal has to prove is a setting: a code that was shown to a reviewer (`koschey.publish.codes`), nothing where
+Temporal has logins of its own, or there is no deciding by signal at all.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
+import structlog
 from temporalio import activity
 
+from activities.receipts import Receipts
+from koschey.auth.guesses import Guesses
 from koschey.db import files, projects
 from koschey.db.decisions import select_repeated
 from koschey.db.pool import Connection, Pool
 from koschey.errors import UsageError
 from koschey.model import Actor, State
+from koschey.policy.advisories import Feed
+from koschey.publish.codes import CHOICES, redeem_code, was_received_in_time
 from koschey.publish.decide import Choice, Decision, decide
+from koschey.publish.sifting import Candidate, Sifted, sift_by_account, sift_by_code
+from koschey.signal_decisions import SignalDecisions
 from koschey.standards.names import parse_name
+
+__all__ = ["Candidate", "DecisionActivities", "Sifted", "SignalBatch", "SignalledDecision"]
+
+log = structlog.get_logger()
 
 REPEATED = timedelta(hours=1)
 """How long after a decision the very same one, with nothing decided in between, is taken for its repetition."""
 LONGEST = 300
 """Characters of an answer that is one of many."""
-CHOICES = frozenset({Choice.APPROVE, Choice.BLOCK, Choice.EXTEND})
-"""What may be decided through Temporal; the rest has doors that know who comes."""
+OFF = "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL)"
+PAUSE = 1.0
+"""Seconds for which signals wait after too many wrong codes: they are then checked together."""
 
 
 @dataclass(frozen=True)
 class SignalledDecision:
-    """A decision that came as a signal. The activity checks what the reviewer may do; a signal proves nothing."""
+    """A decision that came as a signal. It proves nothing; the activity checks what it carries."""
 
     project: str
     version: str
@@ -32,6 +49,19 @@ class SignalledDecision:
     reason: str
     days: float | None = None
     """For how many days from now a quarantine goes on at least; of `extend` only."""
+    code: str = ""
+    """As it was typed; empty where there is none."""
+    received_in: str = ""
+    """The id of the run that received it; empty for the run that asks."""
+
+
+@dataclass(frozen=True)
+class SignalBatch:
+    """What many signals to one release ask for, without their reasons: thousands fit into one call."""
+
+    project: str
+    version: str
+    candidates: list[Candidate]
 
 
 @dataclass(frozen=True)
@@ -39,28 +69,55 @@ class DecisionActivities:
     """Decides through the same function as every other door."""
 
     pool: Pool
-    decisions_by_signal: bool
+    guesses: Guesses
+    mode: SignalDecisions
+    feed: Feed | None = None
+
+    @activity.defn
+    async def sift_signals(self, batch: SignalBatch) -> Sifted:
+        """Find out which of many signals may decide, in a few statements for all of them."""
+        if self.mode is SignalDecisions.OFF:
+            return Sifted.refusing(OFF, len(batch.candidates))
+        project = parse_name(batch.project)
+        if self.mode is SignalDecisions.TRUSTED:
+            return await sift_by_account(self.pool, project, batch.candidates)
+        sifted = await sift_by_code(self.pool, (project, batch.version), batch.candidates, Receipts().age)
+        if sifted.wrong and await self.guesses.count_codes(f"{project}=={batch.version}", sifted.wrong):
+            log.warning("many wrong codes are sent in signals", project=batch.project, version=batch.version)
+            return sifted.with_pause(PAUSE)
+        return sifted
 
     @activity.defn
     async def decide_release(self, decision: SignalledDecision) -> str:
         """Carry out a decision; returns what it changed, or why it changed nothing."""
-        if not self.decisions_by_signal:
-            return "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL)"
-        try:
-            wanted = _read(decision)
-            async with self.pool.acquire() as connection, connection.transaction():
-                return await _decide_once(connection, Actor(decision.reviewer, "signal"), wanted)
-        except UsageError as error:
-            return f"refused: {error}"
+        return await self._decide(decision, Receipts())
 
     @activity.defn
     async def decide_releases(self, decisions: list[SignalledDecision]) -> list[str]:
         """Carry out decisions in their order; returns what became of each."""
         answers: list[str] = list(*activity.info().heartbeat_details)
+        receipts = Receipts()
         for decision in decisions[len(answers) :]:
-            answers.append((await self.decide_release(decision))[:LONGEST])
+            answers.append((await self._decide(decision, receipts))[:LONGEST])
             activity.heartbeat(answers)
         return answers
+
+    async def _decide(self, decision: SignalledDecision, receipts: Receipts) -> str:
+        if self.mode is SignalDecisions.OFF:
+            return OFF
+        try:
+            wanted = _read(decision)
+            if self.mode is SignalDecisions.TRUSTED:
+                async with self.pool.acquire() as connection, connection.transaction():
+                    return await _decide_once(connection, Actor(decision.reviewer, "signal"), wanted)
+            age = partial(receipts.age, decision.code, decision.received_in)
+            in_time = await was_received_in_time(self.pool, decision.code, wanted, age)
+            async with self.pool.acquire() as connection:
+                return await redeem_code(
+                    connection, decision.code, decision.reviewer, wanted, self.feed, in_time=in_time
+                )
+        except UsageError as error:
+            return f"refused: {error}"
 
 
 def _read(decision: SignalledDecision) -> Decision:
@@ -70,9 +127,11 @@ def _read(decision: SignalledDecision) -> Decision:
     for name, text in (("reviewer", decision.reviewer), ("reason", decision.reason), ("version", decision.version)):
         if not all(character.isprintable() or character in "\n\r\t" for character in text):
             raise UsageError(f"the {name} holds characters that cannot be shown")
-    return Decision(
+    wanted = Decision(
         Choice(decision.choice), parse_name(decision.project), decision.version, decision.reason, days=decision.days
     )
+    wanted.check()
+    return wanted
 
 
 async def _decide_once(connection: Connection, actor: Actor, decision: Decision) -> str:

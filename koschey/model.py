@@ -311,7 +311,12 @@ class Actor:
     name: str
     """`system`, or the account's name."""
     door: str
-    """`system`, `cli`, `signal`, `upload`, `api` or `admin`."""
+    """`system`, `cli`, `upload`, `api`, `admin`; `code` is a signal with a reviewer's code, `signal` is one without."""
 
 
 SYSTEM = Actor("system", "system")
+
+
+def quarantine_id(project: str, version: str) -> str:
+    """Return the id of the workflow that drives a release's quarantine: `quarantine/<project>/<version>`."""
+    return f"quarantine/{project}/{version}"

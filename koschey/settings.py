@@ -20,6 +20,7 @@ from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
 from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, parse_hosts, socket_path
 from koschey.private_hosts import Hosts, Network, host_of, parse_private_hosts
+from koschey.signal_decisions import SignalDecisions, SignalSetting
 
 PREFIX = "KOSCHEY_"
 MAX_LOOKS = 20
@@ -49,8 +50,10 @@ class Settings(BaseSettings):
     temporal_tls_ca: Path | None = Field(None, description="CA file that signed Temporal's certificate")
     temporal_tls_cert: Path | None = Field(None, description="client certificate for mTLS")
     temporal_tls_key: Path | None = Field(None, description="key of the client certificate")
-    decisions_by_signal: bool = Field(
-        True, description="accept `approve` and `reject` signals to Temporal workflows as decisions"
+    decisions_by_signal: SignalSetting = Field(
+        SignalDecisions.CODE,
+        description="what lets a signal to a Temporal workflow decide: `code`, a reviewer's code; `trusted`, the name "
+        "of a reviewer, where Temporal has logins of its own; `off`, nothing",
     )
 
     upstream: AnyHttpUrl = Field(

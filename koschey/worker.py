@@ -28,6 +28,7 @@ from activities.provenance import ProvenanceActivities
 from activities.release import FetchActivities, ReleaseActivities
 from activities.uploads import UploadActivities
 from koschey import __version__
+from koschey.auth.guesses import Guesses
 from koschey.db.listen import set_within
 from koschey.db.pool import is_outage
 from koschey.errors import StartError, TaskFailed
@@ -39,6 +40,7 @@ from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
+from koschey.signal_decisions import signal_decisions, signal_warnings
 from koschey.steady import keep_running, keep_telling, steady_workflows
 from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
 from koschey.supervision import Background
@@ -77,6 +79,8 @@ async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable
 
     Raises `TaskFailed` where a background task gave up: a worker without its relay only looks healthy.
     """
+    for warning in signal_warnings(settings.decisions_by_signal):
+        log.warning(warning)
     failures: list[TaskFailed] = []
 
     def fail(failure: TaskFailed) -> None:
@@ -148,7 +152,9 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     advisories = AdvisoryActivities(resources.pool, resources.advisories, resources.feed)
     settings = resources.settings
     alerts = AlertActivities(resources.pool, webhook_of(settings), settings.public_url)
-    decisions = DecisionActivities(resources.pool, settings.decisions_by_signal)
+    guesses = Guesses(resources.pool)
+    mode = signal_decisions(settings.decisions_by_signal)
+    decisions = DecisionActivities(resources.pool, guesses, mode, resources.feed)
     description = DescriptionActivities(resources.pool)
     checker = wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance, settings.spool)
     checks, plan = CheckActivities(checker), PlanActivities(resources.pool, checker)
@@ -159,7 +165,7 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     return [
         *(alerts.send_alert, advisories.follow_advisories),
         *(release.store_held_file, release.store_held_files, release.settle_release, fetch.store_wanted_file),
-        *(decisions.decide_release, decisions.decide_releases, description.describe_release),
+        *(decisions.sift_signals, decisions.decide_release, decisions.decide_releases, description.describe_release),
         *(plan.plan_round, checks.check_release, checks.note_check_fault),
         *(
             house.end_rules,

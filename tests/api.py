@@ -18,6 +18,7 @@ from running import Answer, Koschey
 from koschey.auth.bootstrap import ADMIN
 from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.web.api.asking import NewPreflight, NewRequest
+from koschey.web.api.codes import NewCode
 from koschey.web.api.operations import Operation
 from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
 from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
@@ -33,6 +34,7 @@ BODIES: dict[type, dict[str, object]] = {
     NewStatus: {"status": "active", "reason": "why"},
     NewPreflight: {"pins": [{"name": "api-none", "version": "1.0"}]},
     NewRequest: {"project": "api-none", "version": "1.0", "reason": "why"},
+    NewCode: {"choice": "approve", "releases": [{"project": "api-none", "version": "1.0"}]},
     NewDecision: {"choice": "approve", "project": "api-none", "version": "1.0", "reason": "why"},
 }
 QUERIES: dict[type, dict[str, object]] = {
@@ -95,7 +97,11 @@ class Api:
         path = path.replace("<filename>", f"{project.replace('-', '_')}-1.0-py3-none-any.whl")
         given: dict[str, Any] = {}
         if operation.reads_body:
-            given["body"] = BODIES[operation.takes] | ({"project": project} if operation.takes is NewDecision else {})
+            about: dict[type, dict[str, object]] = {
+                NewDecision: {"project": project},
+                NewCode: {"releases": [{"project": project, "version": "1.0"}]},
+            }
+            given["body"] = BODIES[operation.takes] | about.get(operation.takes, {})
         elif operation.takes in QUERIES:
             given["query"] = QUERIES[operation.takes]
         return self.call(operation.method, API + path, **given | changes)

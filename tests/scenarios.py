@@ -68,6 +68,8 @@ class Scenario:
     searchable: bool = True
     decisions: tuple[str, ...] = ()
     """What a former run handed on."""
+    code: str = ""
+    """The code that decides; empty where none is needed."""
 
 
 @dataclass
@@ -172,6 +174,19 @@ class Life:
         return "1 file moved"
 
     @activity.defn
+    async def sift_signals(self, batch: Any) -> dict[str, Any]:
+        """Choose what carries the code that the scenario wants."""
+        wanted = self.scenario.code
+        offered = [candidate["code"] for candidate in batch["candidates"]]
+        wrong = [place for place, code in enumerate(offered) if wanted and code != wanted]
+        return {
+            "chosen": [place for place in range(len(offered)) if place not in wrong],
+            "refusals": [{"text": "refused: there is no such code", "positions": wrong}] if wrong else [],
+            "wrong": len(wrong),
+            "pause": 1.0 if wrong else 0.0,
+        }
+
+    @activity.defn
     async def decide_releases(self, decisions: list[Any]) -> list[str]:
         """Decide one after the other."""
         return [await self.decide_release(decision) for decision in decisions]
@@ -187,7 +202,7 @@ class Life:
         return [
             *(self.settle_release, self.store_held_file, self.store_held_files, self.plan_round),
             *(self.attach_release, self.check_release, self.note_check_fault, self.describe_release),
-            *(self.decide_release, self.decide_releases),
+            *(self.decide_release, self.decide_releases, self.sift_signals),
         ]
 
 
@@ -231,6 +246,14 @@ def todays() -> Iterator[Scenario]:
     yield Scenario("extended-wrongly", (signal("extend", REVIEW), signal("extend", {**REVIEW, "days": -1})))
     yield Scenario("updated", (Step(DAY, "decide", (decide,), is_update=True),))
     yield Scenario("updated-late", (Step(DAY, "decide", (decide,), is_update=True),), files=5, failing=1)
+    right, wrong = {**REVIEW, "code": "RIGHT"}, {**REVIEW, "code": "WRONG"}
+    yield Scenario("coded", (signal("approve", wrong), signal("approve", right)), code="RIGHT")
+    yield Scenario(
+        "coded-at-once", (signal("reject", wrong), signal("approve", right, after=timedelta())), code="RIGHT"
+    )
+    yield Scenario("coded-wrongly", (signal("approve", wrong), signal("approve", REVIEW)), code="RIGHT")
+    yield Scenario("coded-update", (Step(DAY, "decide", ({**decide, "code": "RIGHT"},), is_update=True),), code="RIGHT")
+    yield Scenario("unknown-signals", (signal("unblock", REVIEW), signal("approve", right)))
     for end in ("time", "approved"):
         yield Scenario(f"checked-{end}", ENDS[end], checks=("names", "content"))
         yield Scenario(f"checked-long-{end}", ENDS[end], files=5, checks=("names",), portions=3)

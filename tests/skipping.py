@@ -4,10 +4,11 @@ Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the 
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +20,7 @@ from temporal import program
 from temporalio.api.testservice.v1 import SleepRequest
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import WorkflowRunner
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from koschey.db.migrate import migrate
@@ -46,6 +47,16 @@ class SkippingKoschey:
 
     resources: Resources
     environment: WorkflowEnvironment
+    make_worker: Callable[[], Worker]
+    _worker: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    async def start_worker(self) -> None:
+        """Start a worker."""
+        await self._worker.enter_async_context(self.make_worker())
+
+    async def stop_worker(self) -> None:
+        """Stop it; Temporal and the relay go on."""
+        await self._worker.aclose()
 
     async def see(self, project: str) -> list[str]:
         """Look at the upstream's page, as a first request would, and return what is served."""
@@ -140,20 +151,30 @@ async def skipping(
     *,
     freshness: float = 1e9,
     runner: WorkflowRunner | None = None,
+    skips: bool = True,
     **changes: Any,
 ) -> AsyncIterator[SkippingKoschey]:
-    """Run a worker under a time-skipping server until the block ends."""
+    """Run a worker under a time-skipping server until the block ends, or under one whose time passes by itself."""
     given: dict[str, Any] = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
     given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
     settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields} | changes)
-    server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
+    if skips:
+        path = program("temporal-test-server")
+        server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
+    else:
+        server = await WorkflowEnvironment.start_local(dev_server_existing_path=program("temporal"))
     async with server, open_resources(settings) as resources:
         searchable = await ensure_search_attributes(server.client, "default")
         marks = {"searchable": searchable, "webhook": settings.webhook is not None}
         async with Background(end_process) as tasks:
             Relay(resources.pool, server.client, database, **marks).start(tasks)
-            async with make_worker(server.client, resources, runner or SandboxedWorkflowRunner()):
-                yield SkippingKoschey(resources, server)
+            sandbox = runner or SandboxedWorkflowRunner()
+            index = SkippingKoschey(resources, server, lambda: make_worker(server.client, resources, sandbox))
+            await index.start_worker()
+            try:
+                yield index
+            finally:
+                await index.stop_worker()
 
 
 async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:

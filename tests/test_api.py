@@ -39,6 +39,7 @@ MAY: dict[str, set[str]] = {
         "read_quarantine",
         "read_journal",
         "make_decision",
+        "make_code",
         "read_downloads",
         "read_alerts",
         "read_proposals",
@@ -150,6 +151,7 @@ def test_nobody_may_anything_without_credentials(api: Api, operation: Operation)
 
 IN_BODY = {
     "make_decision": ("*", "api-none"),
+    "make_code": ("*", "api-none"),
     "put_rule": ("*", "api-none"),
     "lift_rule": ("*", "api-none"),
     "put_policy": ("*",),

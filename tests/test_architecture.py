@@ -65,6 +65,7 @@ PUBLIC = {
     ("/api/v1/requests", "api.read_requests"): "account",
     ("/api/v1/journal", "api.read_journal"): "account",
     ("/api/v1/decisions", "api.make_decision"): "account",
+    ("/api/v1/codes", "api.make_code"): "account",
     ("/api/v1/policy", "api.read_policy"): "account",
     ("/api/v1/policy", "api.put_policy"): "account",
     ("/api/v1/policy/rules", "api.put_rule"): "account",

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from commands import uv_publish
 from running import Koschey, ask, wait_until
-from temporal import temporal
+from temporal import review, temporal
 from upstream import Upstream, UpstreamFile
 
 
@@ -244,8 +244,8 @@ def test_everything_killed_at_once(koschey: Koschey, upstream: Upstream) -> None
         assert koschey.fetch_value("SELECT serial FROM journal_head") >= serial
     finally:
         upstream.up()
-    review = json.dumps({"reviewer": "admin", "reason": "after the crash"})
-    temporal(koschey, "workflow", "signal", "-w", "quarantine/f-all-held/2.0", "--name", "approve", "--input", review)
+    given = json.dumps(review(koschey, "approve", ("f-all-held", "2.0"), reason="after the crash"))
+    temporal(koschey, "workflow", "signal", "-w", "quarantine/f-all-held/2.0", "--name", "approve", "--input", given)
     # The workflow's last task may have been with the worker that was killed; Temporal gives it ten seconds.
     wait_until(lambda: koschey.filenames("f-all-held") == [waiting.filename], timeout=60)
 

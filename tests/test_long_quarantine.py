@@ -23,7 +23,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from activities.checks import CheckReport, CheckTask
-from activities.decisions import SignalledDecision
+from activities.decisions import Sifted, SignalBatch, SignalledDecision
 from activities.description import ReleaseDescription
 from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
@@ -51,6 +51,7 @@ class Release10k:
     checked: int = 0
     faults: list[str] = field(default_factory=list)
     settled: int = 0
+    sifted: list[int] = field(default_factory=list)
     broken: bool = False
     """The check cannot be run."""
 
@@ -97,6 +98,11 @@ class Release10k:
         return ReleaseDescription(file_count=self.files)
 
     @activity.defn
+    async def sift_signals(self, batch: SignalBatch) -> Sifted:
+        self.sifted.append(len(batch.candidates))
+        return Sifted(chosen=list(range(len(batch.candidates))))
+
+    @activity.defn
     async def decide_releases(self, decisions: list[SignalledDecision]) -> list[str]:
         self.decided += [decision.reason for decision in decisions]
         return ["done"] * len(decisions)
@@ -111,7 +117,7 @@ class Release10k:
         return [
             *(self.plan_round, self.store_held_files, self.attach_release, self.check_release),
             *(self.note_check_fault, self.settle_release, self.describe_release),
-            *(self.decide_release, self.decide_releases),
+            *(self.decide_release, self.decide_releases, self.sift_signals),
         ]
 
 

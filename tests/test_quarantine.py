@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from running import JSON, Answer, Koschey, ask, wait_until
-from temporal import temporal
+from temporal import review, temporal
 from upstream import Upstream, UpstreamFile
 
 
@@ -177,32 +177,40 @@ def test_provenance_is_recorded_for_what_is_held(koschey: Koschey, upstream: Ups
 
 
 def test_signal_from_temporal_releases_a_file(koschey: Koschey, upstream: Upstream) -> None:
-    """`temporal workflow signal` with a reviewer's name and a reason is a decision like any other."""
+    """`temporal workflow signal` with a reviewer's name, code and reason is a decision like any other."""
     file = held(koschey, upstream, "q-signal")
-    review = json.dumps({"reviewer": "admin", "reason": "seen in Temporal"})
-    temporal(koschey, "workflow", "signal", "-w", "quarantine/q-signal/2.0", "--name", "approve", "--input", review)
+    given = json.dumps(review(koschey, "approve", ("q-signal", "2.0"), reason="seen in Temporal"))
+    temporal(koschey, "workflow", "signal", "-w", "quarantine/q-signal/2.0", "--name", "approve", "--input", given)
     wait_until(lambda: koschey.filenames("q-signal") == [file.filename])
-    assert koschey.fetch_value("SELECT actor || '/' || door FROM decision WHERE project = 'q-signal'") == "admin/signal"
+    assert koschey.fetch_value("SELECT actor || '/' || door FROM decision WHERE project = 'q-signal'") == "admin/code"
 
 
 def test_reject_by_signal_blocks(koschey: Koschey, upstream: Upstream) -> None:
     """The signal `reject` blocks the release."""
     file = held(koschey, upstream, "q-reject")
-    review = json.dumps({"reviewer": "admin", "reason": "no"})
-    temporal(koschey, "workflow", "signal", "-w", "quarantine/q-reject/2.0", "--name", "reject", "--input", review)
+    given = json.dumps(review(koschey, "block", ("q-reject", "2.0")))
+    temporal(koschey, "workflow", "signal", "-w", "quarantine/q-reject/2.0", "--name", "reject", "--input", given)
     wait_until(lambda: koschey.state_of(file.filename) == "blocked")
 
 
 @pytest.mark.parametrize(
-    "review",
-    ['{"reviewer": "mallory", "reason": "please"}', '{"reviewer": "admin", "reason": ""}', '"approve"', "7", "{}"],
+    "given",
+    [
+        '{"reviewer": "mallory", "reason": "please"}',
+        '{"reviewer": "admin", "reason": "let it out"}',
+        '{"reviewer": "admin", "reason": "let it out", "code": "00000-00000"}',
+        '{"reviewer": "admin", "reason": ""}',
+        '"approve"',
+        "7",
+        "{}",
+    ],
 )
-def test_forged_signal_changes_nothing(koschey: Koschey, upstream: Upstream, review: str) -> None:
-    """A signal by nobody known, without a reason, or of another form, is answered and changes nothing."""
-    name = f"q-forged-{sum(review.encode())}"
+def test_forged_signal_changes_nothing(koschey: Koschey, upstream: Upstream, given: str) -> None:
+    """A signal without a right code, without a reason, or of another form, is answered and changes nothing."""
+    name = f"q-forged-{sum(given.encode())}"
     file = held(koschey, upstream, name)
     workflow = f"quarantine/{name}/2.0"
-    temporal(koschey, "workflow", "signal", "-w", workflow, "--name", "approve", "--input", review)
+    temporal(koschey, "workflow", "signal", "-w", workflow, "--name", "approve", "--input", given)
 
     def answers() -> str:
         return temporal(koschey, "workflow", "query", "-w", workflow, "--name", "answers")

@@ -10,6 +10,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from koschey.errors import StartError
 from koschey.settings import PREFIX, Settings, load_settings
+from koschey.signal_decisions import SignalDecisions, signal_decisions, signal_warnings
 
 DATABASE = "postgresql://koschey:hunter2@db.example.org:5432/koschey"
 README = Path(__file__).parents[1] / "README.md"
@@ -75,6 +76,30 @@ def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribut
 
 
 @pytest.mark.parametrize(
+    ("value", "meant", "number"),
+    [
+        ("", SignalDecisions.CODE, 0),
+        ("code", SignalDecisions.CODE, 0),
+        (" Trusted ", SignalDecisions.TRUSTED, 0),
+        ("off", SignalDecisions.OFF, 0),
+        ("true", SignalDecisions.TRUSTED, 1),
+        ("Yes", SignalDecisions.TRUSTED, 1),
+        ("1", SignalDecisions.TRUSTED, 1),
+        ("false", SignalDecisions.OFF, 0),
+        ("0", SignalDecisions.OFF, 0),
+    ],
+)
+def test_decisions_by_signal(monkeypatch: pytest.MonkeyPatch, value: str, meant: SignalDecisions, number: int) -> None:
+    """Earlier versions had true and false; true opens a door to everybody, and a warning says what to write instead."""
+    monkeypatch.setenv(PREFIX + "DECISIONS_BY_SIGNAL", value)
+    setting = load_settings().decisions_by_signal
+    assert signal_decisions(setting) is meant
+    warnings = signal_warnings(setting)
+    assert len(warnings) == number
+    assert all("`code`" in warning and "`trusted`" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("DATABASE_URL", "mysql://koschey:hunter2@db.example.org/koschey"),
@@ -98,6 +123,8 @@ def test_values(monkeypatch: pytest.MonkeyPatch, name: str, value: str, attribut
         ("QUARANTINE_DAYS", "3651"),
         ("WEB_PROCESSES", "0"),
         ("WEB_PROCESSES", "65"),
+        ("DECISIONS_BY_SIGNAL", "maybe"),
+        ("DECISIONS_BY_SIGNAL", "codes"),
         ("LOG_LEVEL", "loud"),
         ("LOG_LEVEL", "INFO\n"),
     ],

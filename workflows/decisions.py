@@ -3,43 +3,55 @@
 import json
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.decisions import SignalledDecision
+    from activities.decisions import Candidate, Sifted, SignalledDecision
     from workflows.options import CARRIED
 
 CHOICES = {"approve": "approve", "reject": "block", "extend": "extend"}
 """What may be asked for, and what `publish.decide` calls it."""
 MOST_DAYS = 3650
+LONGEST_CODE = 40
 PORTION = 100
 """Decisions that one activity carries out at the most."""
+MOST_SIFTED = 2_000
+"""Signals that one activity sifts at most."""
+OVERHEAD = 150
+"""Bytes around the words of a candidate, and around the code of a decision, at most."""
 ANSWERS = 20
-"""Answers that are kept."""
+"""Answers that are kept, and refusals."""
 LONGEST_ANSWER = 300
 
 
-class _NotADecision(ValueError):
+class NotADecision(ValueError):
     """What somebody sent is none; says what to send."""
 
     def __init__(self, choice: str, more: str) -> None:
-        super().__init__(f'{choice} refused: send {{"reviewer": "<account>", "reason": "<why>"{more}}}')
+        super().__init__(
+            f'{choice} refused: send {{"reviewer": "<account>", "reason": "<why>", "code": "<code>"{more}}}'
+        )
 
 
 def read_decision(project: str, version: str, choice: str, given: Sequence[Any]) -> SignalledDecision:
-    """Make a decision of what somebody sent. Raises `ValueError` that says what to send."""
+    """Make a decision of what somebody sent. Raises `NotADecision` that says what to send."""
     fields = given[0] if len(given) == 1 and isinstance(given[0], dict) else {}
     reviewer, reason, days = fields.get("reviewer"), fields.get("reason"), fields.get("days")
-    if not isinstance(reviewer, str) or not isinstance(reason, str):
-        raise _NotADecision(choice, "")
+    code = fields.get("code", "")
+    if not isinstance(reviewer, str) or not isinstance(reason, str) or not isinstance(code, str):
+        raise NotADecision(choice, "")
     if choice != "extend":
         days = None
     elif not _is_length(days):
-        raise _NotADecision(choice, f', "days": <more than 0, {MOST_DAYS} at the most>')
-    return SignalledDecision(project, version, CHOICES[choice], reviewer[:100], reason[:2000], days)
+        raise NotADecision(choice, f', "days": <more than 0, {MOST_DAYS} at the most>')
+    return SignalledDecision(
+        project, version, CHOICES[choice], reviewer[:100], reason[:2000], days, code[:LONGEST_CODE]
+    )
 
 
 def _is_length(days: object) -> bool:
@@ -48,14 +60,44 @@ def _is_length(days: object) -> bool:
     return math.isfinite(days) and 0 < days <= MOST_DAYS
 
 
+@dataclass(eq=False)
+class Signalled:
+    """One decision on its way, and what it is answered."""
+
+    decision: SignalledDecision
+    answer: str | None = None
+    awaited: bool = False
+    """Whether an update waits for the answer, so that this run has to give it."""
+    repeated: "list[Signalled]" = field(default_factory=list)
+    """The same decision again, right after this one."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an update waits for its answer, or for that of a repetition."""
+        return any(each.awaited for each in (self, *self.repeated))
+
+    def tell(self, answer: str) -> None:
+        """Answer it, and what repeated it."""
+        for each in (self, *self.repeated):
+            each.answer = answer
+
+
 class DecisionQueue:
     """What was signalled and is not carried out yet, and what became of what was."""
 
-    def __init__(self, pending: Sequence[SignalledDecision], answers: Sequence[str]) -> None:
-        self.pending: deque[SignalledDecision] = deque()
+    def __init__(
+        self, pending: Sequence[SignalledDecision], answers: Sequence[str], refused: Mapping[str, int] | None = None
+    ) -> None:
+        self.pending: deque[Signalled] = deque()
         self.answers = list(answers)
-        self.under_way: list[SignalledDecision] = []
+        self.refused = dict(refused or {})
+        """What signals were answered that decided nothing, and how many of them."""
+        self.under_way: list[Signalled] = []
+        self.sifted = 0
+        """How many of the pending ones, from the first, may decide."""
+        self._sifting = 0
         self._size = 0
+        self._coded: dict[tuple[object, ...], Signalled] = {}
         for decision in pending:
             self.add(decision)
 
@@ -66,50 +108,121 @@ class DecisionQueue:
 
     @property
     def fits(self) -> bool:
-        """Whether what waits is small enough to be handed to another run, and nothing is being carried out."""
-        return not self.under_way and self._size <= CARRIED
+        """Whether what waits is small enough to be handed to another run, and no activity or update is under way."""
+        is_busy = self.under_way or self._sifting or any(each.is_awaited for each in self.pending)
+        return not is_busy and self._size <= CARRIED
 
-    def add(self, decision: SignalledDecision) -> None:
-        """Keep a decision until its turn."""
-        self.pending.append(decision)
-        self._size += _size(decision)
+    def add(self, decision: SignalledDecision) -> Signalled:
+        """Keep a decision until its turn. One whose code waits already is the same one."""
+        signalled = self._coded.get(_key(decision)) if decision.code else None
+        if signalled is None:
+            signalled = Signalled(decision)
+            self.pending.append(signalled)
+            self._size += _size(decision)
+            if decision.code:
+                self._coded[_key(decision)] = signalled
+        return signalled
 
     def pop(self) -> SignalledDecision:
         """Take the next one."""
-        decision = self.pending.popleft()
-        self._size -= _size(decision)
-        return decision
+        return self._pop().decision
 
     def note(self, answer: str) -> None:
         """Keep an answer; only so many are."""
         self.answers.append(answer[:LONGEST_ANSWER])
         del self.answers[:-ANSWERS]
 
-    def take(self) -> list[SignalledDecision]:
+    def note_refused(self, answer: str, number: int = 1) -> None:
+        """Count signals that decided nothing and are answered alike. They displace no answer to a decision."""
+        text = answer[:LONGEST_ANSWER]
+        self.refused[text] = self.refused.pop(text, 0) + number
+        for oldest in [*self.refused][:-ANSWERS]:
+            del self.refused[oldest]
+
+    def told(self) -> list[str]:
+        """Return what became of signals: first of those that decided, then of those that did not."""
+        return [*self.answers, *(f"{text} ({_signals(number)})" for text, number in self.refused.items())]
+
+    def begin_sifting(self) -> list[Candidate]:
+        """Return what the next signals ask for and offer as a proof. They stay where they are."""
+        first, size = list[Candidate](), 0
+        for each in (signalled.decision for signalled in islice(self.pending, MOST_SIFTED)):
+            size += len(json.dumps([each.reviewer, each.code])) + OVERHEAD
+            if first and size > CARRIED:
+                break
+            first.append(Candidate(each.choice, each.reviewer, each.code, each.days, each.received_in))
+        self._sifting = len(first)
+        return first
+
+    def sift(self, sifted: Sifted) -> None:
+        """Keep of the signals that were being sifted those that may decide, and answer the others."""
+        first = [self._pop() for _ in range(self._sifting)]
+        for each in reversed([first[place] for place in sifted.chosen]):
+            self._put_back(each)
+        self.sifted, self._sifting = len(sifted.chosen), 0
+        for refusal in sifted.refusals:
+            self._refuse([first[place] for place in refusal.positions], refusal.text)
+
+    def take(self, most: int | None = None) -> list[SignalledDecision]:
         """Begin with the next portion, from which repetitions of one decision are left out."""
-        size = 0
-        while self.pending and len(self.under_way) < PORTION:
-            size += _size(self.pending[0])
+        size, left = 0, len(self.pending) if most is None else most
+        while self.pending and left and len(self.under_way) < PORTION:
+            size += _size(self.pending[0].decision)
             if self.under_way and size > CARRIED:
                 break
-            decision = self.pop()
+            each, left = self._pop(), left - 1
             # Only one right after the other: between two equal ones another decision may lie.
-            if not self.under_way or decision != self.under_way[-1]:
-                self.under_way.append(decision)
-        return self.under_way
+            if self.under_way and each.decision == self.under_way[-1].decision:
+                self.under_way[-1].repeated.append(each)
+            else:
+                self.under_way.append(each)
+        if most is not None:
+            self.sifted = left
+        return [each.decision for each in self.under_way]
 
     def finish(self, answers: Sequence[str]) -> None:
         """Note what became of the portion that was begun."""
-        for decision, answer in zip(self.under_way, answers, strict=False):
-            self.note(f"{decision.choice} by {decision.reviewer}: {answer}")
+        for each, answer in zip(self.under_way, answers, strict=False):
+            self.note(f"{each.decision.choice} by {each.decision.reviewer}: {answer}")
+            self._tell(each, answer)
         self.under_way = []
 
     def give_back(self) -> None:
-        """Put the portion that was begun back: it could not be carried out now."""
-        self.pending.extendleft(reversed(self.under_way))
-        self._size += sum(map(_size, self.under_way))
-        self.under_way = []
+        """Put what was begun back: it could not be done now."""
+        for each in reversed(self.under_way):
+            self._put_back(each)
+        self.under_way, self.sifted, self._sifting = [], 0, 0
+
+    def _refuse(self, refused: Sequence[Signalled], text: str) -> None:
+        for each in refused:
+            self._tell(each, text)
+        senders = {(each.decision.choice, each.decision.reviewer) for each in refused}
+        choice, reviewer = senders.pop()
+        who = "several reviewers" if senders else f"{choice} by {reviewer}"
+        self.note_refused(f"{who}: {text}", len(refused))
+
+    def _tell(self, signalled: Signalled, answer: str) -> None:
+        signalled.tell(answer)
+        self._coded.pop(_key(signalled.decision), None)
+
+    def _pop(self) -> Signalled:
+        signalled = self.pending.popleft()
+        self._size -= _size(signalled.decision)
+        return signalled
+
+    def _put_back(self, signalled: Signalled) -> None:
+        self.pending.appendleft(signalled)
+        self._size += _size(signalled.decision)
+
+
+def _key(decision: SignalledDecision) -> tuple[object, ...]:
+    return decision.choice, decision.reviewer, decision.code, decision.days
 
 
 def _size(decision: SignalledDecision) -> int:
-    return len(json.dumps([decision.reviewer, decision.reason])) + 200
+    proof = len(json.dumps(decision.code)) + OVERHEAD if decision.code else 0
+    return len(json.dumps([decision.reviewer, decision.reason])) + 200 + proof
+
+
+def _signals(number: int) -> str:
+    return "1 signal" if number == 1 else f"{number} signals"

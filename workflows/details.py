@@ -1,7 +1,6 @@
 """What Temporal's UI shows of a quarantine, as markdown: how it stands, what checks say, who asked, how to decide."""
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 
 from temporalio import workflow
@@ -9,12 +8,13 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.description import CheckState, FindingSummary, ReleaseDescription
     from activities.release import ReleaseStatus
+    from koschey.texts import shell_line
 
 MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$])")
 COMMANDS = (
-    ("approve", '{"reviewer": "YOU", "reason": "WHY"}'),
-    ("reject", '{"reviewer": "YOU", "reason": "WHY"}'),
-    ("extend", '{"reviewer": "YOU", "reason": "WHY", "days": 7}'),
+    ("approve", '{"reviewer": "YOU", "reason": "WHY", "code": "CODE"}'),
+    ("reject", '{"reviewer": "YOU", "reason": "WHY", "code": "CODE"}'),
+    ("extend", '{"reviewer": "YOU", "reason": "WHY", "days": 7, "code": "CODE"}'),
 )
 
 
@@ -37,7 +37,7 @@ def _lines(
     yield from _section("Who asked for it", [plain(one) for one in described.asked], described.asked_count)
     yield from _section("What became of decisions", [plain(answer) for answer in answers])
     if status.held_files:
-        yield from _commands(workflow_id)
+        yield from _commands(name, workflow_id)
 
 
 def _section(title: str, lines: Sequence[str], count: int = 0) -> Iterator[str]:
@@ -58,13 +58,17 @@ def _finding(found: FindingSummary) -> str:
     return f"**{plain(found.severity)}** {plain(found.check)} in {plain(found.filename)}: {plain(found.summary)}"
 
 
-def _commands(workflow_id: str) -> Iterator[str]:
+def _commands(name: str, workflow_id: str) -> Iterator[str]:
     yield "\n### Decide"
+    yield "A code is shown on the release's page of the panel, with a ready line, or by:"
+    yield "```"
+    yield shell_line("koschey", "code", "approve", name.replace(" ", "==", 1))
+    yield "```"
+    yield "Without the panel's ready line:"
     yield "```"
     for signal, review in COMMANDS:
-        yield (
-            f"temporal workflow signal --workflow-id {shlex.quote(workflow_id)} --name {signal} "
-            f"--input {shlex.quote(review)}"
+        yield shell_line(
+            *("temporal", "workflow", "signal", "--workflow-id", workflow_id, "--name", signal, "--input", review)
         )
     yield "```"
 

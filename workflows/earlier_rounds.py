@@ -62,7 +62,7 @@ class EarlierRounds:
 
     async def _decide(self) -> None:
         while self._queue.pending:
-            decision = self._queue.pending[0]
+            decision = self._queue.pending[0].decision
             answer: str = await workflow.execute_activity_method(
                 DecisionActivities.decide_release, decision, **DATABASE
             )

@@ -2,6 +2,25 @@
 
 from temporalio.common import SearchAttributeKey
 
+from koschey.model import quarantine_id
+
+__all__ = [
+    "ADVISORIES_ID",
+    "FOLLOW_ID",
+    "HOUSE_ID",
+    "PROJECT",
+    "RELEASE_AT",
+    "SEARCH_ATTRIBUTES",
+    "STATE",
+    "TASK_QUEUE",
+    "VERSION",
+    "alert_id",
+    "fetch_id",
+    "metadata_id",
+    "provenance_id",
+    "quarantine_id",
+]
+
 TASK_QUEUE = "koschey"
 
 ADVISORIES_ID = "follow-advisories"
@@ -17,11 +36,6 @@ VERSION = SearchAttributeKey.for_keyword("KoscheyVersion")
 STATE = SearchAttributeKey.for_keyword("KoscheyState")
 RELEASE_AT = SearchAttributeKey.for_datetime("KoscheyReleaseAt")
 SEARCH_ATTRIBUTES = (PROJECT, VERSION, STATE, RELEASE_AT)
-
-
-def quarantine_id(project: str, version: str) -> str:
-    """Return the id of a release's quarantine: `quarantine/<project>/<version>`."""
-    return f"quarantine/{project}/{version}"
 
 
 def provenance_id(project: str, version: str) -> str:

@@ -98,7 +98,11 @@ FILES_AT_ONCE = 4
 """Files of one release that are seen to side by side."""
 EVENTS = 3_000
 """Events after which a run goes on as a new one: well before the 5,000 that we allow: signals may pour in meanwhile."""
+SIGNALS = 500
+"""Signals after which a run goes on as a new one. Temporal takes 10,000 for one run, and refuses more."""
 CARRIED = 160_000
 """Bytes of decisions, not carried out yet, that one run hands to the next at the most, and that one activity takes."""
+ROUND_AGAIN_IN = timedelta(seconds=1)
+"""From one round to the next, however often somebody asks to look again."""
 KEEP_HOUSE_EVERY = timedelta(minutes=10)
 """Between two walks through the house."""

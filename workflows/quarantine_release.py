@@ -1,35 +1,37 @@
 """The quarantine of one release: fetch its files, have them checked, then wait for time or a person, and look again.
 
 It decides nothing. `settle_release` moves what is due, by PostgreSQL's clock, and says when to look again; what a
-person asks for is handed to `decide_releases`, which checks what the reviewer may do. If a timer fires early, twice or
-late, or a message is forged, what is served stays what the standings say.
+person asks for is handed to activities (`workflows.deciding`), which check the reviewer's code and permission. If a
+timer fires early, twice or late, or a message is forged, what is served stays what the standings say.
 
-Signals, with `{"reviewer": "<account>", "reason": "<why>"}`: `approve`, `reject`, and `extend`, which also takes
-`"days"`. Without arguments: `look_again`. Update `decide`: the same with `"choice"`, and the answer comes back.
-Queries: `status`, `answers`, `findings`, `files`.
+Signals, with `{"reviewer": "<account>", "reason": "<why>", "code": "<code>"}`: `approve`, `reject`, and `extend`, which
+also takes `"days"`. Without arguments: `look_again`. Update `decide`: the same with `"choice"`, and the answer comes
+back. Queries: `status`, `answers`, `findings`, `files`.
 
 A run goes on as a new one long before its history is too long, and hands on only ids and a few words. What 0.1.0
 began is carried on by `workflows.earlier_rounds`.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeUpdate
+from temporalio.common import RawValue, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.decisions import DecisionActivities, SignalledDecision
+    from activities.decisions import SignalledDecision
     from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
     from activities.release import Release, ReleaseActivities, ReleaseStatus
-    from workflows.decisions import CHOICES, DecisionQueue, read_decision
+    from workflows.deciding import SIFTED, Decider
+    from workflows.decisions import DecisionQueue
     from workflows.details import render_details
     from workflows.earlier_rounds import EarlierRounds
     from workflows.names import PROJECT, RELEASE_AT, STATE, VERSION
-    from workflows.options import AT_ONCE, DATABASE, DECIDE, FETCH_AGAIN_IN, READ, TRY_AGAIN_IN
+    from workflows.options import AT_ONCE, DATABASE, FETCH_AGAIN_IN, READ, ROUND_AGAIN_IN, TRY_AGAIN_IN
     from workflows.rounds import Round, is_full
 
 CHECKED_ROUNDS = "2026-11-checked-rounds"
@@ -46,6 +48,8 @@ class QuarantineReleaseInput:
     searchable: bool = True
     """Whether Temporal knows our search attributes; it lets no workflow go on that sets one it does not know."""
     answers: list[str] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    """What signals were answered that decided nothing, and how many of them."""
     stored_to: int = 0
     """The id up to which the round that was under way had fetched files."""
     is_whole: bool = True
@@ -67,11 +71,12 @@ class QuarantineRelease:
     @workflow.init
     def __init__(self, given: QuarantineReleaseInput) -> None:
         self._given = given
-        self._queue = DecisionQueue(given.decisions, given.answers)
+        self._queue = DecisionQueue(given.decisions, given.answers, given.refused)
+        self._decider = Decider(given.project, given.version, self._queue)
+        self._decider.sifts = workflow.patched(SIFTED)
         self._look_again = False
         self._refused = False
         """Somebody sent what is no review. It woke a run of 0.1.0."""
-        self._closing = False
         self._status: ReleaseStatus | None = None
         self._described = ReleaseDescription()
         self._tags: tuple[str, datetime | None] | None = None
@@ -90,38 +95,40 @@ class QuarantineRelease:
     @workflow.signal
     def approve(self, *review: Any) -> None:
         """Release what is held of this release."""
-        self._take("approve", review)
+        self._refused |= not self._decider.take("approve", review)
 
     @workflow.signal
     def reject(self, *review: Any) -> None:
         """Block this release."""
-        self._take("reject", review)
+        self._refused |= not self._decider.take("reject", review)
 
     @workflow.signal
     def extend(self, *review: Any) -> None:
         """Hold this release for some days from now at least."""
-        self._take("extend", review)
+        self._refused |= not self._decider.take("extend", review)
 
     @workflow.signal
     def look_again(self, *_: Any) -> None:
         """Something about this release has changed."""
         self._look_again = True
+        self._decider.signals += 1
+
+    @workflow.signal(dynamic=True)
+    def unknown(self, _name: str, _given: Sequence[RawValue]) -> None:
+        """Drop a signal of another name; without this they would all be kept in memory."""
+        self._decider.signals += 1
 
     @workflow.update
     async def decide(self, *review: Any) -> str:
         """Decide now, and return what came of it. Choices: `approve`, `reject`, `extend`."""
-        decision = self._read(review)
-        answer: str = await workflow.execute_activity_method(
-            DecisionActivities.decide_release, decision, summary=f"{decision.choice} by {decision.reviewer}", **DATABASE
-        )
-        self._queue.note(f"{decision.choice} by {decision.reviewer}: {answer}")
+        answer = await self._decider.decide_now(self._decider.read(review))
         self._show()
         return answer
 
     @decide.validator
     def validate_decide(self, *review: Any) -> None:
         """Refuse what is no decision before it is written down anywhere."""
-        decision = self._read(review)
+        decision = self._decider.read(review)
         if not decision.reason.strip() or decision.reason != review[0]["reason"]:
             raise ValueError("give a reason of 1 to 2000 characters; it is kept with the decision")
 
@@ -132,8 +139,8 @@ class QuarantineRelease:
 
     @workflow.query
     def answers(self) -> list[str]:
-        """What became of each signalled decision."""
-        return self._queue.answers
+        """What became of each signalled decision, and of signals that decided nothing."""
+        return self._queue.told()
 
     @workflow.query
     def findings(self) -> list[FindingSummary]:
@@ -145,26 +152,15 @@ class QuarantineRelease:
         """The files of the release, those that wait first."""
         return self._described.files
 
-    def _read(self, review: tuple[Any, ...]) -> SignalledDecision:
-        choice = review[0].get("choice") if len(review) == 1 and isinstance(review[0], dict) else None
-        if not isinstance(choice, str) or choice not in CHOICES:
-            choices = " | ".join(CHOICES)
-            raise ValueError(f'send {{"choice": "<{choices}>", "reviewer": "<account>", "reason": "<why>"}}')
-        return read_decision(self._given.project, self._given.version, choice, review)
-
-    def _take(self, choice: str, review: tuple[Any, ...]) -> None:
-        """Keep a decision for later; what is no review is answered, not obeyed."""
-        try:
-            self._queue.add(read_decision(self._given.project, self._given.version, choice, review))
-        except ValueError as error:
-            self._queue.note(str(error))
-            self._refused = True
-
     async def _go_rounds(self) -> QuarantineReleaseResult:
-        deciding = asyncio.create_task(self._decide())
+        deciding = asyncio.create_task(self._decider.run(self._show))
         turn = Round(self._given.project, self._given.version, self._given.stored_to, is_whole=self._given.is_whole)
+        number = 0
         while True:
-            self._look_again = False
+            self._look_again, number, began_at = False, number + 1, workflow.now()
+            # A run of an earlier version goes on as a new one, which sifts, as soon as it wakes.
+            if not self._decider.sifts and workflow.patched(f"{SIFTED}-{number}"):
+                await self._go_on(turn)
             try:
                 await turn.go()
                 if is_full():
@@ -175,42 +171,30 @@ class QuarantineRelease:
                 await self._rest(TRY_AGAIN_IN, deciding)
                 continue
             if not status.held_files:
-                await workflow.wait_condition(lambda: self._queue.is_idle and workflow.all_handlers_finished())
+                await workflow.wait_condition(lambda: self._is_over() or (self._decider.sifts and self._is_full()))
+                if not self._is_over():
+                    await self._go_on(turn)
                 if not self._look_again:
                     deciding.cancel()
                     return QuarantineReleaseResult(status.state, status.reasons)
             else:
                 await self._rest(self._wait(status, turn), deciding)
+                if self._decider.sifts and workflow.now() - began_at < ROUND_AGAIN_IN:
+                    await workflow.sleep(ROUND_AGAIN_IN)
             turn = Round(self._given.project, self._given.version, 0, is_whole=True)
-
-    async def _decide(self) -> None:
-        """Carry out decisions as they come, whatever a round is waiting for."""
-        while True:
-            await workflow.wait_condition(lambda: bool(self._queue.pending) and not self._may_close())
-            portion = self._queue.take()
-            try:
-                answers: list[str] = await workflow.execute_activity_method(
-                    DecisionActivities.decide_releases, portion, **DECIDE
-                )
-            except ActivityError:
-                self._queue.give_back()
-                await workflow.sleep(TRY_AGAIN_IN)
-            else:
-                self._queue.finish(answers)
-                self._show()
-
-    def _may_close(self) -> bool:
-        return self._closing and self._queue.fits
+            if self._decider.is_flooded:
+                await self._go_on(turn)
 
     async def _go_on(self, turn: Round) -> NoReturn:
         """Go on as a new run, once what is under way is done and what is not fits into its input."""
-        self._closing = True
-        await workflow.wait_condition(lambda: self._may_close() and workflow.all_handlers_finished())
+        self._decider.closing = True
+        await workflow.wait_condition(lambda: self._decider.may_close and workflow.all_handlers_finished())
         workflow.continue_as_new(
             replace(
                 self._given,
-                decisions=list(self._queue.pending),
+                decisions=self._decider.hand_on(),
                 answers=self._queue.answers,
+                refused=self._queue.refused,
                 stored_to=turn.stored_to,
                 is_whole=turn.is_whole,
             )
@@ -249,7 +233,7 @@ class QuarantineRelease:
     def _show(self) -> None:
         """Put what is known where Temporal's UI shows it; that is no event."""
         if self._status is not None:
-            name, answers = f"{self._given.project} {self._given.version}", self._queue.answers
+            name, answers = f"{self._given.project} {self._given.version}", self._queue.told()
             page = render_details(name, workflow.info().workflow_id, self._status, self._described, answers)
             workflow.set_current_details(page)
 
@@ -264,11 +248,17 @@ class QuarantineRelease:
     async def _rest(self, span: timedelta | None, deciding: asyncio.Task[None]) -> None:
         """Wait until somebody calls, and no longer than `span`."""
         try:
-            await workflow.wait_condition(lambda: self._look_again or is_full() or deciding.done(), timeout=span)
+            await workflow.wait_condition(lambda: self._look_again or self._is_full() or deciding.done(), timeout=span)
         except TimeoutError:
             return
         if deciding.done():
             deciding.result()
+
+    def _is_full(self) -> bool:
+        return is_full() or self._decider.is_flooded
+
+    def _is_over(self) -> bool:
+        return self._queue.is_idle and workflow.all_handlers_finished()
 
     def _is_woken(self) -> bool:
         return self._look_again or self._refused

@@ -4,7 +4,7 @@ Nothing else imports this package but the line that registers `blueprint`; witho
 """
 
 # Imported for their routes, before `panel.blueprint` is handed to the application.
-from koschey.admin import attention, journal, login, policy, projects, quarantine
+from koschey.admin import attention, codes, journal, login, policy, projects, quarantine
 from koschey.admin.panel import blueprint
 
-__all__ = ["attention", "blueprint", "journal", "login", "policy", "projects", "quarantine"]
+__all__ = ["attention", "blueprint", "codes", "journal", "login", "policy", "projects", "quarantine"]

@@ -62,11 +62,11 @@ async def carry_out(project: NormalizedName, draft: Draft) -> None:
 
     `Unconfirmed` is one of them: the decision would hide what is in use, and the form does not agree to it.
     """
-    choice = _parse_choice(draft.choice)
+    choice = parse_choice(draft.choice)
     version = _parse_version(draft.version, choice)
     if "\0" in draft.reason + draft.ticket:
         raise UsageError("the reason contains a character that cannot be kept")
-    days = _parse_days(draft.days) if choice in FOR_DAYS else None
+    days = parse_days(draft.days) if choice in FOR_DAYS else None
     decision = Decision(choice, project, version, draft.reason, days=days, ticket=draft.ticket or None)
     consent = await read_consent(project)
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
@@ -79,14 +79,16 @@ def may_decide(project: NormalizedName) -> bool:
     return RolePermissions().allows(account().grants, Action.DECIDE, project)
 
 
-def _parse_choice(text: str) -> Choice:
+def parse_choice(text: str) -> Choice:
+    """Read a choice. Raises `UsageError`."""
     try:
         return Choice(text)
     except ValueError:
         raise UsageError(f"there is no decision {text[:40]!r}; choose one of {', '.join(Choice)}") from None
 
 
-def _parse_days(text: str) -> float:
+def parse_days(text: str) -> float:
+    """Read a number of days; `Decision` checks it. Raises `UsageError`."""
     try:
         return float(text)
     except ValueError:

@@ -73,6 +73,7 @@ async def _page(
         draft=draft,
         confirmation=confirmation,
         waiting=waiting,
+        coded=[each for each in waiting if each.state == State.HELD and may_decide(parse_name(each.project))],
         total=total,
         names=names,
         asked=await select_asked(resources().pool),

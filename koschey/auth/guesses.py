@@ -78,6 +78,8 @@ TOKEN = Limit("token", 100, 3)
 """Of wrong tokens, by address. Nobody guesses 256 bits: a right token is taken however many were wrong."""
 READER = Limit("reader", 10, 30)
 """By address, where reading needs no credentials: wrong ones are not worth hashing, and take away nothing else."""
+CODE = Limit("code", 10, 30)
+"""Of codes in signals, by release. Nobody knows who sent them, so more only slow the reading of signals down."""
 KNOWN = "known"
 
 SLOW = {Rank.KNOWN: 0.0, Rank.CLEAN: 0.5, Rank.CLEAN_ADDRESS: 0.5, Rank.FAILING: 2.0}
@@ -170,6 +172,13 @@ class Guesses:
         await self._sweep()
         if TOKEN.is_exceeded(now):
             raise TooManyGuesses(TOKEN.wait(now))
+
+    async def count_codes(self, release: str, number: int) -> bool:
+        """Count wrong codes that were sent to a release; return whether there are too many of them."""
+        trace = CODE.trace(release)
+        now = await extend_traces(self._pool, [trace._replace(span=number * trace.span)], LONGEST)
+        await self._sweep()
+        return CODE.is_exceeded(now)
 
     async def _sweep(self) -> None:
         if time.monotonic() >= self._sweep_after:

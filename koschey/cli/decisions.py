@@ -98,6 +98,29 @@ def make_exception(scope: str, reason: str, data: Path | None, *, as_json: bool,
 
 
 @cli.command()
+@click.argument("signal", type=click.Choice(["approve", "reject", "extend"]))
+@click.argument("scopes", metavar="NAME[==VERSION]...", nargs=-1, required=True)
+@click.option("--reason", default="", help="Why; it is put into the lines.")
+@click.option("--days", type=float, help="Of extend: for how many days from now it is held at least.")
+@DATA
+@JSON
+def code(
+    signal: str, scopes: tuple[str, ...], reason: str, days: float | None, data: Path | None, *, as_json: bool
+) -> None:
+    """Show a code with which a signal to Temporal decides, and ready lines to send it.
+
+    The code is good for ten minutes and once for each release, and only for the files and findings that are shown with
+    it. It decides in the name of your account on this machine, as every command here does; a reviewer who is logged in
+    gets one of his own from the panel or the API. NAME alone means all held releases of a project.
+
+    Example: koschey code approve 'six==1.17.0' --reason reviewed
+    """
+    from koschey.commands.codes import show_code  # noqa: PLC0415
+
+    run_on(data, lambda settings: show_code(settings, signal, scopes, reason, days, as_json=as_json))
+
+
+@cli.command()
 @click.argument("scope", metavar="NAME[==VERSION]")
 @REASON
 @YES

@@ -1,6 +1,8 @@
 """Statements on `account`, `account_grant` and `token`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from koschey.db.pool import Connection, Database
 
@@ -9,6 +11,13 @@ SELECT_ACCOUNT = """
            coalesce(array_agg(ARRAY[role, scope]) FILTER (WHERE role IS NOT NULL), '{}') AS grants
       FROM account LEFT JOIN account_grant ON account_grant.account_id = account.id
      WHERE account.name = $1 AND account.disabled_at IS NULL
+     GROUP BY account.id
+"""
+SELECT_ACCOUNTS = """
+    SELECT account.id, account.name, account.password_hash,
+           coalesce(array_agg(ARRAY[role, scope]) FILTER (WHERE role IS NOT NULL), '{}') AS grants
+      FROM account LEFT JOIN account_grant ON account_grant.account_id = account.id
+     WHERE account.name = ANY($1::text[]) AND account.disabled_at IS NULL
      GROUP BY account.id
 """
 SELECT_TOKEN = """
@@ -53,9 +62,12 @@ class Account:
 async def select_account(db: Database, name: str) -> Account | None:
     """Return the account of that name with its grants of this moment."""
     row = await db.fetchrow(SELECT_ACCOUNT, name)
-    if row is None:
-        return None
-    return Account(row["name"], row["password_hash"], tuple(Grant(role, scope) for role, scope in row["grants"]))
+    return _read(row) if row else None
+
+
+async def select_accounts(db: Database, names: Sequence[str]) -> list[Account]:
+    """Return the accounts of those names, each with its grants of this moment."""
+    return [_read(row) for row in await db.fetch(SELECT_ACCOUNTS, names)]
 
 
 async def select_token(db: Database, token: str) -> tuple[str, str] | None:
@@ -82,3 +94,7 @@ async def insert_token(connection: Connection, token: str, account: int, digest:
 async def upsert_token(connection: Connection, token: str, account: int, digest: str, description: str) -> None:
     """Add a token, or give the one with this secret to the account; whether it is revoked stays as it is."""
     await connection.execute(UPSERT_TOKEN, token, account, digest, description)
+
+
+def _read(row: Any) -> Account:
+    return Account(row["name"], row["password_hash"], tuple(Grant(role, scope) for role, scope in row["grants"]))

@@ -26,6 +26,7 @@ from koschey.embedded.supervisor import GaveUpError, StopAskedError, Supervisor
 from koschey.embedded.temporal import temporal_part
 from koschey.errors import StartError
 from koschey.settings import Settings
+from koschey.signal_decisions import signal_warnings
 
 
 def run_up(options: UpOptions, *, out: Console) -> int:
@@ -85,6 +86,8 @@ def _start_in_order(
     ports = choose_ports(options, folder)
     secrets = load_secrets(folder, made_before=cluster_folder(folder).exists())
     settings, values = settle_settings(options, secrets, ports, folder)
+    for warning in signal_warnings(settings.decisions_by_signal):
+        report.say(warning)
     shutil.rmtree(folder / "spool", ignore_errors=True)  # what was in flight when the last one was killed
     private_folder(folder / "spool")
 

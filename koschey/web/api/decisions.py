@@ -43,12 +43,16 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
 
 
 def _parse_version(sent: NewDecision) -> str | None:
-    """Return the version as the files have it: normalised, or as it stands where it is from before PEP 440."""
     if sent.version is None:
         return None
     if sent.choice in WHOLE_PROJECT_ONLY:
         raise UsageError(f"{sent.choice} is for the whole project, not for one release")
+    return stored_version(sent.version)
+
+
+def stored_version(text: str) -> str:
+    """Return a version as the files have it: normalised, or as it stands where it is from before PEP 440."""
     try:
-        return parse_version(sent.version)
+        return parse_version(text)
     except UsageError:
-        return sent.version
+        return text

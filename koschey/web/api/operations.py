@@ -75,6 +75,8 @@ class Operation:
     """Statuses with which it can be refused beside the usual ones."""
     misses: bool = True
     """Whether a change can be about something that is not there."""
+    alters: bool = True
+    """Whether it alters what the index serves, where its method says so."""
 
     @property
     def reads_body(self) -> bool:
@@ -84,7 +86,7 @@ class Operation:
     @property
     def changes(self) -> bool:
         """Whether it changes what the index serves, and so takes `If-Match`."""
-        return self.method != "GET" and self.needs is not None
+        return self.method != "GET" and self.needs is not None and self.alters
 
     @property
     def errors(self) -> list[int]:
@@ -111,12 +113,13 @@ def operation[T: Input](
     max_body: int = MAX_BODY,
     also: tuple[int, ...] = (),
     misses: bool = True,
+    alters: bool = True,
 ) -> Callable[[Handler[T]], Handler[T]]:
     """Register a handler. Its name and docstring go into the document."""
 
     def register(handler: Handler[T]) -> Handler[T]:
         name, about = getattr(handler, "__name__", ""), handler.__doc__ or ""
-        added = Operation(name, about, method, rule, takes, answers, needs, max_body, also, misses)
+        added = Operation(name, about, method, rule, takes, answers, needs, max_body, also, misses, alters)
         OPERATIONS.append(added)
 
         async def view(**path: str) -> Response:

@@ -1,0 +1,45 @@
+"""Codes for Temporal: shown once, beside all that they are bound to, with ready lines to copy."""
+
+from quart import Response, request
+
+from koschey.admin.decisions import DOOR, parse_choice, parse_days
+from koschey.admin.panel import blueprint, render
+from koschey.admin.visit import account
+from koschey.db.pool import ACQUIRE_TIMEOUT
+from koschey.errors import UsageError
+from koschey.model import Actor
+from koschey.publish.codes import issue_code
+from koschey.publish.decision import MAX_REASON, Choice
+from koschey.publish.shown import Release
+from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.standards.names import parse_name
+from koschey.web.context import resources
+
+SEPARATOR = "=="
+
+
+@blueprint.post("/codes", merge_slashes=False)
+async def show_code() -> Response:
+    """Make a code for the release of a form, or for all that a form lists, and show it."""
+    form = await request.form
+    choice, reason = parse_choice(form.get("choice", "")), form.get("reason", "").strip()[:MAX_REASON]
+    days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None
+    listed = form.getlist("release") or [f"{form.get('project', '')}{SEPARATOR}{form.get('version', '')}"]
+    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+        releases = [_parse(text) for text in listed]
+        issued = await issue_code(connection, Actor(account().name, DOOR), choice, releases, resources().feed, days)
+    return await render(
+        "codes.html",
+        issued=issued,
+        signal=SIGNALS[issued.choice],
+        input=signal_input(issued, reason),
+        lines=signal_lines(issued, reason),
+    )
+
+
+def _parse(text: str) -> Release:
+    """Read a release as the panel's own forms name it; old versions are not always PEP 440."""
+    name, _, version = text.partition(SEPARATOR)
+    if not version or len(version) > 200 or not version.isprintable():
+        raise UsageError("choose a release; a code is for one release, or for several")
+    return parse_name(name), version

@@ -1,0 +1,95 @@
+"""The command `koschey code`: codes with which a signal to Temporal decides in the name of the command line."""
+
+from collections.abc import Iterator, Sequence
+
+from koschey.commands.database import open_database, operator
+from koschey.db.files import select_project_files
+from koschey.db.pool import Database
+from koschey.errors import NotKnown
+from koschey.model import State
+from koschey.policy.advisories import Feed
+from koschey.publish.codes import IssuedCode, issue_code
+from koschey.publish.shown import Release, ShownRelease
+from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.settings import Settings
+from koschey.standards.names import parse_scope
+from koschey.standards.simple_json import format_time
+from koschey.terminal import say, say_json
+
+LISTED = 20
+"""Files of a release that are named; the others are counted."""
+CHOICES = {signal: choice for choice, signal in SIGNALS.items()}
+"""What is decided by each signal."""
+
+
+async def show_code(
+    settings: Settings, signal: str, scopes: Sequence[str], reason: str, days: float | None, *, as_json: bool
+) -> None:
+    """Print a code, what it is bound to, and ready lines. Raises as `issue_code` does."""
+    feed = Feed(settings.feed_max_age) if settings.advisories else None
+    async with open_database(settings) as pool, pool.acquire() as connection:
+        releases = [release for scope in scopes for release in await _releases(connection, scope)]
+        issued = await issue_code(connection, operator(), CHOICES[signal], releases, feed, days)
+    if as_json:
+        say_json(_as_json(issued, reason))
+    else:
+        say(*_lines(issued, reason))
+
+
+async def _releases(db: Database, scope: str) -> list[Release]:
+    """Return the release that a scope names, or all held ones of a project."""
+    project, version = parse_scope(scope)
+    if version is not None:
+        return [(project, version)]
+    known = await select_project_files(db, project)
+    held = dict.fromkeys(item.file.version for item in known if item.standing.state is State.HELD)
+    if not held:
+        raise NotKnown(f"nothing of {project} is held; name a release as '{project}==VERSION'")
+    return [(project, version) for version in held]
+
+
+def _lines(issued: IssuedCode, reason: str) -> Iterator[str]:
+    yield f"Code {issued.code}: {SIGNALS[issued.choice]} in the name of {issued.reviewer} (the command line), once,"
+    yield f"until {issued.expires_at:%H:%M:%S} UTC, for exactly this:"
+    for release in issued.releases:
+        yield from _release(release)
+    yield ""
+    yield from signal_lines(issued, reason)
+
+
+def _release(release: ShownRelease) -> Iterator[str]:
+    yield f"  {release.project} {release.version}"
+    for file in release.files[:LISTED]:
+        yield f"    {file.filename} is {file.state}, sha256 {file.sha256 or 'unknown until it is fetched'}"
+        yield from (f"      {found.severity}: {found.check}: {found.summary}" for found in file.findings)
+    if len(release.files) > LISTED:
+        yield f"    and {len(release.files) - LISTED} more files"
+
+
+def _as_json(issued: IssuedCode, reason: str) -> dict[str, object]:
+    return {
+        "code": issued.code,
+        "reviewer": issued.reviewer,
+        "choice": issued.choice,
+        "days": issued.days,
+        "expires_at": format_time(issued.expires_at),
+        "signal": SIGNALS[issued.choice],
+        "input": signal_input(issued, reason),
+        "lines": signal_lines(issued, reason),
+        "releases": [
+            {
+                "project": release.project,
+                "version": release.version,
+                "files": [
+                    {
+                        "filename": file.filename,
+                        "sha256": file.sha256,
+                        "state": file.state,
+                        "findings": [f"{found.severity}: {found.check}: {found.summary}" for found in file.findings],
+                    }
+                    for file in release.files
+                ],
+            }
+            for release in issued.releases
+        ],
+    }

@@ -1,0 +1,105 @@
+"""Statements on `reviewer_code` and `reviewer_code_release`: which decisions a short code proves."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from koschey.db.pool import Connection, Database
+from koschey.model import MAIN_INDEX
+
+INSERT_CODE = """
+    INSERT INTO reviewer_code (digest, reviewer, door, choice, days) VALUES ($1, $2, $3, $4, $5) RETURNING issued_at
+"""
+INSERT_CODE_RELEASES = """
+    INSERT INTO reviewer_code_release (digest, index_id, project, version, shown)
+    SELECT $2, index.id, row.project, row.version, row.shown
+      FROM index, unnest($3::text[], $4::text[], $5::text[]) AS row (project, version, shown)
+     WHERE index.name = $1
+"""
+COUNT_OPEN_CODES = """
+    SELECT count(*) FROM reviewer_code
+     WHERE reviewer = $1 AND door = $2 AND issued_at > koschey_now() - $3::interval
+       AND EXISTS (SELECT FROM reviewer_code_release AS release
+                    WHERE release.digest = reviewer_code.digest AND release.used_at IS NULL)
+"""
+COLUMNS = """
+    reviewer_code.digest, reviewer, door, choice, days, koschey_now() - issued_at AS age,
+    release.shown, release.used_at, release.answer
+"""
+SELECT_CODES = f"""
+    SELECT {COLUMNS}
+      FROM reviewer_code
+      JOIN reviewer_code_release AS release USING (digest)
+      JOIN index ON index.id = release.index_id AND index.name = $1
+     WHERE digest = ANY($2::text[]) AND release.project = $3 AND release.version = $4
+"""  # noqa: S608 - only constants are put together
+LOCK_CODES = f"{SELECT_CODES} FOR UPDATE OF release"
+UPDATE_USED = """
+    UPDATE reviewer_code_release AS release SET used_at = koschey_now(), answer = $5
+      FROM index
+     WHERE index.id = release.index_id AND index.name = $1
+       AND digest = $2 AND project = $3 AND version = $4
+"""
+DELETE_OLD_CODES = "DELETE FROM reviewer_code WHERE issued_at <= koschey_now() - $1::interval"
+
+
+class NewCode(NamedTuple):
+    """A code that is shown to a reviewer now."""
+
+    digest: str
+    reviewer: str
+    door: str
+    choice: str
+    days: float | None
+
+
+class CodeRow(NamedTuple):
+    """A code, and what it is to one of the releases that it covers."""
+
+    digest: str
+    reviewer: str
+    door: str
+    choice: str
+    days: float | None
+    age: timedelta
+    """How long ago it was shown."""
+    shown: str
+    """Digest of the files and findings that were shown beside it."""
+    used_at: datetime | None
+    answer: str | None
+    """What came of its use."""
+
+
+async def insert_code(connection: Connection, code: NewCode, covered: Sequence[tuple[str, str, str]]) -> datetime:
+    """Add a code for each (project, version, shown); return the moment from which it counts."""
+    issued_at: datetime = await connection.fetchval(INSERT_CODE, *code)
+    projects, versions, shown = zip(*covered, strict=True)
+    await connection.execute(INSERT_CODE_RELEASES, MAIN_INDEX, code.digest, projects, versions, shown)
+    return issued_at
+
+
+async def count_open_codes(db: Database, reviewer: str, door: str, lifetime: timedelta) -> int:
+    """Return how many codes of a reviewer could still decide something."""
+    return int(await db.fetchval(COUNT_OPEN_CODES, reviewer, door, lifetime))
+
+
+async def select_codes(db: Database, digests: Sequence[str], project: str, version: str) -> dict[str, CodeRow]:
+    """Return those of the codes that cover a release, by their digests."""
+    rows = await db.fetch(SELECT_CODES, MAIN_INDEX, digests, project, version)
+    return {row["digest"]: CodeRow(*row) for row in rows}
+
+
+async def lock_code(connection: Connection, digest: str, project: str, version: str) -> CodeRow | None:
+    """Return a code that covers a release, and keep others who use it for that release waiting."""
+    row = await connection.fetchrow(LOCK_CODES, MAIN_INDEX, [digest], project, version)
+    return CodeRow(*row) if row else None
+
+
+async def update_used(connection: Connection, digest: str, project: str, version: str, answer: str) -> None:
+    """Note that a code was used for a release, and what came of it."""
+    await connection.execute(UPDATE_USED, MAIN_INDEX, digest, project, version, answer)
+
+
+async def delete_old_codes(db: Database, kept: timedelta) -> None:
+    """Drop codes that were shown so long ago."""
+    await db.execute(DELETE_OLD_CODES, kept)

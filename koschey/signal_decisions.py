@@ -1,0 +1,49 @@
+"""The setting `KOSCHEY_DECISIONS_BY_SIGNAL`: what lets a signal to a Temporal workflow decide."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+
+class SignalDecisions(StrEnum):
+    """What a signal has to prove before it decides."""
+
+    CODE = "code"
+    """It carries a code that was shown to a reviewer."""
+    TRUSTED = "trusted"
+    """It names a reviewer; Temporal has logins of its own."""
+    OFF = "off"
+    """No signal decides."""
+
+
+TRUE_IS_TRUSTED = (
+    "KOSCHEY_DECISIONS_BY_SIGNAL=true means `trusted`: every client that reaches Temporal can decide in any reviewer's "
+    "name. Write `code`, or `trusted` if Temporal has logins of its own."
+)
+BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False}
+
+
+def _parse(value: object) -> object:
+    text = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(text, bool) or text in tuple(SignalDecisions):
+        return text
+    if isinstance(text, str) and text in BOOLEANS:
+        return BOOLEANS[text]
+    raise ValueError(f"write one of {', '.join(SignalDecisions)}")
+
+
+type SignalSetting = Annotated[SignalDecisions | bool, BeforeValidator(_parse)]
+"""As it was written: earlier versions had true and false."""
+
+
+def signal_decisions(setting: SignalSetting) -> SignalDecisions:
+    """Return what a setting means today: true is `trusted`, false is `off`."""
+    if isinstance(setting, SignalDecisions):
+        return setting
+    return SignalDecisions.TRUSTED if setting else SignalDecisions.OFF
+
+
+def signal_warnings(setting: SignalSetting) -> list[str]:
+    """Return what an operator should change about a setting, in one text each."""
+    return [TRUE_IS_TRUSTED] if setting is True else []

@@ -1,0 +1,115 @@
+"""Codes with which a signal to Temporal decides in the name of the account that asked for one."""
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from koschey.auth.permissions import Action
+from koschey.db.pool import ACQUIRE_TIMEOUT
+from koschey.model import State
+from koschey.policy.findings import Severity
+from koschey.publish.codes import MOST_RELEASES, issue_code
+from koschey.publish.decision import Choice
+from koschey.publish.shown import ShownRelease
+from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.standards.names import parse_name
+from koschey.web.api.decisions import stored_version
+from koschey.web.api.operations import Call, operation
+from koschey.web.api.types import Input, Name, Reason, Version
+from koschey.web.context import resources
+
+MAX_BODY = 2**20
+"""Bytes of a request: room for the longest list of releases."""
+
+
+class CodedRelease(Input, frozen=True, kw_only=True):
+    """A release that the code decides about."""
+
+    project: Name
+    version: Version
+
+
+class NewCode(Input, frozen=True, kw_only=True):
+    """One decision, about each of the releases."""
+
+    choice: Annotated[Choice, Meta(description="`approve`, `block` or `extend`.")]
+    releases: Annotated[list[CodedRelease], Meta(min_length=1, max_length=MOST_RELEASES)]
+    reason: Annotated[Reason | None, Meta(description="Put into the lines; the signal may give another.")] = None
+    days: Annotated[float | None, Meta(description="Of `extend`: for how long from now on, at least.")] = None
+
+
+class CodedFinding(Struct, frozen=True, kw_only=True):
+    """What a check or an advisory says of a file."""
+
+    check: str
+    code: str
+    severity: Severity
+    summary: str
+
+
+class CodedFile(Struct, frozen=True, kw_only=True):
+    """A file as the code binds it: with another digest or another finding it decides nothing."""
+
+    filename: str
+    sha256: str | None
+    state: State
+    findings: list[CodedFinding]
+
+
+class ShownToReviewer(Struct, frozen=True, kw_only=True):
+    """A release with what the code is bound to."""
+
+    project: str
+    version: str
+    files: list[CodedFile]
+
+
+class ReviewerCode(Struct, frozen=True, kw_only=True):
+    """A code, which is shown once, and what a signal has to carry. It is good until a signal is received in time."""
+
+    code: str
+    reviewer: str
+    choice: Choice
+    days: float | None
+    expires_at: datetime
+    signal: Annotated[str, Meta(description="The name of the signal.")]
+    input: Annotated[str, Meta(description="What the signal carries, as JSON: for Temporal's UI.")]
+    lines: Annotated[list[str], Meta(description="Ready lines for the commands `temporal` and `tctl`.")]
+    releases: list[ShownToReviewer]
+
+
+@operation("POST", "/codes", NewCode, ReviewerCode, needs=Action.DECIDE, max_body=MAX_BODY, also=(404,), alters=False)
+async def make_code(call: Call[NewCode]) -> ReviewerCode:
+    """Return a code for one decision by signal, bound to the caller, the releases as they are shown, and the choice."""
+    sent = call.sent
+    releases = [(parse_name(each.project), stored_version(each.version)) for each in sent.releases]
+    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+        issued = await issue_code(connection, call.actor, sent.choice, releases, resources().feed, sent.days)
+    return ReviewerCode(
+        code=issued.code,
+        reviewer=issued.reviewer,
+        choice=issued.choice,
+        days=issued.days,
+        expires_at=issued.expires_at,
+        signal=SIGNALS[issued.choice],
+        input=signal_input(issued, sent.reason or ""),
+        lines=signal_lines(issued, sent.reason or ""),
+        releases=[_show(release) for release in issued.releases],
+    )
+
+
+def _show(release: ShownRelease) -> ShownToReviewer:
+    files = [
+        CodedFile(
+            filename=file.filename,
+            sha256=file.sha256,
+            state=file.state,
+            findings=[
+                CodedFinding(check=each.check, code=each.code, severity=each.severity, summary=each.summary)
+                for each in file.findings
+            ],
+        )
+        for file in release.files
+    ]
+    return ShownToReviewer(project=release.project, version=release.version, files=files)
