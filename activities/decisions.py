@@ -78,7 +78,11 @@ class DecisionActivities:
         """Find out which of many signals may decide, in a few statements for all of them."""
         if self.mode is SignalDecisions.OFF:
             return Sifted.refusing(OFF, len(batch.candidates))
-        project = parse_name(batch.project)
+        try:
+            _check_printable("version", batch.version)
+            project = parse_name(batch.project)
+        except UsageError as error:  # anybody can start a workflow about anything
+            return Sifted.refusing(f"refused: {error}", len(batch.candidates))
         if self.mode is SignalDecisions.TRUSTED:
             return await sift_by_account(self.pool, project, batch.candidates)
         sifted = await sift_by_code(self.pool, (project, batch.version), batch.candidates, Receipts().age)
@@ -125,13 +129,17 @@ def _read(decision: SignalledDecision) -> Decision:
     if decision.choice not in CHOICES:
         raise UsageError(f"{decision.choice!r} is none of {', '.join(sorted(CHOICES))}")
     for name, text in (("reviewer", decision.reviewer), ("reason", decision.reason), ("version", decision.version)):
-        if not all(character.isprintable() or character in "\n\r\t" for character in text):
-            raise UsageError(f"the {name} holds characters that cannot be shown")
+        _check_printable(name, text)
     wanted = Decision(
         Choice(decision.choice), parse_name(decision.project), decision.version, decision.reason, days=decision.days
     )
     wanted.check()
     return wanted
+
+
+def _check_printable(name: str, text: str) -> None:
+    if not all(character.isprintable() or character in "\n\r\t" for character in text):
+        raise UsageError(f"the {name} holds characters that cannot be shown")
 
 
 async def _decide_once(connection: Connection, actor: Actor, decision: Decision) -> str:

@@ -131,8 +131,8 @@ def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) ->
         max_concurrent_local_activities=WORKFLOW_TASKS,
         max_concurrent_workflow_tasks=WORKFLOW_TASKS,
         workflow_runner=runner,
-        # Ten thousand signals at once take longer than the two seconds after which a workflow counts as deadlocked; it
-        # would fail for ever. Tests, which run in the sandbox, keep the detection.
+        # A task with ten thousand signals takes longer than the two seconds after which the SDK calls a workflow
+        # deadlocked, and it would fail each time. Tests, which run in the sandbox, keep this detection.
         debug_mode=runner is QUICK_RUNNER,
         # Otherwise every module of the process is compiled anew, to be hashed.
         build_id=__version__,

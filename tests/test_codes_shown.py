@@ -103,7 +103,7 @@ def test_no_code_without_a_session(koschey: Koschey) -> None:
 
 
 def test_the_api_shows_a_code(api: Api, upstream: Upstream) -> None:
-    """It answers with the code, what it is bound to, and what a signal has to carry, for whoever may decide."""
+    """It answers an account that may decide with the code, what it is bound to, and what a signal has to carry."""
     koschey = api.koschey
     filename = held(koschey, upstream, "code-api")
     wait_until(lambda: koschey.is_stored(filename))

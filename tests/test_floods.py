@@ -1,4 +1,4 @@
-"""Whoever floods a quarantine with signals keeps no reviewer waiting: not in Temporal, and not at any other door."""
+"""A flood of signals to a quarantine keeps no reviewer waiting, neither in Temporal nor at any other door."""
 
 import asyncio
 import itertools

@@ -20,14 +20,14 @@ from test_admin import PASSWORD, Person, add_account, web_process
 
 from koschey.auth import guesses, passwords
 from koschey.auth.addresses import counted_address
-from koschey.auth.guesses import ACCOUNT, ADDRESS, LONGEST, PAIR, TOKEN, Guesses, Rank, Turn
+from koschey.auth.guesses import ACCOUNT, ADDRESS, CODE, LONGEST, PAIR, TOKEN, Guesses, Rank, Turn
 from koschey.auth.identity import TOKEN_USER
 from koschey.auth.logins import Logins
 from koschey.auth.passwords import AT_ONCE, WAITING, Check, PasswordChecks
 from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.db.accounts import Account, insert_token, upsert_account
 from koschey.db.login_traces import select_traces
-from koschey.db.pool import Pool
+from koschey.db.pool import Pool, open_pool
 from koschey.errors import Busy, TooManyGuesses
 from koschey.web.watched import ClientGone, WatchedReceive
 
@@ -419,6 +419,23 @@ async def test_addresses_of_one_network_count_together(pool: Pool, ada: str) -> 
         assert await logins.prove(("ada", "x"), f"2001:db8::{n:x}") is None
     await refused(logins, RIGHT, "2001:db8::ffff")
     assert await logins.prove(RIGHT, "2001:db8:0:1::1") is not None
+
+
+async def test_wrong_codes_of_signals_count_by_release(pool: Pool, ada: str, database: str) -> None:
+    """All workers count together, single codes and thousands at once; another release is not slowed by them."""
+    other_pool = await open_pool(database, size=1)
+    here, there = Guesses(pool), Guesses(other_pool)
+    try:
+        for worker in (here, there) * (CODE.most // 2):
+            assert not await worker.count_codes("six==1.0", 1)
+        assert await here.count_codes("six==1.0", 1)
+        assert await there.count_codes("six==1.0", 1)
+        assert not await there.count_codes("six==2.0", CODE.most)
+        assert await there.count_codes("six==3.0", 2_000)
+        await set_clock(pool, NOON + LONGEST)
+        assert not await here.count_codes("six==3.0", 1)
+    finally:
+        await other_pool.close()
 
 
 async def test_what_is_forgotten_is_swept(pool: Pool, ada: str) -> None:

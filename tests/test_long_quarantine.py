@@ -28,6 +28,7 @@ from activities.description import ReleaseDescription
 from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
 from activities.release import LISTED, Page, Release, ReleaseStatus, StoreReport
+from koschey.embedded.temporal import LIMITS
 from koschey.worker import ensure_search_attributes
 from workflows.names import TASK_QUEUE, quarantine_id
 from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
@@ -54,6 +55,8 @@ class Release10k:
     sifted: list[int] = field(default_factory=list)
     broken: bool = False
     """The check cannot be run."""
+    may_check: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the check gets on."""
 
     @activity.defn
     async def plan_round(self, page: Page) -> Plan:
@@ -75,6 +78,9 @@ class Release10k:
     async def check_release(self, task: CheckTask) -> CheckReport:
         if self.broken:
             raise ApplicationError("the child died", non_retryable=True)
+        while not self.may_check.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.1)
         done = min(500, self.files - self.checked)
         self.checked += done
         return CheckReport(done, 0, self.checked < self.files)
@@ -121,15 +127,25 @@ class Release10k:
         ]
 
 
+def quick(**given: Any) -> Release10k:
+    """A release whose check gets on."""
+    release = Release10k(**given)
+    release.may_check.set()
+    return release
+
+
 @asynccontextmanager
-async def working(release: Release10k, *, skips_time: bool = False) -> AsyncIterator[Client]:
-    """A server, and a worker with these activities."""
+async def working(release: Release10k, *, skips_time: bool = False, raised: bool = False) -> AsyncIterator[Client]:
+    """A server, perhaps with the raised limits of ours, and a worker with these activities."""
     if skips_time:
         path = program("temporal-test-server")
         server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
     else:
         # Of signals that pour in while a run ends, only the real server makes the senders wait.
-        server = await WorkflowEnvironment.start_local(dev_server_existing_path=program("temporal"))
+        limits = [f"--dynamic-config-value={name}={value}" for name, value in LIMITS.items() if raised]
+        server = await WorkflowEnvironment.start_local(
+            dev_server_existing_path=program("temporal"), dev_server_extra_args=limits
+        )
     worker = Worker(
         server.client,
         task_queue=TASK_QUEUE,
@@ -181,7 +197,7 @@ async def all_runs(client: Client, first: str) -> list[WorkflowHistory]:
 @pytest.mark.timeout(900)
 async def test_ten_thousand_files_and_five_thousand_signals() -> None:
     """Every signal is carried out once, every file is fetched once, and every run stays short (F12)."""
-    release = Release10k(files=10_000, waits_for=5_000)
+    release = quick(files=10_000, waits_for=5_000)
     async with working(release) as client:
         workflow = await start(client)
         turns = asyncio.Semaphore(2)
@@ -211,7 +227,7 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
 
 async def test_burst_of_signals_is_carried_out_whole() -> None:
     """Two thousand signals at once, while a page of files is fetched: each is carried out, once, and in its order."""
-    release = Release10k(files=300, waits_for=2_000)
+    release = quick(files=300, waits_for=2_000)
     async with working(release) as client:
         workflow = await start(client)
         for first in range(0, 2_000, 100):
@@ -225,9 +241,35 @@ async def test_burst_of_signals_is_carried_out_whole() -> None:
     assert [number // 100 for number in decided] == sorted(number // 100 for number in decided)
 
 
+async def test_a_long_check_keeps_no_flooded_run_open() -> None:
+    """While a check takes long, thousands of signals make the run go on as a new one, which has it checked again."""
+    release = Release10k(files=10, waits_for=1)
+    async with working(release, raised=True) as client:
+        workflow = await start(client)
+        await wait_for(lambda: release.listed != [] and release.attached)
+        turns = asyncio.Semaphore(50)
+
+        async def send() -> None:
+            async with turns:
+                await workflow.signal("reject", {"junk": 1})
+
+        await asyncio.gather(*(send() for _ in range(6_000)))
+        assert release.checked == 0
+        await approve(workflow, "seen")
+        await wait_for(lambda: release.decided == ["seen"])
+        release.may_check.set()
+        await wait_for(lambda: release.checked == 10)
+        assert (await workflow.result()).state == "released"
+        assert workflow.first_execution_run_id
+        runs = await all_runs(client, workflow.first_execution_run_id)
+    assert len(runs) >= 2
+    assert max(len(run.events) for run in runs) <= MOST_EVENTS
+    await check_replays(runs)
+
+
 async def test_check_that_cannot_run_is_told_and_tried_again() -> None:
     """A check whose activity fails for good leaves a fault, and is run again six hours later."""
-    release = Release10k(files=10, waits_for=1, broken=True)
+    release = quick(files=10, waits_for=1, broken=True)
     async with working(release, skips_time=True) as client:
         workflow = await start(client)
         await wait_for(lambda: release.settled == 1)

@@ -74,7 +74,7 @@ async def use(
     received: timedelta | None = None,
     feed: Feed | None = None,
 ) -> str:
-    """Send a code; `received` is how long ago Temporal received it, where that is asked for."""
+    """Send a code; `received` is how long ago Temporal received it, for codes that are late."""
 
     async def age() -> timedelta | None:
         return received
@@ -330,7 +330,7 @@ async def test_the_code_is_shown_with_all_that_it_is_bound_to(spam: Connection) 
 
 
 async def test_who_gets_a_code(spam: Connection) -> None:
-    """Whoever may decide about every release; the command line asks no account."""
+    """Every account that may decide about all of the releases, and the command line, which has no account."""
     for name in ("ulf", "nobody", "sven"):
         with pytest.raises(NotAllowed):
             await code_for(spam, actor=Actor(name, "api"))

@@ -1,8 +1,7 @@
 """Deciding what was signalled to a quarantine: signals are sifted by the thousand, and what may decide is carried out.
 
 A signal costs its handler a few lines and no activity of its own. What is no review is counted; the same review again
-is the same one; what is left waits to be sifted, in one activity for all that came meanwhile. So whoever floods a
-workflow keeps no reviewer waiting.
+is the same one; the rest is sifted by one activity for all that came meanwhile. So a flood keeps no reviewer waiting.
 """
 
 from collections.abc import Callable, Sequence

@@ -162,7 +162,7 @@ class QuarantineRelease:
             if not self._decider.sifts and workflow.patched(f"{SIFTED}-{number}"):
                 await self._go_on(turn)
             try:
-                await turn.go()
+                await self._go(turn)
                 if is_full():
                     await self._go_on(turn)
                 status = await self._settle()
@@ -184,6 +184,16 @@ class QuarantineRelease:
             turn = Round(self._given.project, self._given.version, 0, is_whole=True)
             if self._decider.is_flooded:
                 await self._go_on(turn)
+
+    async def _go(self, turn: Round) -> None:
+        """Go a round. One that takes long keeps no flooded run open: the next run goes on with it."""
+        if not self._decider.sifts:
+            await turn.go()
+            return
+        going = asyncio.create_task(turn.go())
+        await workflow.wait_condition(lambda: going.done() or (self._decider.is_flooded and is_full()))
+        if going.done():
+            going.result()
 
     async def _go_on(self, turn: Round) -> NoReturn:
         """Go on as a new run, once what is under way is done and what is not fits into its input."""

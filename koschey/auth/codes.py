@@ -1,6 +1,6 @@
 """Short codes that people copy or type: ten characters, 50 bits, without those that look alike.
 
-The alphabet is Crockford's base 32, which has no I, L, O and U; whoever types one of the first three means 1, 1 and 0.
+The alphabet is Crockford's base 32, which has no I, L, O and U. A person who types I, L or O means 1, 1 or 0.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ SELECT_TRACES = """
 # In one order: two statements about the same rows would otherwise wait for each other.
 EXTEND_TRACES = """
     INSERT INTO login_trace AS trace (kind, subject, until)
-    SELECT kind, subject, koschey_now() + span
+    SELECT kind, subject, koschey_now() + least(span, $4::interval)
       FROM unnest($1::text[], $2::text[], $3::interval[]) AS added (kind, subject, span)
      ORDER BY kind, subject
     ON CONFLICT (kind, subject) DO UPDATE SET until = least(

@@ -26,7 +26,7 @@ LIMITS = {
     "history.maximumSignalsPerExecution": 40_000,
 }
 """Dynamic configuration. By default a workflow's task fails when more than 100 signals come while it runs, and so does
-the next one; after 10,000 signals Temporal refuses more. Whoever floods a workflow would keep it from deciding."""
+the next one; after 10,000 signals to one run Temporal refuses more. A flood would keep the workflow from deciding."""
 
 
 def temporal_part(folder: Path, program: Path, port: int, ui_port: int) -> Part:

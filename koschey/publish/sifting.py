@@ -1,7 +1,7 @@
 """Which of many signals to one release may decide: found out in a few statements, however many there are.
 
-Who floods a workflow with signals costs a statement for thousands of them. What may decide is checked once more when it
-is carried out.
+A flood of signals costs one statement for thousands of them. What may decide is checked once more when it is carried
+out.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

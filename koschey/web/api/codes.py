@@ -1,4 +1,4 @@
-"""Codes with which a signal to Temporal decides in the name of the account that asked for one."""
+"""Codes with which a signal to Temporal decides in the name of the calling account."""
 
 from datetime import datetime
 from typing import Annotated
