@@ -99,9 +99,9 @@ async def open_resources(
     egress, pages = Egress(settings.allowed_hosts), Egress(settings.allowed_hosts, connections=PLACES)
     try:
         async with OpenBucket(settings) as bucket:
-            resources, listener = _wire(settings, pool, bucket, egress, pages)
+            resources = _wire(settings, pool, bucket, _upstream(settings, egress, pages), egress)
             async with Background(on_failure) as tasks:
-                tasks.start("the listener", listener.run, is_outage)
+                tasks.start("the listener", resources.listener.run, is_outage)
                 try:
                     yield resources
                 finally:
@@ -119,10 +119,8 @@ async def open_resources(
         await asyncio.wait_for(pool.close(), 10)
 
 
-def _wire(
-    settings: Settings, pool: Pool, bucket: Bucket, egress: Egress, egress_of_pages: Egress
-) -> tuple[Resources, Listener]:
-    upstream = UpstreamClient(
+def _upstream(settings: Settings, egress: Egress, egress_of_pages: Egress) -> UpstreamClient:
+    return UpstreamClient(
         egress,
         settings.upstream_url,
         max_page=int(settings.max_page_mib * MIB),
@@ -130,6 +128,9 @@ def _wire(
         forbidden_is_missing=settings.upstream_403_is_absent,
         pages=egress_of_pages,
     )
+
+
+def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClient, egress: Egress) -> Resources:
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     feed = Feed(settings.feed_max_age) if advisories else None
     refresher = Refresher(
@@ -152,7 +153,7 @@ def _wire(
     trust = Trust(settings.sigstore_trust_root)
     metadata = MetadataStore(pool, bucket, upstream, WheelReader(pool, bucket, upstream), store)
     documents = ProjectDocuments(pool, bucket, metadata, refresher, document_cache, served, freshness=freshness)
-    resources = Resources(
+    return Resources(
         settings=settings,
         pool=pool,
         bucket=bucket,
@@ -174,7 +175,6 @@ def _wire(
         preflight=Preflight(pool, refresher, settings.window, freshness),
         listener=listener,
     )
-    return resources, listener
 
 
 def _listener(

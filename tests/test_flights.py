@@ -18,10 +18,10 @@ from koschey.db import feeds
 from koschey.db.downloads import NewDownload
 from koschey.db.pool import Pool
 from koschey.errors import Busy
+from koschey.flights import Flights
 from koschey.index import downloads as download_log
 from koschey.index import project_list, refresh
 from koschey.index.downloads import DownloadLog
-from koschey.index.flights import Flights
 from koschey.index.intake import Intake
 from koschey.index.mirror_calls import MirrorCalls
 from koschey.index.served import Served
@@ -73,6 +73,20 @@ async def test_all_who_wait_are_told_of_an_error(error: Exception) -> None:
     assert await asyncio.gather(*tasks, return_exceptions=True) == [error] * 3
     work.error = None
     assert await flights.join("key", work) == 2
+
+
+async def test_abandoned_work_ends_where_its_result_is_kept_nowhere() -> None:
+    """Work ends with its last client and not before; who comes then has it begun again."""
+    flights, work = Flights[str, int](outlive_clients=False), Work()
+    first, second, *_ = await waiting(flights, work, 2)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    assert not second.done()
+    second.cancel()
+    await asyncio.sleep(0)
+    third, *_ = await waiting(flights, work, 1)
+    work.gate.set()
+    assert await third == 2
 
 
 async def test_client_that_goes_away_ends_nothing() -> None:

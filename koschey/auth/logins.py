@@ -19,7 +19,6 @@ from typing import Any
 
 import structlog
 
-from koschey.auth.flights import Flights
 from koschey.auth.guesses import Attempt, Guesses
 from koschey.auth.identity import TOKEN_USER, authenticate_token, parse_authorization
 from koschey.auth.memory import Memory
@@ -28,6 +27,7 @@ from koschey.auth.tokens import parse_token
 from koschey.db.accounts import Account, select_account
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Busy, TooManyGuesses
+from koschey.flights import Flights
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class Logins:
         self._guesses = Guesses(pool)
         self._checks = PasswordChecks()
         self._counting = asyncio.Semaphore(COUNTING)
-        self._flights = Flights[tuple[str, ...], Account | None]()
+        self._flights = Flights[tuple[str, ...], Account | None](outlive_clients=False)
         self._tokens = Memory[Login](REMEMBERED)
         self._proven = Memory[str](PROVEN)
         self._secret = secrets.token_bytes(32)
@@ -107,7 +107,7 @@ class Logins:
         async def attempt() -> Account | None:
             return await self._check(user, password, await self._guesses.judge(user, address))
 
-        return await self._flights.run((user, password, address or ""), attempt)
+        return await self._flights.join((user, password, address or ""), attempt)
 
     async def _name(self, credentials: Credentials, address: str | None) -> Account | None:
         user, password = credentials
@@ -117,7 +117,7 @@ class Logins:
         async def attempt() -> Account | None:
             return await self._check(user, password, await self._guesses.judge_reader(address))
 
-        return await self._flights.run((user, password, address or "", "reader"), attempt)
+        return await self._flights.join((user, password, address or "", "reader"), attempt)
 
     async def _check(self, user: str, password: str, attempt: Attempt) -> Account | None:
         """Compare the password. Takes as long for an account that is unknown, and for a name that none can have."""

@@ -16,7 +16,7 @@ from koschey.db.journal import Entry
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
-from koschey.index.flights import Flights
+from koschey.flights import Flights
 from koschey.inspection.trust import Trust
 from koschey.model import SYSTEM, AttestationVerdict, File, FileId, Origin, Sha256
 from koschey.standards.attestations import Judgement

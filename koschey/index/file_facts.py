@@ -22,10 +22,10 @@ from koschey.db.checking import select_used_names
 from koschey.db.contents import select_counts, select_report, upsert_report
 from koschey.db.pool import Pool
 from koschey.errors import Damaged, EgressRefused, UpstreamMalformed, UpstreamMissing
+from koschey.flights import Flights
 from koschey.index.attestations import ProvenanceStore
 from koschey.index.damage import report_damage
 from koschey.index.files import FileStore
-from koschey.index.flights import Flights
 from koschey.inspection.checks.check import Family, FileFacts
 from koschey.inspection.checks.lookalikes import nearest
 from koschey.inspection.content import Content

@@ -23,9 +23,9 @@ from koschey.errors import (
     UpstreamMismatch,
     UpstreamUnavailable,
 )
+from koschey.flights import Flights
 from koschey.index.damage import report_metadata_damage
 from koschey.index.files import FileStore
-from koschey.index.flights import Flights
 from koschey.index.wheel_metadata import WheelReader
 from koschey.model import File, FileId, Sha256
 from koschey.storage.blobs import read_blob

@@ -10,9 +10,9 @@ import msgspec
 
 from koschey.db import changelog, journal, search
 from koschey.db.pool import Pool
+from koschey.flights import Flights
 from koschey.index.documents import Document, document_of
 from koschey.index.encoded import Page
-from koschey.index.flights import Flights
 from koschey.index.pages import Pages
 from koschey.model import Serial
 from koschey.standards.changelog import render_change

@@ -14,9 +14,9 @@ from koschey.db import journal
 from koschey.db.pool import Pool
 from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
+from koschey.flights import Flights
 from koschey.index.cache import ProjectCache
 from koschey.index.encoded import Page, page_of
-from koschey.index.flights import Flights
 from koschey.index.project_list import ProjectList
 from koschey.index.refresh import Refresher
 from koschey.index.served import CLOSING, Served, seconds_left

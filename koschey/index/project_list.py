@@ -16,8 +16,8 @@ from packaging.utils import NormalizedName
 
 from koschey.db.pool import Pool
 from koschey.db.projects import select_listed_since
+from koschey.flights import Flights
 from koschey.index.encoded import Page, page_of
-from koschey.index.flights import Flights
 from koschey.model import Serial
 from koschey.standards import simple_html, simple_json
 

@@ -16,7 +16,7 @@ from koschey.db.listen import cancelled, set_within
 from koschey.db.pool import LOST, Pool
 from koschey.db.rules import select_rules
 from koschey.errors import Busy, UpstreamMissing
-from koschey.index.flights import Flights
+from koschey.flights import Flights
 from koschey.index.intake import Intake
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY

@@ -10,8 +10,8 @@ from koschey import addresses
 from koschey.db import feeds, journal, rules
 from koschey.db.feeds import Novelty
 from koschey.db.pool import Pool
+from koschey.flights import Flights
 from koschey.index.documents import Document, document_of
-from koschey.index.flights import Flights
 from koschey.index.refresh import Refresher
 from koschey.index.served import Served
 from koschey.model import Serial

@@ -22,15 +22,19 @@ class Flight[Result]:
 
 
 class Flights[Key: Hashable, Result]:
-    """Work under way in this process, by its key. Everybody who waits learns how it ended, however that was."""
+    """Work under way in this process, by its key. Everybody who waits learns how it ended, however that was.
 
-    def __init__(self) -> None:
+    Work that no client waits for any more goes on, for its result is kept; without `outlive_clients` it is cancelled.
+    """
+
+    def __init__(self, *, outlive_clients: bool = True) -> None:
         self._under_way: dict[Key, Flight[Result]] = {}
+        self._outlive_clients = outlive_clients
 
     async def join(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Return what `work` returns; it is begun unless work with this key is under way.
 
-        A client that goes away does not end it. Raises what the work raises, and `Busy` where it was cancelled.
+        Raises what the work raises, and `Busy` where it was cancelled.
         """
         flight = self._find(key, work)
         flight.waiting += 1
@@ -43,6 +47,9 @@ class Flights[Key: Hashable, Result]:
             raise
         finally:
             flight.waiting -= 1
+            if not flight.waiting and not self._outlive_clients and not flight.task.done():
+                flight.task.cancel()
+                self._forget(key, flight)  # the next client must not join what ends without a result
 
     def begin(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
         """Begin `work` behind an answer, unless work with this key is under way. Its error is written to the log."""
@@ -63,12 +70,16 @@ class Flights[Key: Hashable, Result]:
         return flight
 
     def _end(self, key: Key, flight: Flight[Result], task: asyncio.Task[Result]) -> None:
-        del self._under_way[key]
+        self._forget(key, flight)
         if task.cancelled():
             return
         error = task.exception()
         if error is not None and not flight.waiting:
             _log(key, error)
+
+    def _forget(self, key: Key, flight: Flight[Result]) -> None:
+        if self._under_way.get(key) is flight:
+            del self._under_way[key]
 
 
 def _log(key: Hashable, error: BaseException) -> None:
