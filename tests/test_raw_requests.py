@@ -28,7 +28,7 @@ def request(target: bytes, method: bytes = b"GET", head: bytes = b"Host: a\r\n")
 
 LONG = b"x" * 10**6
 RAW = {
-    "connect": (request(b"x:80", b"CONNECT"), {405}),
+    "connect": (request(b"x:80", b"CONNECT"), {400}),
     "options of all": (request(b"*", b"OPTIONS"), {405}),
     "star": (request(b"*"), {400, 405}),
     "no slash": (request(b"simple/"), {400}),

@@ -45,8 +45,8 @@ class Edge:
 
     def _read(self, scope: Any) -> Any:
         """Return the scope for the application, or an answer. Raises `UsageError`."""
-        if scope["method"] == "CONNECT" or scope["path"] == "*":
-            # RFC 9110, sections 9.3.6 and 9.3.7: for proxies, and for servers as a whole.
+        if scope["path"] == "*":
+            # RFC 9110, section 9.3.7: about the server as a whole. The target of CONNECT is no path either, and 400.
             response = problem(405, "Method not allowed", f"this index knows {METHODS}, each of a path")
             response.headers["Allow"] = METHODS
             return response
