@@ -296,3 +296,21 @@ def test_client_does_not_wait_for_a_first_look_without_end(
     monkeypatch.undo()
     assert inside.ask("/simple/fl-long/").status == 200
     assert upstream.count("fl-long") == 1
+
+
+def test_verifying_again_joins_no_fetch_that_keeps_what_is_here(inside: Inside, upstream: Upstream) -> None:
+    """Who wants an object fetched and verified again gets that, also while somebody else only wants to have it."""
+    file = upstream.add("attach-again", "1.0", provenance=lambda *_: b"{}")
+    inside.look("attach-again")
+    inside.store(file.filename)
+    stored, attach = inside.file(file.filename).file.id, inside.resources.provenance.attach
+
+    async def attach_twice() -> None:
+        with upstream.hold(file.provenance_path):
+            tasks = [asyncio.create_task(attach(stored, again=again)) for again in (False, True)]
+            while upstream.count(file.provenance_path) < len(tasks):
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*tasks)
+
+    inside.run(asyncio.wait_for(attach_twice(), PATIENCE))
+    assert upstream.count(file.provenance_path) == 2

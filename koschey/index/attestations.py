@@ -42,7 +42,7 @@ class ProvenanceStore:
     upstream: UpstreamClient
     trust: Trust
     _holder: str = field(default_factory=lambda: str(uuid.uuid4()))
-    _flights: Flights[FileId, AttestationVerdict | None] = field(default_factory=Flights)
+    _flights: Flights[tuple[FileId, bool], AttestationVerdict | None] = field(default_factory=Flights)
 
     async def read(self, file: File) -> Attested | None:
         """Return a file's object, fetched now where only the upstream has it; None where there is none.
@@ -60,7 +60,8 @@ class ProvenanceStore:
 
         With `again` also what is here is fetched and verified anew. Raises as `read` does, and keeps what is here.
         """
-        return await self._flights.join(file, lambda: self._attach(file, again=again))
+        # Who wants it verified again is not served by a fetch that keeps what is here.
+        return await self._flights.join((file, again), lambda: self._attach(file, again=again))
 
     async def ensure_record(self, file: File) -> None:
         """Write the PEP 710 record of a downloaded file that has none, as where rows came out of the bucket."""
