@@ -28,6 +28,7 @@ from koschey.model import Actor, FileId, Origin, State
 from koschey.publish.claim import claim, release_name
 from koschey.publish.forget import forget_downloads
 from koschey.publish.reserve import reserve
+from koschey.standards.names import parse_name
 
 CLI = Actor("ada", "cli")
 SPAM: Any = "spam"
@@ -162,6 +163,19 @@ async def test_handover_asks_the_upstream_for_nothing_more(connection: Connectio
     await claim(connection, CLI, SPAM, "ours")
     left = {row["key"] for row in await connection.fetch("SELECT key FROM outbox")}
     assert left == {*others, "release_held/spam/2.0"}
+
+
+async def test_statements_do_not_grow_with_the_project(connection: Connection) -> None:
+    """A name with 400 held releases changes hands in as many statements as one with two."""
+    counts = []
+    for name, releases in (("small", 2), ("large", 400)):
+        await add_project(connection, name, [new_file(f"{name}-{number}.0.tar.gz") for number in range(releases)])
+        statements: list[str] = []
+        with connection.query_logger(lambda query, ran=statements: ran.append(query.query)):
+            await claim(connection, CLI, parse_name(name), "ours")
+            await release_name(connection, CLI, parse_name(name), "given up")
+        counts.append(len(statements))
+    assert counts[1] <= counts[0], "the first asks PostgreSQL of its types too"
 
 
 async def test_downloads_stay_known_when_the_log_forgets(connection: Connection) -> None:

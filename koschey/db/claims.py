@@ -32,18 +32,13 @@ SET_ASIDE = """
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
 """
 MARK_ASIDE = "UPDATE file SET set_aside_at = koschey_now() WHERE id = ANY($1::bigint[])"
-# A path that another file has taken meanwhile stays its own; of two rows with one filename the newer one counts.
 SELECT_ASIDE = """
-    SELECT file.id, file.version, file.filename, file.sha256, standing.state_before
+    SELECT file.id, file.version, file.filename, file.sha256, file.path, standing.state_before
       FROM file
       JOIN index ON index.name = $1
       JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
      WHERE file.project_id = $2 AND file.set_aside_at IS NOT NULL
        AND (file.upstream_url IS NOT NULL) = ($3 = 'mirrored')
-       AND NOT EXISTS (SELECT FROM file AS other WHERE other.path = file.path AND other.set_aside_at IS NULL)
-       AND NOT EXISTS (SELECT FROM file AS newer
-                        WHERE newer.project_id = file.project_id AND newer.filename = file.filename
-                          AND newer.id > file.id AND (newer.upstream_url IS NULL) = (file.upstream_url IS NULL))
      ORDER BY file.id
        FOR UPDATE OF standing
 """
@@ -124,6 +119,7 @@ class Aside(NamedTuple):
     version: str
     filename: str
     sha256: Sha256 | None
+    path: str | None
     state_before: State
 
 
@@ -169,11 +165,9 @@ async def set_aside(connection: Connection, files: Sequence[FileId], reason: str
 
 
 async def select_aside(connection: Connection, project: ProjectId, origin: Origin) -> list[Aside]:
-    """Return the files of an origin that are set aside and can come back, and keep others waiting."""
-    rows = await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)
-    return [
-        Aside(row["id"], row["version"], row["filename"], row["sha256"], State(row["state_before"])) for row in rows
-    ]
+    """Return the files of an origin that are set aside, the oldest first, and keep others waiting."""
+    rows = [Aside(*row) for row in await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)]
+    return [row._replace(state_before=State(row.state_before)) for row in rows]
 
 
 async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], reason: str) -> None:

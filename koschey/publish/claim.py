@@ -18,7 +18,7 @@ from koschey.db.accounts import select_account
 from koschey.db.claims import Aside, Taken
 from koschey.db.impacts import select_takers
 from koschey.db.journal import Entry
-from koschey.db.outbox import insert_message
+from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
 from koschey.db.proposals import close_proposals
 from koschey.errors import NotAllowed, NotKnown, UsageError
@@ -136,13 +136,13 @@ class _Handing:
         await claims.set_aside(self.connection, ids, reason)
         await claims.delete_messages(self.connection, self.project.name, ids)
         await close_proposals(self.connection, self.project.name, None, None, self.actor.name)
-        for version in sorted({item.file.version for item in present if item.standing.state is State.HELD}):
-            # Their workflows find that nothing is held any more.
-            await insert_message(self.connection, ReleaseHeld(self.project.name, version))
+        held = sorted({item.file.version for item in present if item.standing.state is State.HELD})
+        # Their workflows find that nothing is held any more.
+        await insert_messages(self.connection, [ReleaseHeld(self.project.name, version) for version in held])
 
     async def _bring_back(self) -> Sequence[Aside]:
         """Give the name the files of its origin again, where it had it before."""
-        back = await claims.select_aside(self.connection, self.project.id, self.origin)
+        back = await self._select_returning()
         if not back:
             return back
         filenames = [each.filename for each in back]
@@ -160,6 +160,13 @@ class _Handing:
         else:
             await scopes.insert_held(self.connection, [Rule(RuleKind.BLOCKED, None, "", "", self.project.name)])
         return back
+
+    async def _select_returning(self) -> Sequence[Aside]:
+        """Return what comes back: of each filename the newest, where no other project's file has its path by now."""
+        aside = await claims.select_aside(self.connection, self.project.id, self.origin)
+        newest = {each.filename: each for each in aside}.values()
+        taken = await files.select_taken_paths(self.connection, [each.path for each in newest if each.path])
+        return [each for each in newest if each.path not in taken]
 
     def _entries(
         self, counts: tuple[int, int, int, int], present: Sequence[StandingFile], back: Sequence[Aside]
