@@ -104,7 +104,7 @@ def alerts(index: Inside, filename: str) -> list[tuple[str, str]]:
 
 
 def test_rotten_file_is_never_sent_whole_and_heals(index: Inside, upstream: Upstream) -> None:
-    """One rotten bit breaks the answer off before its end, is told once, and the next client gets the right bytes."""
+    """F6: One rotten bit breaks the answer off before its end, is told once, and the next one gets the right bytes."""
     file = mirrored(index, upstream, "rotten-large")
     spoil(index, file.content, Damage.ALTERED)
     broken = index.ask(file.path)
@@ -275,7 +275,7 @@ def test_bucket_that_lost_everything_is_one_piece_of_news(
 def test_outage_and_refusal_are_no_damage(
     index: Inside, upstream: Upstream, door: BucketDoor, status: int, code: str, word: str
 ) -> None:
-    """A bucket that does not answer, or refuses, says nothing of the file: 503 with the cause, and no alert."""
+    """F6: A bucket that does not answer, or refuses, says nothing of the file: 503 with the cause, and no alert."""
     file = mirrored(index, upstream, f"outage-{code.lower()}")
     door.fault("*", status=status, code=code)
     answer = index.ask(file.path)
@@ -433,7 +433,7 @@ def test_core_metadata_of_an_upload_heals_with_the_upload(index: Inside) -> None
 def test_what_the_bucket_does_not_keep_is_not_stored(
     index: Inside, upstream: Upstream, door: BucketDoor, lost: str
 ) -> None:
-    """A fetch whose METADATA or manifest the bucket acknowledges and drops has stored nothing, and is repeated."""
+    """F6: A fetch whose METADATA or manifest the bucket acknowledges and drops has stored nothing, and is repeated."""
     file = upstream.add(f"dropped-{lost.lower()}", "1.0", size=100_000)
     assert file.metadata is not None
     index.page(file.project)

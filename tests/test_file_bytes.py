@@ -111,7 +111,7 @@ def test_file_that_its_server_compresses_is_decompressed(
     [b"", b"x" * 500, gzip.compress(b"other"), gzip.compress(noise("cut", 9000))[:-9], gzip.compress(bytes(10**7))],
 )
 def test_labelled_bytes_with_another_digest_are_refused(inside: Inside, upstream: Upstream, body: bytes) -> None:
-    """Where neither the bytes nor what they decompress to have the digest, nothing is stored and nothing is sent."""
+    """F8: Where neither the bytes nor what they decompress to have the digest, nothing is stored or sent."""
     project = f"garbled-{len(body)}"
     file = published(inside, upstream, project, noise(project, 2000))
     upstream.fault(file.filename, body=body, headers={"Content-Encoding": "gzip"})

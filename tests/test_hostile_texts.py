@@ -132,7 +132,7 @@ def test_all_commands_print_by_the_terminal() -> None:
 
 
 def test_request_of_a_stranger(koschey: Koschey, upstream: Upstream) -> None:
-    """s05: the reason of an anonymous request reaches a reviewer's terminal as text, in every form of the list."""
+    """The reason of an anonymous request reaches a reviewer's terminal as text, in every form of the list."""
     file = held(koschey, upstream, "ht-asked")
     body = {"project": "ht-asked", "version": "2.0", "reason": HOSTILE}
     answer = post(f"{koschey.url}/api/v1/requests", body)
@@ -155,7 +155,7 @@ def test_request_of_a_stranger(koschey: Koschey, upstream: Upstream) -> None:
 
 
 def test_lock_of_a_stranger(koschey: Koschey, tmp_path: Path) -> None:
-    """s10: what a lock holds reaches the terminal as text, though it is not understood."""
+    """What a lock holds reaches the terminal as text, though it is not understood."""
     lock = tmp_path / "requirements.txt"
     lock.write_text("old==1.0\x1b]0;title\x07\n\u202eold==1\n")
     assert steers(run("check", str(lock), "--index", koschey.index_url)) == []

@@ -98,7 +98,7 @@ def test_what_is_no_host(text: str) -> None:
 
 
 def test_foreign_host_is_421(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> None:
-    """s06: with a public address a request for another host gets 421 on every route but health, and changes nothing."""
+    """B4: with a public address a request for another host gets 421 on every route but health, and changes nothing."""
     public = "https://index.example.org"
     with Inside(postgres, s3, shared_upstream, base_url=public, hosts="127.0.0.1") as inside:
         for rule in rules(inside):
@@ -113,7 +113,7 @@ def test_foreign_host_is_421(postgres: Postgres, s3: Store, shared_upstream: Ups
 
 
 def test_no_redirect_names_a_host(inside: Inside) -> None:
-    """s06: every redirect of every route leads to a path, whatever host the request claims, and no query is lost."""
+    """B4: every redirect of every route leads to a path, whatever host the request claims, and no query is lost."""
     inside.upstream.add("e-moved", "1.0")
     inside.look("e-moved")
     spellings = ("E.Moved", "e-moved", "e_moved/1.0", "%2f%2fevil.example", "/evil.example")

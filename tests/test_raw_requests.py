@@ -74,14 +74,14 @@ def port(request: pytest.FixtureRequest, koschey: Koschey) -> Iterator[int]:
 
 @pytest.mark.parametrize("name", RAW)
 def test_requests_as_they_are(port: int, name: str) -> None:
-    """s07: no request target, method or header is a 500, and the process answers the next request."""
+    """B1: no request target, method or header is a 500, and the process answers the next request."""
     sent, statuses = RAW[name]
     assert raw(port, sent) in statuses
     assert raw(port, request(b"/simple/")) == 200
 
 
 def test_no_redirect_names_the_host_over_the_wire(port: int) -> None:
-    """s06, by the servers themselves."""
+    """B4: whatever host a request claims, by the servers themselves."""
     for path in ("/held/six", "/held/six/1.0", "/legacy/+simple/six", "/simple/Six/", "/admin", "/simple/x?y"):
         answer = ask_once(port, path)
         assert answer.startswith("/"), path

@@ -249,7 +249,7 @@ def ends(client: socket.socket) -> int:
 
 
 def test_others_are_served_while_many_read_nothing(folder: Path, upstream: Upstream) -> None:
-    """150 clients that read nothing keep nobody from a download, and all are broken off; S3 reads ahead for none."""
+    """L5: 150 clients that read nothing keep nobody from a download, all are broken off; S3 reads ahead for none."""
     with Koschey(folder / "stalled", upstream.url) as koschey:
         large = upstream.add_large("stalled-large", "1.0", size=30 * MIB)
         other = upstream.add_large("stalled-other", "1.0", size=2 * MIB)
