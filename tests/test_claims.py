@@ -58,12 +58,14 @@ async def add_spam(connection: Connection) -> None:
 async def test_claim_sets_all_files_aside(connection: Connection) -> None:
     """The name is hosted, all that it had is blocked, with the reason, and out of reach of lists and decisions."""
     await add_spam(connection)
+    await connection.execute("UPDATE project SET display_name = 'Spam', summary = 'theirs'")
     done = await claim(connection, CLI, SPAM, "our package")
     assert (done.origin, done.changed, len(done.set_aside), done.brought_back) == (Origin.HOSTED, True, 6, ())
     assert [(taken.filename, taken.downloads) for taken in done.taken] == [("spam-1.0.tar.gz", 2)]
     project = await select_project(connection, SPAM)
     assert project is not None
     assert (project.origin, project.looked_at, project.upstream_etag) == (Origin.HOSTED, None, None)
+    assert (project.display_name, project.summary) == ("spam", None)
     assert await select_files(connection, SPAM) == {}
     rows = await connection.fetch("SELECT state, reason, state_before FROM standing ORDER BY file_id")
     assert {row["state"] for row in rows} == {"blocked"}

@@ -19,7 +19,7 @@ INSERT_ORIGIN_CHANGE = """
 UPDATE_ORIGIN = """
     UPDATE project SET origin = $2, status = 'active', status_reason = NULL, upstream_etag = NULL, looked_at = NULL,
                        summary = NULL, absent_since = NULL, absence_looks = 0, absence_due_at = NULL, recheck_at = NULL,
-                       left_out = 0
+                       left_out = 0, display_name = name
      WHERE id = $1
 """
 DELETE_LEFT_OUT = "DELETE FROM left_out_file WHERE project_id = $1"
