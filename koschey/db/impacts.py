@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from koschey.db.pool import Connection
 from koschey.model import MAIN_INDEX, FileId
-from koschey.policy.rules import Rule
+from koschey.policy.rules import Rule, RuleKind
 
 # A reservation is about what comes from an upstream.
 SELECT_SERVED_COVERED = """
@@ -18,6 +18,7 @@ SELECT_SERVED_COVERED = """
                       AND covering.version IN ('', served_file.version)
                       AND (covering.kind <> 'reserved' OR project.origin = 'mirrored'))
 """
+COUNT_SERVED_COVERED = f"SELECT count(*) FROM ({SELECT_SERVED_COVERED}) AS covered"  # noqa: S608
 SELECT_TAKERS = """
     WITH taken AS MATERIALIZED (
         SELECT account, address FROM download WHERE file_id = ANY($1::bigint[]) LIMIT $2
@@ -40,11 +41,19 @@ class Takers(NamedTuple):
 
 async def select_served_covered(connection: Connection, rules: Sequence[Rule]) -> list[FileId]:
     """Return the files that are served now and that one of the rules, which close what they cover, is about."""
-    scopes, versions = [rule.scope for rule in rules], [rule.version or "" for rule in rules]
-    rows = await connection.fetch(SELECT_SERVED_COVERED, MAIN_INDEX, scopes, versions, [rule.kind for rule in rules])
-    return [FileId(row["file_id"]) for row in rows]
+    return [FileId(row["file_id"]) for row in await connection.fetch(SELECT_SERVED_COVERED, *_arguments(rules))]
+
+
+async def count_served_covered(connection: Connection, rules: Sequence[Rule]) -> int:
+    """Return how many these are."""
+    return int(await connection.fetchval(COUNT_SERVED_COVERED, *_arguments(rules))) if rules else 0
 
 
 async def select_takers(connection: Connection, files: Sequence[FileId]) -> Takers:
     """Return how often these files were downloaded, and by how many."""
     return Takers(*await connection.fetchrow(SELECT_TAKERS, list(files), COUNTED))
+
+
+def _arguments(rules: Sequence[Rule]) -> tuple[str, list[str], list[str], list[RuleKind]]:
+    kinds = [rule.kind for rule in rules]
+    return MAIN_INDEX, [rule.scope for rule in rules], [rule.version or "" for rule in rules], kinds

@@ -26,17 +26,6 @@ SELECT_COVERED = f"""
      WHERE standing.state = ANY($4::text[]) AND file.set_aside_at IS NULL AND {COVERED}
      ORDER BY project.name, file.id
 """  # noqa: S608
-# A reservation is about what comes from an upstream.
-COUNT_SERVED = """
-    SELECT count(*)
-      FROM served_file
-      JOIN index ON index.id = served_file.index_id AND index.name = $1
-      JOIN project ON project.id = served_file.project_id
-     WHERE EXISTS (SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS covering (scope, version, kind)
-                    WHERE in_scope(covering.scope, project.name, project.origin)
-                      AND covering.version IN ('', served_file.version)
-                      AND (covering.kind <> 'reserved' OR project.origin = 'mirrored'))
-"""
 LOCK_COVERED = f"""
     SELECT project.id FROM project
      WHERE project.name = ANY($2::text[])
@@ -78,14 +67,6 @@ async def insert_held(connection: Connection, rules: Sequence[Rule]) -> int:
     done: str = await connection.execute(INSERT_HELD, MAIN_INDEX, *_columns(rules), payload)
     await connection.execute(NOTIFY)
     return int(done.rpartition(" ")[2])
-
-
-async def count_served(connection: Connection, rules: Sequence[Rule]) -> int:
-    """Return how many files are served now that one of the rules, which close what they cover, is about."""
-    if not rules:
-        return 0
-    kinds = [rule.kind for rule in rules]
-    return int(await connection.fetchval(COUNT_SERVED, MAIN_INDEX, *_columns(rules), kinds))
 
 
 async def stream_covered(

@@ -13,6 +13,7 @@ from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
 from koschey.db import decisions, projects, rules, scopes
 from koschey.db.accounts import select_account
+from koschey.db.impacts import count_served_covered
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
@@ -129,14 +130,14 @@ async def _carry_out(
     await scopes.lock_covered(connection, touched)
     if agreed.consent != FULL_CONSENT:
         agreed.consent.check(await _measure(connection, changes, agreed.usual))
-    closed = await scopes.count_served(connection, closing(change.after for change in changes))
+    closed = await count_served_covered(connection, closing(change.after for change in changes))
     for change in changes:
         if change.after:
             await rules.write_rule(connection, change.after)
         else:
             rule = change.rule
             await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
-    opened = await scopes.count_served(connection, closing(change.before for change in changes))
+    opened = await count_served_covered(connection, closing(change.before for change in changes))
     still = await select_still_blocked(connection, lifted_by(changes))
     late = await select_late(connection, changes)
     judged_anew = await scopes.insert_held(connection, touched)
