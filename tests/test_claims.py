@@ -22,11 +22,12 @@ from koschey.db.downloads import NewDownload, record_downloads
 from koschey.db.files import insert_files
 from koschey.db.pool import Connection
 from koschey.db.projects import select_project
-from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.errors import NotAllowed, NotKnown, Unconfirmed, UsageError
 from koschey.index.following import Follower
 from koschey.model import Actor, FileId, Origin, State
 from koschey.publish.claim import claim, release_name
 from koschey.publish.forget import forget_downloads
+from koschey.publish.impact import NO_CONSENT, Consent
 from koschey.publish.reserve import reserve
 from koschey.standards.names import parse_name
 
@@ -74,6 +75,19 @@ async def test_claim_sets_all_files_aside(connection: Connection) -> None:
     assert await connection.fetchval("SELECT count(*) FROM served_file") == 0
     again = await claim(connection, CLI, SPAM, "once more")
     assert (again.changed, again.serial, len(again.taken)) == (False, done.serial, 1)
+
+
+@pytest.mark.parametrize("operation", [claim, release_name])
+async def test_hand_over_asks_also_where_it_hides_nothing(connection: Connection, operation: Any) -> None:
+    """Nobody hands a name over unasked, also where none of its files is served; the count that was shown counts."""
+    await add_project(connection, "spam", [new_file("spam-1.0.tar.gz", State.HELD)])
+    if operation is release_name:
+        await claim(connection, CLI, SPAM, "our package")
+    for consent in (NO_CONSENT, Consent(1)):
+        with pytest.raises(Unconfirmed) as told:
+            await operation(connection, CLI, SPAM, "a reason", consent)
+        assert told.value.counts == {"files": 0, "downloads": 0, "machines": 0}
+    assert (await operation(connection, CLI, SPAM, "a reason", Consent(0))).changed
 
 
 async def test_claim_is_written_down_for_good(connection: Connection) -> None:

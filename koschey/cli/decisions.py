@@ -184,8 +184,8 @@ def unreserve(pattern: str, reason: str, data: Path | None, *, as_json: bool) ->
 def claim(name: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
     """Hand a name that is mirrored to private packages, and say what was ever downloaded of it, and by whom.
 
-    Its mirrored files are served no more, no upstream is asked for the name, and uploads are accepted. Where files of
-    it are served, the command says to how many, and asks for the name.
+    Its mirrored files are served no more, no upstream is asked for the name, and uploads are accepted. The
+    command says how much of it is in use, and asks for the name.
 
     Example: koschey claim acme-tools --reason 'our package'
     """
@@ -203,7 +203,8 @@ def claim(name: str, reason: str, data: Path | None, *, yes: bool, as_json: bool
 def release_name(name: str, reason: str, data: Path | None, *, yes: bool, as_json: bool) -> None:
     """Hand a private name to its upstream: the reverse of claim.
 
-    Its uploaded files are served no more, and stay in the bucket; those that were mirrored before are held again.
+    Its uploaded files are served no more, and stay in the bucket; those that were mirrored before are held again. The
+    command says how much of it is in use, and asks for the name.
 
     Example: koschey release-name acme-tools --reason 'we gave the project up'
     """

@@ -58,7 +58,7 @@ async def claim(
     """Hand a name to private packages: no upstream is asked for it any more, and uploads are accepted.
 
     Raises `NotAllowed` where the actor may not manage the project, `NotKnown` where there is none of that name, and
-    `Unconfirmed` where files would be served no more and `consent` does not say so.
+    `Unconfirmed` where `consent` does not say how many files would be served no more.
     """
     _check_reason(reason)
     async with connection.transaction():
@@ -112,7 +112,7 @@ class _Handing:
             return Handover(project.name, self.origin, project.serial, changed=False, taken=taken)
         present = await files.lock_release_files(connection, project.name, None)
         impact = await measure(connection, [Rule(RuleKind.BLOCKED, None, "", "", project.name)])
-        self.consent.check(impact)
+        self.consent.check(impact, always=True)
         takers = await select_takers(connection, [each.file for each in taken])
         counts = (len(present), len(taken), takers.downloads, takers.machines)
         await claims.insert_origin_change(connection, project.id, self.origin, self.actor, self.reason, counts)

@@ -41,15 +41,26 @@ class Consent:
 
     files: int | None
     """So many files; None: whatever it is."""
+    is_given: bool = True
+    """Whether a person was asked."""
 
-    def check(self, impact: Impact) -> None:
-        """Raise `Unconfirmed` where a change would hide other than what was agreed to."""
-        if impact.files and self.files not in (None, impact.files):
+    def check(self, impact: Impact, *, always: bool = False) -> None:
+        """Raise `Unconfirmed` where a change would hide other than what was agreed to.
+
+        With `always` a person must agree also to a change that hides nothing now.
+        """
+        is_agreed = self.files is None or (self.is_given and self.files == impact.files)
+        if not is_agreed and (impact.files or always):
             raise Unconfirmed(f"this would hide {impact}", **asdict(impact))
 
 
-NO_CONSENT = Consent(0)
+NO_CONSENT = Consent(0, is_given=False)
 FULL_CONSENT = Consent(None)
+
+
+def consent_to(files: int | None) -> Consent:
+    """Return the consent to hide so many files; None stands for a person who was not asked yet."""
+    return NO_CONSENT if files is None else Consent(files)
 
 
 async def measure(connection: Connection, closing: Sequence[Rule], files: Sequence[FileId] = ()) -> Impact:

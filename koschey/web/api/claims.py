@@ -8,7 +8,7 @@ from koschey.auth.permissions import Action
 from koschey.db.pool import Connection
 from koschey.model import Actor
 from koschey.publish.claim import Handover, claim, release_name
-from koschey.publish.impact import Consent
+from koschey.publish.impact import Consent, consent_to
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Claimed, DownloadedFile, NewClaim
@@ -31,7 +31,7 @@ async def release_private_name(call: Call[NewClaim]) -> Claimed:
 async def _hand_over(
     change: Callable[[Connection, Actor, NormalizedName, str, Consent], Awaitable[Handover]], call: Call[NewClaim]
 ) -> Claimed:
-    consent = Consent(call.sent.confirm or 0)
+    consent = consent_to(call.sent.confirm)
     async with as_expected(call.project) as connection:
         done = await change(connection, call.actor, call.project, call.sent.reason, consent)
     return Claimed(

@@ -7,7 +7,7 @@ from koschey.db.projects import select_project
 from koschey.errors import UsageError
 from koschey.model import Sha256
 from koschey.publish.decide import Choice, Decision, decide
-from koschey.publish.impact import Consent
+from koschey.publish.impact import consent_to
 from koschey.standards.names import parse_name, parse_version
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation
@@ -34,7 +34,7 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
     # Asked of the account as the credentials gave it; `decide` asks the database once more.
     authorize(call.account, Action.DECIDE, name)
     async with as_expected(name) as connection:
-        outcome = await decide(connection, call.actor, decision, Consent(sent.confirm or 0))
+        outcome = await decide(connection, call.actor, decision, consent_to(sent.confirm))
         project = await select_project(connection, name)
         # A rule can be about a project that is not known yet.
         serial = outcome.serial or (project.serial if project else await select_serial(connection))

@@ -15,7 +15,7 @@ from koschey.errors import Stale
 from koschey.policy.changes import RuleChange, replaceable, tag_of
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
-from koschey.publish.impact import Consent
+from koschey.publish.impact import consent_to
 from koschey.publish.policy import Agreed, PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
 from koschey.publish.policy_preview import Preview, Usual, preview_policy
 from koschey.publish.policy_report import show_policy
@@ -113,7 +113,7 @@ def _usual() -> Usual:
 
 
 def _agreed(confirm: int | None) -> Agreed:
-    return Agreed(Consent(confirm or 0), _usual())
+    return Agreed(consent_to(confirm), _usual())
 
 
 def _terms(rule: RuleTerms) -> Terms:
