@@ -25,7 +25,7 @@ from koschey.publish.sifting import Candidate, Sifted, sift_by_account, sift_by_
 from koschey.signal_decisions import SignalDecisions
 from koschey.standards.names import parse_name
 
-__all__ = ["Candidate", "DecisionActivities", "Sifted", "SignalBatch", "SignalledDecision"]
+__all__ = ["Candidate", "DecisionActivities", "Sifted", "SignalBatch", "SignalledDecision", "parse_signalled"]
 
 log = structlog.get_logger()
 
@@ -110,7 +110,7 @@ class DecisionActivities:
         if self.mode is SignalDecisions.OFF:
             return OFF
         try:
-            wanted = _read(decision)
+            wanted = parse_signalled(decision)
             if self.mode is SignalDecisions.TRUSTED:
                 async with self.pool.acquire() as connection, connection.transaction():
                     return await _decide_once(connection, Actor(decision.reviewer, "signal"), wanted)
@@ -124,7 +124,7 @@ class DecisionActivities:
             return f"refused: {error}"
 
 
-def _read(decision: SignalledDecision) -> Decision:
+def parse_signalled(decision: SignalledDecision) -> Decision:
     """Turn words that anybody may have written into a decision. Raises `UsageError` with what is wrong."""
     if decision.choice not in CHOICES:
         raise UsageError(f"{decision.choice!r} is none of {', '.join(sorted(CHOICES))}")

@@ -36,11 +36,12 @@ from koschey.heartbeat import keep_reporting
 from koschey.index.extraction import Extractor
 from koschey.index.following import Follower, keep_rechecking
 from koschey.index.wheel_metadata import WheelReader
+from koschey.open_codes import OpenCodes
 from koschey.publish.sweep import wake_unchecked
 from koschey.relay import Relay
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
-from koschey.signal_decisions import signal_decisions, signal_warnings
+from koschey.signal_decisions import SignalDecisions, signal_decisions, signal_warnings
 from koschey.steady import keep_running, keep_telling, steady_workflows
 from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
 from koschey.supervision import Background
@@ -107,6 +108,9 @@ async def _work(
     tasks.start("the report of this worker", lambda: keep_reporting(resources.pool, client), is_outage)
     follower = Follower(resources.pool, resources.refresher, timedelta(seconds=settings.page_freshness))
     tasks.start("the looks that confirm absences", lambda: keep_rechecking(follower), is_outage)
+    if signal_decisions(settings.decisions_by_signal) is SignalDecisions.CODE:
+        codes = OpenCodes(resources.pool, client, resources.feed)
+        tasks.start("the reading of signals with open codes", codes.run, _is_any_outage)
     if webhook:
         tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):
@@ -118,6 +122,10 @@ async def _work(
 
 def _is_rpc_error(error: Exception) -> bool:
     return isinstance(error, RPCError)
+
+
+def _is_any_outage(error: Exception) -> bool:
+    return _is_rpc_error(error) or is_outage(error)
 
 
 def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) -> Worker:

@@ -20,9 +20,11 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowU
 from temporalio.worker import WorkflowRunner
 from upstream import Upstream, UpstreamFile
 
+from koschey import open_codes
 from koschey.auth.codes import new_code
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.model import Actor
+from koschey.open_codes import OpenCodes
 from koschey.publish import codes
 from koschey.publish.codes import issue_code
 from koschey.publish.decision import Choice
@@ -210,7 +212,8 @@ async def waiting(
     koschey: Koschey, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SkippingKoschey]:
     """An index whose codes are good for seconds, as no server skips time while a signal waits to be read."""
-    monkeypatch.setattr(codes, "LIFETIME", LIFETIME)
+    for module in (codes, open_codes):
+        monkeypatch.setattr(module, "LIFETIME", LIFETIME)
     async with forging(koschey, upstream, "code", skips=False) as running:
         yield running
 
@@ -230,6 +233,36 @@ async def test_a_signal_that_waits_for_a_worker_is_in_time(waiting: SkippingKosc
     [answer] = await until(lambda: _answers_with(late, "approve by rita"))
     assert "the code is late" in answer
     assert "koschey code approve" in answer
+    assert await count(waiting, "decision WHERE action = 'approve'") == 1
+
+
+async def test_a_signal_decides_though_no_task_of_its_workflow_begins(
+    waiting: SkippingKoschey, upstream: Upstream
+) -> None:
+    """The worker reads it from the history: while signals pour in Temporal may begin no task. A late one stays late."""
+    files = {project: await hold(waiting, upstream, project) for project in ("z-read", "z-unread")}
+    read, unread = waiting.workflow("z-read", "1.0"), waiting.workflow("z-unread", "1.0")
+    given = {project: await code_for(waiting, Choice.APPROVE, project) for project in files}
+    reading = OpenCodes(waiting.resources.pool, waiting.environment.client, None)
+    assert await reading.look() == []
+    await waiting.stop_worker()
+    for name, junk in (("approve", None), ("reject", given["z-read"]), ("approve", {**given["z-read"], "code": "x"})):
+        await read.signal(name, junk)
+    await read.signal("approve", given["z-read"])
+    await read.signal("approve", given["z-read"])
+    assert await reading.look() == []  # its workflow may still decide it
+    assert (await waiting.state_of(files["z-read"].filename))[0] == "held"
+    refused, done = await reading.look()
+    assert refused.startswith("refused: the code is for another reviewer, choice or number of days")
+    assert done.startswith("serial ")
+    assert (await waiting.state_of(files["z-read"].filename))[0] == "released"
+    await asyncio.sleep(LIFETIME.total_seconds())
+    await unread.signal("approve", given["z-unread"])
+    assert [await reading.look(), await reading.look()] == [[], []]
+    await waiting.start_worker()
+    await until(partial(_answers_with, read, f"the code was used before, and then: {done}"))
+    await until(partial(_answers_with, unread, "the code is late"))
+    assert (await waiting.state_of(files["z-unread"].filename))[0] == "held"
     assert await count(waiting, "decision WHERE action = 'approve'") == 1
 
 

@@ -34,6 +34,16 @@ SELECT_CODES = f"""
      WHERE digest = ANY($2::text[]) AND release.project = $3 AND release.version = $4
 """  # noqa: S608 - only constants are put together
 LOCK_CODES = f"{SELECT_CODES} FOR UPDATE OF release"
+SELECT_OPEN_RELEASES = """
+    SELECT release.project, release.version, array_agg(digest) AS digests
+      FROM reviewer_code
+      JOIN reviewer_code_release AS release USING (digest)
+      JOIN index ON index.id = release.index_id AND index.name = $1
+     WHERE issued_at > koschey_now() - $2::interval AND release.used_at IS NULL
+     GROUP BY release.project, release.version
+     ORDER BY max(issued_at) DESC, release.project, release.version
+     LIMIT $3
+"""
 UPDATE_USED = """
     UPDATE reviewer_code_release AS release SET used_at = koschey_now(), answer = $5
       FROM index
@@ -70,6 +80,14 @@ class CodeRow(NamedTuple):
     """What came of its use."""
 
 
+class OpenRelease(NamedTuple):
+    """A release that codes can still decide about, with their digests."""
+
+    project: str
+    version: str
+    digests: list[str]
+
+
 async def insert_code(connection: Connection, code: NewCode, covered: Sequence[tuple[str, str, str]]) -> datetime:
     """Add a code for each (project, version, shown); return the moment from which it counts."""
     issued_at: datetime = await connection.fetchval(INSERT_CODE, *code)
@@ -81,6 +99,11 @@ async def insert_code(connection: Connection, code: NewCode, covered: Sequence[t
 async def count_open_codes(db: Database, reviewer: str, door: str, lifetime: timedelta) -> int:
     """Return how many codes of a reviewer could still decide something."""
     return int(await db.fetchval(COUNT_OPEN_CODES, reviewer, door, lifetime))
+
+
+async def select_open_releases(db: Database, lifetime: timedelta, most: int) -> list[OpenRelease]:
+    """Return the releases that open codes are for, those of the newest codes first."""
+    return [OpenRelease(*row) for row in await db.fetch(SELECT_OPEN_RELEASES, MAIN_INDEX, lifetime, most)]
 
 
 async def select_codes(db: Database, digests: Sequence[str], project: str, version: str) -> dict[str, CodeRow]:
