@@ -43,7 +43,8 @@ def tree(koschey: Koschey, part: str) -> list[psutil.Process]:
     found = []
     for child in supervisor.children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if words[part] in child.cmdline()[:6] or Path(child.cmdline()[0]).name == words[part]:
+            command = child.cmdline()  # empty for one that has just ended
+            if words[part] in command[:6] or (command and Path(command[0]).name == words[part]):
                 found.append(child)
     assert found, f"{part} does not run"
     return [process for child in found for process in [child, *child.children(recursive=True)]]
