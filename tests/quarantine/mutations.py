@@ -176,7 +176,7 @@ MUTATIONS = {
     "malware that was let out stays out": Mutation([(report, "affects", lambda *_: False)], NEWS),
     "an old reading of the feed is believed": Mutation(
         [(evidence, "feed_fault", lambda *_: None), (additions, "feed_fault", lambda *_: None)],
-        frozenset({"trust"}),
+        CHECKS | {"trust"},
     ),
     "a row comes before its bytes": Mutation(
         [(FileFetcher, "bring", write_row_first)], frozenset({"die_around_the_bytes"})
