@@ -275,6 +275,18 @@ def test_large_file_over_a_slow_line(koschey: Koschey, upstream: Upstream) -> No
     assert koschey.is_stored(file.filename)
 
 
+def test_object_that_leaves_the_folder_is_fetched_again(koschey: Koschey, upstream: Upstream) -> None:
+    """F6: a file that somebody deletes from the folder of `koschey up` is lost and not away, and heals in seconds."""
+    file = upstream.add("f-removed", "1.0", size=300_000, upload_time=datetime.now(UTC) - timedelta(days=400))
+    koschey.page("f-removed")
+    assert ask(koschey.url + file.path).body == file.content
+    blob = koschey.data / f"s3/koschey/blobs/sha256/{file.sha256[:2]}/{file.sha256[2:4]}/{file.sha256}"
+    blob.unlink()
+    wait_until(lambda: ask(koschey.url + file.path).status == 200, timeout=20)
+    assert ask(koschey.url + file.path).body == file.content
+    assert hashlib.sha256(blob.read_bytes()).hexdigest() == file.sha256
+
+
 def read_slowly(url: str, *, bytes_per_second: int) -> tuple[str, float]:
     """Download at a bounded rate; returns the sha256 and the seconds that it took."""
     parts = urlsplit(url)

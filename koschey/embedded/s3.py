@@ -30,6 +30,8 @@ def s3_part(folder: Path, program: Path, port: int, secrets: Secrets) -> Part:
             *("--addr", f"{LOOPBACK}:{port}"),
             *("--config", ""),  # none: not the user's
             *("--vfs-cache-mode", "off"),
+            # Otherwise it promises objects for minutes that somebody has removed from the folder.
+            *("--dir-cache-time", "1s"),
             # Otherwise it reads 16 MiB ahead for every client, also for those that read nothing.
             *("--buffer-size", "0"),
             *("--log-level", "NOTICE"),
