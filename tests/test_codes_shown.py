@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from api import Api
+from inside import Inside, Store
+from parts import Postgres
 from running import Koschey, wait_until
 from temporal import temporal
 from test_admin import Page, Person, add_account, held
@@ -143,3 +145,19 @@ def test_the_command_says_in_whose_name(koschey: Koschey, upstream: Upstream) ->
     ]:
         done = koschey.run(*command, check=False)
         assert (done.returncode, words in done.stderr) == (code, True), (command, done.stderr)
+
+
+def test_no_code_where_no_signal_decides(
+    koschey: Koschey, upstream: Upstream, postgres: Postgres, s3: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the door closed the command and the API say so, instead of showing a code that decides nothing."""
+    held(koschey, upstream, "code-off")
+    monkeypatch.setenv("KOSCHEY_DECISIONS_BY_SIGNAL", "off")
+    done = koschey.run("code", "approve", "code-off==1.0", check=False)
+    closed = "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL=off)"
+    assert (done.returncode, closed in done.stderr) == (1, True)
+    with Inside(postgres, s3, upstream, decisions_by_signal="off") as inside:
+        body = {"choice": "approve", "releases": [{"project": "code-off", "version": "1.0"}]}
+        sent: dict[str, Any] = {"body": json.dumps(body).encode(), "Content_Type": "application/json"}
+        answer = inside.ask("/api/v1/codes", "POST", inside.account("reviewer"), **sent)
+        assert (answer.status, closed in answer.json["detail"]) == (400, True)

@@ -120,6 +120,14 @@ def test_an_update_keeps_its_run_until_it_is_answered() -> None:
     assert waited.fits
 
 
+def test_answers_are_clean() -> None:
+    """A sender's words in an answer steer no terminal at which somebody asks for the answers."""
+    queue = DecisionQueue([], [])
+    queue.note("approve by \x9b31mX\u202e: refused")
+    queue.note_refused("reject by \x1b]0;title\x07: refused")
+    assert queue.told() == ["approve by \\x9b31mX\\u202e: refused", "reject by \\x1b]0;title\\x07: refused (1 signal)"]
+
+
 def test_refusals_are_counted_and_displace_no_answer() -> None:
     """Thousands of alike signals are one line, and the answers to real decisions stay."""
     flooded = queue()

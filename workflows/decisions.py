@@ -12,6 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.decisions import Candidate, Sifted, SignalledDecision
+    from koschey.texts import on_one_line
     from workflows.options import CARRIED
 
 CHOICES = {"approve": "approve", "reject": "block", "extend": "extend"}
@@ -128,13 +129,13 @@ class DecisionQueue:
         return self._pop().decision
 
     def note(self, answer: str) -> None:
-        """Keep an answer; only so many are."""
-        self.answers.append(answer[:LONGEST_ANSWER])
+        """Keep an answer; only so many are. It repeats the sender's words, and terminals show it."""
+        self.answers.append(on_one_line(answer[:LONGEST_ANSWER]))
         del self.answers[:-ANSWERS]
 
     def note_refused(self, answer: str, number: int = 1) -> None:
         """Count signals that decided nothing and are answered alike. They displace no answer to a decision."""
-        text = answer[:LONGEST_ANSWER]
+        text = on_one_line(answer[:LONGEST_ANSWER])
         self.refused[text] = self.refused.pop(text, 0) + number
         for oldest in [*self.refused][:-ANSWERS]:
             del self.refused[oldest]

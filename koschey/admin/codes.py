@@ -8,10 +8,11 @@ from koschey.admin.visit import account
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.errors import UsageError
 from koschey.model import Actor
-from koschey.publish.codes import issue_code
+from koschey.publish.codes import check_codes_decide, issue_code
 from koschey.publish.decision import MAX_REASON, Choice
 from koschey.publish.shown import Release
 from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.signal_decisions import signal_decisions
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
 
@@ -21,6 +22,7 @@ SEPARATOR = "=="
 @blueprint.post("/codes", merge_slashes=False)
 async def show_code() -> Response:
     """Make a code for the release of a form, or for all that a form lists, and show it."""
+    check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     form = await request.form
     choice, reason = parse_choice(form.get("choice", "")), form.get("reason", "").strip()[:MAX_REASON]
     days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None

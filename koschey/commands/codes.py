@@ -8,10 +8,11 @@ from koschey.db.pool import Database
 from koschey.errors import NotKnown
 from koschey.model import State
 from koschey.policy.advisories import Feed
-from koschey.publish.codes import IssuedCode, issue_code
+from koschey.publish.codes import IssuedCode, check_codes_decide, issue_code
 from koschey.publish.shown import Release, ShownRelease
 from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
 from koschey.settings import Settings
+from koschey.signal_decisions import signal_decisions
 from koschey.standards.names import parse_scope
 from koschey.standards.simple_json import format_time
 from koschey.terminal import say, say_json
@@ -26,6 +27,7 @@ async def show_code(
     settings: Settings, signal: str, scopes: Sequence[str], reason: str, days: float | None, *, as_json: bool
 ) -> None:
     """Print a code, what it is bound to, and ready lines. Raises as `issue_code` does."""
+    check_codes_decide(signal_decisions(settings.decisions_by_signal))
     feed = Feed(settings.feed_max_age) if settings.advisories else None
     async with open_database(settings) as pool, pool.acquire() as connection:
         releases = [release for scope in scopes for release in await _releases(connection, scope)]

@@ -32,6 +32,7 @@ from koschey.policy.advisories import Feed
 from koschey.publish.decide import decide
 from koschey.publish.decision import MAX_EXTENSION, Choice, Decision
 from koschey.publish.shown import Release, ShownRelease, show_releases
+from koschey.signal_decisions import SignalDecisions
 
 LIFETIME = timedelta(minutes=10)
 """From the showing of a code to the receipt of the signal that carries it."""
@@ -123,6 +124,15 @@ async def issue_code(
         await delete_old_codes(connection, KEPT)
         issued_at = await insert_code(connection, new, covered)
     return IssuedCode(code, actor.name, choice, days, issued_at + LIFETIME, tuple(shown))
+
+
+def check_codes_decide(mode: SignalDecisions) -> None:
+    """Raise `UsageError` where no signal decides, and so no code does."""
+    if mode is SignalDecisions.OFF:
+        raise UsageError(
+            "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL=off); decide in the panel, by the API "
+            "or with koschey"
+        )
 
 
 def _check(choice: Choice, releases: Sequence[Release], days: float | None) -> None:

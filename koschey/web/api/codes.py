@@ -9,10 +9,11 @@ from koschey.auth.permissions import Action
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.model import State
 from koschey.policy.findings import Severity
-from koschey.publish.codes import MOST_RELEASES, issue_code
+from koschey.publish.codes import MOST_RELEASES, check_codes_decide, issue_code
 from koschey.publish.decision import Choice
 from koschey.publish.shown import ShownRelease
 from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.signal_decisions import signal_decisions
 from koschey.standards.names import parse_name
 from koschey.web.api.decisions import stored_version
 from koschey.web.api.operations import Call, operation
@@ -82,6 +83,7 @@ class ReviewerCode(Struct, frozen=True, kw_only=True):
 @operation("POST", "/codes", NewCode, ReviewerCode, needs=Action.DECIDE, max_body=MAX_BODY, also=(404,), alters=False)
 async def make_code(call: Call[NewCode]) -> ReviewerCode:
     """Return a code for one decision by signal, bound to the caller, the releases as they are shown, and the choice."""
+    check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     sent = call.sent
     releases = [(parse_name(each.project), stored_version(each.version)) for each in sent.releases]
     async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
