@@ -35,6 +35,7 @@ from koschey.inspection.trust import Trust
 from koschey.policy.advisories import Feed
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
+from koschey.storage.spooled import check_spool
 from koschey.supervision import Background, end_process
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
@@ -92,8 +93,9 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open all that a web process or a worker needs; `on_failure` is as for `Background`.
 
-    Raises `StartError` where the database is not migrated.
+    Raises `StartError` where the database is not migrated, or no file can be written to the spool.
     """
+    check_spool(settings.spool)
     await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url))
     egress, pages = Egress(settings.allowed_hosts), Egress(settings.allowed_hosts, connections=PLACES)

@@ -13,6 +13,7 @@ from koschey.errors import StartError
 from koschey.hosts import in_url, socket_path
 from koschey.logs import configure_logs
 from koschey.settings import Settings
+from koschey.storage.spooled import check_spool
 
 FACTORY = "koschey.app:create_app"
 BACKLOG = 2048
@@ -41,6 +42,7 @@ class Place(NamedTuple):
 def serve(settings: Settings) -> None:
     """Serve until a signal. Raises `StartError` before anything listens."""
     configure_logs(settings.log_level)
+    check_spool(settings.spool)
     asyncio.run(check_database(str(settings.database_url)))
     place = find_place(settings)
     if importlib.util.find_spec("granian"):

@@ -32,7 +32,9 @@ MAX_MINUTES = 43_200
 class Settings(BaseSettings):
     """One field per setting; the name of its variable is the field's in capitals behind `KOSCHEY_`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     database_url: PostgresDsn = Field(
         repr=False, description="PostgreSQL, as a URL: `postgresql://user:password@host:port/name`"
@@ -70,7 +72,7 @@ class Settings(BaseSettings):
     quarantine_days: Annotated[float, Field(ge=0, le=3650)] = Field(
         7, description="days for which a new public release is held"
     )
-    page_freshness: Annotated[float, Field(ge=0)] = Field(
+    page_freshness: Annotated[float, Field(ge=0, le=1e9)] = Field(
         600, description="seconds after which a mirrored page is looked up again, behind the answer"
     )
     follow_upstream: bool = Field(
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
         None,
         description="advisories (OSV) that are followed: an https URL, a file or a folder; empty means none",
     )
-    advisories_max_age: Annotated[float, Field(gt=0)] = Field(
+    advisories_max_age: Annotated[float, Field(gt=0, le=8760)] = Field(
         48, description="hours after which advisories that could not be read anew let time release nothing"
     )
     webhook: AnyHttpUrl | None = Field(
@@ -190,6 +192,12 @@ class Settings(BaseSettings):
         if host is None or host.port is None:
             raise ValueError(f"{text[:80]!r} is no host and port; write temporal:7233, or [::1]:7233 for IPv6")
         return text
+
+    @model_validator(mode="after")
+    def _client_certificate_has_its_key(self) -> Self:
+        if (self.temporal_tls_cert is None) != (self.temporal_tls_key is None):
+            raise ValueError("KOSCHEY_TEMPORAL_TLS_CERT: a certificate and KOSCHEY_TEMPORAL_TLS_KEY need each other")
+        return self
 
     @field_validator("host")
     @classmethod

@@ -148,6 +148,12 @@ def test_locks_are_read(tmp_path: Path, name: str, text: str, line: int) -> None
         ("requirements.txt", "--frobnicate", "neither a requirement nor an option"),
         ("requirements.txt", "-r '", "neither a requirement nor an option"),
         ("requirements.txt", "-r /dev/zero", "/dev/zero is no file"),
+        (
+            "requirements.txt",
+            "a==1\n-r http://localhost/x.txt",
+            "requirements.txt:2: 'http://localhost/x.txt' is not read",
+        ),
+        ("requirements.txt", "-c https://localhost/x.txt", "is not read; download it, and include the file"),
         ("requirements.txt", f"spam=={'9' * 5000}", "requirements.txt:1"),
         ("uv.lock", f"a={'[' * 50_000}", "nested too deeply"),
         ("uv.lock", f"a = {'9' * 5000}", "not as its format says"),

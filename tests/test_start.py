@@ -70,10 +70,27 @@ def test_a_database_that_is_not_migrated(tmp_path: Path, empty_database: str, co
 @pytest.mark.parametrize("setting", ["temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key"])
 def test_an_absent_certificate(tmp_path: Path, database: str, setting: str) -> None:
     """A file that a setting names and that cannot be read is said before anything is waited for."""
-    done = start(tmp_path, "worker", database_url=database, temporal_tls="true", **{setting: "/nowhere/ca.pem"})
+    (tmp_path / "other.pem").touch()
+    pair = {} if setting == "temporal_tls_ca" else dict.fromkeys(("temporal_tls_cert", "temporal_tls_key"), "other.pem")
+    given = {**{name: str(tmp_path / path) for name, path in pair.items()}, setting: "/nowhere/ca.pem"}
+    done = start(tmp_path, "worker", database_url=database, temporal_tls="true", **given)
     assert refusal(done) == (
         f"koschey: KOSCHEY_{setting.upper()}: /nowhere/ca.pem cannot be read: No such file or directory"
     )
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_a_spool_that_takes_no_files(tmp_path: Path, database: str, command: str) -> None:
+    """A folder that is not there is said at the start, and not to the first client whose file needs it."""
+    said = refusal(start(tmp_path, command, database_url=database, spool="/nowhere/spool"))
+    assert said == "koschey: KOSCHEY_SPOOL: no file can be written to /nowhere/spool: No such file or directory"
+
+
+def test_parameters_that_postgresql_does_not_know(tmp_path: Path, database: str) -> None:
+    """What PostgreSQL says of a parameter in the URL is said in one line."""
+    said = refusal(start(tmp_path, "quarantine", database_url=f"{database}?nosuch=1"))
+    assert "nosuch" in said
+    assert said.endswith("check KOSCHEY_DATABASE_URL")
 
 
 def test_an_absent_trust_root(tmp_path: Path, database: str) -> None:

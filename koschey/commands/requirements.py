@@ -87,7 +87,7 @@ def _read_file(path: Path, including: tuple[Path, ...], seen: set[Path]) -> Iter
             continue
         name = _first_word(path, line, include[1])
         if "://" in name:
-            yield Found(path, line, name, why="is not read: it is somewhere else")
+            raise StartError(f"{path}:{line}: {name[:200]!a} is not read; download it, and include the file")
         else:
             yield from _read_file(path.parent / name, (*including, resolved), seen)
 

@@ -59,7 +59,7 @@ async def connect_at_start(url: str) -> Connection:
     """
     try:
         return await connect(url)
-    except LOST as error:
+    except (*LOST, asyncpg.PostgresError) as error:
         raise StartError(_explain(url, error)) from None
 
 
@@ -108,6 +108,8 @@ def _explain(url: str, error: Exception) -> str:
             return f"{server} refuses the login: {said}; {check}"
         case asyncpg.InvalidCatalogNameError():
             return f"{server} has no such database: {said}; create it, or {check}"
+        case asyncpg.PostgresError() if not isinstance(error, LOST):
+            return f"{server} refuses the connection: {said}; {check}"
         case _:
             return f"{server} does not answer: {said}; is it running, and is KOSCHEY_DATABASE_URL right?"
 

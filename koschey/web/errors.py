@@ -114,9 +114,12 @@ def register(app: Quart) -> None:
         app.register_error_handler(lost, _store_error)
 
 
+STORES_AWAY = "PostgreSQL, the bucket or the folder for files in flight cannot be used now; try again soon"
+
+
 async def _store_error(error: Exception) -> Response:
     log.warning("a store does not answer", error=repr(error))
-    return problem(503, "A store does not answer", "PostgreSQL or the bucket is away; try again soon")
+    return problem(503, "A store does not answer", STORES_AWAY)
 
 
 def _one_line(text: str) -> str:

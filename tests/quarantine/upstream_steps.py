@@ -93,11 +93,11 @@ class UpstreamSteps(WorkerSteps):
         self.time_passes(8 * DAY, heard=False)
         if again:
             self.check(version, "clean")
+        if read:
+            self.read_feed({version} if malware else set(), acted=again)
         if missed:
             self.miss_page(version, 1)
         self.look()
-        if read:
-            self.read_feed({version} if malware else set(), acted=again)
         self.settle(version)
 
     @rule(version=VERSIONS, released=booleans(), looks=sampled_from([1, 2, 5]), meanwhile=MEANWHILE)
