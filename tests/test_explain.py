@@ -178,6 +178,18 @@ def test_files_that_are_left_out_are_named(koschey: Koschey, upstream: Upstream)
         assert "lists ex_lost-2.0-py3-none-any.whl, which is left out: its address is no http" in missing.stderr
 
 
+def test_files_without_a_version_are_named(koschey: Koschey, upstream: Upstream) -> None:
+    """A file whose name states no version that anybody can read is said beside the release that its name holds."""
+    wheel = upstream.add("ex-kinds", "1.0")
+    upstream.add("ex-kinds", "1.0", filename="ex-kinds-1.0.rpm", content=b"a package")
+    assert koschey.filenames("ex-kinds") == [wheel.filename]
+    for index in ((), ("--index", koschey.index_url)):
+        first, served, malformed = koschey.run("explain", "ex-kinds==1.0", *index).stdout.splitlines()
+        assert first == "ex-kinds 1.0 is served"
+        assert served == f"  file: {wheel.filename} is served"
+        assert malformed.startswith("  file: ex-kinds-1.0.rpm is malformed: ")
+
+
 def test_errors_name_what_is_wrong(koschey: Koschey, upstream: Upstream) -> None:
     """A release that is not known is exit code 1; an index that is none, or a URL that is none, is 2."""
     upstream.add("ex-errors", "1.0")

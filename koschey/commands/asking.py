@@ -11,7 +11,8 @@ from koschey.commands.index_api import IndexApi
 from koschey.db.requests import select_requests
 from koschey.errors import NotKnown
 from koschey.index.asking import Asked, ask
-from koschey.index.explaining import Availability, Explanation, describe, explain
+from koschey.index.explaining import Availability, Explanation, FileAccount, describe, explain
+from koschey.model import State
 from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.standards.simple_json import format_time
@@ -85,7 +86,7 @@ def _lines(explanation: Explanation) -> list[str]:
     findings = dict.fromkeys(finding for file in explanation.files for finding in file.findings)
     lines += [f"  found: {finding}" for finding in findings]
     if len(explanation.files) > 1:
-        lines += [f"  file: {file.filename} is {_state(file.served, file.state)}" for file in explanation.files]
+        lines += [f"  file: {file.filename} is {_say_state(file)}" for file in explanation.files]
     lines += [f"  left out: {file.name}: {CAUSES[file.cause]}" for file in explanation.left_out]
     if explanation.state is not Availability.SERVED:
         lines.append(
@@ -96,8 +97,10 @@ def _lines(explanation: Explanation) -> list[str]:
     return lines
 
 
-def _state(served: bool, state: str) -> str:
-    return "served" if served else state
+def _say_state(file: FileAccount) -> str:
+    if file.served:
+        return "served"
+    return f"{file.state}: {file.reason}" if file.state is State.MALFORMED else file.state
 
 
 def _requested(asked: Asked) -> dict[str, object]:

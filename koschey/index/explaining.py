@@ -153,8 +153,9 @@ class Sight:
     def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
         """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
         version = normalise_version(version)
-        lost = self._left_out_of(version)
-        return replace(self._explain(version, hashes, lost), left_out=lost)
+        lost, told = self._left_out_of(version), self._unversioned_of(version)
+        explanation = self._explain(version, hashes, lost)
+        return replace(explanation, files=(*explanation.files, *told), left_out=lost)
 
     @cached_property
     def _told(self) -> dict[FileId, FileAccount]:
@@ -192,6 +193,11 @@ class Sight:
         return tuple(
             file for file, stated in self._stated if (stated == wanted if stated is not None else version in file.name)
         )
+
+    def _unversioned_of(self, version: str) -> tuple[FileAccount, ...]:
+        """Explain the files of which nobody can tell the version, and whose names hold the text of this one."""
+        unversioned = self._releases.get(canonical_version(""), ())
+        return tuple(self.account(item) for item in unversioned if version and version in item.file.filename)
 
     def _explain(self, version: str, hashes: Collection[str], lost: Sequence[LeftOutFile]) -> Explanation:
         release = self._releases.get(canonical_version(version))
