@@ -130,6 +130,6 @@ def _asked(one: Request) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a sentence that fits, cleaned for Temporal's UI and for the terminal of whoever queries."""
+    """Return a sentence that fits, cleaned for Temporal's UI and for the terminal of the person who queries."""
     text = on_one_line(" ".join(text.split()))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
