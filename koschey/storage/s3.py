@@ -7,7 +7,7 @@ PUT, large ones by a multipart upload that is completed only after the caller ha
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,12 +96,18 @@ class Bucket:
         """
         with translated(key):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body)
+        fault = StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
         for rest in READ_BACK:
             await asyncio.sleep(rest)
-            with suppress(ObjectMissing):
+            try:
                 if await self.get(key) == body:
                     return
-        raise StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
+            except ObjectMissing:
+                pass
+            except StoreUnavailable as error:
+                # Also where another client is just writing the same object, and the server writes in place.
+                fault = error
+        raise fault
 
     async def get(self, key: str) -> bytes:
         """Return a small object. Raises `ObjectMissing`."""
