@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,3 +75,16 @@ def listening_host(text: str) -> str:
 def socket_path(host: str) -> Path | None:
     """Return the path of the unix socket that `unix:/path` names; None for every other host."""
     return Path(host.removeprefix(UNIX)) if host.startswith(UNIX) else None
+
+
+def parse_proxies(text: str) -> IPv4Network | IPv6Network:
+    """Read a network of the operator's own proxies. Raises `ValueError` where it is none, or everybody."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(
+            f"KOSCHEY_TRUSTED_PROXIES: {text[:80]!r} is no network; write addresses, or CIDR such as 10.0.0.0/8"
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError(f"KOSCHEY_TRUSTED_PROXIES: {text} is everybody; name the networks of your proxies alone")
+    return network

@@ -5,7 +5,6 @@ What an operator changes while Koschey runs (rules, tokens, decisions) is data a
 
 import os
 from datetime import timedelta
-from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -18,7 +17,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from koschey.addresses import Addresses, check_public_address
 from koschey.errors import StartError
-from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, parse_hosts, socket_path
+from koschey.hosts import UNIX, Host, in_url, listening_host, parse_host, parse_hosts, parse_proxies, socket_path
 from koschey.private_hosts import Hosts, Network, host_of, parse_private_hosts
 from koschey.signal_decisions import SignalDecisions, SignalSetting
 
@@ -218,7 +217,7 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[Network, ...]:
         """Where the operator's own proxies are. Raises `ValueError` where the setting says nothing of the kind."""
         texts = [text.strip() for text in (self.trusted_proxies or "").split(",")]
-        return tuple(_parse_network(text) for text in texts if text and text != UNIX)
+        return tuple(parse_proxies(text) for text in texts if text and text != UNIX)
 
     @property
     def proxy_at_socket(self) -> bool:
@@ -289,18 +288,6 @@ def _parse_minutes(text: str) -> tuple[timedelta, ...]:
     if not minutes or len(minutes) > MAX_LOOKS or not rising:
         raise ValueError(f"{text[:80]!r} is no list of rising minutes; write them with commas, such as 5,15,60")
     return tuple(timedelta(minutes=each) for each in minutes)
-
-
-def _parse_network(text: str) -> Network:
-    try:
-        network = ip_network(text)
-    except ValueError:
-        raise ValueError(
-            f"KOSCHEY_TRUSTED_PROXIES: {text[:80]!r} is no network; write addresses, or CIDR such as 10.0.0.0/8"
-        ) from None
-    if network.prefixlen == 0:
-        raise ValueError(f"KOSCHEY_TRUSTED_PROXIES: {text} is everybody; name the networks of your proxies alone")
-    return network
 
 
 def load_settings(*, file: Path | None = None) -> Settings:
