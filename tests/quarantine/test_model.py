@@ -72,7 +72,7 @@ def test_model_finds_faults(mutable: Inside, fault: str) -> None:
         for where, name, mutated in mutation.patches:
             patches.enter_context(patch.object(where, name, mutated))
         with pytest.raises(AssertionError):
-            run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=150))
+            run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=250))
 
 
 def without_rules(kept: frozenset[str]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class UpstreamSteps(WorkerSteps):
         if self.upstream_page():
             self.inside.upstream.remove_project(self.project)
 
-    @rule(version=VERSIONS, answer=ANSWERS, malware=RARELY, again=RARELY, missed=RARELY, read=MOSTLY)
+    @rule(version=VERSIONS, answer=ANSWERS, malware=booleans(), again=RARELY, missed=RARELY, read=MOSTLY)
     def go_the_whole_way(
         self, version: str, answer: str, malware: bool, again: bool, missed: bool, read: bool = True
     ) -> None:
@@ -93,11 +93,12 @@ class UpstreamSteps(WorkerSteps):
         self.time_passes(8 * DAY, heard=False)
         if again:
             self.check(version, "clean")
+        self.look()
         if read:
             self.read_feed({version} if malware else set(), acted=again)
         if missed:
             self.miss_page(version, 1)
-        self.look()
+            self.look()
         self.settle(version)
 
     @rule(version=VERSIONS, released=booleans(), looks=sampled_from([1, 2, 5]), meanwhile=MEANWHILE)
