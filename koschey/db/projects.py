@@ -36,7 +36,7 @@ IS_ASKABLE = f"""
     NOT EXISTS (SELECT FROM rule
                  WHERE rule.kind = 'reserved' AND {IN_FORCE} AND in_scope(rule.project, project.name, project.origin))
 """
-"""Of a mirrored project: that its name is not reserved, for then no upstream is asked for it."""
+"""Of a mirrored project: that its name is not reserved. Koschey asks no upstream for a reserved name."""
 SELECT_RECHECKED = f"""
     SELECT name, recheck_at FROM project
      WHERE recheck_at <= koschey_now() AND name <> ALL ($1::text[]) AND {IS_ASKABLE}

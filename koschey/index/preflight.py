@@ -1,7 +1,7 @@
 """Whether a lock can be installed: every pin explained, and names that were never seen looked up, a few at a time.
 
 Strangers may ask that, so one list costs a bounded amount of work: what is here is explained in a thread, and of what
-is not here only some names are looked up, for some seconds. The rest is unknown, and whoever wants to know asks again.
+is not here only some names are looked up, for some seconds. The rest is unknown; the client asks again.
 """
 
 import asyncio

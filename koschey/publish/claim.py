@@ -2,7 +2,7 @@
 
 A name has one origin at a time, so that nothing public can shadow what is private. The files that it has from its
 former origin are set aside: blocked, out of reach of every decision, and there again when their origin comes back. A
-filename that was downloaded stands for these bytes from then on, whoever the name belongs to. The decision record
+filename that was downloaded stands for these bytes from then on, under either origin. The decision record
 docs/adr/0030-names-change-hands.md says why.
 """
 
@@ -55,7 +55,7 @@ class Handover:
 async def claim(
     connection: Connection, actor: Actor, name: NormalizedName, reason: str, consent: Consent = FULL_CONSENT
 ) -> Handover:
-    """Hand a name to private packages: no upstream is asked for it any more, and uploads are accepted.
+    """Hand a name to private packages: Koschey asks no upstream for it any more, and accepts uploads.
 
     Raises `NotAllowed` where the actor may not manage the project, `NotKnown` where there is none of that name, and
     `Unconfirmed` where `consent` does not say how many files would be served no more.

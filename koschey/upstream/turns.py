@@ -1,9 +1,9 @@
 """Turns at an upstream's pages: how many are fetched at once, who is next, and who gives a place up.
 
-Whoever asks for names that nobody has makes Koschey ask its upstream for them, and an upstream may be silent for all of
-these. So a place is for a while only: where others wait, the fetch that has heard nothing for the longest is given up,
-one after another, of the asker who has the most places. Of those who wait, each asker comes in turn, and of one asker's
-fetches the newest: it is the one for which a client still waits.
+A client that asks for names that nobody has makes Koschey ask its upstream for them, and an upstream may be silent for
+all of these. So a place is for a while only: where others wait, the fetch that has heard nothing for the longest is
+given up, one after another, of the asker who has the most places. Of those who wait, each asker comes in turn, and of
+one asker's fetches the newest: it is the one for which a client still waits.
 """
 
 import asyncio
