@@ -48,8 +48,9 @@ def settle(inside: Inside) -> None:
 
     async def wait() -> None:
         store = inside.resources.files
-        while store._tasks:
-            await asyncio.gather(*store._tasks, return_exceptions=True)
+        # A task leaves the set a turn of the loop after its end, and to await what is done gives no turn.
+        while unfinished := [task for task in store._tasks if not task.done()]:
+            await asyncio.wait(unfinished)
 
     inside.run(wait())
 
