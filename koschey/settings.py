@@ -193,9 +193,11 @@ class Settings(BaseSettings):
         return text
 
     @model_validator(mode="after")
-    def _client_certificate_has_its_key(self) -> Self:
+    def _tls_files_are_used_and_whole(self) -> Self:
         if (self.temporal_tls_cert is None) != (self.temporal_tls_key is None):
             raise ValueError("KOSCHEY_TEMPORAL_TLS_CERT: a certificate and KOSCHEY_TEMPORAL_TLS_KEY need each other")
+        if not self.temporal_tls and self.temporal_tls_ca:
+            raise ValueError("KOSCHEY_TEMPORAL_TLS_CA: a CA is named and TLS is off; set KOSCHEY_TEMPORAL_TLS to true")
         return self
 
     @field_validator("host")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -238,9 +239,10 @@ async def _connect_patiently(settings: Settings, stop: asyncio.Event) -> Client 
 
 
 def _tls(settings: Settings) -> TLSConfig | bool:
-    """Raise `StartError` where a file of the settings cannot be read."""
+    """Raise `StartError` where a file of the settings cannot be read, or is not what the setting says."""
     if not settings.temporal_tls:
         return False
+    ca, cert, key = settings.temporal_tls_ca, settings.temporal_tls_cert, settings.temporal_tls_key
 
     def read(path: Path | None, setting: str) -> bytes | None:
         try:
@@ -248,11 +250,23 @@ def _tls(settings: Settings) -> TLSConfig | bool:
         except OSError as error:
             raise StartError(f"KOSCHEY_TEMPORAL_TLS_{setting}: {path} cannot be read: {error.strerror}") from None
 
-    return TLSConfig(
-        server_root_ca_cert=read(settings.temporal_tls_ca, "CA"),
-        client_cert=read(settings.temporal_tls_cert, "CERT"),
-        client_private_key=read(settings.temporal_tls_key, "KEY"),
+    config = TLSConfig(
+        server_root_ca_cert=read(ca, "CA"), client_cert=read(cert, "CERT"), client_private_key=read(key, "KEY")
     )
+    context = ssl.create_default_context()
+    try:
+        if ca:
+            context.load_verify_locations(ca)
+    except ssl.SSLError:
+        raise StartError(f"KOSCHEY_TEMPORAL_TLS_CA: {ca} holds no certificate in PEM form") from None
+    try:
+        if cert:
+            context.load_cert_chain(cert, key, password="")
+    except ssl.SSLError:
+        raise StartError(
+            f"KOSCHEY_TEMPORAL_TLS_CERT: {cert} and {key} are no certificate with its key in PEM, without a password"
+        ) from None
+    return config
 
 
 def announce(fd: int | None) -> None:

@@ -137,7 +137,7 @@ def test_locks_are_read(tmp_path: Path, name: str, text: str, line: int) -> None
     ("name", "text", "words"),
     [
         ("uv.lock", "[[", "no TOML"),
-        ("uv.lock", "[[package]]\nversion = '1'", "not as its format says"),
+        ("uv.lock", "[[package]]\nversion = '1'", "not as its format says: an entry has no source"),
         ("uv.lock", "package = 1", "not as its format says"),
         ("uv.lock", "[[package]]\nname = '../x'\nversion = '1'\nsource = {registry = 'x'}", "not a project name"),
         ("pylock.toml", "lock-version = '1.0'", "no lock of PEP 751"),

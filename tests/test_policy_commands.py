@@ -420,6 +420,7 @@ async def test_export_and_apply(acme: Connection, run: Run, tmp_path: Path) -> N
     file = tmp_path / "policy.toml"
     await asyncio.to_thread(run, "policy", "export", str(file))
     assert (await asyncio.to_thread(run, "policy", "export")).stdout == file.read_text()
+    assert (await asyncio.to_thread(run, "policy", "export", "-")).stdout == file.read_text()
     same = await asyncio.to_thread(run, "policy", "apply", str(file), "--reason", "ci")
     assert same.stdout == "nothing to change\n"
     file.write_text(

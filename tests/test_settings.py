@@ -120,6 +120,7 @@ def test_decisions_by_signal(monkeypatch: pytest.MonkeyPatch, value: str, meant:
         ("ADVISORIES_MAX_AGE", "inf"),
         ("ADVISORIES_MAX_AGE", "1e300"),
         ("TEMPORAL_TLS_CERT", "cert.pem"),
+        ("TEMPORAL_TLS_CA", "ca.pem"),
         ("MAX_PAGE_MIB", "0"),
         ("MAX_FILE_MIB", "0"),
         ("PORT", "65536"),

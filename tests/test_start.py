@@ -79,6 +79,17 @@ def test_an_absent_certificate(tmp_path: Path, database: str, setting: str) -> N
     )
 
 
+@pytest.mark.parametrize("setting", ["temporal_tls_ca", "temporal_tls_cert"])
+def test_a_certificate_that_is_none(tmp_path: Path, database: str, setting: str) -> None:
+    """A file that holds something else is said at the start too: Temporal would be waited for in vain."""
+    (tmp_path / "other.pem").write_text("secret")
+    names = [setting] if setting == "temporal_tls_ca" else ["temporal_tls_cert", "temporal_tls_key"]
+    given = dict.fromkeys(names, str(tmp_path / "other.pem"))
+    said = refusal(start(tmp_path, "worker", database_url=database, temporal_tls="true", **given))
+    assert said.startswith(f"koschey: KOSCHEY_{setting.upper()}: {tmp_path / 'other.pem'} ")
+    assert said.endswith(("holds no certificate in PEM form", "with its key in PEM, without a password"))
+
+
 @pytest.mark.parametrize("command", ["web", "worker"])
 def test_a_spool_that_takes_no_files(tmp_path: Path, database: str, command: str) -> None:
     """A folder that is not there is said at the start, and not to the first client whose file needs it."""

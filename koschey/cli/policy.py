@@ -121,16 +121,16 @@ def observed(data: Path | None, *, as_json: bool) -> None:
 
 
 @policy.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=click.Path(dir_okay=False, allow_dash=True))
 @DATA
-def export(file: Path | None, data: Path | None) -> None:
+def export(file: str | None, data: Path | None) -> None:
     """Write all rules but exceptions to FILE, or to standard output, as TOML.
 
     Example: koschey policy export policy.toml
     """
     from koschey.commands.policy import export_policy  # noqa: PLC0415
 
-    run_on(data, lambda settings: export_policy(settings, file))
+    run_on(data, lambda settings: export_policy(settings, None if file in (None, "-") else Path(file)))
 
 
 @policy.command()

@@ -60,8 +60,10 @@ def read_lock(path: Path) -> Lock:
         raise StartError(f"{path} cannot be read: {error}") from None
     except PylockValidationError as error:
         raise StartError(f"{path} is no lock of PEP 751: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StartError(f"{path} is not as its format says: {type(error).__name__} {error}") from None
+    except KeyError as error:
+        raise StartError(f"{path} is not as its format says: an entry has no {error.args[0]}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StartError(f"{path} is not as its format says: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
