@@ -10,7 +10,7 @@ from koschey.db.advisories import select_feed, update_fault
 from koschey.db.pool import Pool
 from koschey.errors import EgressRefused, UpstreamError
 from koschey.policy.advisories import Feed
-from koschey.publish.advisories import act_on_advisories, confirm_reading, write_reading
+from koschey.quarantine.advisories import act_on_advisories, confirm_reading, write_reading
 from koschey.upstream.advisories import AdvisoryFeed
 
 log = structlog.get_logger()

@@ -15,11 +15,11 @@ from temporalio import activity
 
 from activities.release import heartbeats
 from koschey.db.pool import Pool
-from koschey.index.attestations import ProvenanceStore
-from koschey.index.checking import Checker, register_checks
-from koschey.index.file_facts import FactReader
-from koschey.index.files import FileStore
-from koschey.inspection.inspect import Inspector
+from koschey.inspection.sandbox.inspector import Inspector
+from koschey.mirror.attestations import ProvenanceStore
+from koschey.mirror.file_store import FileStore
+from koschey.quarantine.checking import Checker, register_checks
+from koschey.quarantine.file_facts import FactReader
 from koschey.standards.names import parse_name
 from koschey.storage.s3 import Bucket
 

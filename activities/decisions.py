@@ -1,7 +1,7 @@
 """Decisions that came by way of Temporal, which does not say who sends: a reviewer's code does, or the operator does.
 
-What a signal has to prove is a setting: a code that was shown to a reviewer (`koschey.publish.codes`), nothing where
-Temporal has logins of its own, or there is no deciding by signal at all.
+What a signal has to prove is a setting: a code that was shown to a reviewer (`koschey.quarantine.reviewer_codes`),
+nothing where Temporal has logins of its own, or there is no deciding by signal at all.
 """
 
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ from koschey.db.pool import Connection, Pool
 from koschey.errors import UsageError
 from koschey.model import Actor, State
 from koschey.policy.advisories import Feed
-from koschey.publish.codes import CHOICES, redeem_code, was_received_in_time
-from koschey.publish.decide import Choice, Decision, decide
-from koschey.publish.sifting import Candidate, Sifted, sift_by_account, sift_by_code
-from koschey.signal_decisions import SignalDecisions
+from koschey.quarantine.decide import Choice, Decision, decide
+from koschey.quarantine.reviewer_codes import CHOICES, redeem_code, was_received_in_time
+from koschey.quarantine.signal_sifting import Candidate, Sifted, sift_by_account, sift_by_code
+from koschey.settings.signal_decisions import SignalDecisions
 from koschey.standards.names import parse_name
 
 __all__ = ["Candidate", "DecisionActivities", "Sifted", "SignalBatch", "SignalledDecision", "parse_signalled"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.release import expected_errors, heartbeats
-from koschey.index.following import Follower
+from koschey.mirror.follower import Follower
 
 LOOKS = 200
 """Pages of one step."""

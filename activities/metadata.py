@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.release import expected_errors, heartbeats
-from koschey.index.extraction import Extractor
+from koschey.mirror.metadata_extraction import Extractor
 from koschey.standards.names import parse_name
 
 

@@ -7,7 +7,7 @@ from temporalio import activity
 from activities.release import Page
 from koschey.db.pool import Pool
 from koschey.db.waiting import select_unattested_ids, select_unstored_ids
-from koschey.index.checking import Checker
+from koschey.quarantine.checking import Checker
 from koschey.standards.names import parse_name
 
 PORTION = 20

@@ -12,7 +12,7 @@ from koschey.db.attestations import select_stored_ids
 from koschey.db.pool import Pool
 from koschey.db.waiting import select_unattested_ids
 from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing
-from koschey.index.attestations import ProvenanceStore
+from koschey.mirror.attestations import ProvenanceStore
 from koschey.model import FileId, State
 from koschey.standards.names import parse_name
 

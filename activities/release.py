@@ -22,11 +22,11 @@ from koschey.errors import (
     UpstreamMissing,
     UpstreamUnavailable,
 )
-from koschey.index.files import FileStore
-from koschey.index.refresh import Refresher
+from koschey.mirror.file_store import FileStore
+from koschey.mirror.refresh import Refresher
 from koschey.model import FileId, State
 from koschey.policy.advisories import Feed
-from koschey.publish.settle import Settlement, note_failure, settle
+from koschey.quarantine.settle import Settlement, note_failure, settle
 from koschey.standards.names import parse_name
 
 log = structlog.get_logger()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from koschey.db.pool import Pool
-from koschey.publish.pending import sweep_uploads
+from koschey.hosting.pending_uploads import sweep_uploads
 from koschey.storage.spooled import UploadStore
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from koschey.errors import Refused
-from koschey.inspection.inspect import Inspector
+from koschey.inspection.sandbox.inspector import Inspector
 
 SUFFIXES = (".whl", ".tar.gz")
 

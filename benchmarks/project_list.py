@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import asyncpg
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from running import JSON, Koschey
-from upstream import Upstream
+
+from tests.support.koschey_up import JSON, Koschey
+from tests.support.upstream.server import Upstream
 
 ADD_PROJECTS = """
     WITH head AS (UPDATE journal_head SET serial = serial + $2 - $1 + 1 RETURNING serial)

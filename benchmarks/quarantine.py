@@ -18,19 +18,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import asyncpg
 import psutil
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from running import Koschey, ask
-from skipping import SkippingKoschey, new_database, skipping
-from upstream import Upstream
 
 from activities.checks import register_checks
-from koschey.worker import QUICK_RUNNER
+from koschey.worker.process import QUICK_RUNNER
+from tests.support.koschey_up import Koschey, ask
+from tests.support.time_skipping import SkippingKoschey, new_database, skipping
+from tests.support.upstream.server import Upstream
 
 DAY = 86400.0
 STEP = timedelta(seconds=10)

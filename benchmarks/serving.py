@@ -19,12 +19,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rich.console import Console
 from rich.table import Table
-from running import JSON, Koschey, ask
-from upstream import Upstream
+
+from tests.support.koschey_up import JSON, Koschey, ask
+from tests.support.upstream.server import Upstream
 
 SMALL, LARGE = 40, 4000
 """Files on a page."""

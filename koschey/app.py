@@ -8,9 +8,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from koschey import admin
-from koschey.index.asking import who_asks
 from koschey.logs import configure_logs
 from koschey.parent_process import end_with_parent
+from koschey.quarantine.requests import who_asks
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.texts import on_page

@@ -7,36 +7,36 @@ from dataclasses import dataclass
 
 from koschey.addresses import Addresses
 from koschey.auth.logins import Logins
+from koschey.concurrency.supervision import Background, end_process
 from koschey.db.listen import Listener
 from koschey.db.migrate import check_database
 from koschey.db.pool import Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
-from koschey.index.attestations import ProvenanceStore
-from koschey.index.cache import ProjectCache
-from koschey.index.cold_paths import ColdPaths
-from koschey.index.damage import Repairs
-from koschey.index.documents import Document
-from koschey.index.downloads import DownloadLog
-from koschey.index.encoded import Page
-from koschey.index.fetching import FileFetcher
-from koschey.index.files import FileStore
-from koschey.index.metadata import MetadataStore
-from koschey.index.mirror_calls import MirrorCalls
-from koschey.index.pages import Pages
-from koschey.index.pieces import Pieces
-from koschey.index.preflight import Preflight
-from koschey.index.project_json import ProjectDocuments
-from koschey.index.project_list import ProjectList
-from koschey.index.refresh import Refresher
-from koschey.index.served import Served
-from koschey.index.surveys import Surveys
-from koschey.index.wheel_metadata import WheelReader
-from koschey.inspection.trust import Trust
+from koschey.inspection.attestations.trust import Trust
+from koschey.mirror.attestations import ProvenanceStore
+from koschey.mirror.cold_paths import ColdPaths
+from koschey.mirror.core_metadata import MetadataStore
+from koschey.mirror.damage import Repairs
+from koschey.mirror.fetch import FileFetcher
+from koschey.mirror.file_store import FileStore
+from koschey.mirror.ranges import Pieces
+from koschey.mirror.refresh import Refresher
+from koschey.mirror.wheel_reader import WheelReader
 from koschey.policy.advisories import Feed
+from koschey.serving.cache import ProjectCache
+from koschey.serving.documents import Document
+from koschey.serving.download_log import DownloadLog
+from koschey.serving.encoded import Page
+from koschey.serving.feeds import Surveys
+from koschey.serving.pages import Pages
+from koschey.serving.preflight import Preflight
+from koschey.serving.project_json import ProjectDocuments
+from koschey.serving.project_list import ProjectList
+from koschey.serving.served import Served
+from koschey.serving.xmlrpc_methods import MirrorCalls
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
 from koschey.storage.spooled import check_spool
-from koschey.supervision import Background, end_process
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress

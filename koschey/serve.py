@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from koschey.db.migrate import check_database
 from koschey.errors import StartError
-from koschey.hosts import in_url, socket_path
 from koschey.logs import configure_logs
 from koschey.settings import Settings
+from koschey.settings.hosts import in_url, socket_path
 from koschey.storage.spooled import check_spool
 
 FACTORY = "koschey.app:create_app"

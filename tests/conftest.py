@@ -5,16 +5,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Koschey
-from sigstore_trust import Sigstore
-from upstream import Upstream
 
-pytest_plugins = ["parts", "examined", "shelf", "inside", "recorder"]
+from tests.support.koschey_up import Koschey
+from tests.support.sigstore import Sigstore
+from tests.support.upstream.server import Upstream
+
+pytest_plugins = [
+    "tests.support.postgres",
+    "tests.support.app_in_process",
+    "tests.support.recorder",
+    "tests.conformance.examined",
+    "tests.clients.matrix_index",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that keeps histories for later versions to replay, and those that name another index."""
-    parser.addoption("--record-histories", action="store_true", help="write tests/histories/*.json anew")
+    parser.addoption("--record-histories", action="store_true", help="write tests/workflows/histories/*.json anew")
     parser.addoption("--index-url", help="run what only reads of tests/conformance against the index with this URL")
     parser.addoption("--index-project", action="append", default=[], help="a project of that index to look at")
 
@@ -35,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def record_histories(request: pytest.FixtureRequest) -> Path | None:
     """The folder in which histories are to be kept, or None."""
-    return Path(__file__).parent / "histories" if request.config.getoption("--record-histories") else None
+    return Path(__file__).parent / "workflows" / "histories" if request.config.getoption("--record-histories") else None
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.keeping_house import HousekeepingActivities, Place
+    from activities.housekeeping import HousekeepingActivities, Place
     from activities.uploads import UploadActivities
     from workflows.options import DATABASE, EVENTS, KEEP_HOUSE_EVERY, SWEEP
 

@@ -1,8 +1,8 @@
 """The quarantine of one release: fetch its files, have them checked, then wait for time or a person, and look again.
 
 It decides nothing. `settle_release` moves what is due, by PostgreSQL's clock, and says when to look again; what a
-person asks for is handed to activities (`workflows.deciding`), which check the reviewer's code and permission. If a
-timer fires early, twice or late, or a message is forged, what is served stays what the standings say.
+person asks for is handed to activities (`workflows.decision_loop`), which check the reviewer's code and permission. If
+a timer fires early, twice or late, or a message is forged, what is served stays what the standings say.
 
 Signals, with `{"reviewer": "<account>", "reason": "<why>", "code": "<code>"}`: `approve`, `reject`, and `extend`, which
 also takes `"days"`. Without arguments: `look_again`. Update `decide`: the same with `"choice"`, and the answer comes
@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.decisions import SignalledDecision
     from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
     from activities.release import Release, ReleaseActivities, ReleaseStatus
-    from workflows.deciding import SIFTED, Decider
+    from workflows.decision_loop import SIFTED, Decider
     from workflows.decisions import DecisionQueue
     from workflows.details import render_details
     from workflows.earlier_rounds import EarlierRounds

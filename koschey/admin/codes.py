@@ -8,11 +8,11 @@ from koschey.admin.visit import account
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.errors import UsageError
 from koschey.model import Actor
-from koschey.publish.codes import check_codes_decide, issue_code
-from koschey.publish.decision import MAX_REASON, Choice
-from koschey.publish.shown import Release
-from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
-from koschey.signal_decisions import signal_decisions
+from koschey.quarantine.decision import MAX_REASON, Choice
+from koschey.quarantine.reviewer_codes import check_codes_decide, issue_code
+from koschey.quarantine.shown_releases import Release
+from koschey.quarantine.signal_commands import SIGNALS, signal_input, signal_lines
+from koschey.settings.signal_decisions import signal_decisions
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
 

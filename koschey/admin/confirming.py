@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quart import request
 
 from koschey.errors import Unconfirmed, UsageError
-from koschey.publish.impact import NO_CONSENT, Consent
+from koschey.quarantine.impact import NO_CONSENT, Consent
 
 MAX_DIGITS = 18
 

@@ -12,7 +12,7 @@ from koschey.auth.sessions import leave_notice
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.errors import UsageError
 from koschey.model import Actor
-from koschey.publish.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, Outcome, decide
 from koschey.web.context import resources
 
 DOOR = "admin"

@@ -15,13 +15,13 @@ from koschey.auth.sessions import leave_notice
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.db.projects import select_now
 from koschey.errors import NotKnown, Unconfirmed, UsageError
+from koschey.governance.changes import Agreed, PolicyOutcome, set_rule, unset_rule
+from koschey.governance.preview import Usual
+from koschey.governance.report import show_policy
+from koschey.governance.terms import SETTABLE, Terms, parse_expiry
 from koschey.model import Actor
 from koschey.policy.findings import FindingAction
 from koschey.policy.rules import FLAGS, Rule, RuleKind
-from koschey.publish.policy import Agreed, PolicyOutcome, set_rule, unset_rule
-from koschey.publish.policy_preview import Usual
-from koschey.publish.policy_report import show_policy
-from koschey.publish.policy_terms import SETTABLE, Terms, parse_expiry
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 

@@ -25,8 +25,8 @@ from koschey.model import File, FileId, LeftOut, Standing, StandingFile, State
 from koschey.policy.findings import Evidence
 from koschey.policy.rules import RuleKind
 from koschey.policy.verdict import Policy, verdict
-from koschey.publish.evidence import gather_evidence
-from koschey.publish.settle import STATES_BY_WEIGHT
+from koschey.quarantine.evidence import gather_evidence
+from koschey.quarantine.settle import STATES_BY_WEIGHT
 from koschey.standards.names import parse_name
 from koschey.standards.upstream_page import CAUSES
 from koschey.web.context import resources

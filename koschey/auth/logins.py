@@ -24,10 +24,10 @@ from koschey.auth.identity import TOKEN_USER, authenticate_token, parse_authoriz
 from koschey.auth.memory import Memory
 from koschey.auth.passwords import Check, PasswordChecks
 from koschey.auth.tokens import parse_token
+from koschey.concurrency.flights import Flights
 from koschey.db.accounts import Account, select_account
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Busy, TooManyGuesses
-from koschey.flights import Flights
 
 log = structlog.get_logger()
 

@@ -65,7 +65,7 @@ def set_(
     Example: koschey policy set window 'acme-*' 2 --reason 'our partners'
     """
     from koschey.commands.policy import set_policy_rule  # noqa: PLC0415
-    from koschey.publish.policy_terms import Terms  # noqa: PLC0415
+    from koschey.governance.terms import Terms  # noqa: PLC0415
 
     terms = Terms(kind, scope, value, subject, reason, ticket=ticket)
     run_on(data, lambda settings: set_policy_rule(settings, terms, expires, yes=yes, as_json=as_json))

@@ -51,7 +51,7 @@ def web() -> None:
 def worker(ready_fd: int | None) -> None:
     """Run workflows and relay the outbox, with the KOSCHEY_* settings of the environment."""
     from koschey.logs import configure_logs  # noqa: PLC0415
-    from koschey.worker import announce, run_worker  # noqa: PLC0415
+    from koschey.worker.process import announce, run_worker  # noqa: PLC0415
 
     settings = load_settings()
     configure_logs(settings.log_level)

@@ -10,9 +10,9 @@ from koschey.commands.database import open_database, operator
 from koschey.commands.index_api import IndexApi
 from koschey.db.requests import select_requests
 from koschey.errors import NotKnown
-from koschey.index.asking import Asked, ask
-from koschey.index.explaining import Availability, Explanation, FileAccount, describe, explain
 from koschey.model import State
+from koschey.quarantine.explanations import Availability, Explanation, FileAccount, describe, explain
+from koschey.quarantine.requests import Asked, ask
 from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.standards.simple_json import format_time

@@ -14,7 +14,7 @@ from koschey.commands.check_reports import Checked, render_junit, render_sarif
 from koschey.commands.index_api import IndexApi
 from koschey.commands.locks import Lock, read_lock
 from koschey.errors import StartError, UsageError
-from koschey.index.explaining import ASKABLE, Availability, describe
+from koschey.quarantine.explanations import ASKABLE, Availability, describe
 from koschey.terminal import say, say_json
 from koschey.texts import shell_line
 

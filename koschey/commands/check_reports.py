@@ -10,8 +10,8 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from koschey.commands.locks import Place
-from koschey.index.explaining import Availability, Explanation
-from koschey.index.preflight import Pin
+from koschey.quarantine.explanations import Availability, Explanation
+from koschey.serving.preflight import Pin
 
 NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot have, whatever a reason says."""

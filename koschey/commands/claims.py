@@ -12,9 +12,9 @@ from koschey.commands.downloads import print_downloads
 from koschey.db.claims import Taken
 from koschey.db.downloads import Download, select_all_downloads
 from koschey.db.pool import Connection
+from koschey.governance.claims import Handover, claim, release_name
 from koschey.model import Actor
-from koschey.publish.claim import Handover, claim, release_name
-from koschey.publish.impact import Consent
+from koschey.quarantine.impact import Consent
 from koschey.settings import Settings
 from koschey.standards.names import parse_name
 from koschey.standards.simple_json import format_time

@@ -8,11 +8,11 @@ from koschey.db.pool import Database
 from koschey.errors import NotKnown
 from koschey.model import State
 from koschey.policy.advisories import Feed
-from koschey.publish.codes import IssuedCode, check_codes_decide, issue_code
-from koschey.publish.shown import Release, ShownRelease
-from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
+from koschey.quarantine.reviewer_codes import IssuedCode, check_codes_decide, issue_code
+from koschey.quarantine.shown_releases import Release, ShownRelease
+from koschey.quarantine.signal_commands import SIGNALS, signal_input, signal_lines
 from koschey.settings import Settings
-from koschey.signal_decisions import signal_decisions
+from koschey.settings.signal_decisions import signal_decisions
 from koschey.standards.names import parse_scope
 from koschey.standards.simple_json import format_time
 from koschey.terminal import say, say_json

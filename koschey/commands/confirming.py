@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import click
 
 from koschey.errors import StartError, Unconfirmed, UsageError
-from koschey.publish.impact import FULL_CONSENT, NO_CONSENT, Consent
+from koschey.quarantine.impact import FULL_CONSENT, NO_CONSENT, Consent
 from koschey.terminal import say
 
 

@@ -13,7 +13,7 @@ from koschey.commands.database import open_database, operator
 from koschey.db.downloads import Download, select_all_downloads
 from koschey.db.projects import select_project
 from koschey.errors import NotKnown
-from koschey.publish.decide import Choice, Decision, decide
+from koschey.quarantine.decide import Choice, Decision, decide
 from koschey.settings import Settings
 from koschey.standards.names import parse_scope
 from koschey.standards.simple_json import format_time

@@ -12,9 +12,9 @@ import msgspec
 from koschey import addresses
 from koschey.conformance.client import Answer, Client
 from koschey.errors import EgressRefused, StartError, UpstreamError, UsageError
-from koschey.index.explaining import Availability, Explanation
-from koschey.index.preflight import MAX_PINS, Pin
-from koschey.private_hosts import NO_HOSTS
+from koschey.quarantine.explanations import Availability, Explanation
+from koschey.serving.preflight import MAX_PINS, Pin
+from koschey.settings.private_hosts import NO_HOSTS
 from koschey.texts import on_one_line
 from koschey.upstream.egress import Egress
 

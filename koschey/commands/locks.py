@@ -16,7 +16,7 @@ from packaging.pylock import PackageSdist, PackageWheel, Pylock, PylockValidatio
 
 from koschey.commands.requirements import read_requirements, read_text
 from koschey.errors import StartError, UsageError
-from koschey.index.preflight import Pin
+from koschey.serving.preflight import Pin
 from koschey.standards.names import parse_name, parse_version
 
 FORMATS = "requirements*.txt, uv.lock, pylock.toml, pylock.*.toml, poetry.lock and pdm.lock"

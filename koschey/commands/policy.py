@@ -10,13 +10,20 @@ from koschey.commands.policy_shown import change_lines, effects_as_json, outlook
 from koschey.db.findings import select_known_checks
 from koschey.db.projects import select_now
 from koschey.errors import UsageError
+from koschey.governance.changes import (
+    Agreed,
+    PolicyOutcome,
+    apply_policy,
+    select_policy,
+    set_rule,
+    unset_rule,
+)
+from koschey.governance.policy_file import parse_policy, render_policy
+from koschey.governance.preview import Preview, Usual, preview_policy
+from koschey.governance.terms import Terms, parse_expiry
 from koschey.policy.advisories import Feed
 from koschey.policy.changes import RuleChange
 from koschey.policy.rules import Rule
-from koschey.publish.policy import Agreed, PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
-from koschey.publish.policy_file import parse_policy, render_policy
-from koschey.publish.policy_preview import Preview, Usual, preview_policy
-from koschey.publish.policy_terms import Terms, parse_expiry
 from koschey.settings import Settings
 from koschey.terminal import say, say_json, write_document
 

@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from koschey.commands.database import open_database
+from koschey.governance.effects import Effects
+from koschey.governance.preview import Usual
+from koschey.governance.report import Explanation, FileExplained, PolicyShown, explain, observed, show_policy
+from koschey.governance.terms import scope_text
 from koschey.policy.changes import RuleChange
 from koschey.policy.findings import KnownCheck
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import Rule, RuleKind
-from koschey.publish.policy_effects import Effects
-from koschey.publish.policy_preview import Usual
-from koschey.publish.policy_report import Explanation, FileExplained, PolicyShown, explain, observed, show_policy
-from koschey.publish.policy_terms import scope_text
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope
 from koschey.standards.simple_json import format_time

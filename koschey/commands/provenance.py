@@ -13,7 +13,7 @@ from koschey.commands.installed import PROVENANCE, Distribution, read_environmen
 from koschey.commands.origins import Kind, Origin, OriginFinder
 from koschey.commands.sbom import Part, render_sbom
 from koschey.errors import UsageError
-from koschey.private_hosts import NO_HOSTS
+from koschey.settings.private_hosts import NO_HOSTS
 from koschey.terminal import say, say_json, write_document
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress

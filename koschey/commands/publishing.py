@@ -7,11 +7,9 @@ import click
 from koschey.commands.database import open_database, operator
 from koschey.db.pool import Connection
 from koschey.errors import UsageError
+from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.projects import remove, set_status, unyank, yank
 from koschey.model import ProjectStatus
-from koschey.publish.hosted import Change, Outcome, Scope
-from koschey.publish.remove import remove
-from koschey.publish.status import set_status
-from koschey.publish.yank import unyank, yank
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope, parse_specifier
 from koschey.terminal import say, say_json

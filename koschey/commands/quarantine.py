@@ -15,8 +15,8 @@ from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.files import select_files_by_state
 from koschey.db.requests import select_asked
 from koschey.model import Sha256, StandingFile, State
-from koschey.publish.decide import Choice, Decision, decide
-from koschey.publish.decision import OF_ONE_RELEASE
+from koschey.quarantine.decide import Choice, Decision, decide
+from koschey.quarantine.decision import OF_ONE_RELEASE
 from koschey.settings import Settings
 from koschey.standards.names import parse_name, parse_scope, parse_specifier
 from koschey.standards.simple_json import format_time

@@ -6,8 +6,8 @@ from rich.table import Table
 from koschey.commands.confirming import confirmed
 from koschey.commands.database import open_database, operator
 from koschey.db.rules import Reservation, select_reservations
-from koschey.publish.policy_effects import select_late_names
-from koschey.publish.reserve import parse_pattern, reserve, unreserve
+from koschey.governance.effects import select_late_names
+from koschey.governance.reservations import parse_pattern, reserve, unreserve
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
 from koschey.terminal import say, say_json

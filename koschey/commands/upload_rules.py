@@ -7,8 +7,8 @@ from rich.table import Table
 
 from koschey.commands.database import open_database, operator
 from koschey.db.upload_switches import Switch, select_switches
-from koschey.publish.upload_rules.rule import Rule
-from koschey.publish.upload_rules.switches import RULES, switch_rule
+from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.switches import RULES, switch_rule
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
 from koschey.terminal import say, say_json

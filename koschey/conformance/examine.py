@@ -20,7 +20,7 @@ from koschey.conformance.checks import Check, Failed, Outcome, Skipped, register
 from koschey.conformance.client import Client
 from koschey.conformance.subject import Subject
 from koschey.errors import KoscheyError
-from koschey.private_hosts import NO_HOSTS
+from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 

@@ -75,17 +75,3 @@ class Listener:
 
     def _hear(self, _connection: Any, _pid: int, channel: str, payload: str) -> None:
         self._channels[channel](payload)
-
-
-async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, but not for ever; tells whether it came."""
-    try:
-        return await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-
-
-async def cancelled(task: asyncio.Task[Any]) -> None:
-    """End a background task and wait for its end."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -18,8 +18,8 @@ from koschey.addresses import Addresses
 from koschey.embedded.ports import LOOPBACK
 from koschey.embedded.probe import reachable_host
 from koschey.embedded.secret_file import Secrets
-from koschey.hosts import in_url
 from koschey.settings import Settings
+from koschey.settings.hosts import in_url
 from koschey.terminal import Terminal
 
 ADMIN = "admin"

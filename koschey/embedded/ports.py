@@ -13,7 +13,7 @@ import msgspec
 from koschey.embedded.data_folder import write_private
 from koschey.embedded.options import UpOptions
 from koschey.errors import StartError
-from koschey.hosts import socket_path
+from koschey.settings.hosts import socket_path
 
 NAME = "ports.json"
 FREE = range(20_000, 30_000)

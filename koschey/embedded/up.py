@@ -26,7 +26,7 @@ from koschey.embedded.supervisor import GaveUpError, StopAskedError, Supervisor
 from koschey.embedded.temporal import temporal_part
 from koschey.errors import StartError
 from koschey.settings import Settings
-from koschey.signal_decisions import signal_warnings
+from koschey.settings.signal_decisions import signal_warnings
 
 
 def run_up(options: UpOptions, *, out: Console) -> int:

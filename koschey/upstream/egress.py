@@ -19,7 +19,7 @@ from yarl import URL
 
 from koschey import __version__
 from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamUnavailable
-from koschey.private_hosts import NO_HOSTS, Hosts
+from koschey.settings.private_hosts import NO_HOSTS, Hosts
 
 MAX_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

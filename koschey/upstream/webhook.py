@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from koschey.errors import UpstreamError, UpstreamUnavailable
-from koschey.private_hosts import NO_HOSTS
 from koschey.settings import Settings
+from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 PATIENCE = 30.0

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from koschey.index.encoded import Encoded, Page
+from koschey.serving.encoded import Encoded, Page
 from koschey.standards.negotiation import Coding, Form, choose_coding, choose_form
 
 COMPRESS_FROM = 1000

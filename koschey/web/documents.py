@@ -4,7 +4,7 @@ import asyncio
 
 from quart import Response, request
 
-from koschey.index.documents import Document
+from koschey.serving.documents import Document
 from koschey.standards.negotiation import Coding
 from koschey.web.answer import Asked, matches
 

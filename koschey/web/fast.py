@@ -8,8 +8,8 @@ from packaging.utils import NormalizedName
 from quart import Quart
 
 from koschey.errors import KoscheyError
-from koschey.index.encoded import Page
-from koschey.index.pages import Pages
+from koschey.serving.encoded import Page
+from koschey.serving.pages import Pages
 from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.stalls import PIECE, limit_connections, limited
 

@@ -10,7 +10,7 @@ from quart import Blueprint, Response, request
 from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.errors import Damaged
-from koschey.index.pieces import Piece
+from koschey.mirror.ranges import Piece
 from koschey.model import File, Origin, StandingFile
 from koschey.policy.verdict import Verdict, verdict
 from koschey.web.answer import matches

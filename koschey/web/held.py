@@ -13,8 +13,8 @@ from quart import Blueprint, Response, request
 
 from koschey import addresses
 from koschey.db.explained import select_files_named
-from koschey.index.explaining import Sight, describe, look_at
 from koschey.model import StandingFile, State
+from koschey.quarantine.explanations import Sight, describe, look_at
 from koschey.standards.names import is_safe_filename, parse_name, quote_path
 from koschey.web import held_html
 from koschey.web.answer import NOTHING_RUNS

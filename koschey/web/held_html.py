@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from jinja2 import Environment, StrictUndefined
 
 from koschey.addresses import PROJECT_LIST, REQUESTS, Addresses, held_project, project_page
-from koschey.index.explaining import FileAccount, request_command
 from koschey.model import State
+from koschey.quarantine.explanations import FileAccount, request_command
 from koschey.texts import on_page
 
 HEAD = """<!DOCTYPE html>

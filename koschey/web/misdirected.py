@@ -7,7 +7,7 @@ Ports are compared only where a setting names one: proxies leave them out or put
 from collections.abc import Iterable, Sequence
 
 from koschey.errors import Misdirected, UsageError
-from koschey.hosts import Host, parse_host
+from koschey.settings.hosts import Host, parse_host
 
 OPEN_BELOW = "/_/"
 """Health checks ask by whatever address they have."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-from koschey.private_hosts import Network
+from koschey.settings.private_hosts import Network
 
 type Address = IPv4Address | IPv6Address
 

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from quart import Response
 
 from koschey import addresses
-from koschey.index.explaining import ASKABLE, FileAccount, explain_file, request_command
 from koschey.model import StandingFile, State
+from koschey.quarantine.explanations import ASKABLE, FileAccount, explain_file, request_command
 from koschey.standards.simple_json import format_time
 from koschey.texts import shell_line
 from koschey.web.context import resources

@@ -6,7 +6,7 @@ from packaging.utils import NormalizedName
 from quart import Blueprint, Response, request
 
 from koschey import addresses
-from koschey.index.encoded import Page
+from koschey.serving.encoded import Page
 from koschey.standards.names import parse_name
 from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.context import resources

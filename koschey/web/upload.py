@@ -11,9 +11,9 @@ from quart.blueprints import BlueprintSetupState
 from koschey.auth.identity import parse_authorization
 from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, Refused, TooManyGuesses, UsageError
-from koschey.inspection.inspect import Inspector
-from koschey.publish.accept import Accepted, Intake, accept
-from koschey.publish.upload import Upload
+from koschey.hosting.accept import Accepted, Intake, accept
+from koschey.hosting.upload import Upload
+from koschey.inspection.sandbox.inspector import Inspector
 from koschey.resources import MIB
 from koschey.standards.upload_form import parse_upload_form
 from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
-from running import Koschey
-from upstream import Upstream
 
 from koschey.auth.passwords import hash_password
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.pool import connect
+from tests.support.koschey_up import Koschey
+from tests.support.upstream.server import Upstream
 
 CHROMIUM = shutil.which("chromium")
 # It talks to nobody by itself.

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-import commands
-from install import Client
-from venvs import call, python_of
+from tests.clients.install import Client
+from tests.clients.venvs import call, python_of
+from tests.support import commands
 
 
 def install(

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from install import Client
-from venvs import call
+from tests.clients.install import Client
+from tests.clients.venvs import call
 
 CONFIGURATION = """\
 [mirror]

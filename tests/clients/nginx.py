@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from apart import free_port
-from running import wait_until
-from tls import HOST, certify
+from tests.clients.tls import HOST, certify
+from tests.support.koschey_up import wait_until
+from tests.support.split_processes import free_port
 
 PATH = "/pypi"
 """The path of the public address: also the beginning of routes of the index, so the hardest one."""

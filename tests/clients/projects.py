@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from install import Client
-from venvs import call, python_of
+from tests.clients.install import Client
+from tests.clients.venvs import call, python_of
 
 POETRY = """\
 [tool.poetry]

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import archives
-from install import Client
-from running import Koschey
-from venvs import call, python_of
+from tests.clients.install import Client
+from tests.clients.venvs import call, python_of
+from tests.support import archives
+from tests.support.koschey_up import Koschey
 
 PROJECT = '[project]\nname = "{name}"\nversion = "1.0"\ndescription = "{name} for tests"\nrequires-python = ">=3.8"\n'
 POETRY_1 = '[tool.poetry]\nname = "{name}"\nversion = "1.0"\ndescription = ""\nauthors = []\n'

@@ -13,17 +13,18 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
-from archives import wheel
-from commands import pip, run
-from nginx import PATH, Nginx
-from running import JSON, Answer, Koschey, ask, wait_until
-from sigstore_trust import Sigstore
-from temporal import program
-from test_admin import PASSWORD, add_account
-from test_serve import status
-from tls import HOST
-from upstream import Upstream
-from web_processes import web_process
+
+from tests.clients.nginx import PATH, Nginx
+from tests.clients.tls import HOST
+from tests.koschey.admin.test_panel import PASSWORD, add_account
+from tests.koschey.web.test_serve import status
+from tests.support.archives import wheel
+from tests.support.commands import pip, run
+from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
+from tests.support.sigstore import Sigstore
+from tests.support.temporal_cli import program
+from tests.support.upstream.server import Upstream
+from tests.support.web_processes import web_process
 
 FRESH = timedelta(hours=1)
 KINDS = ("strips", "passes")

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import pip, uv
-from running import Koschey, wait_until
-from upstream import Upstream
+
+from tests.support.commands import pip, uv
+from tests.support.koschey_up import Koschey, wait_until
+from tests.support.upstream.server import Upstream
 
 
 def installed(target: Path) -> set[str]:

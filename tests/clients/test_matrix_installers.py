@@ -4,12 +4,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from install import Client
-from installers import has_cutoff, install, installed
-from running import Koschey
-from shelf import CUTOFF
-from upstream import Upstream
-from venvs import name_of, versions
+
+from tests.clients.install import Client
+from tests.clients.installers import has_cutoff, install, installed
+from tests.clients.matrix_index import CUTOFF
+from tests.clients.venvs import name_of, versions
+from tests.support.koschey_up import Koschey
+from tests.support.upstream.server import Upstream
 
 INSTALLERS = versions("pip", "uv")
 WITH_CUTOFF = [client for client in INSTALLERS if has_cutoff(client)]

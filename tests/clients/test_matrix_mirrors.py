@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import commands
 import pytest
-from archives import wheel
-from install import client as client_of
-from installers import install, installed
-from mirrors import Mirror
-from running import JSON, Koschey, ask, wait_until
-from sigstore_trust import Sigstore
-from test_accept import upload
-from tls import Terminator
-from upstream import Upstream
-from venvs import call, home_of, python_of, versions
 
 from koschey.embedded.ports import listen_anywhere
+from tests.clients.install import client as client_of
+from tests.clients.installers import install, installed
+from tests.clients.mirrors import Mirror
+from tests.clients.tls import Terminator
+from tests.clients.venvs import call, home_of, python_of, versions
+from tests.koschey.hosting.test_accept import upload
+from tests.support import commands
+from tests.support.archives import wheel
+from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.sigstore import Sigstore
+from tests.support.upstream.server import Upstream
 
 pytestmark = pytest.mark.matrix
 

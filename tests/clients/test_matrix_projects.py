@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import commands
 import pytest
-from install import Client
-from install import client as client_of
-from installers import install
-from projects import installed, sync
-from running import Koschey
-from upstream import Upstream
-from venvs import call, name_of, python_of, versions
+
+from tests.clients.install import Client
+from tests.clients.install import client as client_of
+from tests.clients.installers import install
+from tests.clients.projects import installed, sync
+from tests.clients.venvs import call, name_of, python_of, versions
+from tests.support import commands
+from tests.support.koschey_up import Koschey
+from tests.support.upstream.server import Upstream
 
 MANAGERS = versions("poetry", "pdm")
 FRESH = datetime.now(UTC) - timedelta(hours=1)

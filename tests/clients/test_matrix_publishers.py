@@ -4,10 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from install import Client
-from publishers import make, publish
-from running import Koschey, ask
-from venvs import name_of, versions
+
+from tests.clients.install import Client
+from tests.clients.publishers import make, publish
+from tests.clients.venvs import name_of, versions
+from tests.support.koschey_up import Koschey, ask
 
 PUBLISHERS = versions("twine", "uv", "poetry", "pdm", "hatch", "flit")
 SKIPS = ("hatch",)

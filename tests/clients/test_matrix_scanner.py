@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from install import client
-from venvs import call
 
 from koschey.inspection.checks.scanner import CONFIDENCE, SCANNER, code_of
 from koschey.policy.findings import FindingAction
+from tests.clients.install import client
+from tests.clients.venvs import call
 
 ASK = "import hexora, json, sys; print(json.dumps(hexora.audit_file(sys.argv[1])))"
 STEALER = """\

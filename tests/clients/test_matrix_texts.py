@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from install import Client
-from installers import install
-from projects import installed, sync
-from running import Koschey, wait_until
-from test_refusals import until
-from test_texts import announced, told
-from upstream import Upstream, UpstreamFile
-from venvs import name_of, versions
+
+from tests.clients.install import Client
+from tests.clients.installers import install
+from tests.clients.projects import installed, sync
+from tests.clients.test_texts import announced, told
+from tests.clients.venvs import name_of, versions
+from tests.koschey.web.test_refusals import until
+from tests.support.koschey_up import Koschey, wait_until
+from tests.support.upstream.server import Upstream, UpstreamFile
 
 __all__ = ["announced", "told"]
 

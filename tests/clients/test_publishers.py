@@ -3,11 +3,12 @@
 import subprocess
 from pathlib import Path
 
-import archives
 import pytest
-from commands import pip, twine, uv, uv_publish
-from running import Koschey, ask, wait_until
-from upstream import Upstream
+
+from tests.support import archives
+from tests.support.commands import pip, twine, uv, uv_publish
+from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.upstream.server import Upstream
 
 
 def build(folder: Path, name: str, version: str = "1.0") -> list[Path]:

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import pip, uv
-from running import Koschey, wait_until
-from test_held_pages import announce
-from test_refusals import until
-from upstream import Upstream, UpstreamFile
+
+from tests.koschey.web.test_held_pages import announce
+from tests.koschey.web.test_refusals import until
+from tests.support.commands import pip, uv
+from tests.support.koschey_up import Koschey, wait_until
+from tests.support.upstream.server import Upstream, UpstreamFile
 
 
 def said(client: str, koschey: Koschey, target: Path, *requirements: str) -> str:

@@ -4,9 +4,10 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-import commands
 import pytest
-from install import CLIENTS, COMMAND, Client, folder, interpreter, is_installed
+
+from tests.clients.install import CLIENTS, COMMAND, Client, folder, interpreter, is_installed
+from tests.support import commands
 
 
 def versions(*names: str) -> list[Client]:

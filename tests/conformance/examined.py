@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from running import Koschey
-from sigstore_trust import Sigstore
-from upstream import Upstream
 
 from koschey.conformance.checks import Outcome, registered
 from koschey.conformance.client import Client
 from koschey.conformance.examine import run_check
 from koschey.conformance.subject import Subject
-from koschey.private_hosts import NO_HOSTS
+from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
+from tests.support.koschey_up import Koschey
+from tests.support.sigstore import Sigstore
+from tests.support.upstream.server import Upstream
 
 type Keeps = Callable[[str], Awaitable[None]]
 

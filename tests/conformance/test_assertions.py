@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from assertions import ASSERTIONS
+from tests.conformance.assertions import ASSERTIONS
 
 TESTS = Path(__file__).parents[1]
 NAME = re.compile(r"test_t_(\d+)_(\d+)(_[a-z]+)?")

@@ -1,6 +1,6 @@
 """Section 2: addresses and redirects."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_2_1(keeps: Keeps) -> None:

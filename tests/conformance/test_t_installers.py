@@ -6,18 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import archives
-import commands
 import pytest
-from commands import pip, uv
-from installers import installed
-from projects import installed as installed_in
-from projects import sync
-from running import Koschey, ask, wait_until
-from temporal import program
-from test_accept import upload
-from upstream import Upstream
-from venvs import name_of, versions
+
+from tests.clients.installers import installed
+from tests.clients.projects import installed as installed_in
+from tests.clients.projects import sync
+from tests.clients.venvs import name_of, versions
+from tests.koschey.hosting.test_accept import upload
+from tests.support import archives, commands
+from tests.support.commands import pip, uv
+from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.temporal_cli import program
+from tests.support.upstream.server import Upstream
 
 CUTOFF = "2022-01-01T00:00:00Z"
 MANY = 10_000

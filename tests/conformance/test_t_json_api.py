@@ -1,6 +1,6 @@
 """Section 15: the JSON API."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_15_1(keeps: Keeps) -> None:

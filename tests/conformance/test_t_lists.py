@@ -1,6 +1,6 @@
 """Section 5: the project list."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_5_1(keeps: Keeps) -> None:

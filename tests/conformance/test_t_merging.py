@@ -3,14 +3,14 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-import archives
 import pytest
-from running import JSON, Koschey, ask, wait_until
-from test_accept import upload
-from upstream import Upstream
 
 from koschey.conformance.checks import Outcome
 from koschey.conformance.examine import examine
+from tests.koschey.hosting.test_accept import upload
+from tests.support import archives
+from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.upstream.server import Upstream
 
 RECENT = timedelta(hours=1)
 

@@ -1,6 +1,6 @@
 """Section 8: yanks, core metadata, upload times."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_8_1(keeps: Keeps) -> None:

@@ -1,6 +1,6 @@
 """Section 4: content negotiation."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_4_1(keeps: Keeps) -> None:

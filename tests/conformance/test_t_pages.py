@@ -1,6 +1,6 @@
 """Sections 6 and 7: the pages of projects."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_6_1(keeps: Keeps) -> None:

@@ -1,6 +1,6 @@
 """Sections 10 and 11: provenance."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_10_2(keeps: Keeps) -> None:

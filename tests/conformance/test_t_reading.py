@@ -5,15 +5,15 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
-import archives
 import pytest
-from commands import pip, uv
-from running import JSON, Koschey, ask, wait_until
-from test_accept import encoded, form, post
-from upstream import Upstream
 
 from koschey.app import create_front
 from koschey.settings import Settings
+from tests.koschey.hosting.test_accept import encoded, form, post
+from tests.support import archives
+from tests.support.commands import pip, uv
+from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.upstream.server import Upstream
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Section 13: status and quarantine."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_13_1(keeps: Keeps) -> None:

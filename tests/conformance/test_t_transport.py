@@ -1,6 +1,6 @@
 """Section 19: caching and transport."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_19_1(keeps: Keeps) -> None:

@@ -4,16 +4,15 @@ import json
 import subprocess
 from pathlib import Path
 
-import archives
-import corpora_tars
-import corpora_zips
 import pytest
-from commands import twine, uv_publish
-from install import Client
-from publishers import make, publish
-from running import Koschey
-from test_accept import encoded, form, is_clean, is_known, post, upload
-from venvs import name_of, versions
+
+from tests.clients.install import Client
+from tests.clients.publishers import make, publish
+from tests.clients.venvs import name_of, versions
+from tests.koschey.hosting.test_accept import encoded, form, is_clean, is_known, post, upload
+from tests.support import archives, corpora_tars, corpora_zips
+from tests.support.commands import twine, uv_publish
+from tests.support.koschey_up import Koschey
 
 NEWEST = [versions(name)[-1] for name in ("twine", "uv", "poetry", "flit", "hatch", "pdm")]
 

@@ -1,6 +1,6 @@
 """Section 3: versions and keys."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_3_1(keeps: Keeps) -> None:

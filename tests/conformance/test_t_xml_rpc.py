@@ -1,6 +1,6 @@
 """Section 16: XML-RPC."""
 
-from examined import Keeps
+from tests.conformance.examined import Keeps
 
 
 async def test_t_16_2(keeps: Keeps) -> None:

@@ -6,19 +6,19 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
-from asked import DAY, MANAGER, VERSIONS
 from hypothesis.stateful import rule
 from hypothesis.strategies import sampled_from
-from inside import REVIEWER
-from invariants import Invariants
-from mortal import Order
-from people_steps import PeopleSteps
-from worker_steps import ANSWERS, WorkerSteps
 
 from koschey.db import files, journal
 from koschey.errors import KoscheyError
 from koschey.model import FileId
 from koschey.storage.s3 import BlobWriter
+from tests.quarantine.example import DAY, MANAGER, VERSIONS
+from tests.quarantine.invariants import Invariants
+from tests.quarantine.people_steps import PeopleSteps
+from tests.quarantine.worker_steps import ANSWERS, WorkerSteps
+from tests.support.app_in_process import REVIEWER
+from tests.support.killed_processes import Order
 
 KILLS = 2
 """In one example: each costs a new process."""

@@ -9,10 +9,10 @@ import re
 from datetime import datetime
 from typing import Any
 
-from asked import Asked
 from hypothesis.stateful import invariant
 
 from koschey.storage.s3 import blob_key
+from tests.quarantine.example import Asked
 
 FACTS = re.compile(r'<a href="[^"#]*#sha256=([0-9a-f]{64})"([^>]*)>([^<]*)</a>')
 

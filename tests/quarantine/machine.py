@@ -6,16 +6,16 @@ allows. What can happen stands in modules of their own, by who does it, and so d
 
 from contextlib import suppress
 
-from asked import HOUR, MANAGER
-from fault_steps import FaultSteps
 from hypothesis.stateful import initialize
 from hypothesis.strategies import booleans, sampled_from
-from oracle import register
-from reference_evidence import CHECK, FEED
-from upstream_steps import UpstreamSteps
 
-from koschey.publish.policy import set_rule
-from koschey.publish.policy_terms import Terms
+from koschey.governance.changes import set_rule
+from koschey.governance.terms import Terms
+from tests.quarantine.example import HOUR, MANAGER
+from tests.quarantine.fault_steps import FaultSteps
+from tests.quarantine.reference_evidence import CHECK, FEED
+from tests.quarantine.upstream_steps import UpstreamSteps
+from tests.support.chosen_check import register
 
 
 class Quarantine(FaultSteps, UpstreamSteps):

@@ -7,18 +7,19 @@ from typing import Any
 from unittest.mock import patch
 
 from koschey.db import files, findings, journal
-from koschey.index import additions, intake, news, served
-from koschey.index.cache import ProjectCache
-from koschey.index.fetching import FileFetcher
-from koschey.index.spool import Fetch
+from koschey.mirror import intake, new_files, news
+from koschey.mirror.fetch import FileFetcher
+from koschey.mirror.spool import Fetch
 from koschey.model import File, Standing, StandingFile, State
 from koschey.policy import admission, verdict
 from koschey.policy.findings import Finding, FindingAction
 from koschey.policy.verdict import Verdict
-from koschey.publish import decide, evidence, report, settle
-from koschey.publish.choices import blocking, exception, letting_out, second_person
-from koschey.publish.choices.change import Change
-from koschey.publish.decision import Choice, Outcome
+from koschey.quarantine import decide, evidence, malware_reports, settle
+from koschey.quarantine.choices import blocking, exception, release, second_person
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.decision import Choice, Outcome
+from koschey.serving import served
+from koschey.serving.cache import ProjectCache
 from koschey.web import files as web_files
 
 JUDGE, WORST = verdict.verdict, verdict._worst
@@ -164,7 +165,7 @@ MUTATIONS = {
     "what a check wants blocked is not": Mutation([(verdict, "_worst", never_find(FindingAction.BLOCK))], CHECKS),
     "what a check wants looked at is not": Mutation([(verdict, "_worst", never_find(FindingAction.HOLD))], CHECKS),
     "a second person is not asked for": Mutation(
-        [(letting_out, "agree_by_policy", need_nobody), (exception, "agree_by_policy", need_nobody)], PAIRS
+        [(release, "agree_by_policy", need_nobody), (exception, "agree_by_policy", need_nobody)], PAIRS
     ),
     "one person is two": Mutation(
         [(second_person, "agree", agree_with_oneself), (blocking, "agree", agree_with_oneself)], PAIRS
@@ -173,9 +174,9 @@ MUTATIONS = {
     "a recall blocks nothing": Mutation([recalling(recall_nothing)], PEOPLE),
     "a recall is not told": Mutation([recalling(recall_untold)], PEOPLE),
     "malware is no finding": Mutation([(evidence, "findings_about", lambda *_: ())], NEWS),
-    "malware that was let out stays out": Mutation([(report, "affects", lambda *_: False)], NEWS),
+    "malware that was let out stays out": Mutation([(malware_reports, "affects", lambda *_: False)], NEWS),
     "an old reading of the feed is believed": Mutation(
-        [(evidence, "feed_fault", lambda *_: None), (additions, "feed_fault", lambda *_: None)],
+        [(evidence, "feed_fault", lambda *_: None), (new_files, "feed_fault", lambda *_: None)],
         CHECKS | {"trust"},
     ),
     "a row comes before its bytes": Mutation(

@@ -4,13 +4,13 @@ import json
 from contextlib import suppress
 from datetime import timedelta
 
-from asked import MANAGER, PEOPLE, VERSIONS, Asked
 from hypothesis.stateful import rule
 from hypothesis.strategies import sampled_from
 
 from koschey.errors import UsageError
+from koschey.governance.changes import unset_rule
 from koschey.model import Actor
-from koschey.publish.policy import unset_rule
+from tests.quarantine.example import MANAGER, PEOPLE, VERSIONS, Asked
 
 SCOPES = sampled_from(["1.0", "2.0", None])
 BLOCKS = sampled_from([("block",), ("recall",), ("unblock",), ("block", "unblock"), ("recall", "unblock")])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from reference_evidence import Evidence
+from tests.quarantine.reference_evidence import Evidence
 
 STUCK = frozenset({"conflict", "malformed"})
 CLOSED = STUCK | {"blocked", "removed"}

@@ -16,12 +16,13 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
-from inside import Inside, Store
-from machine import Quarantine
-from mortal import Mortal
-from mutations import MUTATIONS
-from parts import Postgres
-from upstream import Upstream
+
+from tests.quarantine.machine import Quarantine
+from tests.quarantine.mutations import MUTATIONS
+from tests.support.app_in_process import Inside, Store
+from tests.support.killed_processes import Mortal
+from tests.support.postgres import Postgres
+from tests.support.upstream.server import Upstream
 
 ROOT = Path(__file__).parents[2]
 QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -10,17 +10,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from archives import read_core_metadata, wheel
-from inside import NOBODY, Inside, Who
-from running import JSON, Answer
-from surfaces import HTML, PAGE, TABLE, Ask, Subject, Surface, surfaces
-from upstream import UpstreamFile
 
 from koschey.app import create_front
 from koschey.db.rules import upsert_rule
 from koschey.model import SYSTEM
 from koschey.policy.rules import RuleKind
 from koschey.settings import Settings
+from tests.support.app_in_process import NOBODY, Inside, Who
+from tests.support.archives import read_core_metadata, wheel
+from tests.support.koschey_up import JSON, Answer
+from tests.support.surfaces import HTML, PAGE, TABLE, Ask, Subject, Surface, surfaces
+from tests.support.upstream.server import UpstreamFile
 
 VERSIONS = (f"6.{number}.6" for number in itertools.count(600))
 """Versions that nothing else in an answer looks like, a new one for each release."""

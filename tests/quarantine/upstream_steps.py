@@ -3,11 +3,12 @@
 from contextlib import suppress
 from datetime import timedelta
 
-from archives import wheel
-from asked import DAY, HOUR, MANAGER, VERSIONS
 from hypothesis.stateful import rule
 from hypothesis.strategies import booleans, sampled_from
-from worker_steps import ANSWERS, MOSTLY, WorkerSteps
+
+from tests.quarantine.example import DAY, HOUR, MANAGER, VERSIONS
+from tests.quarantine.worker_steps import ANSWERS, MOSTLY, WorkerSteps
+from tests.support.archives import wheel
 
 TAGS = sampled_from(["py3-none-any", "py2-none-any"])
 RARELY = sampled_from([False, False, True])

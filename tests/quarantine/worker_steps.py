@@ -4,14 +4,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from asked import DAY, HOUR, VERSIONS, Asked
 from hypothesis.stateful import rule
 from hypothesis.strategies import booleans, sampled_from, sets
-from oracle import FAULTS, checker
 
 from koschey.errors import KoscheyError
 from koschey.model import Advisory
-from koschey.publish.advisories import act_on_advisories, confirm_reading, write_reading
+from koschey.quarantine.advisories import act_on_advisories, confirm_reading, write_reading
+from tests.quarantine.example import DAY, HOUR, VERSIONS, Asked
+from tests.support.chosen_check import FAULTS, checker
 
 MOSTLY = sampled_from([True, True, True, False])
 ANSWERS = sampled_from(["clean", "clean", "noted", "odd", "evil", *FAULTS])

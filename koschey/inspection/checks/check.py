@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from koschey.inspection.content import Content
+from koschey.inspection.archives.content import Content
 from koschey.policy.findings import Finding, FindingAction, Severity
 
 __all__ = ["Check", "Code", "Content", "Family", "FileFacts", "Finding", "FindingAction", "Previous", "Severity"]

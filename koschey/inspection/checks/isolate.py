@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
+from koschey.inspection.archives.limits import MIB, Limits
 from koschey.inspection.checks.check import Code, FileFacts, Finding, Previous
 from koschey.inspection.checks.plugin_child import Question
-from koschey.inspection.limits import MIB, Limits
 from koschey.policy.findings import FindingAction, Severity
 
 BOOT = (

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from koschey.inspection.archives.content import Described
 from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAction, Previous, Severity, content_of
-from koschey.inspection.content import Described
 from koschey.standards.versions import canonical_version, parse_specifiers_or_none
 
 DIFFERS, OTHER_RELEASE, OTHER_PYTHON = "differs", "other-release", "other-python"

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from koschey.errors import StartError
+from koschey.inspection.archives.limits import Limits
 from koschey.inspection.checks.archive import Archive
 from koschey.inspection.checks.changes import Changes
 from koschey.inspection.checks.check import GROUP, Check, Code, FileFacts, Previous, Skipped
@@ -24,7 +25,6 @@ from koschey.inspection.checks.metadata import Metadata
 from koschey.inspection.checks.name import Name
 from koschey.inspection.checks.provenance import Provenance
 from koschey.inspection.checks.size import Size
-from koschey.inspection.limits import Limits
 from koschey.policy.advisories import ADVISORIES
 
 BUILT_IN: tuple[Check, ...] = (Archive(), Metadata(), Provenance(), Changes(), Name(), Size())

@@ -12,6 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from koschey.inspection.archives.limits import MIB
+from koschey.inspection.archives.tar.headers import FILE
+from koschey.inspection.archives.zip.content import inflate
+from koschey.inspection.archives.zip.framing import read_entries
+from koschey.inspection.archives.zip.records import Source
 from koschey.inspection.checks.check import (
     Code,
     FileFacts,
@@ -22,12 +27,7 @@ from koschey.inspection.checks.check import (
     Skipped,
     content_of,
 )
-from koschey.inspection.limits import MIB
-from koschey.inspection.sdist_archives import read_archive
-from koschey.inspection.tar_headers import FILE
-from koschey.inspection.zip_content import inflate
-from koschey.inspection.zip_framing import read_entries
-from koschey.inspection.zip_records import Source
+from koschey.inspection.dists.sdist_archives import read_archive
 
 MAX_MEMBER = 5 * MIB
 """Bytes of one file of Python; a larger one is not looked at, and keeps the file held."""

@@ -8,9 +8,9 @@ from quart import request
 
 from koschey.auth.permissions import Action
 from koschey.db.requests import select_requests
-from koschey.index.asking import ask, who_asks
-from koschey.index.explaining import Availability, Explanation
-from koschey.index.preflight import MAX_PINS, Pin
+from koschey.quarantine.explanations import Availability, Explanation
+from koschey.quarantine.requests import ask, who_asks
+from koschey.serving.preflight import MAX_PINS, Pin
 from koschey.standards.names import parse_name
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Input, Name, Nothing, Reason, Version

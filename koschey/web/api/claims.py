@@ -6,9 +6,9 @@ from packaging.utils import NormalizedName
 
 from koschey.auth.permissions import Action
 from koschey.db.pool import Connection
+from koschey.governance.claims import Handover, claim, release_name
 from koschey.model import Actor
-from koschey.publish.claim import Handover, claim, release_name
-from koschey.publish.impact import Consent, consent_to
+from koschey.quarantine.impact import Consent, consent_to
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Claimed, DownloadedFile, NewClaim

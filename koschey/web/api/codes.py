@@ -9,11 +9,11 @@ from koschey.auth.permissions import Action
 from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.model import State
 from koschey.policy.findings import Severity
-from koschey.publish.codes import MOST_RELEASES, check_codes_decide, issue_code
-from koschey.publish.decision import Choice
-from koschey.publish.shown import ShownRelease
-from koschey.publish.signal_lines import SIGNALS, signal_input, signal_lines
-from koschey.signal_decisions import signal_decisions
+from koschey.quarantine.decision import Choice
+from koschey.quarantine.reviewer_codes import MOST_RELEASES, check_codes_decide, issue_code
+from koschey.quarantine.shown_releases import ShownRelease
+from koschey.quarantine.signal_commands import SIGNALS, signal_input, signal_lines
+from koschey.settings.signal_decisions import signal_decisions
 from koschey.standards.names import parse_name
 from koschey.web.api.decisions import stored_version
 from koschey.web.api.operations import Call, operation

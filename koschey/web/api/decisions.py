@@ -6,8 +6,8 @@ from koschey.db.journal import select_serial
 from koschey.db.projects import select_project
 from koschey.errors import UsageError
 from koschey.model import Sha256
-from koschey.publish.decide import Choice, Decision, decide
-from koschey.publish.impact import consent_to
+from koschey.quarantine.decide import Choice, Decision, decide
+from koschey.quarantine.impact import consent_to
 from koschey.standards.names import parse_name, parse_version
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation

@@ -4,10 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from koschey.auth.permissions import Action
 from koschey.db.pool import Connection
-from koschey.publish.hosted import Change, Outcome, Scope
-from koschey.publish.remove import remove
-from koschey.publish.status import set_status
-from koschey.publish.yank import unyank, yank
+from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.projects import remove, set_status, unyank, yank
 from koschey.standards.names import parse_version
 from koschey.web.api.expected import as_expected
 from koschey.web.api.operations import Call, operation

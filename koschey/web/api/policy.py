@@ -12,14 +12,21 @@ from koschey.db.pool import ACQUIRE_TIMEOUT, Connection
 from koschey.db.projects import select_now
 from koschey.db.rules import lock_policy
 from koschey.errors import Stale
+from koschey.governance.changes import (
+    Agreed,
+    PolicyOutcome,
+    apply_policy,
+    select_policy,
+    set_rule,
+    unset_rule,
+)
+from koschey.governance.preview import Preview, Usual, preview_policy
+from koschey.governance.report import show_policy
+from koschey.governance.terms import Terms, as_utc, parse_rules, scope_text
 from koschey.policy.changes import RuleChange, replaceable, tag_of
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
-from koschey.publish.impact import consent_to
-from koschey.publish.policy import Agreed, PolicyOutcome, apply_policy, select_policy, set_rule, unset_rule
-from koschey.publish.policy_preview import Preview, Usual, preview_policy
-from koschey.publish.policy_report import show_policy
-from koschey.publish.policy_terms import Terms, as_utc, parse_rules, scope_text
+from koschey.quarantine.impact import consent_to
 from koschey.web.api.expected import read_expected
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.policy_types import (

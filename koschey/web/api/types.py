@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from koschey.model import Origin, ProjectStatus, Serial, State
-from koschey.publish.decide import MAX_REASON, Choice
+from koschey.quarantine.decide import MAX_REASON, Choice
 
 TEXT = r"^[^\u0000]+$"
 """A text without the one character that PostgreSQL cannot keep."""

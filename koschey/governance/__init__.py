@@ -1,0 +1,1 @@
+"""What admins set for the whole index: the policy, reserved and claimed names, and how long things are kept."""

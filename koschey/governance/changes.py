@@ -1,0 +1,196 @@
+"""Changing the policy: one rule, or all of them at once.
+
+A change is one transaction: the rules, a decision and a journal row for each, and a message for every held release
+that a changed rule covers, so that it is judged anew. What is released needs none: surfaces ask the verdict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import decisions, projects, rules, scopes
+from koschey.db.accounts import select_account
+from koschey.db.impacts import count_served_covered
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection
+from koschey.db.record import Record
+from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.governance.effects import (
+    NO_EFFECTS,
+    Effects,
+    closing,
+    lifted_by,
+    select_late,
+    select_still_blocked,
+)
+from koschey.governance.preview import Usual, foresee_covered
+from koschey.governance.terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
+from koschey.model import Actor, Serial, State
+from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, touched_by
+from koschey.policy.rules import EVERYTHING, Rule, RuleKind
+from koschey.quarantine.decision import MAX_REASON
+from koschey.quarantine.impact import FULL_CONSENT, Consent, Impact, measure
+
+LETTING_THROUGH = (RuleKind.OBSERVED, RuleKind.EXCEPTION)
+"""Kinds of rules under which held files are served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What a person has agreed to hide, and what is needed to foresee it."""
+
+    consent: Consent
+    usual: Usual | None = None
+    """None: only what is closed outright is foreseen."""
+
+
+AGREED = Agreed(FULL_CONSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyOutcome:
+    """What a change of the policy did."""
+
+    serial: Serial | None
+    """None where it changed nothing: it was so already."""
+    changes: Sequence[RuleChange]
+    judged_anew: int
+    """Held releases that the changed rules cover."""
+    effects: Effects = NO_EFFECTS
+
+
+async def set_rule(connection: Connection, actor: Actor, terms: Terms, agreed: Agreed = AGREED) -> PolicyOutcome:
+    """Put one rule in force, in place of the one of the same kind, scope and subject.
+
+    Raises `UsageError` where the terms describe no rule, `NotAllowed` where the actor may not manage its scope, and
+    `Unconfirmed` where it would hide what is in use and `agreed` does not say so.
+    """
+    async with connection.transaction():
+        rule = parse_rule(terms, actor.name, await projects.select_now(connection))
+        await _check_manager(connection, actor, rule.scope)
+        changes = compare(await _in_place_of(connection, rule), [rule])
+        return await _carry_out(connection, actor, changes, terms.reason, agreed)
+
+
+async def unset_rule(
+    connection: Connection,
+    actor: Actor,
+    kind: str,
+    scope: str,
+    subject: str | None,
+    reason: str,
+    agreed: Agreed = AGREED,
+) -> PolicyOutcome:
+    """Lift one rule. Raises as `set_rule` does, and `NotKnown` where there is no such rule."""
+    _check_reason(reason)
+    parsed = parse_kind(kind)
+    name, version = parse_rule_scope(parsed, scope)
+    lifted = Rule(parsed, version, reason, actor.name, name, parse_subject(parsed, subject))
+    async with connection.transaction():
+        await _check_manager(connection, actor, name)
+        before = await _in_place_of(connection, lifted)
+        if not before:
+            about_check = f" about {subject}" if subject else ""
+            raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
+        return await _carry_out(connection, actor, compare(before, []), reason, agreed)
+
+
+async def apply_policy(
+    connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str, agreed: Agreed = AGREED
+) -> PolicyOutcome:
+    """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
+    _check_reason(reason)
+    async with connection.transaction():
+        await _check_manager(connection, actor, EVERYTHING)
+        await rules.lock_policy(connection)
+        return await _carry_out(connection, actor, compare(await select_policy(connection), wanted), reason, agreed)
+
+
+async def select_policy(connection: Connection) -> Sequence[Rule]:
+    """Return the rules that make up the policy: all that are in force, but for exceptions."""
+    return replaceable((await rules.select_all_rules(connection)).rules)
+
+
+async def _in_place_of(connection: Connection, rule: Rule) -> Sequence[Rule]:
+    """Return the rule that is in force where this one would stand, and keep other changes waiting."""
+    await rules.lock_policy(connection)
+    found = await rules.select_all_rules(connection)
+    return [known for known in found.rules if place(known) == place(rule)]
+
+
+async def _carry_out(
+    connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str, agreed: Agreed
+) -> PolicyOutcome:
+    if not changes:
+        return PolicyOutcome(None, (), 0)
+    touched = touched_by(changes)
+    await scopes.lock_covered(connection, touched)
+    if agreed.consent != FULL_CONSENT:
+        agreed.consent.check(await _measure(connection, changes, agreed.usual))
+    closed = await count_served_covered(connection, closing(change.after for change in changes))
+    for change in changes:
+        if change.after:
+            await rules.write_rule(connection, change.after)
+        else:
+            rule = change.rule
+            await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
+    opened = await count_served_covered(connection, closing(change.before for change in changes))
+    still = await select_still_blocked(connection, lifted_by(changes))
+    late = await select_late(connection, changes)
+    judged_anew = await scopes.insert_held(connection, touched)
+    serial = await _record(connection, actor, changes, reason)
+    return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still, late))
+
+
+async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:
+    """Return what the changes would hide: what rules close, and what only observation or an exception serves."""
+    current, hidden = (await rules.select_all_rules(connection)).rules, []
+    if usual and any(rule.kind in LETTING_THROUGH for rule in current):
+        judged = await foresee_covered(
+            connection, touched_by(changes), [State.HELD], (current, carry_out(current, changes)), usual
+        )
+        hidden = [outlook.item.file.id for outlook in judged if outlook.mark == "-"]
+    return await measure(connection, closing(change.after for change in changes), hidden)
+
+
+async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> Serial:
+    """Write a row of the journal and a decision for each change; returns the last serial."""
+    record = Record(connection, actor, EVERYTHING)
+    for change in changes:
+        # The scope stands in the project's place: every process then forgets the pages that it covers.
+        record.add("policy", [_entry(change, reason)], project=change.rule.scope)
+    last = await record.write()
+    assert last is not None
+    numbered = [(Serial(serial), change.rule) for serial, change in enumerate(changes, last - len(changes) + 1)]
+    # A decision names its row of the journal, so these alone are written after it.
+    await decisions.insert_policy_decisions(connection, actor, numbered, reason)
+    return last
+
+
+def _entry(change: RuleChange, reason: str) -> Entry:
+    rule = change.rule
+    said = {"value": _said(change.after), "before": _said(change.before), "reason": reason}
+    detail: dict[str, object] = {"kind": rule.kind, **said}
+    optional = {"subject": rule.subject, "ticket": rule.ticket, "ends": rule.expires_at and rule.expires_at.isoformat()}
+    return Entry(rule.version, None, detail | {name: value for name, value in optional.items() if value})
+
+
+def _said(rule: Rule | None) -> str | None:
+    return (rule.value or "in force") if rule else None
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept with the change")
+
+
+async def _check_manager(connection: Connection, actor: Actor, scope: str) -> None:
+    if actor.door == "cli":
+        return
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no account {actor.name!r} here")
+    authorize(account, Action.MANAGE, NormalizedName(scope))

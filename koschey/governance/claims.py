@@ -1,0 +1,197 @@
+"""Handing a name over: a mirrored one to private packages (claim), and a private one to its upstream (release).
+
+A name has one origin at a time, so that nothing public can shadow what is private. The files that it has from its
+former origin are set aside: blocked, out of reach of every decision, and there again when their origin comes back. A
+filename that was downloaded stands for these bytes from then on, under either origin. The decision record
+docs/adr/0030-names-change-hands.md says why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import claims, files, journal, projects, rules, scopes
+from koschey.db.accounts import select_account
+from koschey.db.claims import Aside, Taken
+from koschey.db.impacts import select_takers
+from koschey.db.journal import Entry
+from koschey.db.outbox import insert_messages
+from koschey.db.pool import Connection
+from koschey.db.proposals import close_proposals
+from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
+from koschey.outbox import ReleaseHeld
+from koschey.policy.rules import Rule, RuleKind
+from koschey.quarantine.decision import MAX_REASON
+from koschey.quarantine.impact import FULL_CONSENT, NOTHING, Consent, Impact, measure
+
+CLAIM, RELEASE = "claim name", "release name"
+WAITED = (State.HELD, State.RELEASED)
+"""States in which time, or a person, had not refused a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What became of a name."""
+
+    project: NormalizedName
+    origin: Origin
+    """Whose it is now."""
+    serial: Serial
+    changed: bool
+    """False where it was so already."""
+    impact: Impact = NOTHING
+    set_aside: tuple[str, ...] = ()
+    """Filenames that are served no more."""
+    brought_back: tuple[str, ...] = ()
+    """Filenames that were set aside before, and that the name has again."""
+    taken: Sequence[Taken] = ()
+    """Files that were ever downloaded under the name, from whatever origin."""
+
+
+async def claim(
+    connection: Connection, actor: Actor, name: NormalizedName, reason: str, consent: Consent = FULL_CONSENT
+) -> Handover:
+    """Hand a name to private packages: Koschey asks no upstream for it any more, and accepts uploads.
+
+    Raises `NotAllowed` where the actor may not manage the project, `NotKnown` where there is none of that name, and
+    `Unconfirmed` where `consent` does not say how many files would be served no more.
+    """
+    _check_reason(reason)
+    async with connection.transaction():
+        await _check_manager(connection, actor, name)
+        project = await projects.lock_project(connection, name)
+        if project is None:
+            raise NotKnown(
+                f"{name} is not mirrored here, so there is nothing to claim; upload to it, or keep it for later: "
+                f"koschey reserve {name} --reason WHY"
+            )
+        return await _Handing(connection, actor, project, Origin.HOSTED, reason, consent).run()
+
+
+async def release_name(
+    connection: Connection, actor: Actor, name: NormalizedName, reason: str, consent: Consent = FULL_CONSENT
+) -> Handover:
+    """Hand a private name to its upstream, whose page is read at the next request for it.
+
+    Raises as `claim` does, and `UsageError` where the name is reserved.
+    """
+    _check_reason(reason)
+    async with connection.transaction():
+        await _check_manager(connection, actor, name)
+        project = await projects.lock_project(connection, name)
+        if project is None:
+            raise NotKnown(f"there is no project {name} here")
+        if rule := (await rules.select_rules(connection, name)).find_whole(RuleKind.RESERVED):
+            raise UsageError(
+                f"{name} is reserved for private packages by '{rule.scope}' ({rule.reason}); give it free first: "
+                f"koschey unreserve '{rule.scope}' --reason WHY"
+            )
+        return await _Handing(connection, actor, project, Origin.MIRRORED, reason, consent).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Handing:
+    """The steps of a transaction in which a name changes hands."""
+
+    connection: Connection
+    actor: Actor
+    project: Project
+    origin: Origin
+    """Whose it shall be."""
+    reason: str
+    consent: Consent
+
+    async def run(self) -> Handover:
+        connection, project = self.connection, self.project
+        taken = await claims.select_taken(connection, project.id)
+        if project.origin is self.origin:
+            return Handover(project.name, self.origin, project.serial, changed=False, taken=taken)
+        present = await files.lock_release_files(connection, project.name, None)
+        impact = await measure(connection, [Rule(RuleKind.BLOCKED, None, "", "", project.name)])
+        self.consent.check(impact, always=True)
+        takers = await select_takers(connection, [each.file for each in taken])
+        counts = (len(present), len(taken), takers.downloads, takers.machines)
+        await claims.insert_origin_change(connection, project.id, self.origin, self.actor, self.reason, counts)
+        await claims.update_origin(connection, project.id, self.origin)
+        await self._set_aside(present)
+        back = await self._bring_back()
+        entries = self._entries(counts, present, back)
+        serial = await journal.insert_entries(connection, self.actor, self._action, project.name, entries)
+        set_aside = tuple(item.file.filename for item in present)
+        returned = tuple(each.filename for each in back)
+        return Handover(project.name, self.origin, serial, True, impact, set_aside, returned, taken)
+
+    @property
+    def _action(self) -> str:
+        return CLAIM if self.origin is Origin.HOSTED else RELEASE
+
+    async def _set_aside(self, present: Sequence[StandingFile]) -> None:
+        ids = [item.file.id for item in present]
+        what = "claimed for private packages" if self.origin is Origin.HOSTED else "given back to its upstream"
+        reason = f"the name {self.project.name} was {what} by {self.actor.name}: {self.reason}"
+        await claims.set_aside(self.connection, ids, reason)
+        await claims.delete_messages(self.connection, self.project.name, ids)
+        await close_proposals(self.connection, self.project.name, None, None, self.actor.name)
+        held = sorted({item.file.version for item in present if item.standing.state is State.HELD})
+        # Their workflows find that nothing is held any more.
+        await insert_messages(self.connection, [ReleaseHeld(self.project.name, version) for version in held])
+
+    async def _bring_back(self) -> Sequence[Aside]:
+        """Give the name the files of its origin again, where it had it before."""
+        back = await self._select_returning()
+        if not back:
+            return back
+        filenames = [each.filename for each in back]
+        used = await claims.select_used_names(self.connection, self.project.name, filenames)
+        waited = [each for each in back if each.state_before in WAITED]
+        reason = f"the name {self.project.name} came back to this origin: {self.reason}"
+        await claims.bring_back(self.connection, [each.file for each in back], [each.file for each in waited], reason)
+        clashing = [each for each in waited if used.get(each.filename, set()) - {each.sha256}]
+        if clashing:
+            fault = "other bytes were downloaded under this filename while the name had another origin"
+            await files.update_states(self.connection, [each.file for each in clashing], State.CONFLICT, fault)
+        if self.origin is Origin.HOSTED:
+            served = [each for each in waited if each.state_before is State.RELEASED and each not in clashing]
+            await files.update_states(self.connection, [each.file for each in served], State.RELEASED, reason)
+        else:
+            await scopes.insert_held(self.connection, [Rule(RuleKind.BLOCKED, None, "", "", self.project.name)])
+        return back
+
+    async def _select_returning(self) -> Sequence[Aside]:
+        """Return what comes back: of each filename the newest, where no other project's file has its path by now."""
+        aside = await claims.select_aside(self.connection, self.project.id, self.origin)
+        newest = {each.filename: each for each in aside}.values()
+        taken = await files.select_taken_paths(self.connection, [each.path for each in newest if each.path])
+        return [each for each in newest if each.path not in taken]
+
+    def _entries(
+        self, counts: tuple[int, int, int, int], present: Sequence[StandingFile], back: Sequence[Aside]
+    ) -> list[Entry]:
+        names = ("files", "downloaded_files", "downloads", "machines")
+        whole: dict[str, object] = {"reason": self.reason, **dict(zip(names, counts, strict=True))}
+        return [
+            Entry(detail=whole),
+            *(
+                Entry(item.file.version, item.file.filename, {"set_aside": item.standing.state, "reason": self.reason})
+                for item in present
+            ),
+            *(Entry(each.version, each.filename, {"brought_back": True, "reason": self.reason}) for each in back),
+        ]
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
+        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")
+
+
+async def _check_manager(connection: Connection, actor: Actor, name: NormalizedName) -> None:
+    if actor.door == "cli":
+        return
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no account {actor.name!r} here")
+    authorize(account, Action.MANAGE, name)

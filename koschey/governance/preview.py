@@ -1,0 +1,67 @@
+"""What a change of the policy would do: which files appear, which disappear, which are released at another time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from koschey.db import projects, rules, scopes
+from koschey.db.findings import select_known_checks
+from koschey.db.policies import policy_of
+from koschey.db.pool import Connection
+from koschey.model import State
+from koschey.policy.advisories import Feed
+from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, touched_by
+from koschey.policy.outlook import CLOSING, Outlook, about, foresee
+from koschey.policy.rules import Rule, Rules
+from koschey.policy.verdict import NOTHING_KNOWN
+from koschey.quarantine.evidence import gather_evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What counts where no rule says otherwise: settings, not data."""
+
+    window: timedelta
+    feed: Feed | None
+    """That there is a feed of advisories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change of the policy would do, as far as settling alone carries it."""
+
+    changes: Sequence[RuleChange]
+    outlooks: Sequence[Outlook]
+
+
+async def preview_policy(connection: Connection, wanted: Sequence[Rule], usual: Usual) -> Preview:
+    """Say what `apply_policy` would do, and change nothing."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        current = (await rules.select_all_rules(connection)).rules
+        changes = compare(replaceable(current), wanted)
+        touched = touched_by(changes)
+        reaches_released = any(rule.kind in CLOSING for rule in touched)
+        states = (State.HELD, State.RELEASED) if reaches_released else (State.HELD,)
+        found = await foresee_covered(connection, touched, states, (current, carry_out(current, changes)), usual)
+        return Preview(changes, [outlook for outlook in found if outlook.matters])
+
+
+async def foresee_covered(
+    connection: Connection,
+    covering: Sequence[Rule],
+    states: Sequence[State],
+    rules_before_and_after: tuple[Sequence[Rule], Sequence[Rule]],
+    usual: Usual,
+) -> Sequence[Outlook]:
+    """Return what would become of every file in one of the states that a rule covers. Needs a transaction."""
+    checks, now = await select_known_checks(connection), await projects.select_now(connection)
+    found: list[Outlook] = []
+    async for project, items in scopes.stream_covered(connection, covering, states):
+        held = [item for item in items if item.standing.state is State.HELD]
+        bare = policy_of(project, Rules(), checks)
+        bare, evidence = await gather_evidence(connection, held, bare, usual.feed, now)
+        before, after = (about(rules, bare, project.name) for rules in rules_before_and_after)
+        found += [
+            foresee(item, before, after, usual.window, now, evidence.get(item.file.id, NOTHING_KNOWN)) for item in items
+        ]
+    return found

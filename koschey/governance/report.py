@@ -1,0 +1,110 @@
+"""What the policy comes to: for one project, for each of its files, and under observation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.db import files, projects, rules
+from koschey.db.findings import select_known_checks
+from koschey.db.policies import load_policy
+from koschey.db.pool import Connection
+from koschey.errors import NotKnown
+from koschey.governance.preview import Usual, foresee_covered
+from koschey.model import StandingFile, State
+from koschey.policy.explain import deciding, why_window
+from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck
+from koschey.policy.outlook import Outlook
+from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.policy.verdict import Policy, Verdict, verdict
+from koschey.policy.windows import renew
+from koschey.quarantine.evidence import gather_evidence
+
+
+@dataclass(frozen=True, slots=True)
+class FileExplained:
+    """One file: what the verdict says of it, and all that it says it from."""
+
+    item: StandingFile
+    """With its window as the rules of today say."""
+    verdict: Verdict
+    window: str
+    evidence: Evidence
+    missing: tuple[str, ...]
+    """Checks that are required and have not been through."""
+    findings: tuple[tuple[Finding, FindingAction], ...]
+    """What was found, and what policy does about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One project, or one of its releases."""
+
+    project: NormalizedName
+    version: str | None
+    is_known: bool
+    rules: Sequence[tuple[Rule, bool]]
+    """Each rule that covers it, and whether it decides its kind."""
+    files: tuple[FileExplained, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyShown:
+    """All rules that are in force, and what counts where none says otherwise."""
+
+    rules: Rules
+    checks: tuple[KnownCheck, ...]
+
+
+async def show_policy(connection: Connection, project: NormalizedName | None) -> PolicyShown:
+    """Return all rules, or those that cover one project. A name that is not known would become a mirrored project."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        checks = await select_known_checks(connection)
+        if project is None:
+            return PolicyShown(await rules.select_all_rules(connection), checks)
+        found = await projects.select_project(connection, project)
+        policy = await load_policy(connection, found) if found else None
+        return PolicyShown(policy.rules if policy else await rules.select_rules(connection, project), checks)
+
+
+async def explain(connection: Connection, project: NormalizedName, version: str | None, usual: Usual) -> Explanation:
+    """Say what decides about a project or a release.
+
+    Raises `NotKnown` where the project is known and has no such release.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        found = await projects.select_project(connection, project)
+        policy = (
+            await load_policy(connection, found) if found else Policy(await rules.select_rules(connection, project))
+        )
+        known = await files.select_project_files(connection, project)
+        chosen = [item for item in known if version in (None, item.file.version)]
+        if version is not None and known and not chosen:
+            raise NotKnown(f"{project} has no release {version} here; its page lists what there is")
+        now = await projects.select_now(connection)
+        policy, evidence = await gather_evidence(connection, chosen, policy, usual.feed, now)
+    explained = tuple(
+        _explain(renew(item, policy.rules, usual.window), policy, evidence[item.file.id], usual.window, now)
+        for item in chosen
+    )
+    return Explanation(project, version, found is not None, deciding(policy.rules, version), explained)
+
+
+def _explain(item: StandingFile, policy: Policy, evidence: Evidence, usual: timedelta, now: datetime) -> FileExplained:
+    file, standing = item.file, item.standing
+    judged = verdict(file, standing, policy, now, evidence)
+    missing = policy.required(file.version) - evidence.completed - {fault.check for fault in evidence.faults}
+    findings = tuple((finding, policy.action(finding, file.version)) for finding in evidence.findings)
+    window = why_window(file, standing, policy.rules, usual)
+    return FileExplained(item, judged, window, evidence, tuple(sorted(missing)), findings)
+
+
+async def observed(connection: Connection, usual: Usual) -> Sequence[Outlook]:
+    """Return what is served only because of observation, and what would become of it without."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        current = (await rules.select_all_rules(connection)).rules
+        observing = [rule for rule in current if rule.kind is RuleKind.OBSERVED]
+        others = [rule for rule in current if rule.kind is not RuleKind.OBSERVED]
+        found = await foresee_covered(connection, observing, (State.HELD,), (current, others), usual)
+        return [outlook for outlook in found if outlook.mark == "-"]

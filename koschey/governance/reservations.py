@@ -1,0 +1,73 @@
+"""Reserving names for private packages: no upstream is asked for them, and what came from one is blocked.
+
+Against dependency confusion: who installs `acme-tools` must never get a stranger's. A pattern is a name, or `acme-*`
+for `acme` and all names that begin with `acme-` (as PEP 752 reads a namespace).
+"""
+
+import re
+
+from packaging.utils import canonicalize_name
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import journal, rules
+from koschey.db.accounts import select_account
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection
+from koschey.errors import NotAllowed, UsageError
+from koschey.model import Actor, Serial
+from koschey.policy.rules import Rule, RuleKind
+from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
+from koschey.standards.names import MAX_NAME, parse_name
+
+PATTERN = re.compile(r"(?P<name>[^*]+?)(?P<all>-\*)?")
+
+
+def parse_pattern(text: str) -> str:
+    """Return the normalised pattern. Raises `UsageError` where the text is neither a name nor `name-*`."""
+    match = PATTERN.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text[:MAX_NAME]!r} is no pattern; write a name, or 'name-*' for all that begin so")
+    return canonicalize_name(parse_name(match["name"])) + (match["all"] or "")
+
+
+async def reserve(
+    connection: Connection, actor: Actor, pattern: str, reason: str, consent: Consent = FULL_CONSENT
+) -> Serial:
+    """Keep the names of a pattern for private packages, from the next request on.
+
+    Raises `NotAllowed` where the actor may not decide for the whole index, and `Unconfirmed` where files would be
+    served no more and `consent` does not say so.
+    """
+    async with connection.transaction():
+        await _check(connection, actor, reason)
+        if consent != FULL_CONSENT:
+            closing = Rule(RuleKind.RESERVED, None, reason, actor.name, pattern)
+            consent.check(await measure(connection, [closing]))
+        await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
+        return await _record(connection, actor, "reserve", pattern, reason)
+
+
+async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: str) -> Serial | None:
+    """Give the names of a pattern free again; None where it is not reserved. Raises as `reserve` does."""
+    async with connection.transaction():
+        await _check(connection, actor, reason)
+        if not await rules.delete_rule(connection, RuleKind.RESERVED, pattern, None):
+            return None
+        return await _record(connection, actor, "unreserve", pattern, reason)
+
+
+async def _check(connection: Connection, actor: Actor, reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("give a reason; it is kept with the reservation")
+    if actor.door == "cli":
+        return
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no account {actor.name!r} here")
+    authorize(account, Action.DECIDE, canonicalize_name("*"))
+
+
+async def _record(connection: Connection, actor: Actor, action: str, pattern: str, reason: str) -> Serial:
+    # The pattern stands in the project's place: every process then forgets the pages that it may cover.
+    return await journal.insert_entries(connection, actor, action, pattern, [Entry(detail={"reason": reason})])

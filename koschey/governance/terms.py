@@ -1,0 +1,188 @@
+"""What a rule may say: kinds, scopes, values and ends as people write them, refused in their words where they are none.
+
+A scope is a project, a release `name==version`, `name-*` for a name and all that begin so, `@upstream` for all that is
+mirrored, or `*` for everything.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from koschey.errors import UsageError
+from koschey.governance.reservations import parse_pattern
+from koschey.policy.changes import Place, place
+from koschey.policy.findings import FindingAction
+from koschey.policy.rules import EVERYTHING, FLAGS, NEVER, UPSTREAM, Rule, RuleKind
+from koschey.quarantine.decision import MAX_REASON
+from koschey.standards.names import parse_scope
+
+MAX_DAYS = 3650
+MAX_TICKET = 200
+SPAN = re.compile(r"(?P<count>[0-9]{1,6}(\.[0-9]{1,6})?)(?P<unit>[mhdw])", re.ASCII)
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SUBJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)?", re.ASCII)
+WHOLE_NAMES = frozenset({RuleKind.RESERVED, RuleKind.TRUSTED})
+"""Kinds that are about names, and so about no single release."""
+SETTABLE = tuple(kind for kind in RuleKind if kind is not RuleKind.EXCEPTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A rule as somebody wrote it."""
+
+    kind: str
+    scope: str
+    value: str | None = None
+    subject: str | None = None
+    reason: str = ""
+    expires: datetime | None = None
+    ticket: str | None = None
+
+
+def parse_rule(terms: Terms, actor: str, now: datetime) -> Rule:
+    """Return the rule that the terms describe. Raises `UsageError` where they describe none."""
+    kind = parse_kind(terms.kind)
+    scope, version = parse_rule_scope(kind, terms.scope)
+    _check_text("reason", terms.reason, MAX_REASON)
+    if terms.ticket is not None:
+        _check_text("ticket", terms.ticket, MAX_TICKET)
+    if terms.expires is not None and terms.expires <= now:
+        raise UsageError(f"the end {terms.expires:%Y-%m-%d %H:%M} UTC is not in the future; leave it out for no end")
+    return Rule(
+        kind=kind,
+        version=version,
+        reason=terms.reason,
+        actor=actor,
+        scope=scope,
+        subject=parse_subject(kind, terms.subject),
+        value=_parse_value(kind, terms.value),
+        expires_at=terms.expires,
+        ticket=terms.ticket,
+    )
+
+
+def parse_rules(terms: Sequence[Terms], actor: str, now: datetime) -> list[Rule]:
+    """Return the rules of a whole policy. Raises `UsageError` that says which of them is none, or is there twice."""
+    where, rules = [f"rule {number}" for number in range(1, len(terms) + 1)], []
+    for each, here in zip(terms, where, strict=True):
+        try:
+            rules.append(parse_rule(each, actor, now))
+        except UsageError as error:
+            raise UsageError(f"{here}: {error}") from None
+    refuse_doubles(rules, where)
+    return rules
+
+
+def refuse_doubles(rules: Iterable[Rule], where: Iterable[str]) -> None:
+    """Raise `UsageError` where two rules of one policy are about the same; `where` says how each is called."""
+    seen: dict[Place, str] = {}
+    for rule, here in zip(rules, where, strict=True):
+        if first := seen.get(place(rule)):
+            raise UsageError(f"{here} is about the same as {first.rpartition(': ')[2]}; keep one of them")
+        seen[place(rule)] = here
+
+
+def scope_text(rule: Rule) -> str:
+    """Return the scope of a rule as people write it."""
+    return f"{rule.scope}=={rule.version}" if rule.version else rule.scope
+
+
+def parse_kind(text: str) -> RuleKind:
+    """Return the kind of rule. Raises `UsageError` for what is none, and for one that is not simply set."""
+    if text == RuleKind.EXCEPTION:
+        raise UsageError("an exception binds bytes that exist and always ends; it is granted for a release, not set")
+    if text not in SETTABLE:
+        raise UsageError(f"there is no kind {text[:80]!r} of rule; there are {', '.join(SETTABLE)}")
+    return RuleKind(text)
+
+
+def parse_rule_scope(kind: RuleKind, text: str) -> tuple[str, str | None]:
+    """Return the normalised scope, and the version where it is a release. Raises `UsageError` where it is none."""
+    text = text.strip()
+    if text in (EVERYTHING, UPSTREAM):
+        return text, None
+    if text.startswith("@"):
+        raise UsageError(f"{text[:80]!r} is no scope; what comes from an upstream is {UPSTREAM!r}")
+    if "==" not in text:
+        return parse_pattern(text), None
+    if kind in WHOLE_NAMES:
+        raise UsageError(f"{kind} is about names, not about one release; write {text.partition('==')[0]!r}")
+    return parse_scope(text)
+
+
+def parse_subject(kind: RuleKind, text: str | None) -> str:
+    """Return what of its scope a rule is about: a check, or one code of it. Raises `UsageError` where it is none."""
+    if kind is not RuleKind.CHECK:
+        if text:
+            raise UsageError(f"{kind} takes no subject; only {RuleKind.CHECK} does")
+        return ""
+    if not text:
+        raise UsageError("name the check that the rule is about, as subject: CHECK or CHECK/CODE")
+    if len(text) > 200 or not SUBJECT.fullmatch(text):
+        raise UsageError(f"{text[:80]!r} names no check; write CHECK or CHECK/CODE, in small letters with hyphens")
+    return text
+
+
+def parse_expiry(text: str, now: datetime) -> datetime:
+    """Return when a rule ends: a date, a time of ISO 8601 (UTC where it says nothing else), or a span such as `14d`.
+
+    Raises `UsageError` where the text is none.
+    """
+    try:
+        if match := SPAN.fullmatch(text.strip()):
+            return now + timedelta(**{UNITS[match["unit"]]: float(match["count"])})
+        found = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text[:80]!r} is no end; write a date '2027-01-31', a time '2027-01-31T12:00Z', or a span such as '14d'"
+        ) from None
+    return as_utc(found)
+
+
+def as_utc(moment: datetime | date) -> datetime:
+    """Return a moment in UTC; one without a zone is in UTC already, and a date begins at midnight."""
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise UsageError(f"{moment} is beyond what can be kept") from None
+
+
+def _parse_value(kind: RuleKind, text: str | None) -> str:
+    if kind in FLAGS:
+        if text:
+            raise UsageError(f"{kind} takes no value: it is in force or it is not")
+        return ""
+    if not text:
+        raise UsageError(f"{kind} needs a value: {_what_it_takes(kind)}")
+    if kind is RuleKind.CHECK:
+        if text not in list(FindingAction):
+            raise UsageError(f"{text[:80]!r} is no action; a check takes {_what_it_takes(kind)}")
+        return text
+    return text if text == NEVER else _parse_days(kind, text)
+
+
+def _parse_days(kind: RuleKind, text: str) -> str:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days <= MAX_DAYS:
+        raise UsageError(f"{text[:80]!r} is no value of {kind}; it takes {_what_it_takes(kind)}")
+    return f"{int(days)}" if days.is_integer() else repr(days)
+
+
+def _what_it_takes(kind: RuleKind) -> str:
+    if kind is RuleKind.CHECK:
+        return ", ".join(FindingAction)
+    return f"days from 0 to {MAX_DAYS}, or '{NEVER}'"
+
+
+def _check_text(what: str, text: str, longest: int) -> None:
+    if not text.strip() or len(text) > longest:
+        raise UsageError(f"give a {what} of 1 to {longest} characters; it is kept with the rule")
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError(f"the {what} holds a character that cannot be kept")

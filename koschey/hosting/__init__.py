@@ -1,0 +1,1 @@
+"""Hosting: private packages, from their upload to their removal."""

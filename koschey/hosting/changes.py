@@ -1,0 +1,158 @@
+"""What every change to a hosted project has in common: who may, what is locked in which order, and what is recorded.
+
+A mirrored project is refused: its yanks and its status are its upstream's to say, and a file that were removed here
+would be listed there still. What an index does against an upstream's files is a block.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import files, journal, projects
+from koschey.db.accounts import select_account
+from koschey.db.journal import Entry
+from koschey.db.outbox import insert_message
+from koschey.db.pool import Connection
+from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
+from koschey.outbox import ReleaseHeld
+from koschey.quarantine.decide import MAX_REASON
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A project, one release of it, or one file."""
+
+    project: NormalizedName
+    version: str | None = None
+    filename: str | None = None
+
+    @property
+    def noun(self) -> str:
+        """What it is, as the journal's actions name it."""
+        if self.filename is not None:
+            return "file"
+        return "release" if self.version is not None else "project"
+
+    def __str__(self) -> str:
+        release = f"{self.project}=={self.version}" if self.version is not None else str(self.project)
+        return f"{self.filename} of {release}" if self.filename is not None else release
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was asked of whom, by whom, and why."""
+
+    actor: Actor
+    scope: Scope
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a hosted project stands after a change was asked for."""
+
+    serial: Serial
+    """The project's, whether or not it has moved."""
+    changed: bool
+    """False where it was so already."""
+    filenames: tuple[str, ...] = ()
+    """The files that were changed."""
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return "nothing to change, it was so already"
+        count = len(self.filenames)
+        files = f", {count} file{'s' if count != 1 else ''} changed" if count else ""
+        return f"serial {self.serial}{files}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A hosted project and the files in the scope of a change, locked."""
+
+    connection: Connection
+    change: Change
+    project: Project
+    files: Sequence[StandingFile]
+
+    @property
+    def present(self) -> list[StandingFile]:
+        """The files in the scope that are not removed."""
+        return [item for item in self.files if item.standing.state is not State.REMOVED]
+
+    @property
+    def unchanged(self) -> Outcome:
+        """What is answered where there was nothing to do."""
+        return Outcome(self.project.serial, changed=False)
+
+    async def record(self, action: str, changed: Sequence[StandingFile]) -> Outcome:
+        """Write a journal row for each changed file. The last statement of the transaction."""
+        if not changed:
+            return self.unchanged
+        detail: dict[str, object] = {"reason": self.change.reason}
+        entries = [Entry(item.file.version, item.file.filename, detail) for item in changed]
+        serial = await self._write(action, entries)
+        return Outcome(serial, changed=True, filenames=tuple(item.file.filename for item in changed))
+
+    async def record_status(self, detail: dict[str, object]) -> Outcome:
+        """Write the one journal row of a change of the project itself. The last statement of the transaction."""
+        return Outcome(await self._write("project status", [Entry(detail=detail)]), changed=True)
+
+    async def wake_held(self) -> None:
+        """Tell the workflows of releases that are held that something about them has changed."""
+        for version in sorted({item.file.version for item in self.files if item.standing.state is State.HELD}):
+            await insert_message(self.connection, ReleaseHeld(self.project.name, version))
+
+    async def _write(self, action: str, entries: Sequence[Entry]) -> Serial:
+        return await journal.insert_entries(self.connection, self.change.actor, action, self.project.name, entries)
+
+
+@asynccontextmanager
+async def changing(connection: Connection, action: Action, change: Change) -> AsyncIterator[Hosted]:
+    """Open the transaction of a change.
+
+    Raises `NotAllowed` where the account may not do this, `NotKnown` where there is no such project, release or file,
+    and `UsageError` where the project is not hosted here or the reason cannot be kept.
+    """
+    _check_reason(change.reason)
+    scope = change.scope
+    async with connection.transaction():
+        await _check_account(connection, change.actor, action, scope.project)
+        project = await projects.lock_project(connection, scope.project)
+        if project is None:
+            raise NotKnown(f"there is no project {scope.project} here")
+        if project.origin is not Origin.HOSTED:
+            raise UsageError(_mirrored(scope))
+        known = await files.lock_release_files(connection, scope.project, scope.version)
+        chosen = [item for item in known if scope.filename in (None, item.file.filename)]
+        if not chosen and scope.noun != "project":
+            raise NotKnown(f"there is no {scope} here")
+        yield Hosted(connection, change, project, chosen)
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
+        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")
+
+
+async def _check_account(connection: Connection, actor: Actor, action: Action, project: NormalizedName) -> None:
+    """As for decisions: whoever has the database's own address at the command line needs no account."""
+    if actor.door == "cli":
+        return
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no account {actor.name!r} here")
+    authorize(account, action, project)
+
+
+def _mirrored(scope: Scope) -> str:
+    blocked = f"{scope.project}=={scope.version}" if scope.version is not None else scope.project
+    return (
+        f"{scope.project} is mirrored: what is yanked or removed, and its status, is for its upstream to say; "
+        f"to stop serving it here: koschey block '{blocked}' --reason ..."
+    )

@@ -1,0 +1,72 @@
+"""Changes to hosted projects: yank (PEP 592), remove, and set a status (PEP 792).
+
+Yanked files stay, for whoever pins them, but are not chosen any more. A removed file leaves a tombstone: its name stays
+used permanently, so that nobody can put other bytes under it, its URLs say that it is gone, and its bytes stay in the
+bucket. A project of which everything is removed is still ours: the upstream is never asked for it. A status changes the
+state of no file: what it hides comes back as it was.
+"""
+
+from koschey.auth.permissions import Action
+from koschey.db import files, projects
+from koschey.db.pool import Connection
+from koschey.errors import UsageError
+from koschey.hosting.changes import Change, Hosted, Outcome, Scope, changing
+from koschey.model import ProjectStatus, State
+
+
+async def yank(connection: Connection, change: Change) -> Outcome:
+    """Yank a release, or one file. Another reason than the last time replaces it; the same one changes nothing.
+
+    Raises as `changes.changing` does.
+    """
+    _check(change.scope)
+    async with changing(connection, Action.YANK, change) as hosted:
+        return await _mark(hosted, "yank", change.reason)
+
+
+async def unyank(connection: Connection, change: Change) -> Outcome:
+    """Take the mark back. PEP 592: yanking "may be undone". Raises as `changes.changing` does."""
+    _check(change.scope)
+    async with changing(connection, Action.YANK, change) as hosted:
+        return await _mark(hosted, "unyank", None)
+
+
+def _check(scope: Scope) -> None:
+    if scope.noun == "project":
+        raise UsageError(f"{scope} names no single release; write it as 'name==version'")
+
+
+async def _mark(hosted: Hosted, verb: str, yanked: str | None) -> Outcome:
+    marked = [item for item in hosted.present if item.file.yanked != yanked]
+    if marked:
+        await files.update_yanked(hosted.connection, [item.file.id for item in marked], yanked)
+    return await hosted.record(f"{verb} {hosted.change.scope.noun}", marked)
+
+
+async def remove(connection: Connection, change: Change) -> Outcome:
+    """Remove a file, a release or all files of a project. What is removed already stays as it is.
+
+    Raises as `changes.changing` does.
+    """
+    async with changing(connection, Action.MANAGE, change) as hosted:
+        removed = hosted.present
+        if removed:
+            reason = f"{change.reason} (removed by {change.actor.name})"
+            await files.update_states(connection, [item.file.id for item in removed], State.REMOVED, reason)
+            await hosted.wake_held()
+        return await hosted.record(f"remove {change.scope.noun}", removed)
+
+
+async def set_status(connection: Connection, status: ProjectStatus, change: Change) -> Outcome:
+    """Set a project's status.
+
+    PEP 792: `archived` takes no uploads, `quarantined` takes none and offers no file, `deprecated` is as `active`.
+    The page shows the reason, but for `active`, which needs none. Raises as `changes.changing` does.
+    """
+    async with changing(connection, Action.MANAGE, change) as hosted:
+        before, shown = hosted.project, None if status is ProjectStatus.ACTIVE else change.reason
+        if (before.status, before.status_reason) == (status, shown):
+            return hosted.unchanged
+        await projects.update_status(connection, before.id, status, shown)
+        await hosted.wake_held()
+        return await hosted.record_status({"status": status, "reason": change.reason, "was": before.status})

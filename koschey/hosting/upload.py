@@ -1,0 +1,86 @@
+"""An upload that has arrived, and what the index knows of its project and its name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from koschey.db import files, projects
+from koschey.db.claims import select_used_names
+from koschey.db.pool import Database
+from koschey.db.rules import select_rules
+from koschey.db.upload_switches import select_lookalike
+from koschey.errors import NotAllowed, Refused
+from koschey.hosting.upload_rules.index_rules import Situation
+from koschey.model import Origin, ProjectStatus, Sha256, StandingFile, State
+from koschey.policy.rules import RuleKind
+from koschey.standards.upload_form import UploadForm
+
+CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
+"""PEP 792: neither takes new files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that has arrived, and what its uploader says of it."""
+
+    form: UploadForm
+    descriptor: int
+    """The bytes, read by position."""
+    size: int
+    digests: Mapping[str, str]
+    """Of the bytes, by the names that the form has for them."""
+
+    @property
+    def sha256(self) -> Sha256:
+        """Digest of the bytes."""
+        return Sha256(self.digests["sha256_digest"])
+
+
+async def select_situation(db: Database, form: UploadForm) -> Situation:
+    """Return what is here already. Raises `Refused` or `NotAllowed` where the project takes no such release at all."""
+    if rule := (await select_rules(db, form.project, Origin.HOSTED)).find(RuleKind.BLOCKED, str(form.version)):
+        raise NotAllowed(f"{form.project} {form.version} is blocked by {rule.actor}: {rule.reason}")
+    project, now = await projects.select_project(db, form.project), await projects.select_now(db)
+    if project is None:
+        return Situation(form, None, (), await select_lookalike(db, form.project), now)
+    if project.origin is Origin.MIRRORED:
+        # Not 409: poetry and PDM take that for a file that is here already, and go on.
+        raise Refused(
+            f"the name {form.project} is mirrored from the upstream; a private project cannot take it. If the name is "
+            f"yours, an admin hands it to private packages: koschey claim {form.project} --reason WHY"
+        )
+    if project.status in CLOSED:
+        raise Refused(f"{form.project} is {project.status}: {project.status_reason or 'no reason given'}", status=403)
+    return Situation(form, project, await files.select_project_files(db, form.project), None, now)
+
+
+async def check_used_name(db: Database, upload: Upload) -> None:
+    """Raise `Refused` where the filename stood for other bytes, and these were downloaded, before a claim of the name.
+
+    Not in the words of a file that exists: clients that skip what exists would take the upload for done.
+    """
+    filename = upload.form.filename
+    used = (await select_used_names(db, upload.form.project, [filename])).get(filename, set()) - {upload.sha256}
+    if used:
+        raise Refused(
+            f"Under the filename {filename!r} other bytes (sha256 {used.pop() or 'not known'}) were downloaded from "
+            "here, when the name was the upstream's. Use a different version."
+        )
+
+
+def is_known(known: Sequence[StandingFile], upload: Upload) -> bool:
+    """Tell whether one of the files is this one; a name stands for one sequence of bytes, and they for one name.
+
+    Raises `Refused` where the name stands for other bytes, or the bytes for another name.
+    """
+    for item in known:
+        file = item.file
+        if file.filename == upload.form.filename and item.standing.state is State.REMOVED:
+            raise Refused(
+                "This filename was previously used by a file that has since been deleted. Use a different version."
+            )
+        if (file.filename == upload.form.filename) is not (file.sha256 == upload.sha256):
+            # Clients that skip what exists look for exactly these first words.
+            raise Refused(f"File already exists ('{file.filename}', with sha256 hash '{file.sha256}').")
+        if file.filename == upload.form.filename:
+            return True
+    return False

@@ -1,0 +1,40 @@
+"""All rules for uploads, and their switches: which are on, and turning one on or off."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from koschey.db import journal
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection, Database
+from koschey.db.upload_switches import select_switches, upsert_switch
+from koschey.errors import UsageError
+from koschey.hosting.upload_rules import archive_rules, form_rules, index_rules, metadata_rules
+from koschey.hosting.upload_rules.rule import Rule
+from koschey.model import Actor, Serial
+
+RULES: tuple[Rule[Any], ...] = (*form_rules.RULES, *index_rules.RULES, *archive_rules.RULES, *metadata_rules.RULES)
+"""In the order in which an upload meets them."""
+ALL_PROJECTS = "*"
+"""Stands in the journal where others name their project, as in the scope of a grant."""
+
+
+async def load_switched(db: Database) -> Mapping[str, bool]:
+    """Return what somebody has switched; the rules know what they are otherwise."""
+    return {name: switch.enabled for name, switch in (await select_switches(db)).items()}
+
+
+async def switch_rule(connection: Connection, actor: Actor, name: str, reason: str, *, enabled: bool) -> Serial:
+    """Turn a rule on or off, for uploads from now on. Raises `UsageError` where it has no switch."""
+    rule = next((rule for rule in RULES if rule.name == name), None)
+    if rule is None or rule.default is None:
+        known = ", ".join(rule.name for rule in RULES if rule.default is not None)
+        what = "is always on" if rule else "is no rule for uploads"
+        raise UsageError(f"{name!r} {what}; these can be switched: {known}")
+    if not reason.strip():
+        raise UsageError("give a reason; it is kept with the switch")
+    async with connection.transaction():
+        await upsert_switch(connection, name, reason, actor, enabled=enabled)
+        detail: dict[str, object] = {"rule": name, "enabled": enabled, "reason": reason}
+        return await journal.insert_entries(
+            connection, actor, "switch upload rule", ALL_PROJECTS, [Entry(detail=detail)]
+        )

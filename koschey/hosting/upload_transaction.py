@@ -1,0 +1,105 @@
+"""The one transaction in which an uploaded file begins to exist. Its objects are in the bucket already.
+
+It waits for nothing but PostgreSQL: whatever must be computed or stored is there before it begins.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from koschey.db import files, journal, projects
+from koschey.db.accounts import Account
+from koschey.db.files import NewFile
+from koschey.db.journal import Entry
+from koschey.db.pending_uploads import PendingUpload, delete_kept
+from koschey.db.pool import Connection
+from koschey.db.upload_switches import lock_lookalikes, select_lookalike
+from koschey.errors import StoreUnavailable
+from koschey.hosting.attested_uploads import keep_uploaded
+from koschey.hosting.upload import Upload, check_used_name, is_known, select_situation
+from koschey.hosting.upload_rules import index_rules
+from koschey.hosting.upload_rules.rule import enforce
+from koschey.model import Actor, File, Origin, Project, Serial, Standing, State
+from koschey.standards.core_metadata import CoreMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What the transaction writes."""
+
+    account: Account
+    upload: Upload
+    core: CoreMetadata
+    facts: File
+    """As the manifest has them; its id is not known yet."""
+    attested: bytes | None
+    """The provenance object (PEP 740)."""
+    switched: Mapping[str, bool]
+    """Which rules for uploads somebody has switched."""
+
+    async def write(self, connection: Connection, pending: PendingUpload) -> Serial | None:
+        """Add the file; None where another upload has added the same meanwhile. Needs a transaction.
+
+        Raises `Refused` or `NotAllowed` where another upload, or a decision, was faster, and `StoreUnavailable` where
+        the objects are being deleted because the upload took too long.
+        """
+        project = await self._begin(connection)
+        if project is None:
+            return None
+        if not await delete_kept(connection, pending):
+            raise StoreUnavailable(f"{self.facts.filename} took too long to be stored; upload it again")
+        await self._insert(connection, project)
+        await projects.update_summary(connection, project.name, self.core.summary)
+        facts = self.facts
+        detail: dict[str, object] = {"state": State.RELEASED, "sha256": facts.sha256, "size": facts.size}
+        # The last statement: its lock makes all other writers wait.
+        return await journal.insert_entries(
+            connection,
+            Actor(self.account.name, "upload"),
+            "add file",
+            project.name,
+            [Entry(facts.version, facts.filename, detail)],
+        )
+
+    async def _begin(self, connection: Connection) -> Project | None:
+        """Lock the project and judge again, now that nobody else can change it; None where the file is here."""
+        form = self.upload.form
+        await lock_lookalikes(connection, form.project)
+        is_new = await projects.insert_project(connection, form.project, self.core.name, Origin.HOSTED)
+        project = await projects.lock_project(connection, form.project)
+        situation = await select_situation(connection, form)
+        if is_known(situation.files, self.upload):
+            return None
+        await check_used_name(connection, self.upload)
+        if is_new:
+            lookalike = await select_lookalike(connection, form.project)
+            situation = replace(situation, project=None, lookalike=lookalike)
+        enforce(index_rules.RULES, situation, self.switched)
+        return project
+
+    async def _insert(self, connection: Connection, project: Project) -> None:
+        facts = self.facts
+        assert facts.sha256 is not None
+        assert facts.size is not None
+        assert facts.path is not None
+        new = NewFile(
+            version=facts.version,
+            filename=facts.filename,
+            sha256=facts.sha256,
+            size=facts.size,
+            upload_time=facts.upload_time,
+            requires_python=facts.requires_python,
+            yanked=None,
+            core_metadata=facts.core_metadata,
+            upstream_url=None,
+            path=facts.path,
+            standing=Standing(State.RELEASED, f"uploaded by {self.account.name}", None, None),
+        )
+        file = (await files.insert_files(connection, project.id, [new]))[0]
+        await files.update_stored(connection, file, facts.sha256, facts.size, facts.path)
+        if facts.core_metadata is not None:
+            await files.update_metadata_stored(connection, file)
+        await files.update_digests(
+            connection, file, blake2b_256=facts.blake2b_256, md5=facts.md5, pkg_info=facts.pkg_info
+        )
+        if self.attested is not None:
+            await keep_uploaded(connection, file, self.attested)

@@ -1,0 +1,69 @@
+"""A compressed file as one counted stream of inflated bytes, whatever compresses it."""
+
+from abc import ABC, abstractmethod
+from typing import BinaryIO
+
+from koschey.inspection.archives.limits import is_bomb
+from koschey.inspection.archives.rules import Rule, refusal
+
+CHUNK = 2**16
+
+
+class CompressedStream(ABC):
+    """The inflated bytes; ends with `Refused` where an honest archive would have ended before."""
+
+    rule: Rule
+    """What a fault of the compression is called."""
+
+    def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
+        self._file = file
+        self._filename = filename
+        self._size = size
+        self._buffer = b""
+        self._at = 0
+        self.position = 0
+        """Of the next byte that `read` gives."""
+
+    def read(self, length: int) -> bytes:
+        """Return exactly that many bytes, or fewer at the end of the stream."""
+        parts, missing = [], length
+        while missing:
+            if self._at == len(self._buffer) and not self._fill():
+                break
+            part = self._buffer[self._at : self._at + missing]
+            self._at += len(part)
+            missing -= len(part)
+            parts.append(part)
+        self.position += length - missing
+        return b"".join(parts)
+
+    @abstractmethod
+    def _inflate(self) -> bytes:
+        """Return the next piece, which may be empty, of at most `CHUNK` bytes."""
+
+    @property
+    @abstractmethod
+    def _is_at_end(self) -> bool:
+        """Whether the stream has ended, by its own account."""
+
+    @property
+    @abstractmethod
+    def _rest(self) -> bytes:
+        """Bytes that were read from the file and are not of the stream."""
+
+    def _fill(self) -> bool:
+        """Inflate the next piece. False at the end."""
+        self._buffer, self._at = b"", 0
+        while not self._buffer:
+            if self._is_at_end:
+                self._check_end()
+                return False
+            self._buffer = self._inflate()
+        if is_bomb(self.position + len(self._buffer), self._size):
+            fault = f"inflates from {self._size} to more than {self.position} bytes, more than an honest archive would"
+            raise refusal(Rule.BOMB, self._filename, fault, "Leave out what is empty, or split the project.")
+        return True
+
+    def _check_end(self) -> None:
+        if self._rest or self._file.read(1):
+            raise refusal(self.rule, self._filename, "has bytes after its end, which some tools read and some do not")

@@ -1,0 +1,1 @@
+"""TAR files (POSIX ustar, pax and GNU), read exactly."""

@@ -1,0 +1,1 @@
+"""ZIP files (APPNOTE 4.3), read exactly."""

@@ -1,0 +1,1 @@
+"""Signatures of attestations (PEP 740), and whose signatures are believed."""

@@ -1,0 +1,26 @@
+"""The rule for License-File (PEP 639): what the metadata names is in the archive."""
+
+from collections.abc import Container
+
+from packaging.metadata import parse_email
+
+from koschey.inspection.archives.rules import Rule, refusal, shown
+
+SINCE = (2, 4)
+"""Before this version of the metadata, build tools wrote the field in forms of their own."""
+
+
+def check_license_files(metadata: bytes, filename: str, folder: str, names: Container[str]) -> None:
+    """Refuse an archive that lacks a licence file; `folder` is where the paths begin, with its slash."""
+    raw, _ = parse_email(metadata)
+    if not _is_since(raw.get("metadata_version", "")):
+        return
+    for path in raw.get("license_files", []):
+        if f"{folder}{path}" not in names:
+            fault = f"has no {shown(folder + path)}, which its metadata names as {shown(path)}"
+            raise refusal(Rule.LICENSE_FILE, filename, fault, "Add the file, or take it out of 'license-files'.")
+
+
+def _is_since(version: str) -> bool:
+    parts = version.split(".")
+    return all(part.isascii() and part.isdigit() for part in parts) and tuple(map(int, parts)) >= SINCE

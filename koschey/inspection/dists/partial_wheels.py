@@ -1,0 +1,153 @@
+"""METADATA out of a wheel of which only pieces are read: its end, its directory, one member.
+
+A wheel's directory stands at its end, and build tools put `*.dist-info` last, so that one or two small reads are
+enough, wherever the wheel is: on disk, in the bucket, or at an upstream that serves ranges. Everything is bounded:
+how often and how much is read, and how far METADATA may inflate.
+"""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Awaitable, Callable
+from pathlib import PurePosixPath
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from koschey.errors import Refused
+from koschey.inspection.archives.limits import MAX_METADATA, MIB
+
+TAIL = 64 * 2**10
+"""Bytes read from the end at first: the directory of all but the largest wheels."""
+LEAST = 16 * 2**10
+"""Bytes read at least, where more are wanted."""
+MOST = 8 * MIB
+"""Bytes of a directory, which Python's reader takes apart in memory."""
+READS = 6
+SLACK = 1024
+"""Room for a member's own header, which may be longer than the directory says."""
+DIST_INFO = ".dist-info"
+
+type Read = Callable[[int, int], Awaitable[bytes]]
+"""Returns the bytes from a start up to, but not including, a stop."""
+
+
+class _Wanted(Exception):
+    """Bytes that were not read yet."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__(start, stop)
+        self.start, self.stop = start, stop
+
+
+class _Pieces(io.RawIOBase):
+    """A file of which only pieces are known; asking for another raises `_Wanted`."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._position = 0
+        self._pieces: list[tuple[int, bytes]] = []
+
+    def add(self, start: int, piece: bytes) -> None:
+        self._pieces.append((start, piece))
+
+    def require(self, start: int, stop: int) -> None:
+        self._find(start, min(stop, self.size))
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        if self._position < 0:
+            raise OSError("before the beginning")
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        stop = self.size if size < 0 else min(self._position + size, self.size)
+        found = self._find(self._position, stop) if stop > self._position else b""
+        self._position += len(found)
+        return found
+
+    def _find(self, start: int, stop: int) -> bytes:
+        for first, piece in self._pieces:
+            if first <= start and stop <= first + len(piece):
+                return piece[start - first : stop - first]
+        raise _Wanted(start, stop)
+
+
+async def read_wheel_metadata(filename: str, size: int, read: Read, tail: bytes = b"") -> bytes:
+    """Return the METADATA of a wheel (PEP 427) of `size` bytes, byte for byte. `tail` is what is known of its end.
+
+    Raises `Refused` where it cannot be found, or not within the bounds; what `read` raises goes through.
+    """
+    pieces = _Pieces(size)
+    if tail:
+        pieces.add(size - len(tail), tail)
+    wanted = (max(0, size - TAIL), size)
+    for _ in range(READS):
+        if not tail:
+            await _load(pieces, read, *wanted)
+        tail = b""
+        try:
+            return await asyncio.to_thread(_extract, pieces, filename)
+        except _Wanted as more:
+            wanted = (more.start, max(more.stop, min(more.start + LEAST, size)))
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - hostile archives make the library raise anything
+            raise Refused(f"{filename} cannot be read as a wheel: {error or type(error).__name__}"[:300]) from None
+    raise Refused(f"{filename} is too scattered: METADATA was not found in {READS} reads.")
+
+
+async def _load(pieces: _Pieces, read: Read, start: int, stop: int) -> None:
+    if stop - start > MOST + MAX_METADATA:
+        raise Refused(f"The directory of the wheel, or its METADATA, has {stop - start} bytes; that is too much.")
+    pieces.add(start, await read(start, stop))
+
+
+def _extract(pieces: _Pieces, filename: str) -> bytes:
+    pieces.seek(0)
+    with zipfile.ZipFile(pieces) as archive:
+        member = _find_metadata(archive, filename)
+        length = 30 + len(member.filename.encode()) + len(member.extra) + SLACK + member.compress_size
+        pieces.require(member.header_offset, member.header_offset + length)
+        with archive.open(member) as source:
+            body = source.read(MAX_METADATA + 1)
+    if len(body) > MAX_METADATA:
+        raise Refused(f"METADATA in {filename} is larger than {MAX_METADATA} bytes.")
+    return body
+
+
+def _find_metadata(archive: zipfile.ZipFile, filename: str) -> zipfile.ZipInfo:
+    """Return the one METADATA of the release that the filename names."""
+    try:
+        project, version, _, _ = parse_wheel_filename(filename)
+    except InvalidWheelFilename as error:
+        raise Refused(str(error)) from None
+    found = [info for info in archive.infolist() if _is_metadata_of(info.filename, project, version)]
+    if len(found) != 1:
+        raise Refused(f"{filename} has {len(found) or 'no'} METADATA of {project} {version}; it needs exactly one.")
+    # What else Python can undo, installers cannot, and it inflates without a bound.
+    if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Refused(f"METADATA in {filename} is not compressed by deflate.")
+    return found[0]
+
+
+def _is_metadata_of(member: str, project: str, version: Version) -> bool:
+    path = PurePosixPath(member)
+    folder = path.parent.name
+    if path.name != "METADATA" or len(path.parts) != 2 or not folder.endswith(DIST_INFO):
+        return False
+    name, _, stated = folder.removesuffix(DIST_INFO).rpartition("-")
+    try:
+        return canonicalize_name(name) == project and Version(stated) == version
+    except InvalidVersion:
+        return False

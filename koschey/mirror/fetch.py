@@ -1,0 +1,175 @@
+"""Fetching a file from its upstream: verified, stored, and readable while it arrives.
+
+Bytes first, row second. The bytes go into a spool, which clients read while it grows, and at the same time into a blob
+that comes to exist only when the digest matched. No client receives the end of a file before its digest is verified
+and its row is committed. Every step can be killed: an upload that is not completed leaves no blob, a blob without a
+row is found again by its digest, and the spool has no name.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from koschey.db import files
+from koschey.db.pool import Pool
+from koschey.errors import (
+    EgressRefused,
+    Refused,
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamMismatch,
+    UpstreamMissing,
+    UpstreamUnavailable,
+)
+from koschey.inspection.dists.partial_wheels import read_wheel_metadata
+from koschey.mirror.damage import Repairs, unrepaired
+from koschey.mirror.fetched_files import Fetched, keep
+from koschey.mirror.spool import Fetch
+from koschey.model import File, Sha256
+from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
+from koschey.upstream.client import Download, UpstreamClient
+
+GZIP = (("gzip",), ("x-gzip",))
+"""Content codings that are undone where the bytes on the wire are not the file's: some servers really compress."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFetcher:
+    """Brings one file from its upstream into the bucket and its row. One per process."""
+
+    pool: Pool
+    bucket: Bucket
+    upstream: UpstreamClient
+    repairs: Repairs
+
+    async def bring(self, fetch: Fetch) -> File:
+        """Return the file as it is stored: fetched, verified and committed, or found whole in the bucket again.
+
+        Raises `KoscheyError`, and `OSError` where the spool cannot be written.
+        """
+        file = fetch.file
+        if file.damage is not None and (restored := await self.repairs.find_restored(file)):
+            return restored
+        if file.upstream_url is None:
+            raise unrepaired(file)
+        try:
+            return await self._fetch(fetch, file.upstream_url)
+        except (UpstreamError, EgressRefused) as error:
+            if isinstance(error, UpstreamMismatch):
+                await files.update_mismatched(self.pool, file.id)
+            if file.damage is None:
+                raise
+            # The file exists here, whatever the upstream says of it now: this is no 404.
+            raise unrepaired(file, f"its upstream does not replace them: {error}") from error
+
+    async def _fetch(self, fetch: Fetch, url: str) -> File:
+        file = fetch.file
+        async with self.upstream.fetch_file(url) as download:
+            fetch.total = _expected_size(file, download)
+            digest = await self._receive(fetch, download)
+            whole = replace(file, sha256=digest, size=fetch.received)
+            fetched = await self._check_promise(await self._inspect(fetch, whole, download.url), url)
+            return await keep(self.pool, self.bucket, fetched)
+
+    async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
+        """Read all bytes, and make the blob exist if and only if they are the right ones."""
+        file, hasher = fetch.file, hashlib.sha256()
+        if file.sha256 is None or fetch.total is None:
+            await self._spool(fetch, download, hasher, None)
+            found = hasher.hexdigest()
+            if file.sha256 is not None and found != file.sha256 and download.codings in GZIP:
+                found = await fetch.gunzip(download.limit) or found
+            digest = _verified(fetch, found)
+            async with self.bucket.writer(blob_key(digest)) as writer:
+                await fetch.copy_to(writer)
+                await writer.commit()
+            return digest
+        async with self.bucket.writer(blob_key(file.sha256)) as writer:
+            await self._spool(fetch, download, hasher, writer)
+            digest = _verified(fetch, hasher.hexdigest())
+            await writer.commit()
+            return digest
+
+    async def _spool(
+        self, fetch: Fetch, download: Download, hasher: "hashlib._Hash", writer: BlobWriter | None
+    ) -> None:
+        async with aclosing(_gather(download.chunks)) as chunks:
+            async for chunk in chunks:
+                hasher.update(chunk)
+                if fetch.total is not None and fetch.received + len(chunk) > fetch.total:
+                    if fetch.file.sha256 is None:
+                        raise UpstreamMalformed(f"{fetch.file.filename} is longer upstream than its page says")
+                    # The digest will tell; until then nothing more is read, for clients were told another size.
+                    fetch.total = None
+                await fetch.append(chunk)
+                if writer is not None:
+                    await writer.write(chunk)
+
+    async def _inspect(self, fetch: Fetch, file: File, url: str) -> Fetched:
+        """Read METADATA of a wheel while its bytes are still at hand."""
+        if not file.filename.endswith(".whl"):
+            return Fetched(file, url)
+        try:
+            return Fetched(file, url, await read_wheel_metadata(file.filename, fetch.received, fetch.read_piece))
+        except Refused as error:
+            return Fetched(file, url, metadata_error=str(error))
+
+    async def _check_promise(self, fetched: Fetched, url: str) -> Fetched:
+        """Where the wheel holds other METADATA than the page promised, see whether its upstream serves that.
+
+        What it serves was made to deceive resolvers, and blocks the file. What it does not have deceives nobody.
+        """
+        promised = fetched.file.core_metadata
+        if promised is None or fetched.file.metadata_stored or promised == fetched.core_metadata:
+            return fetched
+        try:
+            beside = await self.upstream.fetch_metadata(url)
+        except (UpstreamMissing, UpstreamMalformed):
+            return replace(fetched, broken_promise=promised)
+        is_kept = hashlib.sha256(beside).hexdigest() == promised
+        return fetched if is_kept else replace(fetched, broken_promise=promised)
+
+
+def _expected_size(file: File, download: Download) -> int | None:
+    """Return how many bytes will be the file's, None where that is known only at their end.
+
+    What counts is the digest. Where the page gives one, its size is a claim that the server's announcement corrects.
+    Where it gives none, both must agree.
+    """
+    if file.sha256 is None:
+        if file.size is not None and download.size not in (None, file.size):
+            raise UpstreamMalformed(f"{file.filename} has {download.size} bytes upstream, its page says {file.size}")
+        return file.size if file.size is not None else download.size
+    if download.codings and (download.size is None or download.size != file.size):
+        # Either the label is wrong or the bytes are encoded. No client reads them before one of the two is verified.
+        return None
+    return download.size if download.size is not None else file.size
+
+
+def _verified(fetch: Fetch, digest: str) -> Sha256:
+    """Raise `UpstreamMismatch` unless the bytes are those that the page promised, whatever size it claims."""
+    file = fetch.file
+    if digest == file.sha256:
+        return file.sha256
+    if fetch.total is not None and fetch.received != fetch.total:
+        raise UpstreamUnavailable(f"{file.filename} broke off after {fetch.received} of {fetch.total} bytes")
+    if file.sha256 is not None and digest != file.sha256:
+        raise UpstreamMismatch(
+            f"{file.filename}: the upstream sends bytes with sha256 {digest}, its page says {file.sha256}; "
+            "nothing was kept"
+        )
+    return Sha256(digest)
+
+
+async def _gather(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Join small chunks, so that each costs one write; the first ones go at once, for a quick first byte."""
+    buffer, least = bytearray(), 0
+    async for chunk in chunks:
+        buffer += chunk
+        if len(buffer) >= least:
+            yield bytes(buffer)
+            buffer.clear()
+            least = CHUNK
+    if buffer:
+        yield bytes(buffer)

@@ -1,0 +1,260 @@
+"""A file's bytes for clients that may have them: from the bucket, or from the one fetch that is under way."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from koschey.concurrency.waiting import cancelled, set_within
+from koschey.db import files
+from koschey.db.leases import drop_lease, take_lease
+from koschey.db.outbox import delete_message, insert_message
+from koschey.db.pool import LOST, Pool
+from koschey.errors import Busy, Damaged, KoscheyError, StoreUnavailable
+from koschey.mirror.damage import report_damage
+from koschey.mirror.fetch import FileFetcher
+from koschey.mirror.spool import Fetch
+from koschey.model import File, FileId
+from koschey.outbox import FileWanted
+from koschey.storage.blobs import stream_blob
+from koschey.storage.s3 import Bucket, blob_key
+
+log = structlog.get_logger()
+
+LEASE = 15.0
+"""Seconds after which a fetch whose process died may be begun again by another; renewed at a third of it."""
+PATIENCE = 25.0
+"""Seconds to wait for another process's fetch before the client is asked to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Bytes that can be read in any range; `size` is of the whole."""
+
+    file: File
+    size: int
+    pool: Pool
+    bucket: Bucket
+    fetch: Fetch | None
+
+    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
+        """Yield the bytes from `start` up to `stop`.
+
+        Raises what the fetch failed with, `StoreUnavailable`, and `Damaged` once the damage is noted.
+        """
+        # Asked when reading begins: between opening and reading the fetch may have ended and closed its spool.
+        if self.fetch is not None and not self.fetch.is_only_in_bucket:
+            chunks = self.fetch.read(start, stop, self.size)
+        else:
+            chunks = self._read_stored(self.fetch.file if self.fetch else self.file, start, stop)
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+
+    async def _read_stored(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
+        assert file.sha256 is not None
+        # A part cannot be verified alone: the digest is of the whole. Of a part it is only known that the object has
+        # the right size. Installers that read parts compare the digest of the whole before they install it.
+        if (start, stop) == (0, self.size):
+            chunks = stream_blob(self.bucket, file.sha256, self.size)
+        else:
+            chunks = self.bucket.stream(blob_key(file.sha256), start, stop, self.size)
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+        except Damaged as error:
+            await report_damage(self.pool, file, error)
+            raise
+
+
+class FileStore:
+    """Opens files. One per process; holds the fetches that are under way in it."""
+
+    def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, spool: Path | None) -> None:
+        self._pool = pool
+        self._bucket = bucket
+        self._fetcher = fetcher
+        self._spool = spool
+        self._holder = str(uuid.uuid4())
+        self._fetches: dict[FileId, Fetch] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._behind: set[FileId] = set()
+        self._failing: set[FileId] = set()
+        self._signals: dict[str, set[asyncio.Event]] = {}
+
+    async def open(self, file: File) -> Body:
+        """Return the file's bytes, fetching them where they are not stored yet.
+
+        Raises `UpstreamError` where the fetch fails before it is worth answering, and `Busy` while another process
+        fetches for too long.
+        """
+        found = file if file.stored_at else await self._join_or_fetch(file)
+        if isinstance(found, Fetch):
+            await found.started()
+            if found.total is not None:
+                return Body(found.file, found.total, self._pool, self._bucket, found)
+            found = found.file
+        assert found.size is not None
+        return Body(found, found.size, self._pool, self._bucket, None)
+
+    async def reload(self, file: File) -> File:
+        """Return the file as its row is now."""
+        current = await files.select_file(self._pool, file.id)
+        assert current is not None
+        return current.file
+
+    async def store(self, file: File) -> File:
+        """Return the file once it is stored, fetching it where need be. Raises as `open` does."""
+        while not file.stored_at:
+            found = await self._join_or_fetch(file)
+            if isinstance(found, File):
+                return found
+            await found.finished()
+            file = found.file
+        return file
+
+    def fetch_behind(self, file: File) -> None:
+        """Have a file fetched for which nobody waits."""
+        if file.id not in self._behind and file.id not in self._fetches:
+            self._behind.add(file.id)
+            self._keep(asyncio.create_task(self._fetch_behind(file)))
+
+    def has_handed_out(self, file: FileId) -> bool:
+        """Tell whether a client has received bytes of a fetch that is under way or has just failed."""
+        fetch = self._fetches.get(file)
+        return file in self._failing or (fetch is not None and fetch.has_handed_out)
+
+    def hear(self, key: str) -> None:
+        """Another process gave a lease back."""
+        for signal in self._signals.get(key, ()):
+            signal.set()
+
+    async def close(self) -> None:
+        """End all fetches; the worker takes them up again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _join_or_fetch(self, file: File) -> Fetch | File:
+        """Return the fetch that runs here, the stored file, or a fetch that was begun now."""
+        key, deadline, signal = f"file/{file.id}", time.monotonic() + PATIENCE, asyncio.Event()
+        self._signals.setdefault(key, set()).add(signal)
+        try:
+            while True:
+                if fetch := self._fetches.get(file.id):
+                    return fetch
+                signal.clear()
+                if await take_lease(self._pool, key, self._holder, LEASE):
+                    return await self._begin(file, key)
+                current = await files.select_file(self._pool, file.id)
+                if current and current.file.stored_at:
+                    return current.file
+                if time.monotonic() > deadline:
+                    raise Busy(f"{file.filename} is being fetched by another process; try again soon")
+                await set_within(signal, 0.5)
+        finally:
+            self._signals[key].discard(signal)
+            if not self._signals[key]:
+                del self._signals[key]
+
+    async def _begin(self, file: File, key: str) -> Fetch | File:
+        """Start the fetch, unless this process started it meanwhile or another process has finished it."""
+        try:
+            current = await files.select_file(self._pool, file.id)
+            if fetch := self._fetches.get(file.id):
+                return fetch
+            if not (current and current.file.stored_at):
+                return self._start(current.file if current else file, key)
+        except BaseException:
+            if file.id not in self._fetches:
+                await self._give_back(key)
+            raise
+        await self._give_back(key)
+        return current.file
+
+    def _start(self, file: File, key: str) -> Fetch:
+        try:
+            fetch = self._fetches[file.id] = Fetch(file, self._spool)
+        except OSError as error:
+            raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
+        self._keep(asyncio.create_task(self._run(fetch, key)))
+        return fetch
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fetch_behind(self, file: File) -> None:
+        try:
+            await self.store(file)
+        except (KoscheyError, OSError) as error:
+            log.info("a file was not fetched behind", file=file.filename, error=str(error))
+        finally:
+            self._behind.discard(file.id)
+
+    async def _run(self, fetch: Fetch, key: str) -> None:
+        """Fetch, and tell all who wait how that ended, whatever raised."""
+        renewal = asyncio.create_task(self._renew(key))
+        try:
+            await self._ask_worker_to_finish(fetch.file)
+            fetch.succeed(await self._fetcher.bring(fetch))
+        except BaseException as error:
+            fetch.fail(_told(fetch.file, error))
+            log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            del self._fetches[fetch.file.id]
+            # Until the row says so: what was handed out of a fetch that failed.
+            self._failing |= {fetch.file.id} if fetch.error and fetch.has_handed_out else set()
+            await cancelled(renewal)
+            await self._give_back(key, fetch)
+            self._failing.discard(fetch.file.id)
+
+    async def _give_back(self, key: str, fetch: Fetch | None = None) -> None:
+        """End the lease, and note a failure of which clients were told: the worker need not repeat the fetch.
+
+        Where PostgreSQL does not answer the lease ends by itself, and the worker tries once more.
+        """
+        try:
+            if fetch is not None and fetch.error is not None:
+                if fetch.has_handed_out:
+                    await files.update_mismatched(self._pool, fetch.file.id)
+                await delete_message(self._pool, FileWanted(fetch.file.id))
+            await drop_lease(self._pool, key, self._holder)
+        except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says
+            log.warning("a lease could not be given back", key=key, error=repr(error))
+
+    async def _ask_worker_to_finish(self, file: File) -> None:
+        """Leave word before the fetch begins; the commit of the fetch takes it back."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
+
+    async def _renew(self, key: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            try:
+                await take_lease(self._pool, key, self._holder, LEASE)
+            except Exception as error:  # noqa: BLE001 - the fetch goes on, and perhaps the next renewal succeeds
+                log.warning("a lease could not be renewed", key=key, error=repr(error))
+
+
+def _told(file: File, error: BaseException) -> KoscheyError:
+    """Return what clients are told of an error that ended the fetch of a file."""
+    if isinstance(error, KoscheyError):
+        return error
+    if isinstance(error, LOST):
+        return StoreUnavailable(f"PostgreSQL does not answer; {file.filename} was not stored")
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}")
+    if isinstance(error, Exception):
+        log.error("the fetch of a file failed", file=file.filename, exc_info=error)
+        return StoreUnavailable(f"{file.filename} was not stored: {type(error).__name__}")
+    return Busy(f"the process that fetched {file.filename} is stopping; try again")

@@ -1,0 +1,248 @@
+"""What one look at an upstream's page changes here: in portions, each in a transaction of its own.
+
+All that can be known beforehand is known before the first transaction; what other processes may change meanwhile is
+read again under the lock on the project, for the files of the portion alone.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
+from packaging.utils import NormalizedName
+
+from koschey.db import advisories, files, projects
+from koschey.db.files import Listing
+from koschey.db.journal import Entry
+from koschey.db.left_out import replace_left_out
+from koschey.db.outbox import insert_messages
+from koschey.db.pool import PASSING, Connection, Pool
+from koschey.db.record import Record
+from koschey.mirror import news
+from koschey.mirror.new_files import Additions
+from koschey.mirror.news import Missing, Return
+from koschey.mirror.portions import Portion, PortionTransaction, conflicts, divide, listing_changed, page_changed
+from koschey.model import (
+    SYSTEM,
+    Origin,
+    Project,
+    ProjectStatus,
+    StandingFile,
+    UpstreamFile,
+    UpstreamPage,
+)
+from koschey.outbox import ProvenanceWanted
+from koschey.policy.absence import USUALLY, next_absence
+from koschey.policy.advisories import Feed
+from koschey.policy.news import is_as_it_was, is_estranged
+
+log = structlog.get_logger()
+
+WRITERS = 3
+"""Portions that one process writes side by side; more would only wait for the journal, with a connection each."""
+TRIES = 5
+"""Of one portion, where other writers are in the way."""
+REST = 1.0
+"""Seconds between two tries at most."""
+PLAN_IN_THREAD = 2000
+"""Files above which a page is compared with the rows in a thread, so that other requests go on."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """Brings mirrored projects' rows up to date with pages. One per process."""
+
+    pool: Pool
+    window: timedelta
+    """How long a new file is held where no rule says otherwise."""
+    feed: Feed | None = None
+    """That there is a feed with advisories, and how old what it said may be."""
+    confirmed_after: Sequence[timedelta] = USUALLY
+    """After how long further looks confirm an absence."""
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
+
+    async def take_in(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
+        """Take over what a page says that was asked for at `read_at`. Does nothing to a hosted project.
+
+        Each portion is kept once it is written. Only the last one notes that the page was read: where one cannot be
+        written, the look has not taken place, and the next one takes over what is left.
+        """
+        project, known = await self._known(name)
+        if project is not None and project.origin is not Origin.MIRRORED:
+            return
+        work = partial(_plan, name, page, read_at, project, known, self.confirmed_after)
+        intake = await asyncio.to_thread(work) if len(page.files) + len(known) > PLAN_IN_THREAD else work()
+        for portion in intake.portions:
+            await self._write(intake, portion)
+
+    async def _known(self, name: NormalizedName) -> tuple[Project | None, dict[str, StandingFile]]:
+        """Return the project and its files as they are before the intake."""
+        async with (
+            self.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            project = await projects.select_project(connection, name)
+            if project is None:
+                return None, {}
+            known = files.stream_project_files(connection, name)
+            return project, {item.file.filename: item async for item in known}
+
+    async def _write(self, intake: "_Plan", portion: Portion) -> None:
+        """Write one portion, once more where another writer was in the way."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with self._turns, self.pool.acquire() as connection, connection.transaction():
+                    await self._write_once(connection, intake, portion)
+                return
+            except PASSING as error:
+                if not left:
+                    raise
+                log.info("a portion of a page is written again", project=intake.name, error=repr(error))
+            await asyncio.sleep(random.uniform(0, REST))  # noqa: S311 - so that two do not meet again
+
+    async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> None:
+        created = await projects.insert_project(connection, intake.name, intake.name, Origin.MIRRORED)
+        project = await projects.lock_project(connection, intake.name)
+        assert project is not None
+        if project.origin is not Origin.MIRRORED:
+            return
+        record = Record(connection, SYSTEM, intake.name)
+        transaction = PortionTransaction(connection, project, await projects.select_now(connection), record)
+        # Of a project that was created just now there is no file.
+        named = await files.select_files_named(connection, project.id, [] if created else portion.filenames)
+        known = {item.file.filename: item for item in named}
+        await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
+        if created:
+            await advisories.update_applied(connection, intake.name)
+            if record.is_empty:
+                record.add("create project", [Entry()])
+        await record.write()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All that an intake knows before its first transaction."""
+
+    name: NormalizedName
+    page: UpstreamPage
+    read_at: datetime
+    known: Mapping[str, StandingFile]
+    portions: Sequence[Portion]
+    missing: Missing
+    returned: Return
+
+
+def _plan(
+    name: NormalizedName,
+    page: UpstreamPage,
+    read_at: datetime,
+    project: Project | None,
+    known: Mapping[str, StandingFile],
+    after: Sequence[timedelta],
+) -> _Plan:
+    absence, returned = None, Return()
+    if project is not None and page.is_empty and known:
+        absence = next_absence(project.absence, read_at, after)
+        # A page that is not there says nothing of the status, least of all that a quarantine is over.
+        page = replace(page, status=project.status, status_reason=project.status_reason)
+    elif project is not None:
+        returned = _return_of(project, page, known)
+    portions = divide(page, known, read_at, absence)
+    return _Plan(name, page, read_at, known, portions, Missing(read_at, after, absence), returned)
+
+
+def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, StandingFile]) -> Return:
+    listed, is_open = {file.filename for file in page.files}, page.status is not ProjectStatus.QUARANTINED
+    estranged = is_open and is_estranged(known.values(), listed, project.status)
+    unchanged = all(file.filename in known and is_as_it_was(known[file.filename].file, file) for file in page.files)
+    return Return(project.absence is not None, estranged, is_open and (unchanged or not estranged))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The steps of one portion."""
+
+    transaction: PortionTransaction
+    intake: _Plan
+    portion: Portion
+    known: Mapping[str, StandingFile]
+    """Those of its files that have a row now, also where another process has just added it."""
+    window: timedelta
+    feed: Feed | None
+
+    @property
+    def connection(self) -> Connection:
+        return self.transaction.connection
+
+    async def make(self) -> None:
+        """Take over all that the portion says."""
+        listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
+        missing = [self.known[name] for name in self.portion.missing if name in self.known]
+        await news.miss(self.transaction, missing, how)
+        if self.portion.is_first:
+            names = (name for portion in self.intake.portions for name in portion.missing)
+            await news.tell_of_missing(self.transaction, [self.intake.known[name] for name in names], how)
+            if how.page is None:
+                await news.end_absent_page(self.transaction)
+        await self._follow([(self.known[file.filename], file) for file in listed if file.filename in self.known])
+        additions = Additions(self.transaction, self.intake.known.values(), self.window, self.feed)
+        new = [file for file in listed if file.filename not in self.known]
+        await additions.add(new, returned=self.intake.returned.estranged)
+        await self._look()
+
+    async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
+        """Take over what may change of a known file; other bytes under a known name are a conflict.
+
+        An upload time never changes: the first that was claimed counts, and where none was, when we saw the file.
+        """
+        same = [(known, file) for known, file in listed if not conflicts(known, file)]
+        moved = [(known, file) for known, file in same if listing_changed(known, file)]
+        if moved:
+            listings = [
+                Listing(known.file.id, file.yanked, file.core_metadata, file.url, file.provenance_url)
+                for known, file in moved
+            ]
+            await files.update_listings(self.connection, listings)
+            await self._want_provenance(moved)
+        if visible := [(known, file) for known, file in moved if page_changed(known, file)]:
+            entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
+            self.transaction.record.add("update file", entries)
+        back = [(known, file) for known, file in same if known.file.absence]
+        await news.give_back(self.transaction, back, self.intake.returned)
+        await news.refuse_other_bytes(
+            self.transaction, [(known, file) for known, file in listed if conflicts(known, file)]
+        )
+
+    async def _want_provenance(self, moved: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
+        """Have provenance objects fetched that the upstream has begun to list; a file not stored yet has its turn."""
+        proved = {
+            known.file.version for known, file in moved if known.file.stored_at and _gained_provenance(known, file)
+        }
+        name = self.transaction.project.name
+        await insert_messages(self.connection, [ProvenanceWanted(name, version) for version in sorted(proved)])
+
+    async def _look(self) -> None:
+        """Note the look itself, a change of the project's status (PEP 792), and that the project came back."""
+        project, page = self.transaction.project, self.intake.page
+        # A page that changes nothing has been told of before.
+        if self.portion.is_first and self.intake.returned.estranged and not self.transaction.record.is_empty:
+            news.tell_of_return(self.transaction, page)
+        if self.portion.is_last:
+            if self.intake.missing.page:
+                await news.note_absent_page(self.transaction, self.intake.missing.page)
+            if project.left_out or page.left_out_count:
+                await replace_left_out(self.connection, project.id, page)
+            await projects.update_look(self.connection, project.id, page, self.intake.read_at)
+            if (page.status, page.status_reason) != (project.status, project.status_reason):
+                news.tell_of_status(self.transaction, page)
+
+
+def _seen(file: UpstreamFile) -> dict[str, object]:
+    return {"yanked": file.yanked, "core_metadata": file.core_metadata, "provenance": file.provenance_url}
+
+
+def _gained_provenance(known: StandingFile, file: UpstreamFile) -> bool:
+    return file.provenance_url not in (None, known.file.provenance_url)

@@ -1,0 +1,263 @@
+"""What an upstream's page says against files that are known already, acted upon within the intake."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from koschey.db import advisories, files, projects
+from koschey.db.alerts import FIRST
+from koschey.db.files import NewFile
+from koschey.db.journal import Entry
+from koschey.db.news import (
+    insert_reappeared,
+    insert_reappeared_project,
+    insert_replaced,
+    insert_returned,
+    select_replaced,
+)
+from koschey.db.outbox import insert_messages
+from koschey.mirror.portions import PortionTransaction
+from koschey.model import Absence, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.outbox import ReleaseHeld
+from koschey.policy.absence import next_absence
+from koschey.policy.advisories import reported
+from koschey.policy.news import is_as_it_was, is_late, withdrawal
+from koschey.policy.verdict import closed_by
+
+KEPT = "the upstream lists the file no more; it was accepted long ago and stays served"
+HELD_GONE = "the upstream removed the file during its quarantine"
+RETURNED_PROJECT = "the project came back after it was gone from the upstream; whoever has it now may be another"
+RETURNED_FILE = "the upstream removed the file during its quarantine, and lists it again"
+REAPPEARED = "the upstream did not list the file for a while during its quarantine"
+RELEASED_AGAIN = "the upstream withdrew the released file, and lists it again as it was"
+REPLACED = "the upstream lists other bytes under this filename now"
+SUSPECTED, CONFIRMED, ENDED = "absence suspected", "absence confirmed", "absence ended"
+"""Actions of the journal, and kinds of alerts, about what an upstream lists no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a look found missing, and how such absences are confirmed."""
+
+    read_at: datetime
+    after: Sequence[timedelta]
+    page: Absence | None
+    """That the whole page is absent."""
+
+    def judge(self, item: StandingFile) -> Absence:
+        """Return how the absence of a file stands after this look."""
+        return self.page or next_absence(item.file.absence, self.read_at, self.after)
+
+    def suspect(self, items: Iterable[StandingFile]) -> list[StandingFile]:
+        """Return the files whose absence is suspected since this look."""
+        return [item for item in items if item.file.absence is None and not self.judge(item).is_confirmed]
+
+    def confirm(self, items: Iterable[StandingFile]) -> list[StandingFile]:
+        """Return the files whose absence this look confirms."""
+        return [item for item in items if not item.file.is_gone and self.judge(item).is_confirmed]
+
+
+async def miss(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
+    """Note which files the upstream lists no more; those whose absence is confirmed are judged at once.
+
+    What is held is settled, and what was released lately is blocked; the rest goes on being served.
+    """
+    await files.update_absences(transaction.connection, [(item.file.id, how.judge(item)) for item in missing])
+    suspected, gone = how.suspect(missing), how.confirm(missing)
+    transaction.record.add(SUSPECTED, [Entry(item.file.version, item.file.filename) for item in suspected])
+    await _wake(transaction, gone)
+    transaction.record.add(CONFIRMED, [Entry(item.file.version, item.file.filename) for item in gone])
+    withdrawn = [(item, reason) for item, reason in await _withdrawn(transaction, gone, how) if reason]
+    await _block(transaction, withdrawn, withdrawn=True)
+
+
+async def tell_of_missing(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
+    """Alert people of what the upstream lists no more, and of what becomes of it."""
+    suspected, gone = how.suspect(missing), how.confirm(missing)
+    if suspected:
+        transaction.record.alert(SUSPECTED, [_entry(item, reason=_until(how.judge(item))) for item in suspected])
+    held = [_entry(item, reason=HELD_GONE, state=State.HELD) for item in gone if item.standing.state is State.HELD]
+    released = [
+        _entry(item, reason=reason or KEPT, served=reason is None)
+        for item, reason in await _withdrawn(transaction, gone, how)
+    ]
+    transaction.record.alert(CONFIRMED, [*held, *released])
+
+
+async def note_absent_page(transaction: PortionTransaction, absence: Absence) -> None:
+    """Note how the absence of the whole page stands; what is new about it is journalled, a suspicion also told."""
+    project = transaction.project
+    if absence == project.absence:
+        return
+    await projects.update_absence(transaction.connection, project.id, absence)
+    entry = Entry(detail={"reason": _until(absence), "since": absence.since.isoformat()})
+    if absence.is_confirmed:
+        transaction.record.add(CONFIRMED, [entry])
+    elif project.absence is None:
+        transaction.record.add(SUSPECTED, [entry])
+        transaction.record.alert(SUSPECTED, [entry])
+
+
+async def end_absent_page(transaction: PortionTransaction) -> None:
+    """Note that there is a page again. What is held waits for a person, also where the absence was only suspected."""
+    project = transaction.project
+    if project.absence is None:
+        return
+    await projects.update_absence(transaction.connection, project.id, None)
+    if not project.absence.is_confirmed:
+        await insert_reappeared_project(transaction.connection, project.id, REAPPEARED)
+    entry = Entry(detail={"since": project.absence.since.isoformat(), "confirmed": project.absence.is_confirmed})
+    transaction.record.add(ENDED, [entry])
+    transaction.record.alert(ENDED, [entry])
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """What of a project a page lists again that was missing."""
+
+    of_page: bool = False
+    """The whole page was absent."""
+    estranged: bool = False
+    """It may be another's by now."""
+    as_it_was: bool = True
+    """It lists nothing but what is known, or was never gone as a whole."""
+
+
+async def give_back(
+    transaction: PortionTransaction, back: Sequence[tuple[StandingFile, UpstreamFile]], how: Return
+) -> None:
+    """Act on files that were missing and are listed again.
+
+    What was held waits for a person: it is blocked where its absence was confirmed. What was released before, and
+    blocked for its absence alone, is released again if it is as it was.
+    """
+    if not back:
+        return
+    entries = [_entry(known) for known, _ in back]
+    transaction.record.add(ENDED, entries)
+    if not how.of_page:
+        transaction.record.alert(ENDED, entries)
+    held = [known for known, _ in back if known.standing.state is State.HELD]
+    await insert_reappeared(
+        transaction.connection, [item.file.id for item in held if not item.file.is_gone], REAPPEARED
+    )
+    await _wake(transaction, held)
+    await _block(transaction, [(item, RETURNED_FILE) for item in held if item.file.is_gone])
+    if how.estranged:
+        await insert_returned(transaction.connection, [known.file.id for known, _ in back], RETURNED_PROJECT)
+    if how.as_it_was:
+        await _release_again(transaction, [known for known, file in back if is_as_it_was(known.file, file)])
+
+
+async def _release_again(transaction: PortionTransaction, unchanged: Iterable[StandingFile]) -> None:
+    """Release what only a withdrawal has blocked, unless something else speaks against it by now."""
+    withdrawn = [item for item in unchanged if item.standing.withdrawn_at is not None]
+    if not withdrawn:
+        return
+    policy = (await transaction.policy()).in_force(transaction.now)
+    about = await advisories.select_advisories(transaction.connection, transaction.project.name)
+    malware = reported(about, {item.file.version for item in withdrawn}, policy.rules)
+    ready = [
+        item
+        for item in withdrawn
+        if item.file.has_known_bytes
+        and item.file.version not in malware
+        and closed_by(policy, item.file.version) is None
+    ]
+    for state in (State.HELD, State.RELEASED):
+        # Through the legal moves: what is blocked becomes held, and only what is held is released.
+        await files.update_states(transaction.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
+        transaction.record.add(state, [_entry(item, reason=RELEASED_AGAIN) for item in ready])
+
+
+async def _withdrawn(
+    transaction: PortionTransaction, gone: Iterable[StandingFile], how: Missing
+) -> list[tuple[StandingFile, str | None]]:
+    """Return the released files among them, and why each is blocked that was withdrawn soon after its upload."""
+    released = [item for item in gone if item.standing.state is State.RELEASED]
+    if not released:
+        return []
+    rules = (await transaction.policy()).rules.in_force(transaction.now)
+    return [(item, withdrawal(item.file, item.standing, rules, how.judge(item).since)) for item in released]
+
+
+async def _block(
+    transaction: PortionTransaction, blocked: Sequence[tuple[StandingFile, str]], *, withdrawn: bool = False
+) -> None:
+    for why in dict.fromkeys(reason for _, reason in blocked):
+        alike = [item.file.id for item, reason in blocked if reason == why]
+        await files.update_states(transaction.connection, alike, State.BLOCKED, why, withdrawn=withdrawn)
+    transaction.record.add(State.BLOCKED, [_entry(item, reason=reason) for item, reason in blocked])
+
+
+async def _wake(transaction: PortionTransaction, items: Iterable[StandingFile]) -> None:
+    """Have the releases settled of which one of the files is held."""
+    held = sorted({item.file.version for item in items if item.standing.state is State.HELD})
+    await insert_messages(transaction.connection, [ReleaseHeld(transaction.project.name, version) for version in held])
+
+
+def _entry(item: StandingFile, **detail: object) -> Entry:
+    return Entry(item.file.version, item.file.filename, detail)
+
+
+def _until(absence: Absence) -> str:
+    if absence.due_at is None:
+        return "looks have confirmed the absence"
+    return f"nothing of it is released until further looks confirm or end the absence; next {absence.due_at:%H:%M} UTC"
+
+
+def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
+    """Tell people that a project came back from an absence, perhaps in other hands."""
+    listed = [file.filename for file in page.files]
+    entry = Entry(detail={"reason": RETURNED_PROJECT, "files": len(page.files), "first": listed[:FIRST]})
+    transaction.record.add("project returned", [entry])
+    transaction.record.alert("project returned", [entry])
+
+
+def tell_of_status(transaction: PortionTransaction, page: UpstreamPage) -> None:
+    """Note a change of the project's status (PEP 792); a quarantine is told at once, the verdict has closed all."""
+    entry = Entry(detail={"status": page.status, "reason": page.status_reason})
+    transaction.record.add("project status", [entry])
+    if page.status is ProjectStatus.QUARANTINED:
+        transaction.record.alert("project quarantined", [entry])
+
+
+async def refuse_other_bytes(
+    transaction: PortionTransaction, conflicts: Sequence[tuple[StandingFile, UpstreamFile]]
+) -> None:
+    """Keep the old bytes and let none of the new in: what is held stays so for a person, what is served goes on.
+
+    Each other digest is recorded and told of once, and not with every look.
+    """
+    seen = (
+        await select_replaced(transaction.connection, [known.file.id for known, _ in conflicts]) if conflicts else set()
+    )
+    fresh = [
+        (known, file.sha256)
+        for known, file in conflicts
+        if file.sha256 is not None and (known.file.id, file.sha256) not in seen
+    ]
+    if not fresh:
+        return
+    held = [known.file.id for known, _ in fresh if known.standing.state is State.HELD]
+    if held:
+        await files.update_states(transaction.connection, held, State.CONFLICT, REPLACED)
+    await insert_replaced(transaction.connection, [(known.file.id, now) for known, now in fresh], REPLACED)
+    entries = [_entry(known, was=known.file.sha256, now=now) for known, now in fresh]
+    transaction.record.add("conflict", entries)
+    transaction.record.alert("conflict", entries)
+
+
+def tell_of_late_files(
+    transaction: PortionTransaction, known: Iterable[StandingFile], added: Sequence[NewFile]
+) -> None:
+    """Tell people of new files that come to a release which was let out before."""
+    releases: dict[str, list[StandingFile]] = {}
+    for item in known:
+        releases.setdefault(item.file.version, []).append(item)
+    late = [
+        Entry(row.version, row.filename, {"state": row.standing.state, "reason": row.standing.reason})
+        for row in added
+        if is_late(releases.get(row.version, ()), transaction.now, released=row.standing.state is State.RELEASED)
+    ]
+    transaction.record.alert("late file", late)

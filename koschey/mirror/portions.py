@@ -1,0 +1,134 @@
+"""A page of an upstream, divided into what one transaction writes.
+
+What takes something away comes first, and what is new comes release by release, the oldest first: where an intake is
+cut short, the project stands as the upstream had it some time ago, and no release is there in part.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from koschey.db.policies import load_policy
+from koschey.db.pool import Connection
+from koschey.db.record import Record
+from koschey.model import Absence, Project, ProjectStatus, StandingFile, UpstreamFile, UpstreamPage
+from koschey.policy.verdict import Policy
+
+PORTION = 1000
+"""Files of one transaction: some tenths of a second, on a busy machine one or two."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one transaction takes in."""
+
+    missing: Sequence[str] = ()
+    """Filenames that the page lists no more."""
+    listed: Sequence[UpstreamFile] = ()
+    """Known files about which the page says something else than before."""
+    new: Sequence[UpstreamFile] = ()
+    is_first: bool = False
+    is_last: bool = False
+
+    @property
+    def filenames(self) -> list[str]:
+        """All that it is about."""
+        return [*self.missing, *(file.filename for file in (*self.listed, *self.new))]
+
+
+@dataclass
+class PortionTransaction:
+    """What the steps of one portion share: the connection, whose transaction locks the project, and what it records."""
+
+    connection: Connection
+    project: Project
+    now: datetime
+    record: Record
+    _policy: Policy | None = None
+
+    async def policy(self) -> Policy:
+        """Return the project's policy; read once, and only where it is needed."""
+        if self._policy is None:
+            self._policy = await load_policy(self.connection, self.project)
+        return self._policy
+
+
+def divide(
+    page: UpstreamPage, known: Mapping[str, StandingFile], read_at: datetime, absence: Absence | None = None
+) -> list[Portion]:
+    """Return the portions of a page, in the order in which they are to be written; at least one.
+
+    `absence` is how it stands where the whole page is absent: while that is suspected it says nothing of any file.
+    """
+    listed = {file.filename: file for file in page.files}
+    new = [file for name, file in listed.items() if name not in known]
+    changed = [file for name, file in listed.items() if name in known and _is_changed(known[name], file)]
+    # Of a project that it has quarantined the upstream may list no file (PEP 792), which says nothing of any.
+    is_whole = page.status is not ProjectStatus.QUARANTINED and (absence is None or absence.is_confirmed)
+    missing = [
+        name for name, item in known.items() if is_whole and name not in listed and _is_news(item, read_at, absence)
+    ]
+    if len(new) + len(changed) + len(missing) <= PORTION:
+        return [Portion(missing, changed, new, is_first=True, is_last=True)]
+    portions = [
+        *(Portion(missing=part) for part in _cut(missing)),
+        *(Portion(listed=part) for part in _cut(changed)),
+        *(Portion(new=part) for part in _by_release(new)),
+    ]
+    portions[0] = replace(portions[0], is_first=True)
+    portions[-1] = replace(portions[-1], is_last=True)
+    return portions
+
+
+def conflicts(known: StandingFile, file: UpstreamFile) -> bool:
+    """Tell whether a page lists other bytes under a known name."""
+    return file.sha256 is not None and known.file.sha256 is not None and file.sha256 != known.file.sha256
+
+
+def listing_changed(known: StandingFile, file: UpstreamFile) -> bool:
+    """Tell whether a page says something else of a file than its row."""
+    back = known.file.absent_since is not None
+    return back or known.file.upstream_url != file.url or page_changed(known, file)
+
+
+def page_changed(known: StandingFile, file: UpstreamFile) -> bool:
+    """Tell whether our own page has to say something else of a file."""
+    gained = known.file.core_metadata is None and file.core_metadata not in (None, known.file.broken_promise)
+    proved = known.file.provenance_url != file.provenance_url
+    return gained or proved or known.file.yanked != file.yanked
+
+
+def _is_changed(known: StandingFile, file: UpstreamFile) -> bool:
+    return conflicts(known, file) or listing_changed(known, file)
+
+
+def _is_news(item: StandingFile, read_at: datetime, page: Absence | None) -> bool:
+    """Tell whether it says anything new that a file is missing at this moment."""
+    absence = item.file.absence
+    if absence is None or absence.due_at is None:
+        return absence is None
+    return page is not None or absence.due_at <= read_at
+
+
+def _cut[T](items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + PORTION] for start in range(0, len(items), PORTION))
+
+
+def _by_release(new: Iterable[UpstreamFile]) -> Iterator[Sequence[UpstreamFile]]:
+    """Yield new files in portions that divide no release, if it fits into one."""
+    releases: dict[str | None, list[UpstreamFile]] = {}
+    for file in new:
+        releases.setdefault(file.version, []).append(file)
+    part: list[UpstreamFile] = []
+    for release in sorted(releases.values(), key=_uploaded_at):
+        if part and len(part) + len(release) > PORTION:
+            yield from _cut(part)
+            part = []
+        part += release
+    yield from _cut(part)
+
+
+def _uploaded_at(release: Sequence[UpstreamFile]) -> datetime:
+    """Return when the last file of a release was uploaded; where pages give no times, their order stays."""
+    return max(file.upload_time or EARLIEST for file in release)

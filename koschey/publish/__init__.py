@@ -1,1 +1,0 @@
-"""Writing: uploads, and what people and time decide about files."""

@@ -1,0 +1,87 @@
+"""What a reading of the advisory feed changes here: the advisories, files that are malware, fixes that wait."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packaging.utils import NormalizedName
+
+from koschey.db import advisories, projects
+from koschey.db.fast_lane import FastLane, select_fast_lane, select_told_fixes
+from koschey.db.journal import Entry
+from koschey.db.outbox import insert_message
+from koschey.db.pool import Connection
+from koschey.db.record import Record
+from koschey.db.waiting import Release, select_held_releases
+from koschey.model import SYSTEM, Advisory
+from koschey.outbox import ReleaseHeld
+from koschey.policy.advisories import Feed, feed_fault
+from koschey.quarantine.malware_reports import act_on_reports
+
+AT_ONCE = 1000
+"""Releases that are read at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of files."""
+
+    blocked: int
+    fixes: int
+
+
+async def write_reading(connection: Connection, found: Sequence[Advisory], etag: str | None, feed: Feed) -> None:
+    """Keep what the feed holds, in one transaction."""
+    async with connection.transaction():
+        state = await advisories.lock_feed(connection)
+        await advisories.replace_advisories(connection, found)
+        await _wake_waiting(connection, state, feed)
+        await advisories.update_read(connection, etag)
+
+
+async def confirm_reading(connection: Connection, feed: Feed) -> None:
+    """Note that the feed still holds what is kept here."""
+    async with connection.transaction():
+        state = await advisories.lock_feed(connection)
+        await _wake_waiting(connection, state, feed)
+        await advisories.update_confirmed(connection)
+
+
+async def _wake_waiting(connection: Connection, state: advisories.FeedState, feed: Feed) -> None:
+    """Have releases settled again that waited only for the feed."""
+    if feed_fault(feed, state.read_at, await projects.select_now(connection)) is None:
+        return
+    after: Release = (NormalizedName(""), "")
+    while held := await select_held_releases(connection, after, AT_ONCE):
+        for project, version in held:
+            await insert_message(connection, ReleaseHeld(project, version))
+        after = held[-1]
+
+
+async def act_on_advisories(connection: Connection) -> Change:
+    """Block what is called malware, and tell of security fixes that wait; each once, also after a crash."""
+    blocked = 0
+    for project in await advisories.select_pending_projects(connection):
+        blocked += await act_on_reports(connection, project)
+    fixes = 0
+    for fix in await select_fast_lane(connection):
+        fixes += await _tell_of_fix(connection, fix)
+    return Change(blocked, fixes)
+
+
+async def _tell_of_fix(connection: Connection, fix: FastLane) -> bool:
+    """Tell people of a security fix that waits, unless they were told."""
+    async with connection.transaction():
+        await projects.lock_project(connection, fix.project)
+        if fix.advisory in await select_told_fixes(connection, fix.project, fix.version):
+            return False
+        detail: dict[str, object] = {
+            "reason": fix.summary,
+            "advisory": fix.advisory,
+            "fixes": list(fix.fixes),
+            "downloads": fix.downloads,
+        }
+        entries, record = [Entry(fix.version, None, detail)], Record(connection, SYSTEM, fix.project)
+        record.add("security fix waits", entries)
+        record.alert("security fix waits", entries)
+        await record.write()
+        return True

@@ -1,0 +1,224 @@
+"""Has checks look at held releases, and writes down what they found, or why they could not look.
+
+A run without a fault and without a finding changes nothing that anybody would ask the journal about, and there is one
+for every file and check of every release; such runs are rows of `check_run` alone. What was found, and what went wrong,
+is in the journal, once as long as it stays the same; a serious finding also raises an alert, once for a release.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from packaging.utils import NormalizedName
+
+from koschey.db import files, journal, projects
+from koschey.db.checking import select_due, select_due_checks, select_told
+from koschey.db.findings import CheckRun, select_evidence, select_known_checks, write_known_checks, write_runs
+from koschey.db.journal import Entry
+from koschey.db.pool import Connection, Pool
+from koschey.db.record import Record
+from koschey.db.rules import select_rules
+from koschey.errors import KoscheyError
+from koschey.inspection.checks.isolate import Outcome
+from koschey.inspection.checks.registry import Installed, load
+from koschey.model import SYSTEM, Origin, StandingFile
+from koschey.policy.findings import Evidence, Finding, KnownCheck, Severity, is_required
+from koschey.quarantine.file_facts import FactReader
+
+log = structlog.get_logger()
+
+AGAIN = timedelta(hours=1)
+"""After which a check that could not be completed is tried once more."""
+AT_MOST = 200
+"""Files of one call."""
+WRITE_EVERY = 5.0
+"""Seconds of looks that are lost at the most where the worker dies."""
+LONGEST = 500
+"""Characters of a cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of the files of a release that a check had not seen."""
+
+    checked: int = 0
+    faults: int = 0
+    left: bool = False
+    """Whether there are more of them."""
+
+
+type Look = tuple[StandingFile, Outcome]
+"""A file, and what came of showing it to a check."""
+
+
+@dataclass(slots=True)
+class Checker:
+    """Runs checks. One per process."""
+
+    pool: Pool
+    reader: FactReader
+    load: Callable[[], Any] = load
+    _checks: tuple[Installed, ...] | None = field(default=None)
+
+    async def checks(self) -> tuple[Installed, ...]:
+        """Return those that are installed here. Raises `StartError` where one cannot be loaded."""
+        if self._checks is None:
+            self._checks = await self.load()
+        return self._checks
+
+    async def names(self) -> list[str]:
+        """Return all that are installed or were once, `archive` first: one that is gone says so where it is missed."""
+        here = [check.name for check in await self.checks()]
+        known = [check.name for check in await select_known_checks(self.pool)]
+        return [*here, *(name for name in known if name not in here)]
+
+    async def due(self, project: NormalizedName, version: str) -> list[str]:
+        """Return the checks that policy wants and that have not seen, or not of late, every held and stored file."""
+        found = await projects.select_project(self.pool, project)
+        due = await select_due_checks(self.pool, project, version, await self.names(), AGAIN)
+        if found is None or not due:
+            return []
+        rules = await select_rules(self.pool, project, found.origin)
+        return [name for name in due if is_required(rules, version, KnownCheck(name, {}))]
+
+    async def quick(self, names: Sequence[str]) -> list[str]:
+        """Return those of the checks that neither read a file nor may have to fetch one."""
+        here = {check.name: check for check in await self.checks()}
+        return [name for name in names if name in here and not (here[name].reads_file or here[name].compares)]
+
+    async def check(self, project: NormalizedName, version: str, name: str) -> Checked:
+        """Have a check look at the held files of a release that it has not seen, `AT_MOST` at once."""
+        found = await projects.select_project(self.pool, project)
+        if found is None or not await self._is_wanted(project, found.origin, version, name):
+            return Checked()
+        due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST + 1)
+        if not due:
+            return Checked()
+        faults = 0
+        async for began_at, looks in self._looks(name, due[:AT_MOST], found.origin):
+            await self._record(project, name, began_at, looks)
+            faults += sum(outcome.fault is not None for _, outcome in looks)
+        return Checked(min(len(due), AT_MOST) - faults, faults, len(due) > AT_MOST)
+
+    async def note_fault(self, project: NormalizedName, version: str, name: str, cause: str) -> None:
+        """Write down for all files that a check has not seen why it did not look."""
+        due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST)
+        looks = [(item, Outcome(fault=cause[:LONGEST])) for item in due]
+        if looks:
+            await self._record(project, name, await projects.select_now(self.pool), looks)
+
+    async def _is_wanted(self, project: NormalizedName, origin: Origin, version: str, name: str) -> bool:
+        return is_required(await select_rules(self.pool, project, origin), version, KnownCheck(name, {}))
+
+    async def _looks(
+        self, name: str, due: Sequence[StandingFile], origin: Origin
+    ) -> AsyncIterator[tuple[datetime, Sequence[Look]]]:
+        """Have a check look at files; yields what came of it every few seconds, and when those looks began."""
+        known = await files.select_project_files(self.pool, due[0].file.project)
+        check = next((check for check in await self.checks() if check.name == name), None)
+        left = list(reversed(due))
+        while left:
+            began_at, deadline = await projects.select_now(self.pool), time.monotonic() + WRITE_EVERY
+            looks: list[Look] = []
+            while left and time.monotonic() < deadline:
+                item = left.pop()
+                looks.append((item, await self._look(check, name, item, origin, known)))
+            yield began_at, looks
+
+    async def _look(
+        self,
+        check: Installed | None,
+        name: str,
+        item: StandingFile,
+        origin: Origin,
+        known: Sequence[StandingFile],
+    ) -> Outcome:
+        """Ask a check about one file. What cannot be had now is a fault; nothing is raised for it."""
+        if check is None:
+            return Outcome(fault=f"the check {name} is not installed on this worker")
+        try:
+            facts = await self.reader.read(item, origin, known)
+            previous = await self.reader.read_previous(item, origin, known) if check.compares else None
+            if not check.reads_file:
+                return await check.run(facts, -1, previous)
+            async with self.reader.open(item.file) as copy:
+                return await check.run(facts, copy.fileno(), previous)
+        except KoscheyError as error:
+            return Outcome(fault=str(error)[:LONGEST])
+        except OSError as error:
+            return Outcome(fault=f"the file could not be copied to the spool folder: {error}"[:LONGEST])
+
+    async def _record(self, project: NormalizedName, name: str, began_at: datetime, looks: Sequence[Look]) -> None:
+        """Write down what came of looks of one check, in one transaction."""
+        runs = [
+            CheckRun(item.file.id, tuple(replace(finding, check=name) for finding in outcome.findings), outcome.fault)
+            for item, outcome in looks
+        ]
+        async with self.pool.acquire() as connection, connection.transaction():
+            await projects.lock_project(connection, project)
+            before = await select_evidence(connection, [run.file for run in runs])
+            await write_runs(connection, name, began_at, runs)
+            await self._tell(
+                connection,
+                project,
+                name,
+                [
+                    (item, run)
+                    for (item, _), run in zip(looks, runs, strict=True)
+                    if _news(run.findings, run.fault) != _news(*_said_before(before[run.file], name))
+                ],
+            )
+
+    async def _tell(
+        self, connection: Connection, project: NormalizedName, name: str, news: Sequence[tuple[StandingFile, CheckRun]]
+    ) -> None:
+        """Write the journal, and alert people of each serious code once a release. All files are of one release."""
+        record, told = Record(connection, SYSTEM, project), set[str]()
+        if news:
+            told = await select_told(connection, project, news[0][0].file.version, name)
+        for item, run in news:
+            file, codes = item.file, sorted({finding.code for finding in run.findings})
+            record.add(
+                "check", [Entry(file.version, file.filename, {"check": name, "codes": codes, "fault": run.fault})]
+            )
+            for finding in run.findings:
+                if finding.severity is Severity.SERIOUS and finding.code not in told:
+                    told.add(finding.code)
+                    said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
+                    record.alert("finding", [Entry(file.version, file.filename, said)])
+        await record.write()
+
+
+def _news(findings: Sequence[Finding], fault: str | None) -> tuple[list[tuple[str, str]], str | None]:
+    return sorted((finding.code, finding.summary) for finding in findings), fault
+
+
+def _said_before(known: Evidence, name: str) -> tuple[list[Finding], str | None]:
+    findings = [finding for finding in known.findings if finding.check == name]
+    return findings, next((fault.cause for fault in known.faults if fault.check == name), None)
+
+
+async def register_checks(pool: Pool) -> list[str]:
+    """Write down which checks this worker brings; from now on files wait for them. Returns their names.
+
+    Called once at the start of a worker. Raises `StartError` where one of them cannot be loaded.
+    """
+    checks = await load()
+    codes = {check.name: _codes(check) for check in checks}
+    async with pool.acquire() as connection, connection.transaction():
+        news = await write_known_checks(connection, codes)
+        if news:
+            detail: dict[str, object] = {"checks": news}
+            await journal.insert_entries(connection, SYSTEM, "checks", "*", [Entry(detail=detail)])
+    names = [check.name for check in checks]
+    missing = [check.name for check in await select_known_checks(pool) if check.name not in names]
+    if missing:
+        log.warning("checks that were installed once are missing; files wait for them", checks=missing)
+    return names
+
+
+def _codes(check: Installed) -> Mapping[str, Mapping[str, Any]]:
+    return {code: {"what": told.what, "action": str(told.action)} for code, told in check.codes.items()}

@@ -1,0 +1,102 @@
+"""Block, recall, unblock: nothing of the scope is served, also nothing to come, until the block is lifted.
+
+A recall is a block of what turned out to be harmful: it raises an alert, and two people are needed to lift it. So they
+are to lift any block of what was reported as malicious.
+"""
+
+from koschey.db import rules
+from koschey.db.advisories import select_advisories
+from koschey.db.decisions import select_recalled
+from koschey.db.proposals import close_proposals
+from koschey.errors import UsageError
+from koschey.model import Origin, StandingFile, State
+from koschey.policy.advisories import reported
+from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.second_person import agree
+from koschey.quarantine.decision import Outcome
+
+SERVABLE = (State.HELD, State.RELEASED, State.MALFORMED, State.CONFLICT)
+"""What a block moves; what was removed stays so."""
+RECALL = "recall"
+"""The kind of the alert; whoever else reports malicious files raises it too."""
+
+
+async def block(change: Change) -> Outcome:
+    """Serve nothing of the scope any more. It lifts exceptions, and ends what waits for a second person."""
+    in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
+    excepted = _excepted(change, in_force)
+    if not moved and not excepted and change.says_the_same(change.own_rule(RuleKind.BLOCKED, in_force)):
+        return Outcome(None, ())
+    return await _close(change, moved, excepted)
+
+
+async def recall(change: Change) -> Outcome:
+    """Block what was let out, and alert. Who took it is in `koschey.db.downloads`."""
+    change.require_known()
+    in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
+    excepted = _excepted(change, in_force)
+    known = await _is_recalled(change, {change.decision.version})
+    if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, in_force):
+        return Outcome(None, ())
+    return await _close(change, moved, excepted, alert=RECALL)
+
+
+async def unblock(change: Change) -> Outcome:
+    """Lift a block; the files are held, until a person approves them."""
+    in_force, version = await change.in_force(), change.decision.version
+    own = change.own_rule(RuleKind.BLOCKED, in_force)
+    remaining = Rules(tuple(rule for rule in in_force.rules if rule is not own))
+    if version and (rule := remaining.find(RuleKind.BLOCKED, version)):
+        raise UsageError(f"the whole project is blocked by {rule.actor} ({rule.reason}); unblock the project")
+    blocked = change.in_state(State.BLOCKED)
+    moved = [known for known in blocked if not remaining.find(RuleKind.BLOCKED, known.file.version)]
+    if not own and not moved:
+        return Outcome(None, ())
+    lifted = {version, *(known.file.version for known in moved)}
+    if await _is_recalled(change, lifted) or await _is_reported(change, in_force, lifted):
+        agreed = await agree(change, moved)
+        if isinstance(agreed, Outcome):
+            return agreed
+        change = agreed
+    if own:
+        await rules.delete_rule(change.connection, RuleKind.BLOCKED, change.decision.project, version)
+    await change.move(moved, State.HELD)
+    return await change.record(moved, whole=True)
+
+
+async def _close(
+    change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: str | None = None
+) -> Outcome:
+    decision = change.decision
+    # The rule is for what is still to come: later files of the release, later releases of the project.
+    await change.put_rule(RuleKind.BLOCKED)
+    for rule in excepted:
+        await rules.delete_rule(change.connection, RuleKind.EXCEPTION, rule.scope, rule.version, rule.subject)
+    await close_proposals(change.connection, decision.project, decision.version, None, change.actor.name)
+    await change.move(moved, State.BLOCKED)
+    lifted = [f"{rule.subject}, by {rule.actor}: {rule.reason}" for rule in excepted]
+    return await change.record(moved, {"lifted_exceptions": lifted} if lifted else {}, whole=True, alert=alert)
+
+
+def _excepted(change: Change, in_force: Rules) -> list[Rule]:
+    """Return the exceptions for files of the scope."""
+    exceptions = (rule for rule in in_force.rules if rule.kind is RuleKind.EXCEPTION)
+    return [rule for rule in exceptions if change.decision.version in (None, rule.version)]
+
+
+async def _is_recalled(change: Change, versions: set[str | None]) -> bool:
+    """Tell whether one of the versions, or the whole project, was recalled or reported, and that was never lifted."""
+    recalled = await select_recalled(change.connection, change.decision.project)
+    return None in recalled or bool(recalled & versions)
+
+
+async def _is_reported(change: Change, in_force: Rules, versions: set[str | None]) -> bool:
+    """Tell whether an advisory calls one of the versions malicious now.
+
+    What was blocked for that as it came in, or when its window ended, was never served, and so never recalled.
+    """
+    if change.origin is not Origin.MIRRORED:
+        return False
+    about = await select_advisories(change.connection, change.decision.project)
+    return bool(reported(about, {version for version in versions if version}, in_force))

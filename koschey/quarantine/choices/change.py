@@ -1,0 +1,187 @@
+"""A decision on its way into the database: what it is about, and the rows that every choice writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from koschey.db import decisions, files, rules
+from koschey.db.journal import Entry
+from koschey.db.outbox import insert_messages
+from koschey.db.pool import Connection
+from koschey.db.proposals import Proposal, close_proposals
+from koschey.db.record import Record
+from koschey.db.requests import answer_requests
+from koschey.errors import NotKnown, UsageError
+from koschey.model import Actor, Origin, Project, ProjectStatus, StandingFile, State
+from koschey.outbox import ReleaseHeld
+from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.quarantine.decision import Choice, Decision, Outcome
+
+ANSWERS = (Choice.APPROVE, Choice.EXCEPT, Choice.TRUST, Choice.BLOCK, Choice.RECALL)
+"""Choices that answer whoever asked for the releases that they move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A decision with all that it meets, under the locks of the project and of its files."""
+
+    connection: Connection
+    actor: Actor
+    decision: Decision
+    project: Project | None
+    known: Sequence[StandingFile]
+    seconds: Proposal | None = None
+    """What another person proposed, and this one agrees to."""
+
+    @property
+    def origin(self) -> Origin:
+        """A name that is not known here yet would become a mirrored project."""
+        return self.project.origin if self.project else Origin.MIRRORED
+
+    @property
+    def author(self) -> Actor:
+        """Who wanted it first; whoever agreed is `seconded_by`."""
+        return Actor(self.seconds.actor, self.seconds.door) if self.seconds else self.actor
+
+    @property
+    def seconded_by(self) -> str | None:
+        """The second person, where there were two."""
+        return self.actor.name if self.seconds else None
+
+    @property
+    def reason(self) -> str:
+        """Why, in the words of the author."""
+        return self.seconds.reason if self.seconds else self.decision.reason
+
+    @property
+    def ticket(self) -> str | None:
+        """Where the reason is written down elsewhere."""
+        return (self.seconds.ticket if self.seconds else None) or self.decision.ticket
+
+    def in_state(self, *states: State) -> list[StandingFile]:
+        """Return the files that are in one of the states."""
+        return [known for known in self.known if known.standing.state in states]
+
+    def require_known(self) -> None:
+        """Raise `NotKnown` where there is no file in the scope."""
+        if not self.known:
+            raise NotKnown(
+                f"{self.decision.scope} is not known here; "
+                "ask the index for the project's page first, or check the spelling"
+            )
+
+    def require_open(self, in_force: Rules) -> None:
+        """Raise `UsageError` where nothing of the release can be let out, whatever a reviewer says of it."""
+        self._require_no_quarantine()
+        if blocked := self.in_state(State.BLOCKED):
+            raise UsageError(
+                f"{blocked[0].file.filename} is blocked ({blocked[0].standing.reason}); unblock the release first"
+            )
+        if stuck := self.in_state(State.MALFORMED, State.CONFLICT):
+            raise UsageError(f"{stuck[0].file.filename} is {stuck[0].standing.state}: {stuck[0].standing.reason}")
+        for known in self.in_state(State.HELD):
+            if rule := in_force.find(RuleKind.BLOCKED, known.file.version):
+                raise UsageError(f"a block of {rule.actor} is in force ({rule.reason}); lift it first")
+            if self.origin is Origin.MIRRORED and (rule := in_force.find(RuleKind.RESERVED, known.file.version)):
+                raise UsageError(f"the name is reserved for private packages ({rule.reason}); nothing of it is served")
+
+    def _require_no_quarantine(self) -> None:
+        if self.project and self.project.status is ProjectStatus.QUARANTINED:
+            name, reason = self.project.name, self.project.status_reason or "it gives no reason"
+            if self.project.origin is Origin.HOSTED:
+                raise UsageError(f"{name} is quarantined ({reason}); lift it first: koschey status {name} active")
+            raise UsageError(f"the upstream has quarantined {name} ({reason}); nothing of it is served")
+
+    async def in_force(self) -> Rules:
+        """Return the rules that are in force now; a block among them beats every other decision."""
+        return await rules.select_rules(self.connection, self.decision.project, self.origin)
+
+    async def put_rule(self, kind: RuleKind) -> None:
+        """Put a rule in force for the decision's scope."""
+        decision = self.decision
+        rule = Rule(
+            kind,
+            decision.version,
+            self.reason,
+            self.author.name,
+            decision.project,
+            ticket=self.ticket,
+            seconded_by=self.seconded_by,
+        )
+        await rules.write_rule(self.connection, rule)
+
+    def own_rule(self, kind: RuleKind, in_force: Rules) -> Rule | None:
+        """Return the rule of exactly the decision's scope."""
+        project, version = self.decision.project, self.decision.version
+        of_kind = (rule for rule in in_force.rules if rule.kind is kind)
+        return next((rule for rule in of_kind if (rule.scope, rule.version) == (project, version)), None)
+
+    def says_the_same(self, rule: Rule | None) -> bool:
+        """Tell whether the rule stands already as this decision would write it."""
+        said = (self.reason, self.author.name, self.ticket)
+        return rule is not None and (rule.reason, rule.actor, rule.ticket) == said
+
+    async def move(self, moved: Sequence[StandingFile], state: State) -> None:
+        """Move files, and say beside each who wanted it and why."""
+        seconded = f", seconded by {self.seconded_by}" if self.seconded_by else ""
+        reason = f"{self.decision.choice} by {self.author.name}{seconded}: {self.reason}"
+        await files.update_states(self.connection, [known.file.id for known in moved], state, reason)
+
+    async def record(
+        self,
+        bound: Sequence[StandingFile],
+        detail: Mapping[str, object] | None = None,
+        *,
+        whole: bool = False,
+        done: str = "moved",
+        alert: str | None = None,
+    ) -> Outcome:
+        """Write the journal and the decision: one row for each file it binds, or one for the whole scope.
+
+        With `whole`, a decision about a project is written down as such also where it binds files. `alert` is the kind
+        of the alert that the decision raises, if any.
+        """
+        decision, scope = self.decision, (self.decision.version, None, None)
+        await self._tell(bound)
+        record = Record(self.connection, self.actor, decision.project)
+        record.add(decision.choice, self._entries(bound, detail or {}))
+        if alert is not None:
+            said: dict[str, object] = {"reason": self.reason, "actor": self.actor.name, "files": len(bound)}
+            record.alert(alert, [Entry(decision.version, None, said)])
+        serial = await record.write()
+        assert serial is not None
+        # A decision names its row of the journal, so it alone is written after it.
+        of_files = [(known.file.version, known.file.filename, known.file.sha256) for known in bound]
+        await decisions.insert_decisions(
+            self.connection,
+            serial,
+            self.author,
+            decision.choice,
+            decision.project,
+            [scope, *of_files] if not of_files or (whole and decision.version is None) else of_files,
+            self.reason,
+            ticket=self.ticket,
+            seconded_by=self.seconded_by,
+        )
+        return Outcome(serial, tuple(known.file.filename for known in bound), done=done)
+
+    async def _tell(self, bound: Sequence[StandingFile]) -> None:
+        """End what the decision settles, and wake the workflows of the releases that it binds."""
+        decision, versions = self.decision, sorted({known.file.version for known in bound})
+        if self.seconds:
+            await close_proposals(
+                self.connection, decision.project, decision.version or "", decision.choice, self.actor.name
+            )
+        if decision.choice in ANSWERS:
+            for version in versions:
+                await answer_requests(self.connection, decision.project, version)
+        await insert_messages(self.connection, [ReleaseHeld(decision.project, version) for version in versions])
+
+    def _entries(self, bound: Sequence[StandingFile], detail: Mapping[str, object]) -> list[Entry]:
+        said: dict[str, object] = {"reason": self.reason}
+        if self.ticket:
+            said["ticket"] = self.ticket
+        if self.seconds:
+            said |= {"proposed_by": self.author.name, "seconded_by": self.actor.name, "seconded": self.decision.reason}
+        said |= detail
+        entries = [Entry(known.file.version, known.file.filename, said) for known in bound]
+        return entries or [Entry(self.decision.version, None, said)]

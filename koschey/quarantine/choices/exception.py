@@ -1,0 +1,99 @@
+"""Except: exactly these bytes are served for a time, though they are held. The state stays as it is."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from koschey.db import projects, rules
+from koschey.errors import NotKnown, UsageError
+from koschey.model import StandingFile, State
+from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.second_person import agree_by_policy
+from koschey.quarantine.decision import Decision, Outcome
+from koschey.standards.simple_json import format_time
+
+
+async def make_exception(change: Change) -> Outcome:
+    """Serve the held files of a release, or one of them, until the exception ends or a block lifts it."""
+    change.require_known()
+    in_force = await change.in_force()
+    change.require_open(in_force)
+    held = _require_there(change, _select(change))
+    if not held:
+        return Outcome(None, ())
+    agreed = await agree_by_policy(change, in_force, held, ends_at=await _end(change))
+    if isinstance(agreed, Outcome):
+        return agreed
+    ends_at = await _end(agreed)
+    made = [rule for rule in _rules(agreed, held, ends_at) if not _stands(rule, in_force)]
+    if not made:
+        return Outcome(None, ())
+    for rule in made:
+        await rules.write_rule(change.connection, rule)
+    bound = [known for known in held if known.file.filename in {rule.subject for rule in made}]
+    return await agreed.record(bound, {"expires_at": format_time(ends_at)}, done="excepted")
+
+
+def _select(change: Change) -> list[StandingFile]:
+    """Return the held files that the exception is for."""
+    decision, held = change.decision, change.in_state(State.HELD)
+    if decision.filename is None:
+        fetched = [known for known in held if known.file.sha256]
+        if held and not fetched:
+            raise _not_fetched(held[0])
+        return fetched
+    named = next((known for known in change.known if known.file.filename == decision.filename), None)
+    if named is None:
+        raise NotKnown(f"{decision.scope} has no file {decision.filename!r} here")
+    if named.file.sha256 is None:
+        raise _not_fetched(named)
+    _require_same(decision, named)
+    return [named] if named in held else []
+
+
+def _require_same(decision: Decision, named: StandingFile) -> None:
+    if decision.sha256 and decision.sha256.lower() != named.file.sha256:
+        raise UsageError(
+            f"{named.file.filename} has the sha256 {named.file.sha256}, not {decision.sha256}; look at it again"
+        )
+
+
+def _require_there(change: Change, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
+    """Raise `UsageError` where the upstream took a file away: it will be blocked, whoever vouches for it."""
+    if gone := [known for known in held if known.file.is_gone]:
+        raise UsageError(f"the upstream of {change.decision.project} has taken {gone[0].file.filename} away")
+    return held
+
+
+def _not_fetched(known: StandingFile) -> UsageError:
+    return UsageError(f"{known.file.filename} is not fetched yet; an exception binds its sha256, try again soon")
+
+
+async def _end(change: Change) -> datetime:
+    """Return when it ends: no later than any of those who decided it said."""
+    assert change.decision.days is not None
+    end = await projects.select_now(change.connection) + timedelta(days=change.decision.days)
+    proposed = change.seconds.expires_at if change.seconds else None
+    return min(end, proposed) if proposed else end
+
+
+def _rules(change: Change, held: Sequence[StandingFile], ends_at: datetime) -> list[Rule]:
+    return [
+        Rule(
+            RuleKind.EXCEPTION,
+            known.file.version,
+            change.reason,
+            change.author.name,
+            scope=change.decision.project,
+            subject=known.file.filename,
+            value=known.file.sha256 or "",
+            expires_at=ends_at,
+            ticket=change.ticket,
+            seconded_by=change.seconded_by,
+        )
+        for known in held
+    ]
+
+
+def _stands(rule: Rule, in_force: Rules) -> bool:
+    return rule in in_force.rules

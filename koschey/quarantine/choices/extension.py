@@ -1,0 +1,43 @@
+"""Extend: what is held stays held at least until a day. It never shortens a quarantine."""
+
+from datetime import datetime, timedelta
+
+from koschey.db import files, projects
+from koschey.errors import UsageError
+from koschey.model import StandingFile, State
+from koschey.policy.rules import RuleKind
+from koschey.policy.verdict import trusted_by
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.decision import Outcome
+from koschey.standards.simple_json import format_time
+
+
+async def extend(change: Change) -> Outcome:
+    """Hold what is held at least so many days from now, whatever the windows say, today's and tomorrow's.
+
+    What only a person lets out (no time at which it would be released) stays so.
+    """
+    change.require_known()
+    decision, days = change.decision, change.decision.days
+    assert decision.version is not None
+    assert days is not None
+    if rule := (await change.in_force()).find(RuleKind.TRUSTED, decision.version):
+        raise UsageError(f"time does not hold what is {trusted_by(rule)}; untrust the project first, or block this")
+    until = await projects.select_now(change.connection) + timedelta(days=days)
+    later = [known for known in change.in_state(State.HELD) if _ends_before(known, until)]
+    if not later:
+        return Outcome(None, ())
+    await files.update_windows(change.connection, [(item.file.id, _release_at(item, until), until) for item in later])
+    reason = f"extended by {change.actor.name} until {until:%Y-%m-%d %H:%M} UTC: {decision.reason}"
+    for known in later:
+        await files.update_held_reason(change.connection, known.file.id, reason)
+    return await change.record(later, {"held_until": format_time(until)}, done="held on")
+
+
+def _ends_before(known: StandingFile, until: datetime) -> bool:
+    held_until = known.standing.held_until
+    return held_until is None or held_until < until
+
+
+def _release_at(known: StandingFile, until: datetime) -> datetime | None:
+    return max(known.standing.release_at, until) if known.standing.release_at else None

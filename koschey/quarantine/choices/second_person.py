@@ -1,0 +1,77 @@
+"""Decisions that need two people: the first proposes, and another who decides the same about the same bytes agrees."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from koschey.auth.permissions import Action, RolePermissions
+from koschey.db import journal
+from koschey.db.accounts import select_account
+from koschey.db.journal import Entry
+from koschey.db.proposals import Proposal, close_proposals, insert_proposal, select_open_proposal
+from koschey.errors import UsageError
+from koschey.model import StandingFile
+from koschey.policy.rules import RuleKind, Rules
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.decision import Outcome
+
+
+async def agree_by_policy(
+    change: Change, in_force: Rules, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
+) -> Change | Outcome:
+    """Do as `agree` where a rule asks for a second person; else return the change as it is."""
+    # A rule for all versions also counts where nothing is bound yet: trust is about what is to come.
+    asked = in_force.find_whole(RuleKind.SECOND_PERSON) or any(
+        in_force.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound
+    )
+    return await agree(change, bound, ends_at=ends_at) if asked else change
+
+
+async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datetime | None = None) -> Change | Outcome:
+    """Return the change with the proposal that it agrees to; or propose it, and return that it waits.
+
+    What was proposed about other bytes is stale, and the new proposal takes its place. Raises `UsageError` for a
+    signal: it proves no name, and so can be neither the first person nor the second.
+    """
+    if change.actor.door == "signal":
+        raise UsageError("two people are needed for this, and a signal proves no name: decide in the panel or the API")
+    decision = change.decision
+    digests = sorted({known.file.sha256 or known.file.filename for known in bound})
+    found = await select_open_proposal(change.connection, decision.choice, decision.project, decision.version)
+    if found is None or found.digests != digests or not await _still_may(change, found):
+        return await _propose(change, digests, ends_at)
+    if found.actor == change.actor.name:
+        return Outcome(None, (), waits=True)
+    return replace(change, seconds=found)
+
+
+async def _still_may(change: Change, proposal: Proposal) -> bool:
+    """Tell whether the first person may still decide this; one who left, or lost the role, agrees to nothing."""
+    if proposal.door == "cli":
+        return True
+    account = await select_account(change.connection, proposal.actor)
+    return account is not None and RolePermissions().allows(account.grants, Action.DECIDE, change.decision.project)
+
+
+async def _propose(change: Change, digests: list[str], ends_at: datetime | None) -> Outcome:
+    decision, connection = change.decision, change.connection
+    await close_proposals(connection, decision.project, decision.version or "", decision.choice, change.actor.name)
+    await insert_proposal(
+        connection,
+        Proposal(
+            decision.choice,
+            decision.project,
+            decision.version,
+            digests,
+            decision.reason,
+            decision.ticket,
+            ends_at,
+            change.actor.name,
+            change.actor.door,
+        ),
+    )
+    detail: dict[str, object] = {"choice": decision.choice, "reason": decision.reason, "digests": digests}
+    serial = await journal.insert_entries(
+        connection, change.actor, "propose", decision.project, [Entry(decision.version, None, detail)]
+    )
+    return Outcome(serial, (), waits=True)

@@ -1,0 +1,69 @@
+"""The one function through which every person's decision goes, whatever door it came by.
+
+It checks the permission, then writes decision, states and journal in one transaction; the commit tells every web
+process. Block beats approve: what is blocked must be unblocked, and then is held.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from packaging.utils import NormalizedName
+
+from koschey.auth.identity import authorize
+from koschey.auth.permissions import Action
+from koschey.db import files, projects
+from koschey.db.accounts import select_account
+from koschey.db.pool import Connection
+from koschey.errors import NotAllowed
+from koschey.model import Actor
+from koschey.policy.rules import Rule, RuleKind
+from koschey.quarantine.choices.blocking import block, recall, unblock
+from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.exception import make_exception
+from koschey.quarantine.choices.extension import extend
+from koschey.quarantine.choices.release import approve, trust, untrust
+from koschey.quarantine.decision import MAX_REASON, Choice, Decision, Outcome
+from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
+
+__all__ = ["MAX_REASON", "Choice", "Decision", "Outcome", "decide"]
+
+CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
+    Choice.APPROVE: approve,
+    Choice.BLOCK: block,
+    Choice.UNBLOCK: unblock,
+    Choice.TRUST: trust,
+    Choice.UNTRUST: untrust,
+    Choice.EXTEND: extend,
+    Choice.EXCEPT: make_exception,
+    Choice.RECALL: recall,
+}
+
+
+async def decide(connection: Connection, actor: Actor, decision: Decision, consent: Consent = FULL_CONSENT) -> Outcome:
+    """Carry out a decision.
+
+    Raises `NotAllowed` where the reviewer may not decide this, `NotKnown` where there is no such release,
+    `Unconfirmed` where it would hide what is in use and `consent` does not say so, and `UsageError` where the decision
+    cannot be made as things stand.
+    """
+    decision.check()
+    async with connection.transaction():
+        if actor.door != "cli":
+            await _check_reviewer(connection, actor, decision.project)
+        project = await projects.lock_project(connection, decision.project)
+        known = await files.lock_release_files(connection, decision.project, decision.version)
+        if consent != FULL_CONSENT and _is_guarded(decision):
+            closing = Rule(RuleKind.BLOCKED, decision.version, decision.reason, actor.name, decision.project)
+            consent.check(await measure(connection, [closing]))
+        return await CHOICES[decision.choice](Change(connection, actor, decision, project, known))
+
+
+def _is_guarded(decision: Decision) -> bool:
+    """Tell whether a decision may stop all installs of a project, or takes back what machines have."""
+    return decision.choice is Choice.RECALL or (decision.choice is Choice.BLOCK and decision.version is None)
+
+
+async def _check_reviewer(connection: Connection, actor: Actor, project: NormalizedName) -> None:
+    account = await select_account(connection, actor.name)
+    if account is None:
+        raise NotAllowed(f"there is no reviewer {actor.name!r} here")
+    authorize(account, Action.DECIDE, project)

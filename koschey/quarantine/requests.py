@@ -1,0 +1,68 @@
+"""Asking for a release that is not served: who wants it and why is shown to those who decide."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from packaging.utils import NormalizedName
+
+from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
+from koschey.db.requests import count_others, upsert_request
+from koschey.errors import NotKnown, TooManyRequests, UsageError
+from koschey.quarantine.explanations import ASKABLE, Availability, Explanation, explain
+
+MAX_REASON = 2000
+MAX_OPEN = 100
+"""Releases that one account or address can wait for at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was written down."""
+
+    explanation: Explanation
+    who: str
+    times: int
+
+
+async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reason: str, usual: timedelta) -> Asked:
+    """Write down that somebody needs a release.
+
+    Raises `UsageError` where it is served or can never be, `NotKnown` where there is none, and `TooManyRequests` where
+    they wait for too many already.
+    """
+    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
+        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; the reviewers read it")
+    explanation = await explain(pool, project, version, usual)
+    _check(explanation)
+    async with pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
+        if await count_others(connection, who, project, explanation.version) >= MAX_OPEN:
+            raise TooManyRequests(f"{who} waits for {MAX_OPEN} releases already; ask again when some are answered")
+        times = await upsert_request(connection, project, explanation.version, who, reason)
+    return Asked(explanation, who, times)
+
+
+def _check(explanation: Explanation) -> None:
+    release = f"{explanation.project}=={explanation.version}"
+    if explanation.state is Availability.SERVED:
+        raise UsageError(f"{release} is served already; there is nothing to ask for")
+    if explanation.state not in ASKABLE and explanation.files:
+        raise UsageError(f"{release} is {explanation.state}: {explanation.reason}")
+    if not explanation.files:
+        raise NotKnown(f"{release} is not known here; ask the index for the project's page first, or check the name")
+
+
+def who_asks(account: str | None, address: str | None) -> str:
+    """Return under what a request is counted: the account, else the address, of IPv6 its network.
+
+    One machine has as many IPv6 addresses as it likes.
+    """
+    if account is not None:
+        return account
+    try:
+        found = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return "somebody"
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -1,0 +1,131 @@
+"""Time's decisions: apply the one verdict to every file of a release that still waits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.db import files, journal, projects
+from koschey.db.journal import Entry
+from koschey.db.policies import load_policy
+from koschey.db.pool import Connection
+from koschey.db.record import Record
+from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
+from koschey.policy.advisories import Feed
+from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
+from koschey.policy.windows import renew
+from koschey.quarantine.evidence import gather_evidence
+
+SOONEST = timedelta(seconds=5)
+"""The least time between two settlings of one release, so that a cause that lasts does not make a busy loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a release stands."""
+
+    held: tuple[File, ...]
+    """Files that still wait."""
+    needs_look: bool
+    """Some wait only for a new look at the upstream."""
+    release_at: datetime | None
+    """When the first of them may be released by time."""
+    look_again_in: timedelta | None
+    """How long from now; None where only a person can change anything."""
+    state: State
+    reasons: tuple[str, ...]
+
+
+async def settle(
+    connection: Connection, project: NormalizedName, version: str, usual: timedelta, feed: Feed | None = None
+) -> Settlement:
+    """Move what is due, in one transaction, and say what is left. `usual` is the window where no rule says otherwise.
+
+    What the upstream took away, yanked, quarantined or replaced, and what an advisory calls malware, is blocked; what
+    has waited long enough, was through every check and is still listed as it was, is released. `feed` says that there
+    is one with advisories; without it none is required.
+
+    Two settlings at once, a repeated one, or one that comes late change nothing twice.
+    """
+    async with connection.transaction():
+        found = await projects.lock_project(connection, project)
+        known = await files.lock_release_files(connection, project, version)
+        now = await projects.select_now(connection)
+        policy = await load_policy(connection, found) if found else Policy()
+        known = await _renew_windows(connection, known, policy, usual)
+        held = [item for item in known if item.standing.state is State.HELD]
+        policy, evidence = await gather_evidence(connection, held, policy, feed, now)
+        judged = [
+            (item, verdict(item.file, item.standing, policy, now, evidence.get(item.file.id, NOTHING_KNOWN)))
+            for item in known
+        ]
+        if not _keeps_states(found):
+            due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
+            await _move(connection, project, due)
+        return _summarise(judged, now)
+
+
+async def note_failure(connection: Connection, item: StandingFile, reason: str) -> None:
+    """Say beside a held file why it could not be fetched; it stays held."""
+    async with connection.transaction():
+        # First of all, as everybody does: locks taken in another order would be a deadlock with a decision.
+        await projects.lock_project(connection, item.file.project)
+        if await files.update_held_reason(connection, item.file.id, reason):
+            entry = Entry(item.file.version, item.file.filename, {"reason": reason})
+            await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])
+
+
+async def _renew_windows(
+    connection: Connection, known: Sequence[StandingFile], policy: Policy, usual: timedelta
+) -> list[StandingFile]:
+    """Let held files end their quarantine when the rules of today say so, not those under which they were seen."""
+    renewed = [renew(item, policy.rules, usual) for item in known]
+    moved = [after for before, after in zip(known, renewed, strict=True) if after is not before]
+    if moved:
+        due = [(item.file.id, item.standing.release_at, item.standing.held_until) for item in moved]
+        await files.update_windows(connection, due)
+    return renewed
+
+
+def _keeps_states(project: Project | None) -> bool:
+    """Tell whether a quarantine hides the files without moving them.
+
+    A hosted project's is lifted as a whole, and then exactly what was released before must be served again.
+    """
+    return project is not None and project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
+
+
+async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
+    for item, judgement in due:
+        await files.update_states(connection, [item.file.id], judgement.state, judgement.reason)
+    record = Record(connection, SYSTEM, project)
+    for item, judgement in due:
+        record.add(judgement.state, [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])
+    await record.write()
+
+
+def _summarise(judged: Sequence[tuple[StandingFile, Verdict]], now: datetime) -> Settlement:
+    waiting = [(item, judgement) for item, judgement in judged if judgement.state is State.HELD]
+    moments = [judgement.look_again_at for _, judgement in waiting if judgement.look_again_at]
+    releases = [item.standing.release_at for item, _ in waiting if item.standing.release_at]
+    states = {judgement.state for _, judgement in judged}
+    return Settlement(
+        held=tuple(item.file for item, _ in waiting),
+        needs_look=any(judgement.needs_look for _, judgement in waiting),
+        release_at=min(releases, default=None),
+        look_again_in=max(min(moments) - now, SOONEST) if moments else None,
+        state=next((state for state in STATES_BY_WEIGHT if state in states), State.RELEASED),
+        reasons=tuple(sorted({judgement.reason for _, judgement in judged})),
+    )
+
+
+STATES_BY_WEIGHT = (
+    State.HELD,
+    State.CONFLICT,
+    State.MALFORMED,
+    State.BLOCKED,
+    State.RELEASED,
+    State.REMOVED,
+)
+"""A release is shown with the state of the file that most wants attention."""

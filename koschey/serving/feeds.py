@@ -1,0 +1,142 @@
+"""Documents about the whole index: feeds and statistics, made once for all who ask, for as long as nothing changes."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from packaging.utils import NormalizedName
+
+from koschey import addresses
+from koschey.concurrency.flights import Flights
+from koschey.db import feeds, journal, rules
+from koschey.db.feeds import Novelty
+from koschey.db.pool import Pool
+from koschey.mirror.refresh import Refresher
+from koschey.model import Serial
+from koschey.serving.documents import Document, document_of
+from koschey.serving.served import Served
+from koschey.standards.feeds import Feed, Item, render_feed
+from koschey.standards.project_json import releases_of
+from koschey.standards.project_page import ProjectPage
+
+PROJECTS = 40
+RELEASES = 100
+RELEASES_OF_PROJECT = 40
+LARGEST = 100
+REST = 20.0
+"""Statistics are served unchanged for so many times the time that they took to make: they read every file's row."""
+
+
+class Surveys:
+    """Feeds and statistics of one index. One per process."""
+
+    def __init__(self, pool: Pool, refresher: Refresher, served: Served) -> None:
+        self._pool = pool
+        self._refresher = refresher
+        self._served = served
+        self._ours = served.ours
+        self._kept: dict[str, Document] = {}
+        self._making = Flights[str, Document]()
+        self._rested_at = 0.0
+
+    async def newest_projects(self) -> Document:
+        """Return the feed of the projects that the index began to serve last."""
+        return await self._current("projects", self._projects)
+
+    async def newest_releases(self) -> Document:
+        """Return the feed of the releases that the index began to serve last."""
+        return await self._current("releases", self._releases)
+
+    async def project_releases(self, name: NormalizedName) -> Document | None:
+        """Return the feed of a project's releases, the newest first; None where nothing of it is served.
+
+        Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
+        """
+        if await self._refresher.find(name) is None:
+            return None
+        page = await self._served.load(name)
+        if page is None or not page.files:
+            return None
+        title = f"Releases of {name}"
+        feed = Feed(title, self._page_of(name), title, self._items(page))
+        return document_of(page.serial, render_feed(feed))
+
+    async def sizes(self) -> Document:
+        """Return how large the largest projects are, and all together."""
+        kept = self._kept.get("sizes")
+        if kept is not None and time.monotonic() <= self._rested_at:
+            return kept
+        return await self._making.join("sizes", self._measure)
+
+    async def close(self) -> None:
+        """End what is being made."""
+        await self._making.close()
+
+    async def _current(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
+        """Return what is kept, unless something was committed, or a rule has ended, since it was made."""
+        serial = await journal.select_serial(self._pool)
+        document = self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
+        if document.serial >= serial:
+            return document
+        # It was being made before the last commit that this client may know of.
+        return self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
+
+    def _find(self, key: str, serial: Serial) -> Document | None:
+        kept = self._kept.get(key)
+        return kept if kept and kept.serial >= serial and time.monotonic() < kept.expires_at else None
+
+    async def _make(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
+        serial, begun = await journal.select_serial(self._pool), time.monotonic()
+        lasts = await rules.select_seconds_left(self._pool)
+        made = self._kept[key] = document_of(serial, await build())
+        made.expires_at = begun + lasts
+        return made
+
+    async def _projects(self) -> bytes:
+        found = await feeds.select_newest_projects(self._pool, limit=PROJECTS)
+        items = [Item(each.project, self._page_of(each.project), each.summary or "", each.at) for each in found]
+        return render_feed(Feed("Newest projects", self._list, "Projects that are served here now", items))
+
+    async def _releases(self) -> bytes:
+        found = await feeds.select_newest_releases(self._pool, limit=RELEASES)
+        items = [self._item(each) for each in found]
+        return render_feed(Feed("Newest releases", self._list, "Releases that are served here now", items))
+
+    def _item(self, release: Novelty) -> Item:
+        assert release.version is not None
+        link = self._release_of(release.project, release.version)
+        return Item(f"{release.project} {release.version}", link, release.summary or "", release.at)
+
+    def _items(self, page: ProjectPage) -> list[Item]:
+        """Return the releases by their upload times: those that were here before us have come all at once."""
+        releases = {
+            version: min(file.upload_time or file.first_seen_at for file in files)
+            for version, files in releases_of(page.files).items()
+        }
+        newest = sorted(releases.items(), key=lambda release: release[1], reverse=True)
+        return [
+            Item(f"{page.name} {version}", self._release_of(page.name, version), "", at)
+            for version, at in newest[:RELEASES_OF_PROJECT]
+        ]
+
+    async def _measure(self) -> Document:
+        begun = time.monotonic()
+        measured = self._kept["sizes"] = await self._sizes()
+        self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
+        return measured
+
+    async def _sizes(self) -> Document:
+        serial = await journal.select_serial(self._pool)
+        sizes = await feeds.select_sizes(self._pool, limit=LARGEST)
+        largest = {name: {"size": size} for name, size in sizes.largest.items()}
+        return document_of(serial, msgspec.json.encode({"top_packages": largest, "total_packages_size": sizes.total}))
+
+    @property
+    def _list(self) -> str:
+        return self._ours.absolute(addresses.PROJECT_LIST)
+
+    def _page_of(self, project: NormalizedName) -> str:
+        return self._ours.absolute(addresses.project_page(project))
+
+    def _release_of(self, project: NormalizedName, version: str) -> str:
+        return self._ours.absolute(addresses.release_json(project, version))

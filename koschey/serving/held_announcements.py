@@ -1,0 +1,60 @@
+"""Held files on a project's page: listed as yanked (PEP 592), with the reason why they are held.
+
+So a range passes over them, and whoever pins one is told why by most installers. Nothing that could be read of a held
+file is promised: neither its core metadata nor its provenance.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from koschey.model import File, StandingFile, State
+from koschey.policy.rules import RuleKind
+from koschey.policy.verdict import Policy, Verdict, absence_of, verdict
+from koschey.policy.windows import renew
+from koschey.quarantine.explanations import request_command
+
+MAX_WHY = 500
+"""Characters of a reason on a page; some reasons are letters to an auditor."""
+WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
+"""States whose files are counted as held on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """What of a project is not served: the files that are announced, and how many others wait."""
+
+    announced: tuple[File, ...]
+    held: int
+
+
+def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> KeptBack:
+    """Tell what a page says of files that are not served. One without a digest or a path cannot be listed."""
+    announced, held = [], 0
+    for item in (renew(each, policy.rules, usual) for each in known if each.standing.state in WAITING):
+        judged = verdict(item.file, item.standing, policy, now)
+        if judged.served or judged.state is State.BLOCKED:
+            continue
+        if _is_announced(item, judged, policy):
+            end = None if absence_of(item.file, policy) else item.standing.release_at
+            announced.append(_as_yanked(item.file, judged, end, now))
+        else:
+            held += 1
+    return KeptBack(tuple(announced), held)
+
+
+def _is_announced(item: StandingFile, judged: Verdict, policy: Policy) -> bool:
+    file = item.file
+    rule = policy.rules.find(RuleKind.ANNOUNCED, file.version)
+    return rule is not None and judged.state is State.HELD and file.sha256 is not None and file.path is not None
+
+
+def _as_yanked(file: File, judged: Verdict, end: datetime | None, now: datetime) -> File:
+    if judged.look_again_at is None:
+        until = "held until a reviewer decides"
+    else:
+        until = f"held until {end:%Y-%m-%d}" if end and end > now else "held"
+    why = re.sub(r"\s+", " ", judged.reason)[:MAX_WHY]
+    reason = f"Koschey: {until}: {why}; ask: {request_command(file.project, file.version)}"
+    return replace(file, yanked=reason, core_metadata=None, provenance_url=None, attestation=None, record=None)

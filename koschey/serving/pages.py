@@ -1,0 +1,132 @@
+"""A project's page as ready bytes: rendered once per change, through the one verdict, and kept in memory.
+
+A page that was built while its project changed is answered once and not kept.
+"""
+
+import asyncio
+import time
+from dataclasses import replace
+
+from packaging.utils import NormalizedName
+
+from koschey.addresses import held_project, relative
+from koschey.concurrency.flights import Flights
+from koschey.db import journal
+from koschey.db.pool import Pool
+from koschey.db.projects import select_now
+from koschey.db.rules import select_rules
+from koschey.mirror.refresh import Refresher
+from koschey.model import ProjectStatus
+from koschey.serving.cache import ProjectCache
+from koschey.serving.encoded import Page, page_of
+from koschey.serving.project_list import ProjectList
+from koschey.serving.served import CLOSING, Served, seconds_left
+from koschey.standards import simple_html, simple_json
+from koschey.standards.project_page import ProjectPage
+
+RENDER_IN_THREAD = 500
+"""Files above which a page is rendered in a thread, so that other requests go on."""
+
+
+class Pages:
+    """Builds pages from rows, through the one verdict."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        cache: ProjectCache[Page],
+        refresher: Refresher,
+        project_list: ProjectList,
+        served: Served,
+        *,
+        freshness: float,
+    ) -> None:
+        self._pool = pool
+        self._cache = cache
+        self._refresher = refresher
+        self._list = project_list
+        self._freshness = freshness
+        self._served = served
+        self._building = Flights[tuple[NormalizedName, int, int], Page]()
+
+    def cached(self, name: NormalizedName) -> Page | None:
+        """Return the page from memory; one that has grown old is refreshed behind the answer."""
+        page = self._cache.get(name)
+        if page is not None and time.monotonic() - page.built_at > self._freshness:
+            page.built_at = time.monotonic()
+            self._refresher.find_behind(name)
+        return page
+
+    def cached_list(self) -> Page | None:
+        """Return the project list from memory, while it is as new as it needs to be."""
+        return self._list.cached()
+
+    async def close(self) -> None:
+        """End what is being made."""
+        await self._building.close()
+        await self._list.close()
+
+    async def project_list(self) -> Page:
+        """Return the list of all projects."""
+        return await self._list.get()
+
+    async def project(self, name: NormalizedName) -> Page | None:
+        """Return a project's page, or None where there is no such project. Raises `UpstreamError` or `Busy`."""
+        if page := self.cached(name):
+            return page
+        changes = self._cache.changes
+        project = await self._refresher.find(name)
+        if project is None:
+            page = await self._closed(name)
+        else:
+            # Read again: what was found before `changes` was taken may be old by now.
+            changes = self._cache.changes
+            page = await self._build(name)
+        if page is not None:
+            self._cache.put(name, page, changes)
+        return page
+
+    async def project_below(self, name: NormalizedName, depth: int) -> Page | None:
+        """Return a page for another place than its own, `depth` folders below the root; it is not kept.
+
+        Raises as `project` does.
+        """
+        if await self._refresher.find(name) is None:
+            return await self._closed(name)
+        return await self._build(name, depth)
+
+    async def _closed(self, name: NormalizedName) -> Page | None:
+        """Return the page of a name that is blocked or reserved although nothing of it is here: never a 404."""
+        begun, now = time.monotonic(), await select_now(self._pool)
+        rules = await select_rules(self._pool, name)
+        rule = rules.find_whole(*CLOSING)
+        if rule is None:
+            return None
+        serial, reason = await journal.select_serial(self._pool), f"{rule.kind}: {rule.reason}"
+        page = _render(ProjectPage(name, serial, (), ProjectStatus.QUARANTINED, reason))
+        page.expires_at = begun + seconds_left(rules, now)
+        return page
+
+    async def _build(self, name: NormalizedName, depth: int = 2) -> Page:
+        """Return the page as it is, built once for all who ask between two changes."""
+        key = name, depth, self._cache.changes
+        return await self._building.join(key, lambda: self._build_once(name, depth))
+
+    async def _build_once(self, name: NormalizedName, depth: int) -> Page:
+        # Before PostgreSQL's clock is read: the page is forgotten a little too soon rather than too late.
+        begun = time.monotonic()
+        served = await self._served.load(name)
+        assert served is not None
+        served = replace(served, depth=depth)
+        page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
+        page.expires_at = begun + served.lasts
+        return page
+
+
+def _render(page: ProjectPage) -> Page:
+    rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
+    if page.held:
+        # RFC 8288: where whoever misses a version is told why it is not listed.
+        story = relative(held_project(page.name), page.depth)
+        rendered.headers = {"X-Koschey-Held": str(page.held), "Link": f'<{story}>; rel="help"'}
+    return rendered

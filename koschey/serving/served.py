@@ -1,0 +1,65 @@
+"""What of one project is served now: its rows through the one verdict."""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from packaging.utils import NormalizedName
+
+from koschey.addresses import Addresses
+from koschey.db import files, projects
+from koschey.db.policies import load_policy
+from koschey.db.pool import Pool
+from koschey.model import Origin, ProjectStatus
+from koschey.policy.rules import RuleKind, Rules
+from koschey.policy.verdict import Policy, verdict
+from koschey.serving.held_announcements import announce
+from koschey.standards.project_page import ProjectPage
+
+CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
+"""Rules under which a name has a page without files, whether or not anything of it is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Reads what is served."""
+
+    pool: Pool
+    ours: Addresses
+    """Where the index is."""
+    upstream: str
+    """The Simple API that is mirrored."""
+    window: timedelta
+    """How long a new file is held where no rule says otherwise."""
+
+    async def load(self, name: NormalizedName) -> ProjectPage | None:
+        """Return the served files of a project that is known, or None."""
+        async with (
+            self.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            project = await projects.select_project(connection, name)
+            if project is None:
+                return None
+            known = await files.select_project_files(connection, name)
+            policy = await load_policy(connection, project, checks=False)
+            now = await projects.select_now(connection)
+        served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
+        source = self.upstream if project.origin is Origin.MIRRORED else None
+        lasts, kept = seconds_left(policy.rules, now), announce(known, policy, now, self.window)
+        page = ProjectPage(name, project.serial, served, *_status(policy), self.ours, source, lasts)
+        return replace(page, announced=kept.announced, held=kept.held)
+
+
+def seconds_left(rules: Rules, now: datetime) -> float:
+    """Return for how long what was judged by these rules stays true by itself, by PostgreSQL's clock."""
+    ends = rules.ends_next(now)
+    return (ends - now).total_seconds() if ends else math.inf
+
+
+def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:
+    """Return what is said of the project (PEP 792); one that is closed here is shown as quarantined."""
+    kinds = CLOSING if policy.origin is Origin.MIRRORED else (RuleKind.BLOCKED,)
+    if rule := policy.rules.find_whole(*kinds):
+        return ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"
+    return policy.project_status, policy.project_status_reason

@@ -1,0 +1,156 @@
+"""Carries the outbox to Temporal: at least once, the oldest first, and again after every crash."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from koschey.concurrency.supervision import Background
+from koschey.concurrency.waiting import set_within
+from koschey.db.listen import Listener
+from koschey.db.outbox import Claim, claim_messages, delete_sent
+from koschey.db.pool import LOST, Pool, is_outage
+from koschey.outbox import (
+    AlertRaised,
+    FileWanted,
+    Message,
+    MetadataWanted,
+    ProvenanceWanted,
+    ReleaseHeld,
+    parse_message,
+)
+from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
+from workflows.describe_project import DescribeProject, DescribeProjectInput
+from workflows.fetch_file import FetchFile, FetchFileInput
+from workflows.names import TASK_QUEUE, alert_id, fetch_id, metadata_id, provenance_id, quarantine_id
+from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
+from workflows.send_alert import SendAlert, SendAlertInput
+
+log = structlog.get_logger()
+
+BATCH = 10
+"""Messages that are sent side by side: more would only keep in Temporal what is already under way waiting."""
+POLL = 1.0
+"""Seconds between looks for messages that become due by time; new ones are heard of at once."""
+RPC_TIMEOUT = timedelta(seconds=10)
+CLAIM = timedelta(seconds=30)
+"""How long a message that could not be sent rests before it is tried again."""
+
+
+OUTAGES = (RPCError, *LOST)
+"""What is raised while Temporal or PostgreSQL is away: messages stay where they are."""
+
+
+class Relay:
+    """One per worker; several may run, each taking what the others have not."""
+
+    def __init__(self, pool: Pool, client: Client, database_url: str, *, searchable: bool, webhook: bool) -> None:
+        self._pool = pool
+        self._client = client
+        self._searchable = searchable
+        self._webhook = webhook
+        self._heard = asyncio.Event()
+        self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
+
+    def start(self, tasks: Background) -> None:
+        """Relay, and hear of new messages, as tasks of this process."""
+        tasks.start("the relay of the outbox", self._run, lambda error: isinstance(error, OUTAGES))
+        tasks.start("the listener of the relay", self._listener.run, is_outage)
+
+    async def _run(self) -> None:
+        while True:
+            self._heard.clear()
+            if await self._relay_batch() < BATCH:
+                await set_within(self._heard, POLL)
+
+    async def _relay_batch(self) -> int:
+        claims = await claim_messages(self._pool, BATCH, CLAIM)
+        # Side by side: each is of another workflow, or wakes it for another reason.
+        for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
+            if sent is not None:
+                raise sent
+        return len(claims)
+
+    async def _relay(self, claim: Claim) -> None:
+        """Send one message. One that can never be sent must not keep the others waiting."""
+        try:
+            await self._send(parse_message(claim.kind, claim.payload))
+        except (KeyError, TypeError) as error:
+            log.warning("a message is of a kind that this version does not know", claim=claim, error=repr(error))
+        except OUTAGES as error:
+            if not (isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT):
+                raise
+            log.warning("Temporal does not take a message", claim=claim, error=str(error))
+        except Exception:
+            log.exception("a message cannot be sent", claim=claim)
+        else:
+            await delete_sent(self._pool, claim)
+
+    async def _send(self, message: Message) -> None:
+        """Start the workflow, or wake the one that runs: the id is the lock. An alert that nobody wants starts none."""
+        if isinstance(message, AlertRaised) and not self._webhook:
+            return
+        start = _start(message, searchable=self._searchable)
+        await self._client.start_workflow(
+            start.workflow,
+            start.given,
+            id=start.id,
+            task_queue=TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=start.signal,
+            start_signal_args=start.signal_args,
+            static_summary=start.summary,
+            rpc_timeout=RPC_TIMEOUT,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Which workflow a message starts, and by which signal it wakes one that runs."""
+
+    workflow: Any
+    given: object
+    id: str
+    summary: str
+    signal: str | None = None
+    signal_args: Sequence[object] = ()
+
+
+def _start(message: Message, *, searchable: bool) -> _Start:
+    match message:
+        case ReleaseHeld(project, version, wake):
+            return _Start(
+                QuarantineRelease.run,
+                QuarantineReleaseInput(project, version, searchable=searchable),
+                quarantine_id(project, version),
+                f"{project} {version} in quarantine",
+                "look_again" if wake else None,
+            )
+        case FileWanted(file):
+            return _Start(FetchFile.run, FetchFileInput(file), fetch_id(file), f"finish the fetch of file {file}")
+        case ProvenanceWanted(project, version, again):
+            return _Start(
+                AttachProvenance.run,
+                AttachProvenanceInput(project, version),
+                provenance_id(project, version),
+                f"provenance of {project} {version}",
+                "look_again",
+                [again],
+            )
+        case AlertRaised(alert):
+            return _Start(SendAlert.run, SendAlertInput(alert), alert_id(alert), f"tell of alert {alert}")
+        case MetadataWanted(project):
+            return _Start(
+                DescribeProject.run,
+                DescribeProjectInput(project),
+                metadata_id(project),
+                f"core metadata of {project}",
+                "look_again",
+            )

@@ -1,0 +1,385 @@
+"""Who somebody is, and what they may do: tokens, passwords, headers, roles."""
+
+import base64
+import itertools
+import re
+from datetime import timedelta
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import NormalizedName
+
+from koschey.auth import passwords
+from koschey.auth.bootstrap import ensure_accounts
+from koschey.auth.guesses import Rank
+from koschey.auth.identity import TOKEN_USER, authorize, parse_authorization
+from koschey.auth.logins import Logins
+from koschey.auth.passwords import Check, PasswordChecks, hash_password
+from koschey.auth.permissions import ROLES, Action, RolePermissions
+from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
+from koschey.db.accounts import (
+    Account,
+    Grant,
+    insert_grant,
+    insert_token,
+    select_account,
+    select_token,
+    upsert_account,
+)
+from koschey.db.pool import Connection, Database
+from koschey.errors import NotAllowed, UsageError
+from tests.support.postgres import NOON, set_clock
+
+SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
+TOKEN = f"kos_{'a' * 12}_{'b' * 43}"
+ADDRESSES = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that cost next to nothing; what real ones cost has a test of its own."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "HASHER", hasher)
+    monkeypatch.setattr(passwords, "NOBODY", hasher.hash("no account has this password"))
+
+
+REAL_HASHER, REAL_NOBODY = passwords.HASHER, passwords.NOBODY
+
+# Tokens
+
+
+def test_tokens_have_one_form() -> None:
+    """A token says that it is one, has a public id, and 256 bits that nobody can guess."""
+    tokens = [new_token() for _ in range(50)]
+    assert len({parse_token(token) for token in tokens}) == 50
+    assert all(re.fullmatch(r"kos_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}", token) for token in tokens)
+
+
+@pytest.mark.parametrize("text", [TOKEN, f" {TOKEN}\n"])
+def test_tokens_are_parsed(text: str) -> None:
+    """A token is taken apart, with the white space of a copied one forgiven."""
+    assert parse_token(text) == TokenParts("a" * 12, "b" * 43)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "kos", "kos_", TOKEN[:-1], TOKEN + "b", TOKEN.upper(), "x" + TOKEN, TOKEN.replace("_", "-")),
+        *(f"kos_{'a' * 11}é_{'b' * 43}", f"kos_{'a' * 12}_{'b' * 42}=", f"kos_{'a' * 12}\0_{'b' * 43}"),
+        f"pypi-{'a' * 60}",
+    ],
+)
+def test_what_is_no_token(text: str) -> None:
+    """Nothing else is taken for a token."""
+    assert parse_token(text) is None
+
+
+def test_only_the_digest_is_stored() -> None:
+    """A secret proves itself against its digest, from which it cannot be read."""
+    secret = "b" * 43
+    stored = digest_secret(secret)
+    assert re.fullmatch("[0-9a-f]{64}", stored)
+    assert proves(secret, stored)
+    assert not proves("c" * 43, stored)
+    assert not proves(stored, stored)
+    assert not proves("", stored)
+
+
+# Headers
+
+
+def basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "credentials"),
+    [
+        (basic("ada", "secret"), ("ada", "secret")),
+        (basic("ada", "se:cr:et"), ("ada", "se:cr:et")),
+        (basic("ada", ""), ("ada", "")),
+        (basic("", ""), ("", "")),
+        (basic("ädä", "sëcret"), ("ädä", "sëcret")),
+        (basic(" ada ", " secret\n"), ("ada", "secret")),  # a secret that a CI system broke into lines
+        (basic("ada", "x").replace("Basic", "bASIC"), ("ada", "x")),
+        (basic("ada", "x").replace(" ", "   ") + "  ", ("ada", "x")),
+        (f"Bearer {TOKEN}", (TOKEN_USER, TOKEN)),
+        (f"bearer   {TOKEN} ", (TOKEN_USER, TOKEN)),
+        (f"token {TOKEN}", (TOKEN_USER, TOKEN)),
+        ("Bearer", (TOKEN_USER, "")),
+    ],
+)
+def test_authorization(header: str, credentials: tuple[str, str]) -> None:
+    """Basic and bearer are understood, as loosely as HTTP allows."""
+    assert parse_authorization(header) == credentials
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            None,
+            "",
+            " ",
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Basic YQ==",
+            "Basic é",
+            "Basic \u20ac",
+            "Basic YT pi",
+        ),
+        *("Digest username=ada", "Negotiate YTpi", "YTpi", "\0", "Basic " + base64.b64encode(b"\xff:x").decode()),
+        basic("a\0b", "x"),
+    ],
+)
+def test_what_is_no_authorization(header: str | None) -> None:
+    """What cannot be read is as if nothing had been sent."""
+    assert parse_authorization(header) is None
+
+
+@given(st.text(), st.text())
+def test_any_credentials_survive_the_header(user: str, password: str) -> None:
+    """What a client encodes is what is read, but for white space around it; a NUL names nobody."""
+    user = user.replace(":", "")
+    expected = None if "\0" in user else (user.strip(), password.strip())
+    assert parse_authorization(basic(user, password)) == expected
+
+
+@given(st.text() | st.text().map(lambda text: f"Basic {text}"))
+def test_no_header_is_an_error(header: str) -> None:
+    """Whatever is sent, the answer is credentials or none."""
+    credentials = parse_authorization(header)
+    assert credentials is None or len(credentials) == 2
+
+
+# Passwords
+
+
+async def check_password(password: str, stored: str | None) -> bool:
+    return await PasswordChecks().run(Check(password, stored, Rank.CLEAN))
+
+
+async def test_passwords() -> None:
+    """A password is kept as an argon2id hash, each with a salt of its own, and proves itself against it."""
+    first, second = await hash_password("open sesame"), await hash_password("open sesame")
+    assert first.startswith("$argon2id$")
+    assert first != second
+    assert await check_password("open sesame", first)
+    assert not await check_password("open barley", first)
+    assert not await check_password("", first)
+
+
+def test_hashes_are_costly() -> None:
+    """A stolen hash costs its thief time and memory, and an unknown account costs us as much as a known one."""
+    assert REAL_HASHER.memory_cost >= 19 * 1024
+    assert REAL_HASHER.time_cost >= 2
+    assert extract_parameters(REAL_NOBODY) == extract_parameters(REAL_HASHER.hash("x"))
+
+
+@pytest.mark.parametrize("stored", [None, "", "open sesame", "$argon2id$broken", "{SHA}x"])
+async def test_without_a_hash_no_password_is_right(stored: str | None) -> None:
+    """An account without a password, or with one that is no hash, cannot be entered by any, not even that text."""
+    for password in ("", "open sesame", "no account has this password"):
+        assert not await check_password(password, stored)
+
+
+# Permissions
+
+
+@pytest.mark.parametrize(
+    ("role", "actions"),
+    [
+        ("uploader", {Action.READ, Action.UPLOAD, Action.YANK}),
+        ("upload-only", {Action.UPLOAD}),
+        ("reviewer", {Action.READ, Action.DECIDE}),
+        ("admin", set(Action)),
+        ("Admin", set()),
+        ("", set()),
+        ("*", set()),
+        ("owner", set()),
+    ],
+)
+@pytest.mark.parametrize("action", Action)
+def test_roles(role: str, actions: set[Action], action: Action) -> None:
+    """A role allows what the table says, for its scope, and everything else is denied."""
+    permissions = RolePermissions()
+    assert permissions.allows((Grant(role, "*"),), action, SPAM) is (action in actions)
+    assert permissions.allows((Grant(role, "spam"),), action, SPAM) is (action in actions)
+    assert not permissions.allows((Grant(role, "spam"),), action, EGGS)
+    assert not permissions.allows((Grant(role, "SPAM"), Grant(role, "spa*"), Grant(role, "")), action, SPAM)
+    assert not permissions.allows((), action, SPAM)
+
+
+async def test_the_database_knows_the_same_roles(connection: Connection) -> None:
+    """A role that can be granted is one that means something, and the other way round."""
+    account = await upsert_account(connection, "ada", None)
+    for role in ROLES:
+        await insert_grant(connection, account, role)
+    with pytest.raises(Exception, match="account_grant_role_check"):
+        await insert_grant(connection, account, "owner")
+
+
+def test_one_grant_is_enough() -> None:
+    """Grants add up; none takes another away."""
+    grants = (Grant("uploader", "eggs"), Grant("reviewer", "spam"))
+    permissions = RolePermissions()
+    assert permissions.allows(grants, Action.DECIDE, SPAM)
+    assert not permissions.allows(grants, Action.UPLOAD, SPAM)
+    assert permissions.allows(grants, Action.UPLOAD, EGGS)
+
+
+def test_authorize() -> None:
+    """Without permission there is an error that says who may not do what, and with it there is none."""
+    reviewer = Account("ada", None, (Grant("reviewer", "spam"),))
+    authorize(reviewer, Action.DECIDE, SPAM)
+    with pytest.raises(NotAllowed, match="ada may not decide eggs"):
+        authorize(reviewer, Action.DECIDE, EGGS)
+    with pytest.raises(NotAllowed, match="ada may not upload spam"):
+        authorize(reviewer, Action.UPLOAD, SPAM)
+
+
+def test_authorize_asks_the_plugin() -> None:
+    """Permissions that are given are asked in place of the built-in ones."""
+
+    class Nobody:
+        def allows(self, grants: tuple[Grant, ...], action: Action, project: NormalizedName) -> bool:
+            return not (grants and action and project)
+
+    with pytest.raises(NotAllowed):
+        authorize(Account("ada", None, (Grant("admin", "*"),)), Action.DECIDE, SPAM, Nobody())
+
+
+# In the database
+
+
+async def add_account(connection: Connection, name: str = "ada", *, with_password: bool = True) -> tuple[int, str]:
+    """An account with a token."""
+    account = await upsert_account(connection, name, await hash_password("open sesame") if with_password else None)
+    token = new_token()
+    parts = parse_token(token)
+    assert parts is not None
+    await insert_token(connection, parts.id, account, digest_secret(parts.secret), "of a test")
+    return account, token
+
+
+async def authenticate(db: Database, user: str, password: str) -> Account | None:
+    """Whom credentials prove to a process that has just started, from an address that nobody has used."""
+    return await Logins(db).prove((user, password), f"192.0.2.{next(ADDRESSES)}")
+
+
+async def name_of(db: Database, user: str, password: str) -> str | None:
+    account = await authenticate(db, user, password)
+    return account.name if account else None
+
+
+async def test_authenticate(connection: Connection) -> None:
+    """A password proves its account, a token its owner, and nothing else proves anything."""
+    account, token = await add_account(connection)
+    await insert_grant(connection, account, "reviewer", "spam")
+    other, _ = await add_account(connection, "bob", with_password=False)
+    assert other != account
+    found = await authenticate(connection, "ada", "open sesame")
+    assert found is not None
+    assert (found.name, found.grants) == ("ada", (Grant("reviewer", "spam"),))
+    assert await authenticate(connection, TOKEN_USER, token) == found
+    wrong_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
+    for user, password in [
+        ("ada", "wrong"),
+        ("ada", ""),
+        ("ada", token),
+        ("ADA", "open sesame"),
+        ("eve", "open sesame"),
+        ("", ""),
+        ("bob", ""),  # has no password
+        ("bob", "no account has this password"),
+        (TOKEN_USER, "open sesame"),
+        (TOKEN_USER, ""),
+        (TOKEN_USER, new_token()),
+        (TOKEN_USER, wrong_secret),
+        ("' OR true --", "x"),
+    ]:
+        assert await authenticate(connection, user, password) is None, (user, password)
+
+
+async def test_revoked_and_expired_tokens(connection: Connection) -> None:
+    """A token ends at its moment by PostgreSQL's clock, or when it is revoked."""
+    _, token = await add_account(connection)
+    await set_clock(connection, NOON)
+    await connection.execute("UPDATE token SET expires_at = $1", NOON + timedelta(seconds=1))
+    assert await name_of(connection, TOKEN_USER, token) == "ada"
+    await set_clock(connection, NOON + timedelta(seconds=1))
+    assert await name_of(connection, TOKEN_USER, token) is None
+    await connection.execute("UPDATE token SET expires_at = NULL")
+    assert await name_of(connection, TOKEN_USER, token) == "ada"
+    await connection.execute("UPDATE token SET revoked_at = $1", NOON)
+    assert await name_of(connection, TOKEN_USER, token) is None
+
+
+async def test_disabled_accounts(connection: Connection) -> None:
+    """A disabled account is nobody, by password and by token."""
+    _, token = await add_account(connection)
+    await connection.execute("UPDATE account SET disabled_at = now()")
+    assert await name_of(connection, "ada", "open sesame") is None
+    assert await name_of(connection, TOKEN_USER, token) is None
+    assert await select_account(connection, "ada") is None
+
+
+async def test_a_token_is_found_by_its_id_alone(connection: Connection) -> None:
+    """The row of a token holds no secret, and a token that exists is not replaced by another of its id."""
+    account, token = await add_account(connection)
+    parts = parse_token(token)
+    assert parts is not None
+    await insert_token(connection, parts.id, account, digest_secret("stolen"), "again")
+    assert await select_token(connection, parts.id) == ("ada", digest_secret(parts.secret))
+    rows = await connection.fetch("SELECT token::text AS row FROM token UNION ALL SELECT account::text FROM account")
+    assert not [row["row"] for row in rows if parts.secret in row["row"] or "open sesame" in row["row"]]
+
+
+async def test_first_accounts(connection: Connection, database: str) -> None:
+    """The first accounts are made once: a later start changes neither the password nor the token."""
+    token = new_token()
+    for password in ("first", "second"):
+        await ensure_accounts(database, admin_password=password, upload_token=token)
+    admin = await authenticate(connection, "admin", "first")
+    assert admin is not None
+    assert all(RolePermissions().allows(admin.grants, action, SPAM) for action in Action)
+    assert await name_of(connection, "admin", "second") is None
+    with pytest.raises(UsageError, match="upload token"):
+        await ensure_accounts(database, admin_password="x", upload_token="secret")
+
+
+async def test_the_first_token_may_upload_and_nothing_else(connection: Connection, database: str) -> None:
+    """The token that `koschey up` prints is not the admin's, and its account has no password."""
+    token = new_token()
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    uploader = await authenticate(connection, TOKEN_USER, token)
+    assert uploader is not None
+    assert (uploader.name, uploader.password_hash) == ("uploader", None)
+    assert [action for action in Action if RolePermissions().allows(uploader.grants, action, SPAM)] == [Action.UPLOAD]
+
+
+async def test_a_token_of_the_admin_moves_to_the_uploader(connection: Connection, database: str) -> None:
+    """A data folder whose printed token is the admin's, as earlier versions made it, loses that at its next start."""
+    account, token = await add_account(connection, "admin")
+    await insert_grant(connection, account, "admin")
+    other = new_token()
+    parts = parse_token(other)
+    assert parts is not None
+    await insert_token(connection, parts.id, account, digest_secret(parts.secret), "made by hand")
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    assert await name_of(connection, TOKEN_USER, token) == "uploader"
+    assert await name_of(connection, TOKEN_USER, other) == "admin"
+
+
+async def test_the_first_token_stays_revoked(connection: Connection, database: str) -> None:
+    """A start neither revives a token that was revoked, nor takes one whose secret is another."""
+    account, token = await add_account(connection, "admin")
+    await connection.execute("UPDATE token SET revoked_at = now()")
+    await ensure_accounts(database, admin_password="x", upload_token=token)
+    assert await name_of(connection, TOKEN_USER, token) is None
+    await connection.execute("UPDATE token SET revoked_at = NULL, account_id = $1", account)
+    await ensure_accounts(database, admin_password="x", upload_token=token[:-1] + ("A" if token[-1] != "A" else "B"))
+    assert await name_of(connection, TOKEN_USER, token) == "admin"

@@ -1,0 +1,268 @@
+"""Migrations: each is frozen, all make one schema, and data of every published version goes on being served."""
+
+import asyncio
+import hashlib
+import importlib.resources
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.utils import NormalizedName
+
+import koschey.db
+from koschey.app import create_front
+from koschey.db.files import select_project_files
+from koschey.db.journal import Entry, insert_entries
+from koschey.db.migrate import INSERT_STEP, SUMS, Step, migrate, read_steps, require_present
+from koschey.db.pool import Connection, connect, open_pool
+from koschey.errors import StartError
+from koschey.model import SYSTEM, Sha256
+from koschey.settings import Settings
+from koschey.storage.s3 import OpenBucket
+from tests.support.app_in_process import Store
+from tests.support.postgres import set_clock
+
+UPGRADES = sorted((Path(__file__).parent / "upgrades").glob("*.zip"))
+"""Of each version what its database and its bucket held, and which files its pages listed."""
+SCHEMA = {
+    "columns": """
+        SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+         WHERE table_schema = 'public' ORDER BY table_name, column_name
+    """,
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+         WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2
+    """,
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
+    "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
+    "moves": "SELECT from_state, to_state FROM legal_move ORDER BY 1, 2",
+}
+
+
+async def schema_of(connection: Connection) -> Mapping[str, Any]:
+    """All that migrations make, in an order of its own."""
+    return {name: [tuple(row) for row in await connection.fetch(query)] for name, query in SCHEMA.items()}
+
+
+def test_steps_are_numbered_without_gaps() -> None:
+    """Every file in the folder of migrations is a step, but for their digests, and the steps are 1, 2, 3 and so on."""
+    folder = importlib.resources.files("koschey.db") / "migrations"
+    files = [file.name for file in folder.iterdir() if file.name != SUMS]
+    assert [step.number for step in read_steps()] == list(range(1, 1 + len(files)))
+    assert len((folder / SUMS).read_text().splitlines()) == len(files)
+
+
+def test_a_changed_step_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts, and nothing is migrated, where a step is not as it was published."""
+    copy = tmp_path / "migrations"
+    with importlib.resources.as_file(importlib.resources.files("koschey.db") / "migrations") as folder:
+        copy.mkdir()
+        for file in folder.iterdir():
+            (copy / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(importlib.resources, "files", lambda _: tmp_path)
+    assert len(read_steps()) >= 10
+    changed = next(copy.glob("0003_*.sql"))
+    changed.write_text(changed.read_text() + "-- a better comment\n")
+    with pytest.raises(StartError, match=f"the migration {changed.name} is not the one that was published"):
+        read_steps()
+
+
+@pytest.mark.parametrize("act", [migrate, require_present])
+async def test_a_database_of_another_step_is_refused(own_database: str, act: object) -> None:
+    """A database that applied another text under the same number has another schema: neither starts on it."""
+    connection = await connect(own_database)
+    await connection.execute("UPDATE migration SET digest = $1 WHERE step = 9", Sha256("0" * 64))
+    assert callable(act)
+    with pytest.raises(StartError, match="the database has another migration 0009 than this Koschey"):
+        await act(connection)
+    await connection.close()
+
+
+def first_editions() -> list[Step]:
+    """The steps up to the ninth, with the first and the ninth as some databases applied them."""
+    steps = {step.number: step for step in read_steps() if step.number < 10}
+    missing = {
+        1: [
+            """    due_at   timestamptz NOT NULL DEFAULT koschey_now(),
+    -- Grows when the same message is written again, so that one that is just being sent is sent once more.
+    revision bigint NOT NULL DEFAULT 0
+"""
+        ],
+        9: [
+            "    pending      boolean NOT NULL DEFAULT false,\n",
+            "CREATE INDEX advisory_pending ON advisory (project) WHERE pending;\n",
+            "project !~ '[*@]' AND ",
+            "\n                       AND file.absent_since IS NULL",
+        ],
+    }
+    for number, texts in missing.items():
+        sql = steps[number].sql
+        for text in texts:
+            assert text in sql
+            kept = "    due_at   timestamptz NOT NULL DEFAULT koschey_now()\n" if "revision" in text else ""
+            sql = sql.replace(text, kept)
+        steps[number] = steps[number]._replace(sql=sql)
+    begin, end = "CREATE FUNCTION record_downloads(", "END $$;\n"
+    sql = steps[9].sql
+    start = sql.index(begin)
+    stop = sql.index(end, start) + len(end)
+    steps[9] = steps[9]._replace(sql=sql[:start] + sql[stop:])
+    return list(steps.values())
+
+
+async def test_databases_of_the_first_editions_are_brought_up_to_date(
+    empty_database: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two migrations made before they were changed becomes the same schema as everywhere."""
+    old = await connect(empty_database)
+    with monkeypatch.context() as patched:
+        patched.setattr("koschey.db.migrate.read_steps", first_editions)
+        await migrate(old)
+    # Those databases were made before digests were kept.
+    await old.execute("ALTER TABLE migration DROP COLUMN digest")
+    assert [step.number for step in await migrate(old)] == [step.number for step in read_steps() if step.number > 9]
+    await require_present(old)
+    assert await schema_of(old) == await schema_of(connection)
+    await old.close()
+
+
+@pytest.mark.parametrize("archive", UPGRADES, ids=lambda path: path.stem)
+async def test_data_of_an_earlier_version(archive: Path, empty_database: str, s3: Store) -> None:
+    """What a version kept and served is kept and served by this one, byte for byte."""
+    with zipfile.ZipFile(archive) as kept:
+        content = {name: kept.read(name) for name in kept.namelist()}
+    served: dict[str, list[str]] = json.loads(content["served.json"])
+    settings = Settings.model_validate(
+        {
+            **s3,
+            "database_url": empty_database,
+            "s3_bucket": f"upgrade-{archive.stem.replace('.', '-')}",
+            "upstream": "http://127.0.0.1:1/simple/",
+            "allow_private_upstream": True,
+            "page_freshness": 1e9,
+        }
+    )
+    restored = await connect(empty_database)
+    await restored.execute(content["database.sql"].decode(), timeout=60)
+    await restored.close()
+    connection = await connect(empty_database)
+    async with OpenBucket(settings) as bucket:
+        await bucket.ensure()
+        for name, body in content.items():
+            if name.startswith("bucket/"):
+                await bucket.put(name.removeprefix("bucket/"), body)
+    with pytest.raises(StartError, match="koschey migrate"):
+        await require_present(connection)
+    await migrate(connection)
+    # Windows and exceptions of then have not ended.
+    await set_clock(connection, await connection.fetchval("SELECT max(at) FROM journal"))
+    journal = await connection.fetch("SELECT * FROM journal ORDER BY serial")
+    front = create_front(settings)
+    await front.quart.startup()
+    try:
+        client = front.quart.test_client()
+        for project, filenames in served.items():
+            page = await client.get(f"/simple/{project}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"})
+            assert page.status_code == 200
+            listed = {file["filename"]: file for file in (await page.get_json(force=True))["files"]}
+            assert sorted(listed) == filenames, project
+            for item in await select_project_files(connection, NormalizedName(project)):
+                assert item.file.path
+                answer = await client.get(item.file.path)
+                if item.file.filename not in filenames:
+                    assert answer.status_code == 302, item
+                elif item.file.stored_at:
+                    body = bytes(await answer.get_data(as_text=False))
+                    assert hashlib.sha256(body).hexdigest() == item.file.sha256
+    finally:
+        await front.quart.shutdown()
+    assert await connection.fetch("SELECT * FROM journal ORDER BY serial") == journal
+    await connection.close()
+
+
+async def test_times_follow_serials(own_database: str) -> None:
+    """Transactions that overlap, begin early and end late, or fail: times in the journal never run backwards."""
+    pool = await open_pool(own_database, size=10)
+    name = NormalizedName("spam")
+
+    async def change(number: int) -> None:
+        async with pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            await connection.fetchval("SELECT koschey_now()")
+            await asyncio.sleep(0.01 * (number % 7))
+            await insert_entries(connection, SYSTEM, "test", name, [Entry(), Entry()])
+            await (transaction.rollback() if number % 5 == 0 else transaction.commit())
+
+    await asyncio.gather(*(change(number) for number in range(100)))
+    rows = await pool.fetch("SELECT serial, at FROM journal ORDER BY serial")
+    assert [row["serial"] for row in rows] == list(range(1, 161))
+    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
+    await pool.close()
+
+
+async def test_four_at_once_apply_each_step_once(empty_database: str) -> None:
+    """Of processes that start together one applies all steps, and the others find nothing to do."""
+    connections = [await connect(empty_database) for _ in range(4)]
+    try:
+        done = await asyncio.gather(*(migrate(connection) for connection in connections))
+        assert sorted(len(steps) for steps in done) == [0, 0, 0, len(read_steps())]
+        assert [step for steps in done for step in steps] == read_steps()
+        for connection in connections:
+            await require_present(connection)
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = ANY($1)"
+        assert await connections[0].fetchval(held, [each.get_server_pid() for each in connections]) == 0
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def test_a_failed_step_leaves_nothing(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that fails half way is not there at all, and the lock is free for the next attempt."""
+    connection = await connect(empty_database)
+    steps = read_steps()
+    broken = [*steps, steps[-1]._replace(number=len(steps) + 1, sql="CREATE TABLE half (id int); SELECT no_such_thing")]
+    with monkeypatch.context() as patched:
+        patched.setattr("koschey.db.migrate.read_steps", lambda: broken)
+        with pytest.raises(Exception, match="no_such_thing"):
+            await migrate(connection)
+    assert await connection.fetchval("SELECT to_regclass('half')") is None
+    await require_present(connection)
+    other = await connect(empty_database)
+    assert await other.fetchval("SELECT pg_try_advisory_lock($1)", koschey.db.migrate.LOCK)
+    await other.close()
+    await connection.close()
+
+
+async def test_an_unmigrated_database_is_refused(empty_database: str) -> None:
+    """Nothing starts on an empty database; the message says what to run."""
+    connection = await connect(empty_database)
+    with pytest.raises(StartError, match="koschey migrate"):
+        await require_present(connection)
+    await connection.close()
+
+
+async def test_an_older_database_is_refused(own_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing starts on a database that lacks a step which this code knows."""
+    steps = read_steps()
+    monkeypatch.setattr("koschey.db.migrate.read_steps", lambda: [*steps, steps[-1]._replace(number=9999)])
+    connection = await connect(own_database)
+    with pytest.raises(StartError, match=r"older.*koschey migrate"):
+        await require_present(connection)
+    await connection.close()
+
+
+@pytest.mark.parametrize("act", [migrate, require_present])
+async def test_a_newer_database_is_refused(own_database: str, act: object) -> None:
+    """Neither starting nor migrating touches a database with a step that this code does not know."""
+    connection = await connect(own_database)
+    await connection.execute(INSERT_STEP, 9999, "from_the_future", "0" * 64)
+    assert callable(act)
+    with pytest.raises(StartError, match="newer Koschey"):
+        await act(connection)
+    await connection.close()

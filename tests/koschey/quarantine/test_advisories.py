@@ -1,0 +1,687 @@
+"""Advisories: how they are read, what they block, what they only note, and which fixes wait."""
+
+import asyncio
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.utils import NormalizedName
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.advisories import AdvisoryActivities, FeedReport
+from koschey.db.advisories import select_advisories, select_feed
+from koschey.db.browse import select_waiting_releases
+from koschey.db.fast_lane import FastLane, select_fast_lane
+from koschey.db.files import insert_files
+from koschey.db.pool import Pool
+from koschey.db.projects import insert_project, select_project
+from koschey.errors import UpstreamMalformed
+from koschey.model import Advisory, Origin, State, VersionRange
+from koschey.policy.advisories import Feed, affects, feed_fault, fixes
+from koschey.policy.rules import RuleKind
+from koschey.quarantine.advisories import act_on_advisories, write_reading
+from koschey.quarantine.decide import Choice
+from koschey.settings.private_hosts import NO_HOSTS
+from koschey.standards.osv import parse_record
+from koschey.upstream import advisory_documents
+from koschey.upstream.advisories import AdvisoryFeed
+from koschey.upstream.advisory_documents import read_feed
+from koschey.upstream.egress import Egress
+from tests.support.mirror import DAY, Mirror, mirroring
+from tests.support.postgres import NOON, WEEK, new_file
+from tests.support.temporal_cli import program
+from tests.support.upstream.server import Upstream
+from tests.workflows.test_time import check_history
+from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
+from workflows.names import ADVISORIES_ID, TASK_QUEUE
+
+OLD = NOON - 400 * DAY
+BLOCKED, HELD, RELEASED = State.BLOCKED, State.HELD, State.RELEASED
+FEED = Feed(timedelta(hours=48))
+
+
+def record(identity: str, project: str = "spam", *events: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """A record of the OSV schema about one project."""
+    ranges = [{"type": "ECOSYSTEM", "events": list(events)}] if events else []
+    affected = {"package": {"ecosystem": "PyPI", "name": project}, "ranges": ranges}
+    affected |= {"versions": changes.pop("versions")} if "versions" in changes else {}
+    return {"id": identity, "summary": f"about {project}", "affected": [affected]} | changes
+
+
+def parse(*args: Any, **changes: Any) -> Advisory:
+    """The one advisory in such a record."""
+    [advisory] = parse_record(json.dumps(record(*args, **changes)).encode())
+    return advisory
+
+
+def archive(records: list[dict[str, Any]], **options: Any) -> bytes:
+    """The records as a feed serves them."""
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as written:
+        for each in records:
+            written.writestr(f"{each['id']}.json", json.dumps(each), **options)
+    return body.getvalue()
+
+
+def test_record_is_read() -> None:
+    """A record gives its id, its project normalised, its versions and its ranges as pairs."""
+    advisory = parse(
+        *(
+            "PYSEC-2026-1",
+            "Spam_Egg",
+            {"introduced": "0"},
+            {"fixed": "1.5"},
+            {"introduced": "2"},
+            {"last_affected": "2.3"},
+        ),
+        versions=["1.4"],
+        modified="2026-11-01T00:00:00Z",
+    )
+    assert advisory == Advisory(
+        id="PYSEC-2026-1",
+        project=NormalizedName("spam-egg"),
+        malicious=False,
+        summary="about Spam_Egg",
+        versions=("1.4",),
+        ranges=(VersionRange(None, "1.5"), VersionRange("2", None, "2.3")),
+        modified=datetime(2026, 11, 1, tzinfo=UTC),
+        withdrawn_at=None,
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "MAL-2026-1"},
+        {"aliases": ["CVE-2026-1", "MAL-2026-1"]},
+        {"database_specific": {"malicious-packages-origins": [{"source": "x"}]}},
+        {"database_specific": {"cwe_ids": ["CWE-506"]}},
+        {"database_specific": {"malicious": True}},
+    ],
+)
+def test_marks_of_malware(changes: dict[str, Any]) -> None:
+    """Malware is known by its id, an alias, or what databases write beside it; a vulnerability has none of these."""
+    assert parse("GHSA-1", versions=["1.0"], **changes).malicious
+    assert not parse(
+        "GHSA-1", versions=["1.0"], aliases=["CVE-2026-1"], database_specific={"cwe_ids": ["CWE-79"]}
+    ).malicious
+
+
+def test_other_ecosystems_are_left_out() -> None:
+    """What is about packages of other indexes, or cannot be a project's name, is nothing."""
+    for package in ({"ecosystem": "npm", "name": "spam"}, {"ecosystem": "PyPI", "name": "-"}, {"name": "spam"}, None):
+        assert parse_record(json.dumps({"id": "X-1", "affected": [{"package": package}, 7, None]}).encode()) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "inside", "outside"),
+    [
+        ([{"introduced": "0"}], ["0.1", "1!1"], []),
+        ([{"introduced": "1"}, {"fixed": "2"}], ["1", "1.0.0", "1.9", "2rc1"], ["0.9", "2", "2.0.0", "3"]),
+        ([{"introduced": "1"}, {"last_affected": "2"}], ["1", "2", "2.0"], ["2.0.1", "0"]),
+        ([{"fixed": "2"}, {"introduced": "1"}], ["1.5"], ["2"]),
+        ([{"introduced": "0"}, {"fixed": "1"}, {"introduced": "2"}, {"fixed": "3"}], ["0.5", "2.5"], ["1", "1.5", "3"]),
+        ([{"introduced": "not a version"}, {"fixed": "2"}], ["0.1"], ["2"]),
+        ([{"fixed": "2"}], [], ["1", "2"]),
+    ],
+)
+def test_ranges(events: list[dict[str, str]], inside: list[str], outside: list[str]) -> None:
+    """Ranges are evaluated in the order of PEP 440, whatever the order of their events."""
+    advisory = parse("PYSEC-1", "spam", *events)
+    assert [version for version in inside + outside if affects(advisory, version)] == inside
+    assert not any(affects(replace(advisory, withdrawn_at=NOON), version) for version in inside)
+
+
+def test_listed_versions_are_compared_as_versions() -> None:
+    """`1.0` and `1.0.0` are one version; one that nobody can compare is only what it is called."""
+    advisory = parse("PYSEC-1", versions=["1.0", "2004d"])
+    assert affects(advisory, "1.0.0")
+    assert affects(advisory, "2004d")
+    assert not affects(advisory, "1.0.1")
+    assert not affects(parse("PYSEC-1", "spam", {"introduced": "0"}), "2004d")
+    assert affects(parse("MAL-1", "spam", {"introduced": "0"}), "2004d")
+
+
+def test_malware_without_versions_is_all_of_the_project() -> None:
+    """Where a record of malware names no version that can be read, every version is meant."""
+    assert affects(parse("MAL-1"), "1.0")
+    assert affects(parse("MAL-1", versions=[7, None, ""]), "1.0")
+    assert not affects(parse("PYSEC-1"), "1.0")
+
+
+@pytest.mark.parametrize(
+    ("had", "offered", "expected"),
+    [
+        ("1.2", "1.5", True),
+        ("1.2", "1.9", True),
+        ("1.2", "1.4", False),
+        ("1.2", "2.1", False),
+        ("1.2", "2.4", True),
+        ("1.6", "1.9", False),
+        ("1.2", "0.9", False),
+        ("1.2", "odd", False),
+    ],
+)
+def test_fixes(had: str, offered: str, expected: bool) -> None:
+    """A later version that the advisory is not about fixes one that it is about."""
+    events = ({"introduced": "1"}, {"fixed": "1.5"}, {"introduced": "2"}, {"last_affected": "2.3"})
+    assert fixes(parse("PYSEC-1", "spam", *events), had, offered) is expected
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+TEXTS = (
+    st.sampled_from(["PyPI", "npm", "spam", "0", "1.0", "1!2", "x", "", "MAL-1", "ECOSYSTEM", "9" * 90]) | JSON_VALUES
+)
+EVENTS = st.lists(
+    st.dictionaries(st.sampled_from(["introduced", "fixed", "last_affected", "limit"]), TEXTS, max_size=3), max_size=5
+)
+RECORDS = st.fixed_dictionaries(
+    {"id": TEXTS},
+    optional={
+        "affected": JSON_VALUES
+        | st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "package": st.fixed_dictionaries({}, optional={"ecosystem": TEXTS, "name": TEXTS}) | TEXTS,
+                    "versions": st.lists(TEXTS, max_size=4) | TEXTS,
+                    "ranges": st.lists(st.fixed_dictionaries({}, optional={"type": TEXTS, "events": EVENTS | TEXTS}))
+                    | TEXTS,
+                    "database_specific": TEXTS,
+                },
+            ),
+            max_size=3,
+        ),
+        "aliases": st.lists(TEXTS, max_size=3) | TEXTS,
+        "withdrawn": TEXTS,
+        "modified": TEXTS,
+        "summary": TEXTS,
+        "database_specific": JSON_VALUES | st.dictionaries(st.sampled_from(["cwe_ids", "malicious"]), TEXTS),
+    },
+)
+
+
+@given(st.binary(max_size=200) | RECORDS.map(lambda each: json.dumps(each).encode()), st.text(max_size=8))
+def test_parsing_raises_nothing_but_the_trade_s_error(body: bytes, version: str) -> None:
+    """Whatever a feed holds, it is advisories that can be compared with any version, or `UpstreamMalformed`."""
+    try:
+        advisories = parse_record(body)
+    except UpstreamMalformed:
+        return
+    for advisory in advisories:
+        assert affects(advisory, version) in (True, False)
+        assert fixes(advisory, "1.0", version) in (True, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"7", b"{}", b'{"id": 7}', b'{"id": "a b"}', b"{" * 100_000, b"[" * 100_000, b"\xff", b'{"id": "X-1"'],
+)
+def test_what_is_no_record_is_refused(body: bytes) -> None:
+    """Bytes that are no record of the schema make the feed unusable."""
+    with pytest.raises(UpstreamMalformed):
+        parse_record(body)
+
+
+GOOD = [record("PYSEC-1", "spam", versions=["1.0"]), record("MAL-2", "eggs", versions=["2.0"])]
+
+
+def _write_folder(path: Path) -> None:
+    path.mkdir()
+    for each in GOOD:
+        (path / f"{each['id']}.json").write_text(json.dumps(each, indent=2))
+    for name in (".hidden.json", "notes.txt"):
+        (path / name).write_text("no JSON")
+
+
+FORMS: dict[str, Callable[[Path], object]] = {
+    "archive": lambda path: path.write_bytes(archive(GOOD)),
+    "array": lambda path: path.write_text(json.dumps(GOOD)),
+    "array on many lines": lambda path: path.write_text(json.dumps(GOOD, indent=1)),
+    "lines": lambda path: path.write_text("\n\n".join(json.dumps(each) for each in GOOD)),
+    "folder": _write_folder,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_a_feed(form: str, tmp_path: Path) -> None:
+    """An archive, an array, a record a line and a folder of records say the same."""
+    FORMS[form](tmp_path / "feed")
+    assert {advisory.id for advisory in read_feed(tmp_path / "feed")} == {"PYSEC-1", "MAL-2"}
+
+
+def _bomb() -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as written:
+        for number in range(40):
+            written.writestr(f"{number}.json", b" " * (2 * advisory_documents.MAX_RECORD))
+    return body.getvalue()
+
+
+def _many(count: int) -> bytes:
+    return archive([record(f"X-{number}", versions=["1"]) for number in range(count)])
+
+
+def _with_large_directory() -> bytes:
+    body = bytearray(archive(GOOD))
+    body[-10:-6] = (advisory_documents.MAX_DIRECTORY + 1).to_bytes(4, "little")
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "cannot be read"),
+        (b"not json", "cannot be read"),
+        (b"[]", "nothing of any Python project"),
+        (archive([{"id": "X-1"}]), "nothing of any Python project"),
+        (archive(GOOD)[:-5], "ZIP"),
+        (archive(GOOD)[:200] + archive(GOOD)[250:], "ZIP"),
+        (archive(GOOD) + b"trailing", "ZIP"),
+        (archive([{"id": "one"}, {"id": "?"}]), "without an id"),
+        (_bomb(), "8 MiB"),
+        (archive(GOOD, compress_type=zipfile.ZIP_LZMA), "deflate"),
+        (archive(GOOD, compress_type=zipfile.ZIP_BZIP2), "deflate"),
+        (_with_large_directory(), "directory has"),
+        (b'{"id": "X-1"}\n{"id": "X-2"', "cannot be read"),
+        (b'{"id": "X-1"}\n' + b"7" * (advisory_documents.MAX_RECORD + 2), "8 MiB"),
+        (b"[" + b" " * advisory_documents.MAX_WHOLE + b"]", "16 MiB"),
+        (json.dumps(record("X-1", versions=["1"] * 20_001)).encode(), "20000 are read"),
+    ],
+)
+def test_hostile_feed_is_refused(body: bytes, words: str, tmp_path: Path) -> None:
+    """Broken, huge and exploding feeds are refused as a whole, in words that say why."""
+    (tmp_path / "feed").write_bytes(body)
+    with pytest.raises(UpstreamMalformed, match=words):
+        read_feed(tmp_path / "feed")
+
+
+def test_counts_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed with too many records, versions or bytes in all is refused, however small each is."""
+    (tmp_path / "feed").write_bytes(_many(20))
+    for limit, words in (("MAX_RECORDS", "records"), ("MAX_KEPT", "versions"), ("MAX_INFLATED", "MiB")):
+        with monkeypatch.context() as patched:
+            patched.setattr(advisory_documents, limit, 10)
+            with pytest.raises(UpstreamMalformed, match=words):
+                read_feed(tmp_path / "feed")
+    assert len(read_feed(tmp_path / "feed")) == 20
+
+
+def test_missing_feed_is_said_so(tmp_path: Path) -> None:
+    """A path that is not there is an error in words."""
+    with pytest.raises(UpstreamMalformed, match="cannot be read"):
+        read_feed(tmp_path / "nothing")
+
+
+def test_feed_counts_while_it_is_fresh() -> None:
+    """Never read, or too long ago, is a fault; the very edge is not."""
+    assert feed_fault(FEED, NOON - timedelta(hours=48), NOON) is None
+    for read_at in (None, NOON - timedelta(hours=48, seconds=1)):
+        fault = feed_fault(FEED, read_at, NOON)
+        assert fault is not None
+        assert fault.check == "advisories"
+
+
+@pytest.fixture
+async def mirror(pool: Pool, upstream: Upstream) -> AsyncIterator[Mirror]:
+    """A mirror that follows a feed."""
+    async with mirroring(pool, upstream, FEED) as running:
+        yield running
+
+
+async def say(mirror: Mirror, *records: dict[str, Any]) -> None:
+    """Have the feed read while it holds these records, and acted upon."""
+    found = [advisory for each in records for advisory in parse_record(json.dumps(each).encode())]
+    async with mirror.pool.acquire() as connection:
+        await write_reading(connection, found, None, FEED)
+        await act_on_advisories(connection)
+
+
+async def unblock(mirror: Mirror, name: str) -> None:
+    """Have two people lift a block, as for all that was reported as malicious."""
+    for person in ("ada", "bob"):
+        await mirror.decide(Choice.UNBLOCK, name, person=person)
+
+
+OTHER = record("PYSEC-0", "another-project", versions=["1.0"])
+
+
+async def test_malware_is_blocked_wherever_it_is(mirror: Mirror) -> None:
+    """A report blocks held and released files of its versions at once and no others; people are told of each."""
+    released = mirror.upstream.add("a-mal", "1.0", upload_time=OLD)
+    fine = mirror.upstream.add("a-mal", "1.1", upload_time=OLD)
+    held = mirror.upstream.add("a-mal", "2.0", upload_time=NOON)
+    await mirror.look("a-mal")
+    await say(mirror, OTHER, record("MAL-1", "A_Mal", versions=["1.0", "2.0"]))
+    assert await mirror.states("a-mal") == {released.filename: BLOCKED, fine.filename: RELEASED, held.filename: BLOCKED}
+    assert (await mirror.files("a-mal"))[held.filename].standing.reason == "MAL-1: about A_Mal"
+    assert await mirror.served("a-mal") == [fine.filename]
+    [alert] = await mirror.alerts("recall")
+    assert (alert["version"], alert["detail"]["versions"], alert["detail"]["files"]) == (None, ["1.0", "2.0"], 2)
+    assert set(alert["detail"]["first"]) == {released.filename, held.filename}
+    assert "blocked" in await mirror.actions(released.filename)
+    later = mirror.upstream.add("a-mal", "2.0", sdist=True, upload_time=OLD)
+    assert (await mirror.look("a-mal"))[later.filename].standing.state is BLOCKED
+
+
+async def test_malware_is_blocked_at_first_sight(mirror: Mirror) -> None:
+    """Of a project that was never seen, reported versions start blocked, old and trusted ones too."""
+    await say(mirror, record("MAL-1", "a-first", {"introduced": "1"}, {"fixed": "2"}))
+    await mirror.rule(RuleKind.TRUSTED, scope="a-first")
+    bad = mirror.upstream.add("a-first", "1.0", upload_time=OLD)
+    good = mirror.upstream.add("a-first", "2.0", upload_time=OLD)
+    await mirror.look("a-first")
+    assert await mirror.states("a-first") == {bad.filename: BLOCKED, good.filename: RELEASED}
+
+
+async def test_what_was_blocked_as_malware_before_it_was_served_needs_two_as_well(mirror: Mirror) -> None:
+    """Whether a report blocked a file as it came in or when it was settled: one person alone does not lift that."""
+    late = mirror.upstream.add("a-alone", "2.0", upload_time=NOON)
+    await mirror.look("a-alone")
+    found = parse_record(json.dumps(record("MAL-1", "a-alone", versions=["1.0", "2.0"])).encode())
+    async with mirror.pool.acquire() as connection:
+        await write_reading(connection, found, None, FEED)
+    await mirror.settle("a-alone", "2.0")
+    first = mirror.upstream.add("a-alone", "1.0", upload_time=OLD)
+    await mirror.look("a-alone")
+    assert await mirror.states("a-alone") == {late.filename: BLOCKED, first.filename: BLOCKED}
+    for version, file in (("1.0", first), ("2.0", late)):
+        await mirror.decide(Choice.UNBLOCK, "a-alone", version)
+        assert (await mirror.states("a-alone"))[file.filename] is BLOCKED
+        await mirror.decide(Choice.UNBLOCK, "a-alone", version, person="bob")
+        assert (await mirror.states("a-alone"))[file.filename] is HELD
+
+
+async def test_report_is_not_repeated_against_people(mirror: Mirror) -> None:
+    """What people let out again is blocked anew only when the advisory itself changes."""
+    file = mirror.upstream.add("a-alarm", "1.0", upload_time=OLD)
+    await mirror.look("a-alarm")
+    alarm = record("MAL-1", "a-alarm", versions=["1.0"])
+    await say(mirror, alarm)
+    await unblock(mirror, "a-alarm")
+    await mirror.decide(Choice.APPROVE, "a-alarm")
+    await say(mirror, alarm | {"summary": "said in other words"})
+    assert await mirror.states("a-alarm") == {file.filename: RELEASED}
+    await say(mirror, record("MAL-1", "a-alarm", versions=["1.0", "1.1"]))
+    assert await mirror.states("a-alarm") == {file.filename: BLOCKED}
+
+
+@pytest.mark.parametrize(("name", "gone"), [("a-marked", False), ("a-left-out", True)])
+async def test_withdrawn_report_leaves_people_to_reverse_it(mirror: Mirror, name: str, gone: bool) -> None:
+    """A report that is withdrawn, or is in the feed no more, is told of; what it blocked stays so until unblocked."""
+    file = mirror.upstream.add(name, "1.0", upload_time=OLD)
+    await mirror.look(name)
+    await say(mirror, OTHER, record("MAL-1", name, versions=["1.0"]))
+    withdrawn = [OTHER] if gone else [OTHER, record("MAL-1", name, versions=["1.0"], withdrawn="2026-11-01T00:00:00Z")]
+    await say(mirror, *withdrawn)
+    await say(mirror, *withdrawn)
+    assert await mirror.states(name) == {file.filename: BLOCKED}
+    [alert] = await mirror.alerts("advisory withdrawn")
+    assert (alert["version"], alert["detail"]["files"], alert["detail"]["first"]) == ("1.0", 1, [file.filename])
+    await unblock(mirror, name)
+    await mirror.settle(name)
+    assert await mirror.states(name) == {file.filename: HELD}
+
+
+async def test_hosted_project_of_the_same_name_is_not_meant(mirror: Mirror) -> None:
+    """Advisories are about what the public index has under a name, and not about what is uploaded here."""
+    name, new = NormalizedName("ahosted"), new_file("ahosted-1.0-py3-none-any.whl", RELEASED)
+    async with mirror.pool.acquire() as connection:
+        await insert_project(connection, name, name, Origin.HOSTED)
+        project = await select_project(connection, name)
+        assert project is not None
+        await insert_files(connection, project.id, [new._replace(upstream_url=None)])
+    await say(mirror, record("MAL-1", "ahosted", versions=["1.0"]))
+    assert await mirror.states("ahosted") == {new.filename: RELEASED}
+    assert await mirror.alerts("recall") == []
+
+
+@pytest.mark.parametrize("subject", ["advisories", "advisories/malicious"])
+async def test_policy_may_do_without_reports(mirror: Mirror, subject: str) -> None:
+    """A rule that switches the check off keeps reports from blocking; with the whole check off no feed is needed."""
+    name = f"a-off-{len(subject)}"
+    await mirror.rule(RuleKind.CHECK, "off", subject=subject)
+    released = mirror.upstream.add(name, "1.0", upload_time=OLD)
+    held = mirror.upstream.add(name, "2.0", upload_time=NOON)
+    await mirror.look(name)
+    await mirror.store(name)
+    await say(mirror, record("MAL-1", name, versions=["1.0", "2.0"]))
+    await mirror.wait(WEEK)
+    await mirror.settle(name, "2.0")
+    # The feed was read a week ago.
+    expected = RELEASED if subject == "advisories" else HELD
+    assert await mirror.states(name) == {released.filename: RELEASED, held.filename: expected}
+
+
+async def test_feed_that_is_not_read_holds(mirror: Mirror) -> None:
+    """Never read or read too long ago: what time or trust would let out stays held, and goes on once it is read."""
+    file = mirror.upstream.add("a-stale", "1.0", upload_time=NOON)
+    await mirror.rule(RuleKind.TRUSTED, scope="a-trusting")
+    trusted = mirror.upstream.add("a-trusting", "1.0", upload_time=NOON)
+    await mirror.look("a-stale")
+    assert (await mirror.look("a-trusting"))[trusted.filename].standing.state is HELD
+    await mirror.store("a-stale")
+    await mirror.wait(WEEK)
+    settlement = await mirror.settle("a-stale")
+    assert (settlement.state, settlement.look_again_in) == (HELD, None)
+    assert settlement.reasons == ("the check advisories could not be completed: the feed was never read",)
+    await mirror.pool.execute("DELETE FROM outbox")
+    await say(mirror, OTHER)
+    assert {"release_held/a-stale/1.0", "release_held/a-trusting/1.0"} <= await mirror.wanted()
+    await mirror.wait(timedelta(hours=49))
+    assert "last read" in (await mirror.settle("a-stale")).reasons[0]
+    await say(mirror, OTHER)
+    assert (await mirror.settle("a-stale")).state is RELEASED
+    assert (await mirror.settle("a-trusting")).state is RELEASED
+    assert await mirror.states("a-stale") == {file.filename: RELEASED}
+
+
+async def test_without_a_feed_nothing_is_required(pool: Pool, upstream: Upstream) -> None:
+    """Where the settings name no feed, time releases as ever."""
+    async with mirroring(pool, upstream) as mirror:
+        file = upstream.add("a-none", "1.0", upload_time=NOON)
+        await mirror.look("a-none")
+        await mirror.store("a-none")
+        await mirror.wait(WEEK)
+        await mirror.settle("a-none")
+        assert await mirror.states("a-none") == {file.filename: RELEASED}
+
+
+async def test_second_look_sees_what_was_reported(mirror: Mirror) -> None:
+    """A held file that an advisory calls malware is blocked when its release is settled, also after an unblock."""
+    file = mirror.upstream.add("a-second", "1.0", upload_time=NOON)
+    await mirror.look("a-second")
+    await say(mirror, record("MAL-1", "a-second", versions=["1.0"]))
+    await unblock(mirror, "a-second")
+    await mirror.settle("a-second")
+    known = (await mirror.files("a-second"))[file.filename]
+    assert (known.standing.state, known.standing.reason) == (BLOCKED, "advisories: MAL-1: about a-second")
+
+
+async def test_vulnerability_is_a_note(mirror: Mirror) -> None:
+    """A vulnerability blocks nothing by itself; policy may have a person look, or block."""
+    for number, (action, expected) in enumerate([(None, RELEASED), ("hold", HELD), ("block", BLOCKED)]):
+        name = f"a-weak-{number}"
+        if action:
+            await mirror.rule(RuleKind.CHECK, action, scope=name, subject="advisories/vulnerable")
+        file = mirror.upstream.add(name, "1.0", upload_time=mirror.now)
+        await mirror.look(name)
+        await mirror.store(name)
+        await mirror.wait(WEEK)
+        await say(mirror, record("PYSEC-1", name, versions=["1.0"]))
+        await mirror.settle(name)
+        assert await mirror.states(name) == {file.filename: expected}
+
+
+async def test_reading_is_all_or_nothing(mirror: Mirror) -> None:
+    """What a reading wrote is whole; what it brought before and holds no more is withdrawn, and may come back."""
+    await say(mirror, record("PYSEC-1", "a-sync", versions=["1"]), record("PYSEC-2", "a-sync", {"introduced": "0"}))
+    name = NormalizedName("a-sync")
+    assert [each.id for each in await select_advisories(mirror.pool, name)] == ["PYSEC-1", "PYSEC-2"]
+    await say(mirror, record("PYSEC-1", "a-sync", versions=["1", "2"]))
+    [left] = await select_advisories(mirror.pool, name)
+    assert left.versions == ("1", "2")
+    await say(mirror, record("PYSEC-2", "a-sync", {"introduced": "0"}))
+    assert [each.id for each in await select_advisories(mirror.pool, name)] == ["PYSEC-2"]
+    assert (await select_feed(mirror.pool)).advisories == 1
+    bad = parse("PYSEC-3", "a-sync", versions=["1"])
+    with pytest.raises(Exception, match="null"):
+        async with mirror.pool.acquire() as connection:
+            await write_reading(connection, [replace(bad, summary=None)], None, FEED)  # type: ignore[arg-type]
+    assert [each.id for each in await select_advisories(mirror.pool, name)] == ["PYSEC-2"]
+
+
+async def take(mirror: Mirror, filename: str, times: int) -> None:
+    """Note downloads of a file."""
+    query = "INSERT INTO download (index_id, file_id) SELECT index.id, file.id FROM index, file WHERE filename = $1"
+    for _ in range(times):
+        await mirror.pool.execute(query, filename)
+
+
+async def test_security_fix_comes_first(mirror: Mirror) -> None:
+    """A held version that fixes what was taken here is at the top of what waits, with that fact, and told of once."""
+    old = mirror.upstream.add("a-fixed", "1.0", upload_time=OLD)
+    mirror.upstream.add("a-fixed", "1.1", upload_time=NOON)
+    mirror.upstream.add("a-fixed", "0.9.1", upload_time=NOON)
+    sooner = mirror.upstream.add("a-sooner", "1.0", upload_time=NOON - DAY)
+    for name in ("a-fixed", "a-sooner"):
+        await mirror.look(name)
+    advisory = record("PYSEC-7", "a-fixed", {"introduced": "0"}, {"fixed": "1.1"})
+    await say(mirror, advisory)
+    assert await select_fast_lane(mirror.pool) == []
+    await take(mirror, old.filename, 3)
+    await say(mirror, advisory)
+    await say(mirror, advisory)
+    fix = FastLane(NormalizedName("a-fixed"), "1.1", "PYSEC-7", "about a-fixed", ("1.0",), 3)
+    assert await select_fast_lane(mirror.pool) == [fix]
+    [alert] = await mirror.alerts("security fix waits")
+    assert (alert["project"], alert["version"], alert["detail"]["advisory"]) == ("a-fixed", "1.1", "PYSEC-7")
+    waiting, total = await select_waiting_releases(mirror.pool, [HELD], None, limit=1, offset=0)
+    assert total == 3
+    assert [(each.project, each.version, each.fixes) for each in waiting] == [("a-fixed", "1.1", str(fix))]
+    rest, _ = await select_waiting_releases(mirror.pool, [HELD], None, limit=9, offset=1)
+    assert [(each.project, each.version, each.fixes) for each in rest] == [
+        ("a-sooner", "1.0", None),
+        ("a-fixed", "0.9.1", None),
+    ]
+    assert str(fix) == "fixes PYSEC-7 in 1.0, taken here 3 times"
+    assert sooner.filename in await mirror.files("a-sooner")
+
+
+async def followed(mirror: Mirror, source: str, *, allow_private: bool = True) -> FeedReport:
+    """Run the activity that follows a feed."""
+    egress = Egress(NO_HOSTS.with_urls([mirror.upstream.url]) if allow_private else NO_HOSTS)
+    try:
+        activities = AdvisoryActivities(mirror.pool, AdvisoryFeed(egress, source, None), FEED)
+        report: FeedReport = await ActivityEnvironment().run(activities.follow_advisories)
+        return report
+    finally:
+        await egress.close()
+
+
+async def test_feed_is_fetched_only_when_it_has_changed(mirror: Mirror) -> None:
+    """The feed is read from a URL by its ETag; a reading that confirms it counts as one."""
+    address = f"{mirror.upstream.root}/files/all.zip"
+    headers = {"ETag": '"one"', "Content-Type": "application/zip"}
+    served = mirror.upstream.fault("/files/all.zip", status=200, body=archive(GOOD), headers=headers, times=1)
+    report = await followed(mirror, address)
+    assert (report.fault, report.advisories) == (None, 2)
+    assert served.applied == 1
+    await mirror.wait(timedelta(hours=40))
+    mirror.upstream.fault("/files/all.zip", status=304, body=b"")
+    assert (await followed(mirror, address)).fault is None
+    assert mirror.upstream.requests[-1].headers["If-None-Match"] == '"one"'
+    assert (await select_feed(mirror.pool)).read_at == mirror.now
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"status": 503}, "503"),
+        ({"status": 404}, "404"),
+        ({"body": b"<html>please log in</html>", "status": 200}, "cannot be read"),
+        ({"body": archive(GOOD), "status": 200, "truncate_at": 100}, "could not be read"),
+    ],
+)
+async def test_feed_that_cannot_be_read_is_noted(mirror: Mirror, fault: dict[str, Any], words: str) -> None:
+    """What a feed said before goes on counting while it cannot be read; why not stands beside it."""
+    await say(mirror, OTHER)
+    read_at = mirror.now
+    await mirror.wait(timedelta(hours=1))
+    mirror.upstream.fault("/files/bad.zip", **fault)
+    report = await followed(mirror, f"{mirror.upstream.root}/files/bad.zip")
+    assert report.fault is not None
+    state = await select_feed(mirror.pool)
+    assert state.fault == report.fault
+    assert words in report.fault
+    assert (state.read_at, state.advisories) == (read_at, 1)
+
+
+async def test_feed_is_fetched_under_the_rules_for_addresses(mirror: Mirror) -> None:
+    """A feed inside the network, or without https, needs the setting that allows such upstreams."""
+    for address in (f"{mirror.upstream.root}/files/all.zip", "https://10.0.0.1/all.zip"):
+        report = await followed(mirror, address, allow_private=False)
+        assert report.fault is not None
+    assert (await select_feed(mirror.pool)).read_at is None
+
+
+async def test_workflow_reads_every_hour_and_replays(pool: Pool, tmp_path: Path, record_histories: Path | None) -> None:
+    """`FollowAdvisories` reads the feed every hour, on a signal, and sooner after a fault; its history replays."""
+    feed, egress = tmp_path / "feed.json", Egress()
+    feed.write_text(json.dumps(GOOD))
+    activities = AdvisoryActivities(pool, AdvisoryFeed(egress, str(feed), None), FEED)
+    server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
+    worker = Worker(
+        server.client,
+        task_queue=TASK_QUEUE,
+        workflows=[FollowAdvisories],
+        activities=[activities.follow_advisories],
+    )
+    async with server, worker:
+        handle = await server.client.start_workflow(
+            FollowAdvisories.run, FollowAdvisoriesInput(), id=ADVISORIES_ID, task_queue=TASK_QUEUE
+        )
+
+        async def last() -> FeedReport:
+            return await handle.query(FollowAdvisories.last)
+
+        await until(last, lambda report: report.advisories == 2)
+        feed.write_text(json.dumps(GOOD[:1]))
+        await server.sleep(timedelta(minutes=61))
+        await until(last, lambda report: report.advisories == 1)
+        feed.write_text("no JSON")
+        await handle.signal(FollowAdvisories.look_again)
+        await until(last, lambda report: "cannot be read" in (report.fault or ""))
+        feed.write_text(json.dumps(GOOD))
+        await server.sleep(timedelta(minutes=11))
+        await until(last, lambda report: report.advisories == 2 and report.fault is None)
+        await check_history(await handle.fetch_history(), record_histories, "follow_advisories")
+    await egress.close()
+
+
+async def until(what: Callable[[], Awaitable[FeedReport]], right: Callable[[FeedReport], bool]) -> None:
+    """Wait until a report is as it should be."""
+    for _ in range(200):
+        if right(report := await what()):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(report)
+
+
+async def test_activity_without_a_feed_says_so(pool: Pool) -> None:
+    """Where the settings name no feed the activity says so, and the workflow ends."""
+    report = await ActivityEnvironment().run(AdvisoryActivities(pool, None, None).follow_advisories)
+    assert report == FeedReport(configured=False)

@@ -1,0 +1,185 @@
+"""The management API as its clients see it: one method to call it, and accounts of every role to call it as."""
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import asyncpg
+
+from koschey.auth.bootstrap import ADMIN
+from koschey.auth.tokens import digest_secret, new_token, parse_token
+from koschey.web.api.asking import NewPreflight, NewRequest
+from koschey.web.api.codes import NewCode
+from koschey.web.api.operations import Operation
+from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
+from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
+from tests.support.archives import wheel
+from tests.support.koschey_up import Answer, Koschey
+
+API = "/api/v1"
+NOBODY = ""
+"""In the place of a token: no credentials at all."""
+BODIES: dict[type, dict[str, object]] = {
+    Why: {"reason": "why"},
+    NewPolicy: {"rules": [], "reason": "why", "dry_run": True},
+    NewRule: {"kind": "withdrawn", "scope": "api-none", "value": 30, "reason": "why"},
+    NewClaim: {"reason": "why"},
+    NewStatus: {"status": "active", "reason": "why"},
+    NewPreflight: {"pins": [{"name": "api-none", "version": "1.0"}]},
+    NewRequest: {"project": "api-none", "version": "1.0", "reason": "why"},
+    NewCode: {"choice": "approve", "releases": [{"project": "api-none", "version": "1.0"}]},
+    NewDecision: {"choice": "approve", "project": "api-none", "version": "1.0", "reason": "why"},
+}
+QUERIES: dict[type, dict[str, object]] = {
+    Why: {"reason": "why"},
+    LiftedRule: {"kind": "trusted", "scope": "api-none", "reason": "why"},
+}
+
+
+@dataclass
+class Api:
+    """The API of a running index, as its clients see it."""
+
+    koschey: Koschey
+    _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def admin(self) -> str:
+        """A token of the account `admin`, which may do everything."""
+        key = ("of", ADMIN)
+        if key not in self._tokens:
+            self._tokens[key] = new_token()
+            run(self._add_token(self._tokens[key], ADMIN))
+        return self._tokens[key]
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        query: Mapping[str, object] | None = None,
+        raw: bytes | None = None,
+        **headers: str,
+    ) -> Answer:
+        """Send one request, with the admin's token where none is named."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token != NOBODY:
+            sent.setdefault("Authorization", f"Bearer {token or self.admin}")
+        content = json.dumps(body).encode() if body is not None else raw
+        if content is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = f"{path if path.startswith('/') else f'{API}/{path}'}{'?' + urlencode(query) if query else ''}"
+        connection = HTTPConnection(urlsplit(self.koschey.url).netloc, timeout=60)
+        try:
+            # A body that is too large is refused before it was read; the answer is there all the same.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, url, content, sent)
+            response = connection.getresponse()
+            found: dict[str, str] = {}
+            for name, value in response.headers.items():
+                found[name.lower()] = ", ".join(filter(None, [found.get(name.lower()), value]))
+            return Answer(response.status, found, response.read())
+        finally:
+            connection.close()
+
+    def run(self, operation: Operation, project: str = "api-none", **changes: Any) -> Answer:
+        """Call an operation in the way that it is documented, but for the changes."""
+        path = operation.rule.replace("<project>", project).replace("<version>", "1.0")
+        path = path.replace("<filename>", f"{project.replace('-', '_')}-1.0-py3-none-any.whl")
+        given: dict[str, Any] = {}
+        if operation.reads_body:
+            about: dict[type, dict[str, object]] = {
+                NewDecision: {"project": project},
+                NewCode: {"releases": [{"project": project, "version": "1.0"}]},
+            }
+            given["body"] = BODIES[operation.takes] | about.get(operation.takes, {})
+        elif operation.takes in QUERIES:
+            given["query"] = QUERIES[operation.takes]
+        return self.call(operation.method, API + path, **given | changes)
+
+    def token(self, role: str | None, scope: str = "*") -> str:
+        """The token of an account with one role, or with none."""
+        key = (role or "", scope)
+        if key not in self._tokens:
+            self._tokens[key] = new_token()
+            run(self._add_account(self._tokens[key], role, scope))
+        return self._tokens[key]
+
+    async def _add_account(self, token: str, role: str | None, scope: str) -> None:
+        async with self._connection() as connection:
+            name = f"{role}-{secrets.token_hex(4)}"
+            account = await connection.fetchval("INSERT INTO account (name) VALUES ($1) RETURNING id", name)
+            if role:
+                await connection.execute("INSERT INTO account_grant VALUES ($1, $2, $3)", account, role, scope)
+        await self._add_token(token, name)
+
+    async def _add_token(self, token: str, account: str) -> None:
+        parts = parse_token(token)
+        assert parts
+        insert = """
+            INSERT INTO token (id, account_id, secret_sha256, description)
+            SELECT $1, id, $3, '' FROM account WHERE name = $2
+        """
+        async with self._connection() as connection:
+            await connection.execute(insert, parts.id, account, digest_secret(parts.secret))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.koschey.settings["KOSCHEY_DATABASE_URL"])
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    def upload(self, project: str, version: str = "1.0", *, note: str = "", token: str | None = None) -> Answer:
+        """Upload a wheel."""
+        modules = {f"{project.replace('-', '_')}.py": note}
+        filename, content = wheel(project, version, modules=modules)
+        fields = {
+            ":action": "file_upload",
+            "name": project,
+            "version": version,
+            "filetype": "bdist_wheel",
+            "pyversion": "py3",
+            "sha256_digest": hashlib.sha256(content).hexdigest(),
+        }
+        parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+        head = f'--b\r\nContent-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'
+        body = "".join([*parts, head]).encode() + content + b"\r\n--b--\r\n"
+        return self.call("POST", "/legacy/", raw=body, token=token, Content_Type="multipart/form-data; boundary=b")
+
+    def project(self, name: str) -> Any:
+        """What the API says of a project."""
+        answer = self.call("GET", f"projects/{name}")
+        assert answer.status == 200, answer
+        return answer.json
+
+    def actions(self, project: str) -> list[str]:
+        """The actions about a project, in their order."""
+        query = "SELECT array_agg(action ORDER BY serial) FROM journal WHERE project = $1"
+        return list(self.koschey.fetch_value(query, project) or [])
+
+
+def run(work: Any) -> Any:
+    """Run what is asynchronous to its end."""
+    with asyncio.Runner() as runner:
+        return runner.run(work)
+
+
+def is_problem(answer: Answer, status: int) -> bool:
+    """Whether an answer is an error of RFC 9457 with that status."""
+    body = answer.json
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert body["detail"]
+    assert body["title"]
+    return bool(answer.status == status == body["status"])

@@ -1,0 +1,71 @@
+"""A check whose answer somebody chooses beforehand, registered and run as the checks of a worker are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+from koschey.db.pool import Pool
+from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAction, Previous, Severity, Skipped
+from koschey.inspection.checks.registry import Installed, Own
+from koschey.inspection.sandbox.inspector import Inspector
+from koschey.model import Origin, StandingFile
+from koschey.quarantine import checking
+from koschey.quarantine.checking import Checker, register_checks
+from koschey.quarantine.file_facts import FactReader
+from koschey.resources import Resources
+
+FAULTS = ("crash", "skip", "gone")
+"""Answers that are none: the check fails, it did not look at all, it is not installed any more."""
+PROPOSED = {
+    "noted": (FindingAction.NOTE, Severity.INFO),
+    "odd": (FindingAction.HOLD, Severity.WARNING),
+    "evil": (FindingAction.BLOCK, Severity.SERIOUS),
+}
+
+
+class Oracle:
+    """The check. `tell` hears of each file that it was asked about, before it answers."""
+
+    name = "oracle"
+    codes: Mapping[str, Code] = {
+        code: Code(f"Something {code}.", action, severity) for code, (action, severity) in PROPOSED.items()
+    }
+
+    def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.answer = "clean"
+        self.tell = tell
+
+    async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
+        """Answer as was chosen."""
+        del path, previous
+        self.tell(facts.filename)
+        if self.answer == "crash":
+            raise RuntimeError("the oracle is ill")
+        if self.answer == "skip":
+            raise Skipped("everything")
+        return [Finding(self.answer, PROPOSED[self.answer][1], self.answer)] if self.answer in PROPOSED else []
+
+    async def load(self) -> tuple[Installed, ...]:
+        """Return what is installed on this worker."""
+        return () if self.answer == "gone" else (Own(self),)
+
+
+class FactsOfRows(FactReader):
+    """Facts without the archive's content, which this check does not ask for and which takes a process to read."""
+
+    async def read(self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]) -> FileFacts:
+        """Return what the rows say."""
+        del known
+        return await self._facts(item.file, origin, None)
+
+
+def checker(resources: Resources, oracle: Oracle) -> Checker:
+    """Return what runs the check, as a worker does."""
+    parts = (resources.pool, resources.bucket, resources.files, resources.provenance)
+    return Checker(resources.pool, FactsOfRows(*parts, Inspector(), None), oracle.load)
+
+
+async def register(pool: Pool) -> None:
+    """Write down that a worker brings the check: from then on files wait for it."""
+    with patch.object(checking, "load", Oracle().load):
+        await register_checks(pool)

@@ -1,0 +1,345 @@
+"""Small lives of a quarantine, each with another history; activities are fakes, the server and the workflow are real.
+
+Nothing here names more of the workflow than its name, so that an earlier version can be made to live them too:
+
+    python tests/support/scenarios.py <folder of the code> <zip to write> <time-skipping server>
+"""
+
+# ruff: noqa: ARG002 - activities are called with what real ones need
+
+import asyncio
+import contextlib
+import importlib
+import json
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowHistory
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+DAY = timedelta(days=1)
+WEEK = 7 * DAY
+QUEUE = "koschey"
+REVIEW = {"reviewer": "admin", "reason": "seen"}
+MACHINE = {"stackTrace", "identity", "workerInstanceKey"}
+"""Fields that a replay does not read, and that tell of the machine on which a history was recorded."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Time that passes, then a signal or an update."""
+
+    after: timedelta
+    name: str = ""
+    given: tuple[object, ...] = ()
+    is_update: bool = False
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How a release lives."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    files: int = 1
+    failing: int = 0
+    """Files that cannot be fetched the first time."""
+    window: timedelta = WEEK
+    outages: int = 0
+    """Settlings that fail for good before one works."""
+    refuses: bool = False
+    """No decision changes anything."""
+    checks: tuple[str, ...] = ()
+    portions: int = 1
+    """Turns in which a check sees all files."""
+    broken: bool = False
+    """The first check cannot be run the first time."""
+    unanswered: int = 0
+    searchable: bool = True
+    decisions: tuple[str, ...] = ()
+    """What a former run handed on."""
+    code: str = ""
+    """The code that decides; empty where none is needed."""
+
+
+@dataclass
+class Life:
+    """The fake activities of one scenario."""
+
+    scenario: Scenario
+    began: datetime | None = None
+    decided: str = ""
+    stored: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+    outages: int = 0
+    turns: dict[str, int] = field(default_factory=dict)
+    broke: bool = False
+    asked: bool = False
+    answered: bool = False
+
+    @activity.defn
+    async def settle_release(self, release: Any) -> dict[str, Any]:
+        """Answer as the policy would."""
+        if self.outages < self.scenario.outages:
+            self.outages += 1
+            raise ApplicationError("away for good", non_retryable=True)
+        now = activity.info().scheduled_time
+        self.began = self.began or now
+        ends = self.began + self.scenario.window
+        unstored = [n for n in range(1, self.scenario.files + 1) if n not in self.stored]
+        over = now >= ends and not unstored and not self.is_unattested
+        held = [] if self.decided or over else list(range(1, self.scenario.files + 1))
+        return {
+            "held_files": held,
+            "unstored_files": unstored if held else [],
+            "state": self.decided or ("released" if over else "held"),
+            "reasons": [self.decided or ("the quarantine window ended" if over else "it is new")],
+            "release_at": ends.isoformat(),
+            "look_again_in": max((ends - now).total_seconds(), 5.0) if held else None,
+            "held": len(held),
+            "unstored": len(unstored) if held else 0,
+        }
+
+    @activity.defn
+    async def store_held_file(self, file: int) -> str:
+        """Fetch a file for 0.1.0, unless it is one that fails the first time."""
+        if file <= self.scenario.failing and file not in self.failed:
+            self.failed.add(file)
+            raise ApplicationError("404", type="UpstreamMissing")
+        self.stored.add(file)
+        return "0" * 64
+
+    @activity.defn
+    async def store_held_files(self, files: list[int]) -> dict[str, Any]:
+        """Fetch files, unless they are among those that fail the first time."""
+        failed = {file for file in files if file <= self.scenario.failing and file not in self.failed}
+        self.failed |= failed
+        self.stored |= {*files} - failed
+        return {"stored": len(files) - len(failed), "failed": len(failed)}
+
+    @activity.defn
+    async def plan_round(self, page: Any) -> dict[str, Any]:
+        """List what is not fetched, not attached and not checked."""
+        waiting = [] if self.decided else range(page["after"] + 1, self.scenario.files + 1)
+        return {
+            "unstored": [file for file in waiting if file not in self.stored],
+            "unattested": self.is_unattested,
+            "checks": [name for name in self.scenario.checks if self.turns.get(name, 0) < self.scenario.portions],
+        }
+
+    @activity.defn
+    async def attach_release(self, page: Any) -> dict[str, Any]:
+        """Attach provenance, unless the upstream does not answer the first time."""
+        self.answered, self.asked = self.asked, True
+        return {"last": None, "unanswered": 0 if self.answered else self.scenario.unanswered}
+
+    @activity.defn
+    async def check_release(self, task: Any) -> dict[str, Any]:
+        """Look at a portion of the files."""
+        if self.scenario.broken and not self.broke:
+            self.broke = True
+            raise ApplicationError("the child died", non_retryable=True)
+        turn = self.turns[task["check"]] = self.turns.get(task["check"], 0) + 1
+        return {"checked": 1, "faults": 0, "left": turn < self.scenario.portions}
+
+    @activity.defn
+    async def note_check_fault(self, task: Any, cause: str) -> None:
+        """Hear why a check could not be run."""
+        assert cause
+
+    @activity.defn
+    async def describe_release(self, release: Any) -> dict[str, Any]:
+        """Say nothing."""
+        return {}
+
+    @activity.defn
+    async def decide_release(self, decision: Any) -> str:
+        """Decide, unless the scenario refuses."""
+        if self.scenario.refuses:
+            return "refused: there is no such reviewer here"
+        if decision["choice"] == "extend":
+            self.began = activity.info().scheduled_time
+            return "1 file held on"
+        self.decided = {"approve": "released", "block": "blocked"}[decision["choice"]]
+        return "1 file moved"
+
+    @activity.defn
+    async def sift_signals(self, batch: Any) -> dict[str, Any]:
+        """Choose what carries the code that the scenario wants."""
+        wanted = self.scenario.code
+        offered = [candidate["code"] for candidate in batch["candidates"]]
+        wrong = [place for place, code in enumerate(offered) if wanted and code != wanted]
+        return {
+            "chosen": [place for place in range(len(offered)) if place not in wrong],
+            "refusals": [{"text": "refused: there is no such code", "positions": wrong}] if wrong else [],
+            "wrong": len(wrong),
+            "pause": 1.0 if wrong else 0.0,
+        }
+
+    @activity.defn
+    async def decide_releases(self, decisions: list[Any]) -> list[str]:
+        """Decide one after the other."""
+        return [await self.decide_release(decision) for decision in decisions]
+
+    @property
+    def is_unattested(self) -> bool:
+        """Whether the upstream lists objects that it has not given yet."""
+        return self.scenario.unanswered > 0 and not self.answered
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        """All of them, bound."""
+        return [
+            *(self.settle_release, self.store_held_file, self.store_held_files, self.plan_round),
+            *(self.attach_release, self.check_release, self.note_check_fault, self.describe_release),
+            *(self.decide_release, self.decide_releases, self.sift_signals),
+        ]
+
+
+def signal(name: str, *given: object, after: timedelta = DAY) -> Step:
+    """A signal after a day."""
+    return Step(after, name, given)
+
+
+ENDS: dict[str, tuple[Step, ...]] = {
+    "time": (),
+    "approved": (signal("approve", REVIEW),),
+    "rejected": (signal("reject", REVIEW),),
+    "garbage": (signal("approve", "now!"), signal("reject", {"reviewer": 7}), signal("approve", None)),
+    "woken": (signal("look_again"), signal("look_again"), signal("look_again", after=3 * DAY)),
+    "twice": (signal("approve", REVIEW), signal("approve", REVIEW, after=timedelta())),
+    "both": (signal("reject", REVIEW), signal("approve", REVIEW, after=timedelta())),
+}
+FETCHES = {"one": (1, 0), "five": (5, 0), "one-late": (1, 1), "five-late": (5, 2), "many": (30, 0)}
+
+
+def common() -> Iterator[Scenario]:
+    """Lives that every version can live."""
+    for (end, steps), (fetch, (files, failing)) in product(ENDS.items(), FETCHES.items()):
+        yield Scenario(f"{fetch}-{end}", steps, files, failing)
+    for end in ("time", "approved", "garbage"):
+        yield Scenario(f"outage-{end}", ENDS[end], outages=2)
+        yield Scenario(f"outage-late-{end}", ENDS[end], files=3, failing=1, outages=1)
+        yield Scenario(f"refused-{end}", ENDS[end], refuses=True)
+        yield Scenario(f"unsearchable-{end}", ENDS[end], searchable=False)
+        yield Scenario(f"no-window-{end}", ENDS[end], window=timedelta())
+    yield Scenario("handed-on", decisions=("approve",))
+    yield Scenario("handed-on-block", decisions=("block",), files=3)
+    yield Scenario("handed-on-many", decisions=("approve", "approve", "block"), refuses=True)
+
+
+def todays() -> Iterator[Scenario]:
+    """Lives that need checks, longer quarantines and updates."""
+    later = {**REVIEW, "days": 3}
+    decide = {**REVIEW, "choice": "approve"}
+    yield Scenario("extended", (signal("extend", later),))
+    yield Scenario("extended-wrongly", (signal("extend", REVIEW), signal("extend", {**REVIEW, "days": -1})))
+    yield Scenario("updated", (Step(DAY, "decide", (decide,), is_update=True),))
+    yield Scenario("updated-late", (Step(DAY, "decide", (decide,), is_update=True),), files=5, failing=1)
+    right, wrong = {**REVIEW, "code": "RIGHT"}, {**REVIEW, "code": "WRONG"}
+    yield Scenario("coded", (signal("approve", wrong), signal("approve", right)), code="RIGHT")
+    yield Scenario(
+        "coded-at-once", (signal("reject", wrong), signal("approve", right, after=timedelta())), code="RIGHT"
+    )
+    yield Scenario("coded-wrongly", (signal("approve", wrong), signal("approve", REVIEW)), code="RIGHT")
+    yield Scenario("coded-update", (Step(DAY, "decide", ({**decide, "code": "RIGHT"},), is_update=True),), code="RIGHT")
+    yield Scenario("unknown-signals", (signal("unblock", REVIEW), signal("approve", right)))
+    for end in ("time", "approved"):
+        yield Scenario(f"checked-{end}", ENDS[end], checks=("names", "content"))
+        yield Scenario(f"checked-long-{end}", ENDS[end], files=5, checks=("names",), portions=3)
+        yield Scenario(f"check-broken-{end}", ENDS[end], checks=("names", "content"), broken=True)
+        yield Scenario(f"unproved-{end}", ENDS[end], unanswered=1)
+
+
+class Stage:
+    """A server that skips time, on which scenarios are played with the workflow that is on the path."""
+
+    def __init__(self, client: Client, environment: WorkflowEnvironment) -> None:
+        self._client = client
+        self._environment = environment
+        module = importlib.import_module("workflows.quarantine_release")
+        self.workflow, self._input = module.QuarantineRelease, module.QuarantineReleaseInput
+
+    async def play(self, scenario: Scenario) -> WorkflowHistory:
+        """Play one, and return the history of the workflow's last run."""
+        life = Life(scenario)
+        async with Worker(
+            self._client,
+            task_queue=QUEUE,
+            workflows=[self.workflow],
+            activities=life.activities,
+            identity="recorder",
+        ):
+            handle = await self._start(scenario)
+            # It may be over before the last step.
+            with contextlib.suppress(RPCError):
+                for step in scenario.steps:
+                    await self._environment.sleep(step.after)
+                    if step.is_update:
+                        await handle.execute_update(step.name, args=list(step.given))
+                    else:
+                        await handle.signal(step.name, args=list(step.given))
+            await handle.result()
+            history: WorkflowHistory = await handle.fetch_history()
+            return history
+
+    async def _start(self, scenario: Scenario) -> Any:
+        words = {"project": "lived", "version": "1.0", "reviewer": "admin", "reason": "handed on"}
+        given = {
+            "project": "lived",
+            "version": "1.0",
+            "searchable": scenario.searchable,
+            "decisions": [{**words, "choice": choice} for choice in scenario.decisions],
+        }
+        return await self._client.start_workflow(
+            "QuarantineRelease", given, id=f"quarantine/lived/{scenario.name}", task_queue=QUEUE
+        )
+
+
+async def record(scenarios: Sequence[Scenario], server: Path, target: Path) -> None:
+    """Play scenarios and keep their histories, as small as they can be kept."""
+    from koschey.worker.process import ensure_search_attributes  # noqa: PLC0415 - of the version that is on the path
+
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(server), identity="recorder"
+    )
+    async with environment:
+        await ensure_search_attributes(environment.client, "default")
+        stage = Stage(environment.client, environment)
+        with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for scenario in scenarios:
+                history = await stage.play(scenario)
+                archive.writestr(
+                    zipfile.ZipInfo(f"{scenario.name}.json"), without_machine(history), zipfile.ZIP_DEFLATED
+                )
+
+
+def without_machine(history: WorkflowHistory) -> str:
+    """Return a history as JSON, without what tells of a machine."""
+    fields = json.loads(history.to_json(), object_hook=_without)
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _without(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name not in MACHINE}
+
+
+def main() -> None:
+    """Make an earlier version live what every version can live."""
+    root, target, server = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    sys.path.insert(0, str(root))
+    asyncio.run(record(list(common()), server, target))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Every route of the application, and how to ask it about one file.
+
+A route that is in no line here fails `test_surfaces`: nobody adds a surface without saying how it could give a held
+file away.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote
+from xmlrpc.client import dumps
+
+from koschey.web.refusals import release_word
+from tests.support.koschey_up import JSON, Answer
+
+HTML = "application/vnd.pypi.simple.v1+html"
+XML = "text/xml"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The file that is asked about, the only one of its project."""
+
+    project: str
+    version: str
+    filename: str
+    path: str
+    sha256: str
+    content: bytes
+    metadata: bytes
+
+    @property
+    def secrets(self) -> dict[str, bytes]:
+        """What an answer that refuses the file must not hold."""
+        return {
+            "the sha256": self.sha256.encode(),
+            "its bytes": self.content[40:56],
+            "its last bytes": self.content[-16:],
+            "its metadata": f"{self.project} for tests".encode(),
+            "a dependency": f"secret-of-{self.project}".encode(),
+        }
+
+
+class Ask(NamedTuple):
+    """One request."""
+
+    path: str
+    method: str = "GET"
+    accept: str = "*/*"
+    body: bytes = b""
+    range: str = ""
+    if_none_match: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers to send."""
+        named = {"Accept": self.accept, "Range": self.range, "If-None-Match": self.if_none_match}
+        kept = {name: value for name, value in named.items() if value}
+        return kept | ({"Content-Type": XML} if self.body else {})
+
+
+@dataclass(frozen=True)
+class Surface:
+    """How a route is asked, and how to see that it tells of the file."""
+
+    asks: Callable[[Subject], list[Ask]]
+    tells: Callable[[Answer, Subject], bool]
+    lists: bool = False
+    """Whether it lists files: then it may not even name one that is refused."""
+    private: bool = False
+    """Whether it is for accounts alone, and tells those without rights of no file, served or not."""
+    explains: bool = False
+    """Whether it says of what is kept back why and until when: names, never a digest, bytes or metadata."""
+
+
+def gives(answer: Answer, _: Subject) -> bool:
+    """The answer is the thing itself, or a part of it, or says that the client's copy is right."""
+    return answer.status in (200, 206, 304)
+
+
+def gives_bytes(answer: Answer, subject: Subject) -> bool:
+    """The answer is the file, its metadata or its provenance, and no explanation."""
+    return answer.status in (200, 206, 304) and not answer.headers.get("content-type", "").startswith("text/html")
+
+
+def shows(answer: Answer, subject: Subject) -> bool:
+    """The answer holds what is needed to have the file."""
+    return subject.sha256.encode() in answer.body or subject.path.encode() in answer.body
+
+
+def names_file(answer: Answer, subject: Subject) -> bool:
+    """The answer lists the file; one to HEAD tells nothing."""
+    return subject.filename.encode() in answer.body
+
+
+def names_version(answer: Answer, subject: Subject) -> bool:
+    """The answer names the release."""
+    return subject.version.encode() in answer.body
+
+
+def pages(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
+    """Every form of a page."""
+    accepts = (JSON, HTML, "text/html", "*/*", "", f"{HTML};q=0.1, {JSON};q=0.9")
+    return lambda subject: [Ask(path(subject), accept=accept) for accept in accepts]
+
+
+def one(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
+    """The one form of an answer."""
+    return lambda subject: [Ask(path(subject))]
+
+
+def file_asks(subject: Subject) -> list[Ask]:
+    """Every way to ask for bytes, and for what stands beside them."""
+    tag, path = f'"{subject.sha256}"', subject.path
+    return [
+        Ask(path),
+        Ask(path, range="bytes=0-9"),
+        Ask(path, range="bytes=-16"),
+        Ask(path, if_none_match=tag),
+        Ask(f"{path}?redirect=http://example.org/"),
+        Ask(path.replace(".whl", "%2Ewhl")),
+        Ask(f"{path}.metadata"),
+        Ask(f"{path}.metadata", range="bytes=0-9"),
+        Ask(f"{path}.provenance_url.json"),
+    ]
+
+
+def call(method: str, *parameters: object) -> bytes:
+    """An XML-RPC call."""
+    return dumps(parameters, method).encode()  # type: ignore[arg-type]
+
+
+def calls(path: str) -> Callable[[Subject], list[Ask]]:
+    """The calls whose answers name releases."""
+    return lambda subject: [
+        Ask(path, "POST", body=call("search", {"name": subject.project})),
+        Ask(path, "POST", body=call("search", {"summary": subject.project})),
+    ]
+
+
+def provenance_path(subject: Subject) -> str:
+    return f"/integrity/{subject.project}/{subject.version}/{quote(subject.filename)}/provenance"
+
+
+def held_asks(subject: Subject) -> list[Ask]:
+    """The explanations that a refused client is sent to, for the file and for what stands beside it."""
+    where = f"/held/{release_word(subject.project, subject.version)}/is-held/ask-us"
+    return [
+        Ask(f"{where}/{quote(subject.filename)}{beside}", accept=accept)
+        for beside in ("", ".metadata", ".provenance_url.json", "/provenance")
+        for accept in ("*/*", "text/html")
+    ]
+
+
+PAGE = Surface(pages(lambda s: f"/simple/{s.project}/"), names_file, lists=True)
+NO_FILE = "names no file"
+CHANGES = "changes something, for accounts that may; tests/koschey/web/test_api.py asks it as everybody"
+FORM = "a form of the panel; tests/koschey/admin/test_panel.py sends it as everybody"
+
+TABLE: dict[tuple[str, str], Surface | str] = {
+    ("/", "home.home"): NO_FILE,
+    ("/simple/", "simple.project_list"): "names projects only",
+    ("/simple", "simple.project_list_without_slash"): "sends to /simple/",
+    ("/simple/<project>/", "simple.project_detail"): PAGE,
+    ("/simple/<project>", "simple.project_detail_without_slash"): Surface(
+        pages(lambda s: f"/simple/{s.project}"), names_file, lists=True
+    ),
+    ("/legacy/+simple/<project>/", "simple.uploaded_project"): Surface(
+        pages(lambda s: f"/legacy/+simple/{s.project}/"), names_file, lists=True
+    ),
+    ("/packages/<path:rest>", "files.package"): Surface(file_asks, gives),
+    ("/integrity/<project>/<version>/<filename>/provenance", "integrity.provenance"): Surface(
+        one(provenance_path), lambda answer, _: answer.status == 200
+    ),
+    **{
+        (f"/pypi/<project>/json{slash}", "project_json.project_json"): Surface(
+            one(lambda s, slash=slash: f"/pypi/{s.project}/json{slash}"),  # type: ignore[misc]
+            names_file,
+            lists=True,
+        )
+        for slash in ("", "/")
+    },
+    **{
+        (f"/pypi/<project>/<version>/json{slash}", "project_json.release_json"): Surface(
+            one(lambda s, slash=slash: f"/pypi/{s.project}/{s.version}/json{slash}"),  # type: ignore[misc]
+            names_file,
+        )
+        for slash in ("", "/")
+    },
+    ("/held/<project>/", "held.project"): Surface(
+        lambda s: [Ask(f"/held/{s.project}/", accept=accept) for accept in ("*/*", "text/html")], shows, explains=True
+    ),
+    ("/held/<project>/<version>/", "held.release"): Surface(
+        one(lambda s: f"/held/{s.project}/{s.version}/"), shows, explains=True
+    ),
+    ("/held/<release>/<state>/<ask>/<path:filename>", "held.file"): Surface(held_asks, gives_bytes, explains=True),
+    ("/rss/packages.xml", "feeds.newest_projects"): Surface(
+        one(lambda _: "/rss/packages.xml"), lambda answer, s: s.project.encode() in answer.body, lists=True
+    ),
+    ("/rss/updates.xml", "feeds.newest_releases"): Surface(
+        one(lambda _: "/rss/updates.xml"), names_version, lists=True
+    ),
+    ("/rss/project/<project>/releases.xml", "feeds.project_releases"): Surface(
+        one(lambda s: f"/rss/project/{s.project}/releases.xml"), names_version, lists=True
+    ),
+    ("/stats/", "feeds.statistics"): Surface(
+        lambda _: [Ask("/stats/", accept="application/json"), Ask("/stats/", accept="text/html")],
+        lambda answer, s: s.project.encode() in answer.body,
+        lists=True,
+    ),
+    ("/stats", "feeds.statistics_without_slash"): "sends to /stats/",
+    ("/pypi", "xmlrpc.xmlrpc"): Surface(calls("/pypi"), names_version, lists=True),
+    ("/pypi/", "xmlrpc.xmlrpc"): Surface(calls("/pypi/"), names_version, lists=True),
+    ("/RPC2", "xmlrpc.xmlrpc"): Surface(calls("/RPC2"), names_version, lists=True),
+    ("/legacy/", "upload.legacy"): CHANGES,
+    ("/legacy", "upload.legacy"): CHANGES,
+    ("/_/live", "health.live"): NO_FILE,
+    ("/_/ready", "health.ready"): NO_FILE,
+    ("/_/health", "health.health"): NO_FILE,
+    ("/api/v1/openapi.json", "api.openapi"): NO_FILE,
+    ("/api/v1/projects/<project>", "api.read_project"): Surface(
+        one(lambda s: f"/api/v1/projects/{s.project}"), names_file, private=True
+    ),
+    ("/api/v1/quarantine", "api.read_quarantine"): Surface(
+        lambda s: [Ask("/api/v1/quarantine"), Ask(f"/api/v1/quarantine?project={s.project}")], names_file, private=True
+    ),
+    **{
+        (f"/api/v1/{name}", f"api.read_{name}"): Surface(
+            one(lambda _, name=name: f"/api/v1/{name}"),  # type: ignore[misc]
+            names_file,
+            private=True,
+        )
+        for name in ("proposals", "requests", "alerts", "exceptions", "policy")
+    },
+    ("/api/v1/projects/<project>/downloads", "api.read_downloads"): Surface(
+        one(lambda s: f"/api/v1/projects/{s.project}/downloads"), names_file, private=True
+    ),
+    ("/api/v1/journal", "api.read_journal"): Surface(one(lambda _: "/api/v1/journal"), names_file, private=True),
+    ("/admin/", "admin.quarantine"): Surface(
+        lambda s: [Ask("/admin/"), Ask(f"/admin/?q={s.project}")], names_file, private=True
+    ),
+    ("/admin/projects/<project>", "admin.project"): Surface(
+        one(lambda s: f"/admin/projects/{s.project}"), names_file, private=True
+    ),
+    **{
+        (f"/admin/{name}", f"admin.{name}"): Surface(
+            one(lambda _, name=name: f"/admin/{name}"),  # type: ignore[misc]
+            names_file,
+            private=True,
+        )
+        for name in ("attention", "policy")
+    },
+    ("/admin/projects/<project>/downloads", "admin.downloads"): Surface(
+        one(lambda s: f"/admin/projects/{s.project}/downloads"), names_file, private=True
+    ),
+    ("/admin/journal", "admin.journal"): Surface(one(lambda _: "/admin/journal"), names_file, private=True),
+    ("/admin", "admin.without_slash"): "sends to /admin/",
+    ("/admin/login", "admin.login"): NO_FILE,
+    ("/admin/static/<path:filename>", "admin.static"): "the style sheet and its like",
+    ("/admin/<path:rest>", "admin.nothing"): "404 for whoever is logged in",
+}
+"""What each route that reads says of a file, or why it can say nothing."""
+
+
+def surfaces() -> Iterator[tuple[str, Surface]]:
+    """Each route that can tell of a file."""
+    for (rule, _), surface in TABLE.items():
+        if isinstance(surface, Surface):
+            yield rule, surface

@@ -1,0 +1,191 @@
+"""A worker under Temporal's time-skipping server, with a database whose clock a test can set.
+
+Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the relay, every workflow and activity.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from packaging.utils import canonicalize_name
+from temporalio.api.testservice.v1 import SleepRequest
+from temporalio.client import WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from koschey.concurrency.supervision import Background, end_process
+from koschey.db.migrate import migrate
+from koschey.db.pool import connect
+from koschey.resources import Resources, open_resources
+from koschey.settings import Settings
+from koschey.standards.negotiation import Form
+from koschey.worker.process import ensure_search_attributes, make_worker
+from koschey.worker.relay import Relay
+from tests.support.koschey_up import Koschey
+from tests.support.temporal_cli import program
+from workflows.names import quarantine_id
+
+CLOCK = """
+    CREATE TABLE test_clock (ahead interval NOT NULL);
+    INSERT INTO test_clock VALUES ('0');
+    CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE
+        AS 'SELECT now() + ahead FROM test_clock';
+"""
+
+
+@dataclass
+class SkippingKoschey:
+    """An index without a web process, whose time passes when a test says so."""
+
+    resources: Resources
+    environment: WorkflowEnvironment
+    make_worker: Callable[[], Worker]
+    _worker: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    async def start_worker(self) -> None:
+        """Start a worker."""
+        await self._worker.enter_async_context(self.make_worker())
+
+    async def stop_worker(self) -> None:
+        """Stop it; Temporal and the relay go on."""
+        await self._worker.aclose()
+
+    async def see(self, project: str) -> list[str]:
+        """Look at the upstream's page, as a first request would, and return what is served."""
+        await self.resources.refresher.look(canonicalize_name(project))
+        return await self.served(project)
+
+    async def served(self, project: str) -> list[str]:
+        """Return the files that the page lists now."""
+        page = await self.resources.pages.project(canonicalize_name(project))
+        assert page is not None
+        body = page.forms[Form.JSON].content.plain
+        return [file["filename"] for file in json.loads(body)["files"]]
+
+    async def state_of(self, filename: str) -> tuple[str, str]:
+        """Return a file's state and reason."""
+        query = "SELECT state, reason FROM standing JOIN file ON file.id = file_id WHERE filename = $1"
+        row = await self.resources.pool.fetchrow(query, filename)
+        return row["state"], row["reason"]
+
+    async def wait_for_state(self, filename: str, state: str) -> str:
+        """Wait until a file is in a state; returns the reason."""
+        for _ in range(200):
+            now, reason = await self.state_of(filename)
+            if now == state:
+                return reason
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{filename} is {now}: {reason}")
+
+    async def wait_until_stored(self, filename: str) -> None:
+        """Wait until a file's bytes are in the bucket; of one that is held, until its workflow waits for its time."""
+        query = """
+            SELECT project.name AS project, file.version, standing.state
+              FROM file JOIN project ON project.id = project_id JOIN standing ON file_id = file.id
+             WHERE filename = $1 AND stored_at IS NOT NULL
+        """
+        for _ in range(200):
+            row = await self.resources.pool.fetchrow(query, filename)
+            if row and (row["state"] != "held" or await self._waits(row["project"], row["version"])):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"{filename} was never stored")
+
+    async def _waits(self, project: str, version: str) -> bool:
+        """Whether the quarantine of a release has settled since all of its files were stored.
+
+        A workflow that is only about to do so would find that time has passed, and ask the upstream for all of it.
+        """
+        status = await self.workflow(project, version).query("status")
+        return bool(status) and not status["unstored_files"]
+
+    async def pass_time(self, span: timedelta, patience: timedelta = timedelta(seconds=30)) -> None:
+        """Let time pass, for PostgreSQL and for Temporal, which skips none while anything is under way.
+
+        Raises `RPCError` where it has not passed within `patience`. It must not be asked again then: the server still
+        waits for what it was asked first, and its count of those who let time stand still is wrong ever after.
+        """
+        await self.resources.pool.execute("UPDATE test_clock SET ahead = ahead + $1", span)
+        request = SleepRequest()
+        request.duration.FromTimedelta(span)
+        await self.environment.client.test_service.unlock_time_skipping_with_sleep(request, timeout=patience)
+
+    def workflow(self, project: str, version: str) -> "WorkflowHandle[object, object]":
+        """Return the quarantine of a release."""
+        return self.environment.client.get_workflow_handle(quarantine_id(project, version))
+
+
+async def new_database(koschey: Koschey, name: str) -> str:
+    """Make a database beside the one of a running index, with a clock of its own; returns its URL."""
+    parts = urlsplit(koschey.settings["KOSCHEY_DATABASE_URL"])
+    secret = json.loads((koschey.data / "secrets.json").read_text())["postgres_superuser"]
+    superuser = urlunsplit(parts._replace(netloc=f"postgres:{secret}@{parts.hostname}:{parts.port}", path="/postgres"))
+    connection = await asyncpg.connect(superuser)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} OWNER {parts.username}")
+    finally:
+        await connection.close()
+    url = urlunsplit(parts._replace(path=f"/{name}"))
+    connection = await connect(url)
+    try:
+        await migrate(connection)
+        await connection.execute(CLOCK)
+    finally:
+        await connection.close()
+    return url
+
+
+@asynccontextmanager
+async def skipping(
+    koschey: Koschey,
+    database: str,
+    upstream: str,
+    *,
+    freshness: float = 1e9,
+    runner: WorkflowRunner | None = None,
+    skips: bool = True,
+    **changes: Any,
+) -> AsyncIterator[SkippingKoschey]:
+    """Run a worker under a time-skipping server until the block ends, or under one whose time passes by itself."""
+    given: dict[str, Any] = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
+    given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
+    settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields} | changes)
+    if skips:
+        path = program("temporal-test-server")
+        server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
+    else:
+        server = await WorkflowEnvironment.start_local(dev_server_existing_path=program("temporal"))
+    async with server, open_resources(settings) as resources:
+        searchable = await ensure_search_attributes(server.client, "default")
+        marks = {"searchable": searchable, "webhook": settings.webhook is not None}
+        async with Background(end_process) as tasks:
+            Relay(resources.pool, server.client, database, **marks).start(tasks)
+            sandbox = runner or SandboxedWorkflowRunner()
+            index = SkippingKoschey(resources, server, lambda: make_worker(server.client, resources, sandbox))
+            await index.start_worker()
+            try:
+                yield index
+            finally:
+                await index.stop_worker()
+
+
+async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:
+    """Wait until nothing of a workflow is under way.
+
+    One that is terminated in the middle of an activity keeps the server's time from passing ever after.
+    """
+    quiet = 0
+    async with asyncio.timeout(30):
+        while quiet < 3:
+            described = (await workflow.describe()).raw_description
+            busy = bool(described.pending_activities) or described.HasField("pending_workflow_task")
+            quiet = 0 if busy else quiet + 1
+            await asyncio.sleep(0.2)

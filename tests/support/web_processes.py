@@ -1,0 +1,63 @@
+"""A web process beside a running index, under one of the two servers and with settings of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.split_processes import free_port
+
+SERVERS = ("granian", "hypercorn")
+
+
+class Web(NamedTuple):
+    """A web process that runs."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def web_process(
+    koschey: Koschey,
+    server: str = "granian",
+    is_ready: Callable[[], bool] | None = None,
+    log: Path | None = None,
+    *,
+    method: str = "spawn",
+    **variables: str,
+) -> Iterator[Web]:
+    """Start `koschey web` against the stores of that index; its workers are started by that method of Python's.
+
+    All that it prints goes to the log, where one is named.
+    """
+    port = free_port()
+    code = (
+        f"import multiprocessing; multiprocessing.set_start_method('{method}'); "
+        "from koschey import logs, serve, settings; given = settings.load_settings(); logs.configure_logs('info'); "
+        f"serve._serve_with_{server}(given, serve.find_place(given))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
+    environment |= koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables
+    output = log.open("wb") if log else None
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=output, stderr=output)
+    try:
+        wait_until(is_ready or (lambda: answers(f"http://127.0.0.1:{port}")), timeout=60)
+        yield Web(port, process)
+    finally:
+        process.terminate()
+        process.wait(60)
+        if output is not None:
+            output.close()
+
+
+def answers(url: str) -> bool:
+    """Whether an index answers there."""
+    try:
+        return ask(f"{url}/_/health").status == 200
+    except OSError:
+        return False
