@@ -16,29 +16,29 @@ class Severity(StrEnum):
 
 
 class FindingAction(StrEnum):
-    """What is done about a finding. Policy decides it; a check only proposes."""
+    """What Koschey does about a finding. A check proposes an action; the policy decides."""
 
     OFF = "off"
-    """The check is not asked for, and what it found does not count."""
+    """The check is not required, and its findings do not count."""
     NOTE = "note"
     HOLD = "hold"
-    """A person decides; time does not let the file out."""
+    """A person must decide; the file is not released automatically."""
     BLOCK = "block"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found in one file."""
+    """One thing that a check has found in one file."""
 
     code: str
-    """What kind of thing, in kebab-case; the check declares all that it can find."""
+    """Its kind: one of the codes that the check declares, in kebab-case."""
     severity: Severity
     summary: str
-    """One sentence that a reviewer understands."""
+    """One sentence for reviewers, in plain text; at most 500 characters are kept."""
     evidence: dict[str, Any] = field(default_factory=dict)
-    """What it is seen from; JSON."""
+    """What supports the finding, as JSON. All findings of a check about one file may have 1 MiB together."""
     check: str = ""
-    """The check's name; whoever records a finding fills it in."""
+    """The name of the check. Koschey fills it in; a check leaves it empty."""
 
 
 @dataclass(frozen=True, slots=True)

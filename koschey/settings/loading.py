@@ -12,7 +12,7 @@ from koschey.errors import StartError
 from koschey.settings.settings import PREFIX, Settings
 
 NOT_SETTINGS = frozenset({PREFIX + "DATA"})
-"""Variables that the commands read themselves: where `koschey up` keeps its data."""
+"""Variables that only the commands read: the folder of `koschey up`."""
 
 
 def load_settings(*, file: Path | None = None) -> Settings:
@@ -30,7 +30,7 @@ def load_instance(file: Path) -> Settings:
     """Read the settings of one instance of `koschey up`: its file first, then the environment. Raises as above."""
     _refuse_unknown()
     if not file.exists():
-        raise StartError(f"there is no {file}; `koschey up --data {file.parent}` was never run with this folder")
+        raise StartError(f"{file} does not exist; run `koschey up --data {file.parent}` first")
     _require_readable(file)
     stated = {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
     return _parse(**{name.removeprefix(PREFIX).lower(): value for name, value in stated.items()})
@@ -40,7 +40,7 @@ def _refuse_unknown() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise StartError(f"unknown setting {', '.join(unknown)}; the README's table lists all that exist")
+        raise StartError(f"unknown setting {', '.join(unknown)}; the table of settings lists all that exist")
 
 
 def _require_readable(file: Path) -> None:
@@ -59,7 +59,7 @@ def _explain(problem: ErrorDetails) -> str:
     where = "_".join(str(part) for part in problem["loc"]).upper()
     what = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":  # only the file can hold one, and its names are whole
-        return f"unknown setting {where}; the README's table lists all that exist"
+        return f"unknown setting {where}; the table of settings lists all that exist"
     if problem["type"] == "missing":
         return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"
     return f"{PREFIX}{where}: {what}" if where else what

@@ -28,7 +28,7 @@ from koschey.settings.signal_decisions import SignalDecisions, SignalSetting
 
 PREFIX = "KOSCHEY_"
 MAX_LOOKS = 20
-"""Further looks that can be asked for before an absence is confirmed."""
+"""Maximum number of further requests before an absence is confirmed."""
 MAX_MINUTES = 43_200
 """Thirty days."""
 
@@ -66,39 +66,42 @@ class Settings(BaseSettings):
         AnyHttpUrl(PYPI_SIMPLE_ENDPOINT), description="Simple API of the mirrored index; the default is PyPI"
     )
     allow_private_upstream: bool = Field(
-        False, description="let the upstream's own host be inside your network and speak plain http"
+        False, description="allow the upstream's own host to be inside your network and to use plain http"
     )
     private_hosts: str | None = Field(
         None,
-        description="other hosts inside your network that may be connected to, for files or advisories: names, "
-        "`name:port` or networks (CIDR), with commas",
+        description="other hosts inside your network that Koschey may connect to, for files or advisories: names, "
+        "`name:port` or networks (CIDR), separated by commas",
     )
     quarantine_days: Annotated[float, Field(ge=0, le=3650)] = Field(
-        7, description="days for which a new public release is held"
+        7, description="days for which a new public release stays in quarantine"
     )
     page_freshness: Annotated[float, Field(ge=0, le=1e9)] = Field(
-        600, description="seconds after which a mirrored page is looked up again, behind the answer"
+        600, description="seconds after which a mirrored page is refreshed, in the background of the next request"
     )
     follow_upstream: bool = Field(
-        True, description="let the worker look at mirrored pages that nobody asks for, so that withdrawals are noticed"
+        True,
+        description="let the worker refresh mirrored pages that no client requests, so that withdrawals are noticed",
     )
     upstream_403_is_absent: bool = Field(
         False,
-        description='read a 403 of the upstream as "no such project", as buckets answer that list nothing, such as '
-        "PyTorch's; otherwise it is an error",
+        description='read a 403 of the upstream as "no such project": buckets without a listing, such as '
+        "PyTorch's, answer so; otherwise a 403 is an error",
     )
     absence_confirmed_after: str = Field(
         "5,15,60",
-        description="minutes after which further looks at a page confirm that the upstream lacks it, or a file on it; "
-        "until then time releases nothing of that",
+        description="minutes after which further requests confirm that a page, or a file on it, is gone from the "
+        "upstream; until then nothing of it is released automatically",
     )
-    max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="largest page taken from an upstream, in MiB")
-    max_file_mib: Annotated[float, Field(gt=0)] = Field(10240, description="largest file mirrored or uploaded, in MiB")
+    max_page_mib: Annotated[float, Field(gt=0)] = Field(40, description="maximum size of an upstream's page, in MiB")
+    max_file_mib: Annotated[float, Field(gt=0)] = Field(
+        10240, description="maximum size of a mirrored or uploaded file, in MiB"
+    )
     max_form_fields: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
-        20_000, description="fields of one upload form; a wheel with many extras has thousands"
+        20_000, description="maximum number of fields in one upload form; a wheel with many extras has thousands"
     )
     max_form_mib: Annotated[float, Field(ge=1, le=30)] = Field(
-        12, description="size of all fields of one upload form together, in MiB; METADATA may have 10"
+        12, description="maximum size of all fields of one upload form together, in MiB; METADATA may have 10"
     )
     sigstore_trust_root: Path | None = Field(
         None, description="`trusted_root.json` of a private Sigstore; empty means the public one's, as installed"
@@ -106,50 +109,59 @@ class Settings(BaseSettings):
 
     advisories: str | None = Field(
         None,
-        description="advisories (OSV) that are followed: an https URL, a file or a folder; empty means none",
+        description="where Koschey reads advisories (OSV): an https URL, a file or a folder; empty means nowhere",
     )
     advisories_max_age: Annotated[float, Field(gt=0, le=8760)] = Field(
-        48, description="hours after which advisories that could not be read anew let time release nothing"
+        48,
+        description="hours for which advisories count after they were read; when they are older, nothing is "
+        "released automatically",
     )
     webhook: AnyHttpUrl | None = Field(
-        None, repr=False, description="address to which alerts are sent as JSON; empty means that they are only stored"
+        None,
+        repr=False,
+        description="URL to which Koschey sends alerts as JSON; empty means that alerts are only stored",
     )
     webhook_secret: SecretStr | None = Field(
-        None, description="key of the HMAC-SHA256 in `X-Koschey-Signature`, by which the webhook knows its sender"
+        None, description="key of the HMAC-SHA256 in `X-Koschey-Signature`, with which the webhook verifies the sender"
     )
     allow_private_webhook: bool = Field(
-        False, description="let the webhook use plain http and addresses inside your network"
+        False, description="allow the webhook to use plain http and addresses inside your network"
     )
 
     downloads_kept_days: Annotated[float, Field(ge=1, le=36500)] | None = Field(
-        None, description="days that the log of downloads goes back, at least; empty means permanently"
+        None, description="days for which the log of downloads is kept, at least; empty means permanently"
     )
     anonymous_reading: bool = Field(
-        True, description="let everybody who reaches the index read it; `false` asks for a login or a token"
+        True, description="let every client read the index; `false` requires a login or a token"
     )
     host: str = Field(
         "127.0.0.1", description="address that the web process listens on, or `unix:/path` for a unix socket"
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8080, description="port that the web process listens on")
     base_url: AnyHttpUrl | None = Field(
-        None, description="address that users see, behind a proxy, perhaps with a path; default `http://host:port`"
+        None, description="public address of the index behind a proxy, perhaps with a path; default `http://host:port`"
     )
     hosts: str | None = Field(
         None,
-        description="further hosts (with commas) that are answered; where `KOSCHEY_BASE_URL` is set, others get 421",
+        description="further host names that requests may be for, separated by commas; if `KOSCHEY_BASE_URL` is "
+        "set, others get 421",
     )
     trusted_proxies: str | None = Field(
         None,
-        description="networks (CIDR, with commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is believed; "
-        "`unix:` is whoever uses the unix socket",
+        description="networks (CIDR, separated by commas) of your proxies, whose `X-Forwarded-For` or `Forwarded` is "
+        "believed; `unix:` means every client of the unix socket",
     )
     shared_caching_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = Field(
         0,
-        description="seconds for which caches that clients share may keep files; a block reaches them that much later",
+        description="seconds for which shared caches may keep files; a block takes effect there that much later",
     )
-    web_processes: Annotated[int, Field(ge=1, le=64)] = Field(1, description="web processes behind the one port")
-    spool: Path | None = Field(None, description="folder for files in flight; default the system's temporary folder")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="least level that is logged")
+    web_processes: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="number of web processes that share the port"
+    )
+    spool: Path | None = Field(
+        None, description="folder for files that are being transferred; default: the system's temporary folder"
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="minimum log level")
 
     @field_validator("absence_confirmed_after")
     @classmethod
@@ -186,7 +198,9 @@ class Settings(BaseSettings):
         if self.webhook.scheme != "https" and not self.allow_private_webhook:
             raise ValueError("KOSCHEY_WEBHOOK: the webhook must be https, or KOSCHEY_ALLOW_PRIVATE_WEBHOOK must be set")
         if self.webhook.username or self.webhook.password:
-            raise ValueError("KOSCHEY_WEBHOOK: the address carries credentials; KOSCHEY_WEBHOOK_SECRET signs instead")
+            raise ValueError(
+                "KOSCHEY_WEBHOOK: the URL contains credentials; set KOSCHEY_WEBHOOK_SECRET instead, to sign alerts"
+            )
         return self
 
     @field_validator("temporal_address")
@@ -194,15 +208,15 @@ class Settings(BaseSettings):
     def _temporal_has_a_port(cls, text: str) -> str:
         host = parse_host(text)
         if host is None or host.port is None:
-            raise ValueError(f"{text[:80]!r} is no host and port; write temporal:7233, or [::1]:7233 for IPv6")
+            raise ValueError(f"{text[:80]!r} is not a host and a port; write temporal:7233, or [::1]:7233 for IPv6")
         return text
 
     @model_validator(mode="after")
     def _tls_files_are_used_and_whole(self) -> Self:
         if (self.temporal_tls_cert is None) != (self.temporal_tls_key is None):
-            raise ValueError("KOSCHEY_TEMPORAL_TLS_CERT: a certificate and KOSCHEY_TEMPORAL_TLS_KEY need each other")
+            raise ValueError("KOSCHEY_TEMPORAL_TLS_CERT: set both this and KOSCHEY_TEMPORAL_TLS_KEY, or neither")
         if not self.temporal_tls and self.temporal_tls_ca:
-            raise ValueError("KOSCHEY_TEMPORAL_TLS_CA: a CA is named and TLS is off; set KOSCHEY_TEMPORAL_TLS to true")
+            raise ValueError("KOSCHEY_TEMPORAL_TLS_CA: TLS is off; set KOSCHEY_TEMPORAL_TLS to true, or unset the CA")
         return self
 
     @field_validator("host")
@@ -217,12 +231,12 @@ class Settings(BaseSettings):
         if self.base_url is not None:
             check_public_address(str(self.base_url))
         elif socket_path(self.host):
-            raise ValueError("KOSCHEY_BASE_URL: a unix socket is no address for users; set it to that of your proxy")
+            raise ValueError("KOSCHEY_BASE_URL: users cannot reach a unix socket; set the address of your proxy")
         return self
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
-        """Where the operator's own proxies are. Raises `ValueError` where the setting says nothing of the kind."""
+        """The networks of the operator's proxies. Raises `ValueError` if one is not a network."""
         texts = [text.strip() for text in (self.trusted_proxies or "").split(",")]
         return tuple(parse_proxies(text) for text in texts if text and text != UNIX)
 
@@ -233,7 +247,7 @@ class Settings(BaseSettings):
 
     @property
     def allowed_hosts(self) -> Hosts:
-        """With which hosts inside the operator's network Koschey may talk, also over plain http."""
+        """The hosts inside the operator's network that Koschey may connect to, also over plain http."""
         listed = parse_private_hosts(self.private_hosts or "")
         return listed.with_urls([self.upstream_url]) if self.allow_private_upstream else listed
 
@@ -243,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def confirmed_after(self) -> tuple[timedelta, ...]:
-        """After how long, counted from the first look, further looks confirm an absence."""
+        """When further requests confirm an absence, counted from the first one that found it."""
         return _parse_minutes(self.absence_confirmed_after)
 
     @property
@@ -253,12 +267,12 @@ class Settings(BaseSettings):
 
     @property
     def downloads_kept(self) -> timedelta | None:
-        """How far the log of downloads goes back; None: to the first."""
+        """How long downloads are kept in the log; None: permanently."""
         return timedelta(days=self.downloads_kept_days) if self.downloads_kept_days is not None else None
 
     @property
     def feed_max_age(self) -> timedelta:
-        """How long what the advisory feed said last may be believed."""
+        """How long advisories count after they were read."""
         return timedelta(hours=self.advisories_max_age)
 
     @property
@@ -268,17 +282,17 @@ class Settings(BaseSettings):
 
     @property
     def public_url(self) -> str:
-        """What users reach Koschey under, without a slash at its end."""
+        """The public address of Koschey, without a slash at its end."""
         return str(self.base_url or f"http://{in_url(self.host)}:{self.port}").rstrip("/")
 
     @property
     def addresses(self) -> Addresses:
-        """Where everything of this index is."""
+        """The addresses of everything that this index serves."""
         return Addresses(self.public_url)
 
     @property
     def own_hosts(self) -> frozenset[Host]:
-        """The hosts that requests may be for; empty where any will do. Raises `ValueError` where one is no host."""
+        """The hosts that requests may be for; empty if all are allowed. Raises `ValueError` if one is not a host."""
         further = parse_hosts(self.hosts or "")
         if self.base_url is None:
             return frozenset()
@@ -293,5 +307,5 @@ def _parse_minutes(text: str) -> tuple[timedelta, ...]:
         minutes = []
     rising = all(0 < before < after <= MAX_MINUTES for before, after in pairwise([1e-9, *minutes]))
     if not minutes or len(minutes) > MAX_LOOKS or not rising:
-        raise ValueError(f"{text[:80]!r} is no list of rising minutes; write them with commas, such as 5,15,60")
+        raise ValueError(f"{text[:80]!r} is not a list of rising minutes; separate them with commas, such as 5,15,60")
     return tuple(timedelta(minutes=each) for each in minutes)

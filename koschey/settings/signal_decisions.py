@@ -1,4 +1,4 @@
-"""The setting `KOSCHEY_DECISIONS_BY_SIGNAL`: what lets a signal to a Temporal workflow decide."""
+"""The setting `KOSCHEY_DECISIONS_BY_SIGNAL`: which signals to a Temporal workflow can decide."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,12 +7,12 @@ from pydantic import BeforeValidator
 
 
 class SignalDecisions(StrEnum):
-    """What a signal has to prove before it decides."""
+    """What a signal must contain to decide."""
 
     CODE = "code"
-    """It carries a code that was shown to a reviewer."""
+    """A code that Koschey has shown to a reviewer."""
     TRUSTED = "trusted"
-    """It names a reviewer; Temporal has logins of its own."""
+    """The name of a reviewer. For a Temporal that has logins of its own."""
     OFF = "off"
     """No signal decides."""
 

@@ -155,10 +155,8 @@ def test_the_folder_on_the_command_line_counts(tmp_path: Path, koschey: Koschey)
             database_url=koschey.settings["KOSCHEY_DATABASE_URL"],
         )
     )
-    assert said == (
-        f"koschey: there is no {tmp_path}/empty/koschey.env; "
-        f"`koschey up --data {tmp_path}/empty` was never run with this folder"
-    )
+    settings = tmp_path / "empty" / "koschey.env"
+    assert said == f"koschey: {settings} does not exist; run `koschey up --data {settings.parent}` first"
 
 
 async def test_a_database_that_takes_no_writes(tmp_path: Path, own_database: str) -> None:

@@ -1,9 +1,9 @@
-"""All checks that are installed: Koschey's own, and those that other distributions bring.
+"""The registry of installed checks: Koschey's own, and those of other distributions.
 
-Koschey's own are listed here and run in the worker: they compare facts that were read and bounded before, and open no
-file. All others come from entry points and run in children; so does the scanner, which reads files by a library that is
-not ours. A check that cannot be loaded, or whose name is taken, keeps the worker from starting: left out silently, it
-would be a guard that nobody misses.
+Koschey's own checks are listed here and run in the worker: they compare facts that were read and bounded before, and
+open no file. All others come from entry points and run in child processes; so does the scanner, which reads files with
+a library of others. A check that cannot be loaded, or whose name is taken, stops the worker's start: if it were left
+out silently, nobody would notice.
 """
 
 import asyncio
@@ -28,25 +28,25 @@ from koschey.inspection.checks.size import Size
 from koschey.policy.advisories import ADVISORIES
 
 BUILT_IN: tuple[Check, ...] = (Archive(), Metadata(), Provenance(), Changes(), Name(), Size())
-"""In the order in which they run; `archive` first, which reads the content that the others compare."""
+"""In the order in which they run. `archive` runs first, because it reads the content that the others compare."""
 COMPARING = frozenset({Provenance.name, Changes.name})
-"""Those that ask about the release before, which may have to be fetched for them."""
+"""Checks that compare a file with that of the release before, which may have to be downloaded for them."""
 SCANNER, SCANNER_LIBRARY = "koschey.inspection.checks.scanner:SCANNER", "hexora"
-"""Only there where its library is, which the extra `koschey[scan]` brings."""
+"""Present only if its library is installed, which the extra `koschey[scan]` brings."""
 RESERVED = frozenset({ADVISORIES.name})
-"""Names of what judges files beside the checks."""
+"""Names that findings from elsewhere use."""
 VALID_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CODES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A check of Koschey's own, run where it is called."""
+    """A check of Koschey's own. It runs in the calling process."""
 
     check: Check
 
     reads_file = False
-    """They compare what was read before."""
+    """It compares facts that were read before."""
 
     @property
     def name(self) -> str:
@@ -60,11 +60,11 @@ class Own:
 
     @property
     def compares(self) -> bool:
-        """Whether it asks about the release before."""
+        """Whether it compares the file with that of the release before."""
         return self.check.name in COMPARING
 
     async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
-        """Ask it about a file; there is nothing to be read under the descriptor."""
+        """Run the check on a file. Nothing is read from the descriptor."""
         del descriptor
         try:
             return Outcome(tuple(await self.check(facts, Path(os.devnull), previous)))
@@ -83,7 +83,7 @@ def installed(limits: Limits | None = None, spool: Path | None = None) -> tuple[
 
 
 async def load(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
-    """Return what `installed` does, in a running loop."""
+    """Return the same as `installed`, in a running event loop."""
     found: list[Installed] = [Own(check) for check in BUILT_IN]
     for where, target in _targets():
         plain = Isolated(target, limits=limits or Limits(), spool=spool)
@@ -105,14 +105,18 @@ def _targets() -> Iterator[tuple[str, str]]:
 
 
 def _third_party(points: Iterable[EntryPoint]) -> set[EntryPoint]:
-    """Without what is said twice because one distribution is found by two ways."""
+    """Return each entry point once: a distribution can be found on two paths."""
     return set(points)
 
 
 def _check_description(where: str, name: str, codes: Mapping[str, Code], found: Iterable[Installed]) -> None:
     if not VALID_NAME.fullmatch(name) or name in RESERVED:
-        raise StartError(f"the check {where} is called {name!a}; a name is of a-z, 0-9 and '-', and not `advisories`")
+        raise StartError(
+            f"the check {where} is called {name!a}; use a-z, 0-9 and '-', and another name than `advisories`"
+        )
     if any(name == other.name for other in found):
-        raise StartError(f"the check {where} is called {name!a}, as another is; uninstall one of the two")
+        raise StartError(f"the check {where} has the name {name!a} of another check; uninstall one of the two")
     if len(codes) > MAX_CODES or not all(VALID_NAME.fullmatch(code) for code in codes):
-        raise StartError(f"the check {where} declares codes that are not of a-z, 0-9 and '-', or more than {MAX_CODES}")
+        raise StartError(
+            f"the check {where} declares more than {MAX_CODES} codes, or one with other characters than a-z, 0-9, '-'"
+        )

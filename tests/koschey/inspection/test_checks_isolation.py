@@ -178,8 +178,8 @@ def test_own_checks_come_first_and_archive_before_all() -> None:
         (check_source("acme"), "nowhere:CHECK", "ModuleNotFoundError"),
         ("raise SystemExit('gone')", "acme_checks:CHECK", "SystemExit: gone"),
         ("CHECK = 7", "acme_checks:CHECK", "AttributeError"),
-        (check_source("archive", "return []"), "acme_checks:CHECK", "as another is"),
-        (check_source("advisories", "return []"), "acme_checks:CHECK", "not `advisories`"),
+        (check_source("archive", "return []"), "acme_checks:CHECK", "of another check"),
+        (check_source("advisories", "return []"), "acme_checks:CHECK", "another name than `advisories`"),
         (check_source("Not A Name", "return []"), "acme_checks:CHECK", "called 'Not A Name'"),
         (check_source("acme", "return []") + "Check.codes = {'odd': 'text'}", "acme_checks:CHECK", "it is no check"),
     ],
@@ -200,7 +200,7 @@ async def test_two_checks_of_one_name_are_an_error(tmp_path: Path, monkeypatch: 
     """Which of two would run is no question that chance may answer."""
     install(tmp_path, monkeypatch, check_source("acme", "return []"), {"acme": "acme_checks:CHECK"})
     install(tmp_path, monkeypatch, check_source("acme", "return []"), {"acme": "other_checks:CHECK"}, "other_checks")
-    with pytest.raises(StartError, match="as another is"):
+    with pytest.raises(StartError, match="of another check"):
         await registry.load()
 
 
