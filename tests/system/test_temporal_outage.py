@@ -3,7 +3,7 @@
 No decision is lost, all that is approved is served meanwhile, and after its return everything drains in five minutes.
 
 The outage lasts as long as the calls take and `KOSCHEY_TEST_OUTAGE` seconds on top, 20 by default; the ten minutes of
-the case by hand: `KOSCHEY_TEST_OUTAGE=600 pytest -n 0 -s --timeout 0 tests/system/test_temporal_outage.py`.
+the case by hand: `KOSCHEY_TEST_OUTAGE=600 pytest -m soak -n 0 -s --timeout 0 tests/system/test_temporal_outage.py`.
 """
 
 import concurrent.futures
@@ -92,6 +92,7 @@ def outage(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstrea
         yield Outage(index, approved, held, old)
 
 
+@pytest.mark.soak
 def test_nothing_is_lost_while_temporal_is_away(outage: Outage) -> None:
     """All calls succeed and all that is approved is served meanwhile; all is carried out within five minutes after."""
     began, index = time.monotonic(), outage.index

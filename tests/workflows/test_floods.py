@@ -65,6 +65,7 @@ async def handle_of(koschey: Koschey, project: str) -> WorkflowHandle[Any, Any]:
     return client.get_workflow_handle(quarantine_id(project, "1.0"))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_flood_does_not_starve_a_decision(koschey: Koschey, upstream: Upstream, kind: str) -> None:
     """In the midst of thousands of signals an approval with a code takes effect, and no signal is refused."""
@@ -79,6 +80,7 @@ async def test_a_flood_does_not_starve_a_decision(koschey: Koschey, upstream: Up
     assert await flooding == {}
 
 
+@pytest.mark.soak
 async def test_other_doors_do_not_depend_on_it(koschey: Koschey, upstream: Upstream) -> None:
     """While a workflow is flooded the command line decides about its release as ever, and so does its update."""
     [file] = await asyncio.to_thread(hold, koschey, upstream, "flood-cli", "1.0")
@@ -98,6 +100,7 @@ async def test_other_doors_do_not_depend_on_it(koschey: Koschey, upstream: Upstr
     assert await asyncio.gather(*flooding) == [{}, {}]
 
 
+@pytest.mark.soak
 async def test_signals_are_sifted_together(koschey: Koschey, upstream: Upstream) -> None:
     """Thousands of wrong codes cost a few activities, runs stay short, and the answers say how many there were."""
     await asyncio.to_thread(hold, koschey, upstream, "flood-counted", "1.0")
@@ -122,6 +125,7 @@ async def test_signals_are_sifted_together(koschey: Koschey, upstream: Upstream)
     assert await asyncio.to_thread(koschey.fetch_value, counted) == 1
 
 
+@pytest.mark.soak
 async def test_a_backlog_that_no_worker_has_read(koschey: Koschey, upstream: Upstream) -> None:
     """Thousands of signals that came while no worker ran are read in one task, with the approval behind them."""
     database = await new_database(koschey, f"flooded_{next(NUMBERS)}")

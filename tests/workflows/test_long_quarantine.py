@@ -194,6 +194,7 @@ async def all_runs(client: Client, first: str) -> list[WorkflowHistory]:
     return runs
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_ten_thousand_files_and_five_thousand_signals() -> None:
     """Every signal is carried out once, every file is fetched once, and every run stays short (F12)."""
@@ -225,6 +226,7 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
     await check_replays([runs[0], runs[len(runs) // 2], runs[-1]])
 
 
+@pytest.mark.soak
 async def test_burst_of_signals_is_carried_out_whole() -> None:
     """Two thousand signals at once, while a page of files is fetched: each is carried out, once, and in its order."""
     release = quick(files=300, waits_for=2_000)
@@ -241,6 +243,7 @@ async def test_burst_of_signals_is_carried_out_whole() -> None:
     assert [number // 100 for number in decided] == sorted(number // 100 for number in decided)
 
 
+@pytest.mark.soak
 async def test_a_long_check_keeps_no_flooded_run_open() -> None:
     """While a check takes long, thousands of signals make the run go on as a new one, which has it checked again."""
     release = Release10k(files=10, waits_for=1)

@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from koschey.model import Sha256
 from koschey.storage.s3 import blob_key
@@ -143,6 +144,7 @@ def send(koschey: Koschey, filename: str, wheel: Pieces) -> Answer:
     return post(koschey, body, chunked=True, Transfer_Encoding="chunked")
 
 
+@pytest.mark.soak
 def test_l6_many_uploads_at_once_need_little_memory(koschey: Koschey) -> None:
     """L6: More large uploads than a process has connections are accepted, and it holds few parts of them at a time."""
     wheels = [large_wheel(f"many_uploads_{number}", 16) for number in range(24)]
@@ -156,6 +158,7 @@ def test_l6_many_uploads_at_once_need_little_memory(koschey: Koschey) -> None:
         (koschey.data / "s3" / "koschey" / blob_key(digest_of(wheel))).unlink()
 
 
+@pytest.mark.soak
 def test_two_gigabytes_need_little_memory(koschey: Koschey) -> None:
     """Neither taking in nor giving out a file of two gigabytes makes a web process grow by a hundred megabytes."""
     filename, wheel = large_wheel("large_upload")

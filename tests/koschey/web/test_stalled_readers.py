@@ -248,6 +248,7 @@ def ends(client: socket.socket) -> int:
     return received
 
 
+@pytest.mark.soak
 def test_others_are_served_while_many_read_nothing(folder: Path, upstream: Upstream) -> None:
     """L5: 150 clients that read nothing keep nobody from a download, all are broken off; S3 reads ahead for none."""
     with Koschey(folder / "stalled", upstream.url) as koschey:
