@@ -4,7 +4,6 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from koschey.auth.passwords import hash_password
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.pool import connect
 from tests.support.koschey_up import Koschey
+from tests.support.releases import hold_new
 from tests.support.upstream.server import Upstream
 
 CHROMIUM = shutil.which("chromium")
@@ -60,13 +60,6 @@ def account(koschey: Koschey) -> None:
     asyncio.run(add())
 
 
-def held(koschey: Koschey, upstream: Upstream, project: str) -> str:
-    """Publish a release of today and let the index see it; returns its filename."""
-    filename = upstream.add(project, "1.0", upload_time=datetime.now(UTC)).filename
-    assert koschey.filenames(project) == []
-    return filename
-
-
 def log_in(page: Page, koschey: Koschey) -> None:
     page.goto(koschey.ready["admin_url"])
     page.get_by_label("User").fill(USER)
@@ -77,7 +70,7 @@ def log_in(page: Page, koschey: Koschey) -> None:
 
 def test_a_release_is_approved_without_scripts(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
     """A reviewer logs in, finds a release, approves it and sees it on the page, without scripts."""
-    filename = held(koschey, upstream, "browser-daily")
+    filename = hold_new(koschey, upstream, "browser-daily")
     with browser(tmp_path / "profile", java_script_enabled=False) as context:
         page = context.pages[0]
         log_in(page, koschey)
@@ -98,7 +91,7 @@ def test_a_release_is_approved_without_scripts(koschey: Koschey, upstream: Upstr
 
 def test_enter_decides_nothing(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
     """The Enter key in a reason's input chooses neither Approve nor Block; a button reached by Tab decides."""
-    held(koschey, upstream, "browser-enter")
+    hold_new(koschey, upstream, "browser-enter")
     with browser(tmp_path / "profile") as context:
         page = context.pages[0]
         log_in(page, koschey)
@@ -134,7 +127,7 @@ def test_pages_break_no_rule_and_fit(
     koschey: Koschey, upstream: Upstream, tmp_path: Path, scheme: str, width: int
 ) -> None:
     """No page breaks its own policy or misses a file, each fits the window, and each follows the colour scheme."""
-    held(koschey, upstream, f"browser-look-{scheme}-{width}-" + "long-" * 20 + "name")
+    hold_new(koschey, upstream, f"browser-look-{scheme}-{width}-" + "long-" * 20 + "name")
     options: dict[str, Any] = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}}
     with browser(tmp_path / "profile", **options) as context:
         page, complaints = context.pages[0], []
@@ -166,7 +159,7 @@ def test_going_back_after_a_logout_shows_nothing(koschey: Koschey, tmp_path: Pat
 def test_the_form_of_another_site_does_nothing(koschey: Koschey, upstream: Upstream, tmp_path: Path, site: str) -> None:
     """A form that another site sends, even one on the same host with the cookie and the token, decides nothing."""
     project = "browser-" + ("same-site" if "127" in site else "cross-site")
-    held(koschey, upstream, project)
+    hold_new(koschey, upstream, project)
     with browser(tmp_path / "profile") as context:
         page = context.pages[0]
         log_in(page, koschey)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.koschey.hosting.test_accept import upload
 from tests.support.archives import wheel
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 
 CUTOFF = "2022-01-01T00:00:00Z"

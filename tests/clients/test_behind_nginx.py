@@ -16,13 +16,13 @@ import pytest
 
 from tests.clients.nginx import PATH, Nginx
 from tests.clients.tls import HOST
-from tests.koschey.admin.test_panel import PASSWORD, add_account
-from tests.koschey.web.test_serve import status
 from tests.support.archives import wheel
 from tests.support.commands import pip, run
 from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
+from tests.support.panel import PASSWORD, add_account
 from tests.support.sigstore import Sigstore
 from tests.support.temporal_cli import program
+from tests.support.unix_socket import status
 from tests.support.upstream.server import Upstream
 from tests.support.web_processes import web_process
 

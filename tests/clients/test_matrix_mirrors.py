@@ -16,11 +16,11 @@ from tests.clients.installers import install, installed
 from tests.clients.mirrors import Mirror
 from tests.clients.tls import Terminator
 from tests.clients.venvs import call, home_of, python_of, versions
-from tests.koschey.hosting.test_accept import upload
 from tests.support import commands
 from tests.support.archives import wheel
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
 from tests.support.sigstore import Sigstore
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 
 pytestmark = pytest.mark.matrix

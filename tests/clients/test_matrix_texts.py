@@ -17,8 +17,8 @@ from tests.clients.installers import install
 from tests.clients.projects import installed, sync
 from tests.clients.test_texts import announced, told
 from tests.clients.venvs import name_of, versions
-from tests.koschey.web.test_refusals import until
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.releases import end_of_window
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 __all__ = ["announced", "told"]
@@ -76,7 +76,7 @@ def test_announced_range(koschey: Koschey, announced: UpstreamFile, tmp_path: Pa
 def test_announced_pin(koschey: Koschey, announced: UpstreamFile, tmp_path: Path, client: Client) -> None:
     """An announced pin is told by the URL that explains itself."""
     text = failed(client, koschey, tmp_path / "app", "t-told", "==2.0")
-    assert f"/held/t-told-2.0/quarantine-until-{until(announced)}/ask-with-koschey-request/" in text
+    assert f"/held/t-told-2.0/quarantine-until-{end_of_window(announced)}/ask-with-koschey-request/" in text
 
 
 @pytest.mark.parametrize("client", versions("uv"), ids=name_of)
@@ -85,4 +85,6 @@ def test_announced_pin_in_uv(koschey: Koschey, announced: UpstreamFile, tmp_path
     text = failed(client, koschey, tmp_path / "app", "t-told", "==2.0")
     assert "403 Forbidden" in text
     if not client.version.startswith("0.5."):
-        assert f"Server message: t-told 2.0 is held, {announced.filename} is held until {until(announced)}" in text
+        assert (
+            f"Server message: t-told 2.0 is held, {announced.filename} is held until {end_of_window(announced)}" in text
+        )

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.koschey.web.test_held_pages import announce
-from tests.koschey.web.test_refusals import until
 from tests.support.commands import pip, uv
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.releases import announce, end_of_window
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 
@@ -100,7 +99,7 @@ def test_announced_pin(koschey: Koschey, announced: UpstreamFile, tmp_path: Path
 def test_announced_range_in_uv(koschey: Koschey, announced: UpstreamFile, tmp_path: Path) -> None:
     """uv prints the whole reason where only an announced release would do; pip says that it is yanked."""
     text = said("uv", koschey, tmp_path, "t-told>=2")
-    assert f"Koschey: held until {until(announced)}: in quarantine; ask: koschey request t-told==2.0" in text
+    assert f"Koschey: held until {end_of_window(announced)}: in quarantine; ask: koschey request t-told==2.0" in text
     assert "Ignored the following yanked versions: 2.0" in said("pip", koschey, tmp_path, "t-told>=2")
 
 
@@ -134,9 +133,13 @@ def test_file_that_cannot_be_trusted(koschey: Koschey, upstream: Upstream, tmp_p
 
 def _explains(client: str, text: str, file: UpstreamFile) -> None:
     if client == "pip":
-        url = f"/held/{file.project}-2.0/quarantine-until-{until(file)}/ask-with-koschey-request/{file.filename}"
+        url = (
+            f"/held/{file.project}-2.0/quarantine-until-{end_of_window(file)}/ask-with-koschey-request/{file.filename}"
+        )
         assert "403 Client Error: Forbidden for url: " in text
         assert url in text
     else:
-        assert f"Server message: {file.project} 2.0 is held, {file.filename} is held until {until(file)}" in text
+        assert (
+            f"Server message: {file.project} 2.0 is held, {file.filename} is held until {end_of_window(file)}" in text
+        )
         assert f"koschey request {file.project}==2.0 --reason WHY" in text

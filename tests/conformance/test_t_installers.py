@@ -12,11 +12,11 @@ from tests.clients.installers import installed
 from tests.clients.projects import installed as installed_in
 from tests.clients.projects import sync
 from tests.clients.venvs import name_of, versions
-from tests.koschey.hosting.test_accept import upload
 from tests.support import archives, commands
 from tests.support.commands import pip, uv
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.temporal_cli import program
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 
 CUTOFF = "2022-01-01T00:00:00Z"

@@ -7,9 +7,9 @@ import pytest
 
 from koschey.conformance.checks import Outcome
 from koschey.conformance.examine import examine
-from tests.koschey.hosting.test_accept import upload
 from tests.support import archives
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 
 RECENT = timedelta(hours=1)

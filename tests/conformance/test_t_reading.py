@@ -9,10 +9,10 @@ import pytest
 
 from koschey.app import create_front
 from koschey.settings import Settings
-from tests.koschey.hosting.test_accept import encoded, form, post
 from tests.support import archives
 from tests.support.commands import pip, uv
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.uploads import encoded, form, post
 from tests.support.upstream.server import Upstream
 
 

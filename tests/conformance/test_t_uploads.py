@@ -9,10 +9,10 @@ import pytest
 from tests.clients.install import Client
 from tests.clients.publishers import make, publish
 from tests.clients.venvs import name_of, versions
-from tests.koschey.hosting.test_accept import encoded, form, is_clean, is_known, post, upload
 from tests.support import archives, corpora_tars, corpora_zips
 from tests.support.commands import twine, uv_publish
 from tests.support.koschey_up import Koschey
+from tests.support.uploads import encoded, form, is_clean, is_known, post, upload
 
 NEWEST = [versions(name)[-1] for name in ("twine", "uv", "poetry", "flit", "hatch", "pdm")]
 

@@ -3,8 +3,6 @@
 The routes come from the application itself. A new one fails the first test until `surfaces.TABLE` says how it is asked.
 """
 
-import hashlib
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -19,11 +17,9 @@ from koschey.settings import Settings
 from tests.support.app_in_process import NOBODY, Inside, Who
 from tests.support.archives import read_core_metadata, wheel
 from tests.support.koschey_up import JSON, Answer
-from tests.support.surfaces import HTML, PAGE, TABLE, Ask, Subject, Surface, surfaces
+from tests.support.surfaces import HTML, PAGE, TABLE, VERSIONS, Ask, Subject, Surface, surfaces, upload_private
 from tests.support.upstream.server import UpstreamFile
 
-VERSIONS = (f"6.{number}.6" for number in itertools.count(600))
-"""Versions that nothing else in an answer looks like, a new one for each release."""
 READING = frozenset({"GET", "HEAD"})
 XMLRPC = "xmlrpc.xmlrpc"
 UPLOADERS_OWN = "s-of-the-uploader"
@@ -48,25 +44,6 @@ def subject_of(file: UpstreamFile) -> Subject:
     """The upstream's file as a subject."""
     metadata = read_core_metadata(file.content) or b""
     return Subject(file.project, file.version, file.filename, file.path, file.sha256, file.content, metadata)
-
-
-def upload(inside: Inside, project: str) -> Subject:
-    """Upload a release of a private package."""
-    version = next(VERSIONS)
-    filename, content = wheel(project, version, requires=[f"secret-of-{project}"])
-    digest = hashlib.sha256(content).hexdigest()
-    fields = {":action": "file_upload", "protocol_version": "1", "name": project, "version": version}
-    fields |= {"filetype": "bdist_wheel", "pyversion": "py3", "metadata_version": "2.1", "sha256_digest": digest}
-    parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
-    head = f'--b\r\nContent-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'
-    body = "".join([*parts, head]).encode() + content + b"\r\n--b--\r\n"
-    admin = inside.account("admin")
-    answer = inside.ask("/legacy/", "POST", admin, body, Content_Type="multipart/form-data; boundary=b")
-    assert answer.status == 200, answer
-    inside.hear_all()
-    path = inside.file(filename).file.path
-    assert path
-    return Subject(project, version, filename, path, digest, content, read_core_metadata(content) or b"")
 
 
 def released(inside: Inside) -> Subject:
@@ -135,7 +112,7 @@ def quarantined(inside: Inside) -> Subject:
 
 
 def removed(inside: Inside) -> Subject:
-    subject = upload(inside, "s-removed")
+    subject = upload_private(inside, "s-removed")
     answer = inside.ask(
         f"/api/v1/projects/s-removed/files/{subject.filename}?reason=wrong", "DELETE", inside.account("admin")
     )
@@ -145,7 +122,7 @@ def removed(inside: Inside) -> Subject:
 
 
 def quarantined_here(inside: Inside) -> Subject:
-    subject = upload(inside, "s-closed")
+    subject = upload_private(inside, "s-closed")
     body = b'{"status": "quarantined", "reason": "stolen token"}'
     admin = inside.account("admin")
     answer = inside.ask("/api/v1/projects/s-closed/status", "PUT", admin, body, Content_Type="application/json")

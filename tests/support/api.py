@@ -1,7 +1,6 @@
 """The management API as its clients see it: one method to call it, and accounts of every role to call it as."""
 
 import asyncio
-import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -22,6 +21,7 @@ from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
 from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
 from tests.support.archives import wheel
 from tests.support.koschey_up import Answer, Koschey
+from tests.support.uploads import MULTIPART, encoded, form
 
 API = "/api/v1"
 NOBODY = ""
@@ -56,7 +56,7 @@ class Api:
         key = ("of", ADMIN)
         if key not in self._tokens:
             self._tokens[key] = new_token()
-            run(self._add_token(self._tokens[key], ADMIN))
+            asyncio.run(self._add_token(self._tokens[key], ADMIN))
         return self._tokens[key]
 
     def call(
@@ -111,7 +111,7 @@ class Api:
         key = (role or "", scope)
         if key not in self._tokens:
             self._tokens[key] = new_token()
-            run(self._add_account(self._tokens[key], role, scope))
+            asyncio.run(self._add_account(self._tokens[key], role, scope))
         return self._tokens[key]
 
     async def _add_account(self, token: str, role: str | None, scope: str) -> None:
@@ -144,18 +144,8 @@ class Api:
         """Upload a wheel."""
         modules = {f"{project.replace('-', '_')}.py": note}
         filename, content = wheel(project, version, modules=modules)
-        fields = {
-            ":action": "file_upload",
-            "name": project,
-            "version": version,
-            "filetype": "bdist_wheel",
-            "pyversion": "py3",
-            "sha256_digest": hashlib.sha256(content).hexdigest(),
-        }
-        parts = [f'--b\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
-        head = f'--b\r\nContent-Disposition: form-data; name="content"; filename="{filename}"\r\n\r\n'
-        body = "".join([*parts, head]).encode() + content + b"\r\n--b--\r\n"
-        return self.call("POST", "/legacy/", raw=body, token=token, Content_Type="multipart/form-data; boundary=b")
+        body = encoded(form(filename, content, {"name": project}), filename, content)
+        return self.call("POST", "/legacy/", raw=body, token=token, Content_Type=MULTIPART)
 
     def project(self, name: str) -> Any:
         """What the API says of a project."""
@@ -167,12 +157,6 @@ class Api:
         """The actions about a project, in their order."""
         query = "SELECT array_agg(action ORDER BY serial) FROM journal WHERE project = $1"
         return list(self.koschey.fetch_value(query, project) or [])
-
-
-def run(work: Any) -> Any:
-    """Run what is asynchronous to its end."""
-    with asyncio.Runner() as runner:
-        return runner.run(work)
 
 
 def is_problem(answer: Answer, status: int) -> bool:

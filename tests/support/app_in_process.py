@@ -42,7 +42,8 @@ from koschey.web.edge import Edge
 from koschey.web.fast import FastPages
 from koschey.web.gate import ReadGate
 from tests.support.koschey_up import JSON, Answer
-from tests.support.postgres import MIGRATED, NOON, Postgres, set_clock, wait_for
+from tests.support.postgres import MIGRATED, Postgres, set_clock, wait_until_ready
+from tests.support.rows import NOON
 from tests.support.upstream.server import Upstream
 
 NEVER_OLD = 1e9
@@ -73,7 +74,7 @@ def s3(folder: Path) -> Iterator[Store]:
         port = int(listener.getsockname()[1])
     child = Child(s3_part(home, find_binaries().rclone, port, secrets))
     try:
-        wait_for(child)
+        wait_until_ready(child)
         yield {
             "s3_endpoint": f"http://127.0.0.1:{port}",
             "s3_bucket": BUCKET,

@@ -52,6 +52,12 @@ def run(*command: str, cwd: Path | None = None, environment: Mapping[str, str] |
     return done.stdout + done.stderr
 
 
+def run_koschey(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the `koschey` command, whatever comes of it; without an environment, in that of the tests."""
+    command = [sys.executable, "-m", "koschey", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+
+
 def isolated(home: Path) -> dict[str, str]:
     """An environment in which a client finds no configuration but what its test gives it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN + TRUST)}

@@ -28,7 +28,8 @@ from koschey.settings.private_hosts import NO_HOSTS
 from koschey.standards.project_page import ProjectPage
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
-from tests.support.postgres import NOON, WEEK, select_files, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, WEEK, select_files
 from tests.support.upstream.server import Upstream
 
 MIB = 2**20

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from koschey.model import File, FileId, Origin, Sha256, Standing, StandingFile, State
+from koschey.policy.changes import place
 from koschey.policy.rules import FLAGS, Rule, RuleKind, covers
 from koschey.standards.names import digest_path
-from tests.support.postgres import NOON, digest_of
+from tests.support.rows import NOON, digest_of
 
 PROJECTS = ("acme", "acme-tools", "other")
 VERSIONS = ("1.0", "2.0")
@@ -90,3 +91,7 @@ def standing_files(draw: st.DrawFn) -> StandingFile:
     return StandingFile(
         file, replace(Standing(draw(st.sampled_from(STATES)), "as it was", due, None), counts_from=begun)
     )
+
+
+def unique(rules: list[Rule]) -> list[Rule]:
+    return list({place(rule): rule for rule in rules}.values())

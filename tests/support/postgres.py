@@ -5,27 +5,20 @@
 """
 
 import asyncio
-import hashlib
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from packaging.utils import NormalizedName
 
-from koschey.db import files, projects
-from koschey.db.files import NewFile
-from koschey.db.journal import Entry
 from koschey.db.migrate import migrate
 from koschey.db.pool import Connection, Database, Pool, connect, open_pool
-from koschey.db.record import Record
 from koschey.embedded.account import postgres_account, reachable_tree
 from koschey.embedded.binaries import find_binaries
 from koschey.embedded.child import Child, Part, stop_all
@@ -34,8 +27,6 @@ from koschey.embedded.environment import ROLE
 from koschey.embedded.ports import listen_anywhere
 from koschey.embedded.postgres import make_cluster, postgres_part
 from koschey.embedded.secret_file import Secrets
-from koschey.model import SYSTEM, FileId, Origin, Sha256, Standing, StandingFile, State, UpstreamPage
-from koschey.standards.names import digest_path, version_of
 
 MIGRATED = "migrated"
 """The database that others are copies of."""
@@ -59,9 +50,6 @@ EMPTY = """
 CLOCK = """
     CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT %s$$
 """
-WEEK = timedelta(days=7)
-"""The usual window."""
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -124,7 +112,7 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     part = postgres_part(home, tree, server.port, account, web_processes=1)
     child = Child(replace(part, command=(*part.command, "--fsync=off")))
     try:
-        wait_for(child)
+        wait_until_ready(child)
         with asyncio.Runner() as runner:
             runner.run(_make_template(server))
         yield server
@@ -173,77 +161,6 @@ async def set_clock(db: Database, moment: datetime) -> None:
     await db.execute(CLOCK % f"timestamptz '{moment.isoformat()}'")
 
 
-def digest_of(text: str) -> Sha256:
-    """A sha256 that is real and easy to tell apart."""
-    return Sha256(hashlib.sha256(text.encode()).hexdigest())
-
-
-def new_file(
-    filename: str, state: State = State.HELD, *, release_at: datetime | None = None, **changes: Any
-) -> NewFile:
-    """A row for a mirrored wheel; its version is what the filename says."""
-    sha256 = changes.get("sha256", digest_of(filename))
-    version = version_of(filename, NormalizedName(filename.partition("-")[0]))
-    assert version, filename
-    file = NewFile(
-        version=version,
-        filename=filename,
-        sha256=sha256,
-        size=1000,
-        upload_time=NOON,
-        requires_python=None,
-        yanked=None,
-        core_metadata=None,
-        upstream_url=f"https://files.example.org/{filename}",
-        path=digest_path(sha256, filename) if sha256 else None,
-        standing=Standing(state, f"a test made it {state}", release_at, None),
-    )
-    return file._replace(**changes)
-
-
-async def add_project(
-    connection: Connection, name: str, new: Sequence[NewFile] = (), *, looked_at: datetime | None = None
-) -> NormalizedName:
-    """Add a mirrored project with its files, stored where they have a digest, without a word in the journal."""
-    project = NormalizedName(name)
-    await projects.insert_project(connection, project, name, Origin.MIRRORED)
-    found = await projects.select_project(connection, project)
-    assert found is not None
-    seen_at = looked_at or await projects.select_now(connection)
-    await projects.update_look(connection, found.id, UpstreamPage(()), seen_at)
-    if new:
-        ids = await files.insert_files(connection, found.id, new)
-        for file, row in zip(ids, new, strict=True):
-            if row.sha256 and row.path and row.size is not None:
-                await files.update_stored(connection, FileId(file), row.sha256, row.size, row.path)
-    return project
-
-
-async def raise_alert(
-    connection: Connection,
-    kind: str,
-    project: str,
-    version: str | None = None,
-    filename: str | None = None,
-    detail: dict[str, object] | None = None,
-) -> None:
-    """Raise an alert, as a change of that name would."""
-    record, entries = Record(connection, SYSTEM, project), [Entry(version, filename, detail or {})]
-    record.add(kind, entries)
-    record.alert(kind, entries)
-    await record.write()
-
-
-async def select_files(db: Database, project: NormalizedName) -> dict[str, StandingFile]:
-    """All files of a project by their names."""
-    return {known.file.filename: known for known in await files.select_project_files(db, project)}
-
-
-async def select_states(db: Database, project: NormalizedName) -> dict[str, State]:
-    """The states of a project's files by their names."""
-    return {name: known.standing.state for name, known in (await select_files(db, project)).items()}
-
-
 @asynccontextmanager
 async def _fresh(postgres: Postgres, template: str) -> AsyncIterator[str]:
     name = await postgres.create(template)
@@ -265,11 +182,11 @@ async def _make_template(server: Postgres) -> None:
 
 def _run(part: Part) -> None:
     child = Child(part)
-    wait_for(child)
+    wait_until_ready(child)
     child.finish()
 
 
-def wait_for(child: Child) -> None:
+def wait_until_ready(child: Child) -> None:
     """Wait until a part is ready; one that ends before has failed."""
     while True:
         # Before it is asked whether it is ready: a part that ends well between the two questions has not failed.

@@ -23,7 +23,7 @@ from koschey.embedded.temporal import temporal_part
 from koschey.settings import Settings
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import Koschey
-from tests.support.postgres import MIGRATED, Postgres, wait_for
+from tests.support.postgres import MIGRATED, Postgres, wait_until_ready
 from tests.support.upstream.server import Upstream
 
 type Environment = Mapping[str, str]
@@ -106,7 +106,7 @@ class Apart(Koschey):
     def _start(self, name: str, part: Part) -> None:
         child = Child(replace(part, log=self.data / "logs" / f"{name}.log"))
         self._children[name] = child
-        wait_for(child)
+        wait_until_ready(child)
 
 
 @contextmanager

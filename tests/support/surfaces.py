@@ -4,6 +4,8 @@ A route that is in no line here fails `test_surfaces`: nobody adds a surface wit
 file away.
 """
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,10 +13,15 @@ from urllib.parse import quote
 from xmlrpc.client import dumps
 
 from koschey.web.refusals import release_word
+from tests.support.app_in_process import Inside
+from tests.support.archives import read_core_metadata, wheel
 from tests.support.koschey_up import JSON, Answer
+from tests.support.uploads import MULTIPART, encoded, form
 
 HTML = "application/vnd.pypi.simple.v1+html"
 XML = "text/xml"
+VERSIONS = (f"6.{number}.6" for number in itertools.count(600))
+"""Versions that nothing else in an answer looks like, a new one for each release."""
 
 
 @dataclass(frozen=True)
@@ -267,3 +274,17 @@ def surfaces() -> Iterator[tuple[str, Surface]]:
     for (rule, _), surface in TABLE.items():
         if isinstance(surface, Surface):
             yield rule, surface
+
+
+def upload_private(inside: Inside, project: str) -> Subject:
+    """Upload a release of a private package."""
+    version = next(VERSIONS)
+    filename, content = wheel(project, version, requires=[f"secret-of-{project}"])
+    digest = hashlib.sha256(content).hexdigest()
+    body = encoded(form(filename, content, {"name": project}), filename, content)
+    answer = inside.ask("/legacy/", "POST", inside.account("admin"), body, Content_Type=MULTIPART)
+    assert answer.status == 200, answer
+    inside.hear_all()
+    path = inside.file(filename).file.path
+    assert path
+    return Subject(project, version, filename, path, digest, content, read_core_metadata(content) or b"")

@@ -22,8 +22,12 @@ from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from koschey.concurrency.supervision import Background, end_process
+from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.migrate import migrate
 from koschey.db.pool import connect
+from koschey.model import Actor
+from koschey.quarantine.decision import Choice
+from koschey.quarantine.reviewer_codes import issue_code
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.standards.negotiation import Form
@@ -189,3 +193,20 @@ async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:
             busy = bool(described.pending_activities) or described.HasField("pending_workflow_task")
             quiet = 0 if busy else quiet + 1
             await asyncio.sleep(0.2)
+
+
+async def add_account(index: SkippingKoschey, name: str, role: str, scope: str) -> None:
+    """Add an account with one grant."""
+    async with index.resources.pool.acquire() as connection:
+        await insert_grant(connection, await upsert_account(connection, name, None), role, scope)
+
+
+async def code_for(
+    index: SkippingKoschey, choice: Choice, project: str, *, reviewer: str = "rita", days: float | None = None
+) -> dict[str, Any]:
+    """What a reviewer who is logged in may send."""
+    async with index.resources.pool.acquire() as connection:
+        release = (canonicalize_name(project), "1.0")
+        issued = await issue_code(connection, Actor(reviewer, "admin"), choice, [release], None, days)
+    given = {"reviewer": reviewer, "reason": "seen", "code": issued.code}
+    return given | ({"days": days} if days else {})

@@ -55,6 +55,13 @@ def web_process(
             output.close()
 
 
+@contextmanager
+def web_process_url(koschey: Koschey, **variables: str) -> Iterator[str]:
+    """A further web process beside the shared ones, with counters and settings of its own; its URL."""
+    with web_process(koschey, SERVERS[0], None, None, **variables) as web:
+        yield f"http://127.0.0.1:{web.port}"
+
+
 def answers(url: str) -> bool:
     """Whether an index answers there."""
     try:

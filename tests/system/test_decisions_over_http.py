@@ -35,7 +35,8 @@ from koschey.storage.s3 import OpenBucket, blob_key
 from tests.support import archives
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON
-from tests.support.postgres import WEEK, Postgres, add_project, new_file, select_states
+from tests.support.postgres import Postgres
+from tests.support.rows import WEEK, add_project, new_file, select_states
 from tests.support.split_processes import Apart, apart
 from tests.support.upstream.server import Upstream
 

@@ -21,6 +21,7 @@ import pytest
 from tests.support import archives
 from tests.support.commands import uv_publish
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.running_parts import frozen, kill, tree
 from tests.support.temporal_cli import review, temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
 
@@ -35,40 +36,6 @@ def koschey(folder: Path, shared_upstream: Upstream) -> Iterator[Koschey]:
 def fresh(upstream: Upstream, project: str, size: int | None = None) -> UpstreamFile:
     """Add a release that will be held."""
     return upstream.add(project, "2.0", size=size, upload_time=datetime.now(UTC) - timedelta(hours=1))
-
-
-def tree(koschey: Koschey, part: str) -> list[psutil.Process]:
-    """The processes of a part that run now."""
-    supervisor = psutil.Process(koschey.process.pid)
-    words = {"worker": "worker", "web": "web", "postgres": "postgres", "temporal": "temporal", "s3": "rclone"}
-    found = []
-    for child in supervisor.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            command = child.cmdline()  # empty for one that has just ended
-            if words[part] in command[:6] or (command and Path(command[0]).name == words[part]):
-                found.append(child)
-    assert found, f"{part} does not run"
-    return [process for child in found for process in [child, *child.children(recursive=True)]]
-
-
-def kill(koschey: Koschey, part: str) -> None:
-    """Kill all processes of a part with SIGKILL; `koschey up` starts it again."""
-    for process in tree(koschey, part):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-@contextlib.contextmanager
-def frozen(koschey: Koschey, part: str) -> Iterator[None]:
-    """Stop a part without ending it: its connections hang."""
-    stopped = tree(koschey, part)
-    for process in stopped:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in stopped:
-            process.resume()
 
 
 def download(url: str, into: list[bytes]) -> threading.Thread:

@@ -9,9 +9,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.koschey.hosting.test_accept import upload
 from tests.support.archives import wheel
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 from tests.support.web_processes import web_process
 

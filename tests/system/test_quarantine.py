@@ -7,22 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
+from tests.support.koschey_up import Answer, Koschey, ask, wait_until
+from tests.support.releases import add_fresh, hold, pages
 from tests.support.temporal_cli import review, temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
-
-
-def add_fresh(upstream: Upstream, project: str, version: str = "2.0") -> UpstreamFile:
-    """Add a release that was uploaded an hour ago."""
-    return upstream.add(project, version, upload_time=datetime.now(UTC) - timedelta(hours=1))
-
-
-def held(koschey: Koschey, upstream: Upstream, project: str) -> UpstreamFile:
-    """Have Koschey hold a fresh release, fetched and waiting."""
-    file = add_fresh(upstream, project)
-    assert koschey.filenames(project) == []
-    wait_until(lambda: koschey.is_stored(file.filename))
-    return file
 
 
 def surfaces(koschey: Koschey, file: UpstreamFile) -> dict[str, Answer]:
@@ -46,15 +34,9 @@ def surfaces(koschey: Koschey, file: UpstreamFile) -> dict[str, Answer]:
     }
 
 
-def pages(koschey: Koschey, project: str) -> list[bytes]:
-    """Every form of a project's page."""
-    accepts = [JSON, "application/vnd.pypi.simple.v1+html", "text/html", "*/*", "application/json, text/html;q=0.1"]
-    return [ask(f"{koschey.index_url}{project}/", Accept=accept).body for accept in accepts]
-
-
 def test_held_file_is_on_no_surface(koschey: Koschey, upstream: Upstream) -> None:
     """A held file is absent from every form of its page and refused with 403 at every URL, with a reason."""
-    file = held(koschey, upstream, "q-held")
+    file = hold(koschey, upstream, "q-held")
     for body in pages(koschey, "q-held"):
         assert file.filename.encode() not in body
         assert file.sha256.encode() not in body
@@ -86,7 +68,7 @@ def test_released_file_is_on_every_surface(koschey: Koschey, upstream: Upstream)
 def test_old_release_beside_a_held_one_stays(koschey: Koschey, upstream: Upstream) -> None:
     """Only the fresh release is hidden; the versions list names what is listed."""
     old = upstream.add("q-both", "1.0")
-    held(koschey_first_sight(koschey, "q-both", old), upstream, "q-other")
+    hold(koschey_first_sight(koschey, "q-both", old), upstream, "q-other")
     add_fresh(upstream, "q-both")
     wait_until(lambda: (koschey.page("q-both"), koschey.state_of("q_both-2.0-py3-none-any.whl"))[1] == "held")
     page = koschey.page("q-both")
@@ -102,7 +84,7 @@ def koschey_first_sight(koschey: Koschey, project: str, file: UpstreamFile) -> K
 
 def test_approved_release_is_served_within_a_second_by_every_process(koschey: Koschey, upstream: Upstream) -> None:
     """`koschey approve` puts the files on the page of every web process within a second; the decision is kept."""
-    file = held(koschey, upstream, "q-approve")
+    file = hold(koschey, upstream, "q-approve")
     assert koschey.run("approve", "q-approve==2.0", "--reason", "reviewed by us").returncode == 0
     time.sleep(1)
     for _ in range(20):
@@ -145,7 +127,7 @@ def test_block_of_a_project_covers_what_is_to_come(koschey: Koschey, upstream: U
 
 def test_trusted_project_is_not_held(koschey: Koschey, upstream: Upstream) -> None:
     """`koschey trust` lets in what is held, and later releases after their checks; `untrust` holds them again."""
-    first = held(koschey, upstream, "q-trust")
+    first = hold(koschey, upstream, "q-trust")
     koschey.run("trust", "q-trust", "--reason", "our own work")
     wait_until(lambda: koschey.filenames("q-trust") == [first.filename])
     second = add_fresh(upstream, "q-trust", "2.1")
@@ -158,7 +140,7 @@ def test_trusted_project_is_not_held(koschey: Koschey, upstream: Upstream) -> No
 
 def test_list_of_what_is_held(koschey: Koschey, upstream: Upstream) -> None:
     """`koschey quarantine` shows what is held and until when, as a table and as JSON."""
-    file = held(koschey, upstream, "q-listed")
+    file = hold(koschey, upstream, "q-listed")
     rows = json.loads(koschey.run("quarantine", "--json").stdout)
     row = next(row for row in rows if row["project"] == "q-listed")
     assert row["version"] == "2.0"
@@ -169,7 +151,7 @@ def test_list_of_what_is_held(koschey: Koschey, upstream: Upstream) -> None:
 
 def test_provenance_is_recorded_for_what_is_held(koschey: Koschey, upstream: Upstream) -> None:
     """The PEP 710 record exists as soon as a held file is stored, and is served once the file is."""
-    file = held(koschey, upstream, "q-traced")
+    file = hold(koschey, upstream, "q-traced")
     query = "SELECT record FROM provenance JOIN file ON file.id = file_id WHERE filename = $1"
     record = koschey.fetch_value(query, file.filename)
     assert json.loads(record)["archive_info"] == {"hashes": {"sha256": file.sha256}}
@@ -179,7 +161,7 @@ def test_provenance_is_recorded_for_what_is_held(koschey: Koschey, upstream: Ups
 
 def test_signal_from_temporal_releases_a_file(koschey: Koschey, upstream: Upstream) -> None:
     """`temporal workflow signal` with a reviewer's name, code and reason is a decision like any other."""
-    file = held(koschey, upstream, "q-signal")
+    file = hold(koschey, upstream, "q-signal")
     given = json.dumps(review(koschey, "approve", ("q-signal", "2.0"), reason="seen in Temporal"))
     temporal(koschey, "workflow", "signal", "-w", "quarantine/q-signal/2.0", "--name", "approve", "--input", given)
     wait_until(lambda: koschey.filenames("q-signal") == [file.filename])
@@ -188,7 +170,7 @@ def test_signal_from_temporal_releases_a_file(koschey: Koschey, upstream: Upstre
 
 def test_reject_by_signal_blocks(koschey: Koschey, upstream: Upstream) -> None:
     """The signal `reject` blocks the release."""
-    file = held(koschey, upstream, "q-reject")
+    file = hold(koschey, upstream, "q-reject")
     given = json.dumps(review(koschey, "block", ("q-reject", "2.0")))
     temporal(koschey, "workflow", "signal", "-w", "quarantine/q-reject/2.0", "--name", "reject", "--input", given)
     wait_until(lambda: koschey.state_of(file.filename) == "blocked")
@@ -209,7 +191,7 @@ def test_reject_by_signal_blocks(koschey: Koschey, upstream: Upstream) -> None:
 def test_forged_signal_changes_nothing(koschey: Koschey, upstream: Upstream, given: str) -> None:
     """A signal without a right code, without a reason, or of another form, is answered and changes nothing."""
     name = f"q-forged-{sum(given.encode())}"
-    file = held(koschey, upstream, name)
+    file = hold(koschey, upstream, name)
     workflow = f"quarantine/{name}/2.0"
     temporal(koschey, "workflow", "signal", "-w", workflow, "--name", "approve", "--input", given)
 
@@ -223,7 +205,7 @@ def test_forged_signal_changes_nothing(koschey: Koschey, upstream: Upstream, giv
 
 def test_temporal_lists_what_waits(koschey: Koschey, upstream: Upstream) -> None:
     """Temporal's own list can be searched by project, version, state and release time, and has readable summaries."""
-    held(koschey, upstream, "q-searched")
+    hold(koschey, upstream, "q-searched")
     query = (
         "KoscheyProject = 'q-searched' AND KoscheyVersion = '2.0' AND KoscheyState = 'held' "
         f"AND KoscheyReleaseAt > '{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}'"

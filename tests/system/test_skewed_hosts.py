@@ -5,6 +5,7 @@ its window ends, and neither before nor much later: no clock but PostgreSQL's is
 stays where it is, for S3 takes no signature of another time: held, or refused with the cause, and never half of it.
 """
 
+import asyncio
 import concurrent.futures
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.support.api import Api, run
+from tests.support.api import Api
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON, ask, wait_until
 from tests.support.postgres import Postgres
@@ -87,7 +88,7 @@ def hosts(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream
         assert ask(index.url + stored.path).body == stored.content
         for file in waiting:
             wait_until(lambda file=file: is_checked(index, file), timeout=90)  # type: ignore[misc]
-        run(rest(index, waiting))
+        asyncio.run(rest(index, waiting))
         index.stop_part("worker")
         roots = [index.start_web(f"web{days:+}", skewed(days)) for days in SKEWS]
         workers = [index.start_worker(f"worker{days:+}", skewed(days)) for days in SKEWS]
@@ -160,7 +161,7 @@ def test_releases_on_time(hosts: Skewed) -> None:
     late = [(moments[0] - ends_at).total_seconds() for moments in rows]
     assert min(late) >= 0
     assert max(late) <= LATE.total_seconds()
-    by = run(who_settled(hosts.index, hosts.waiting))
+    by = asyncio.run(who_settled(hosts.index, hosts.waiting))
     assert all(by[str(pid)] for pid in hosts.workers), by
     print(f"{len(rows)} released, {min(late):.1f} to {max(late):.1f} s late, by {dict(by)}")  # noqa: T201
 
@@ -182,7 +183,7 @@ def test_what_skewed_workers_cannot_store_is_held(hosts: Skewed, upstream: Upstr
     """A release whose bytes S3 does not take stays held, with the cause where an operator looks: in its workflow."""
     new = upstream.add("sound-new", "1.0", upload_time=datetime.now(UTC) - AGE)
     assert hosts.index.filenames(new.project) == []
-    cause = wait_until(lambda: run(failure_of(hosts.index, new)), timeout=60)
+    cause = wait_until(lambda: asyncio.run(failure_of(hosts.index, new)), timeout=60)
     assert "the bucket refuses" in cause
     assert "difference between the request time and the" in cause
     assert hosts.index.state_of(new.filename) == "held"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from koschey.db.pool import connect
-from tests.support.api import Api, is_problem, run
+from tests.support.api import Api, is_problem
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import Answer, ask
 from tests.support.postgres import Postgres
@@ -38,7 +38,7 @@ class Index:
 
     def execute(self, *statements: str) -> None:
         """Change something in its database."""
-        run(self._execute(statements))
+        asyncio.run(self._execute(statements))
 
     async def _execute(self, statements: Sequence[str]) -> None:
         connection = await connect(self.parts.settings["KOSCHEY_DATABASE_URL"])
@@ -113,7 +113,7 @@ def test_a_lock_that_is_not_given(index: Index) -> None:
         finally:
             await connection.close()
 
-    assert is_outage(run(block_while_locked()))
+    assert is_outage(asyncio.run(block_while_locked()))
     assert changes(index) == before
     assert index.block("store-errors").status == 200
 

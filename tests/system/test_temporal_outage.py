@@ -6,6 +6,7 @@ The outage lasts as long as the calls take and `KOSCHEY_TEST_OUTAGE` seconds on 
 the case by hand: `KOSCHEY_TEST_OUTAGE=600 pytest -m soak -n 0 -s --timeout 0 tests/system/test_temporal_outage.py`.
 """
 
+import asyncio
 import concurrent.futures
 import os
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from tests.support.api import Api, run
+from tests.support.api import Api
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON, ask, wait_until
 from tests.support.postgres import Postgres
@@ -113,7 +114,7 @@ def test_nothing_is_lost_while_temporal_is_away(outage: Outage) -> None:
     sent = time.monotonic() - back
     unstored = "file JOIN standing ON file_id = file.id WHERE state = 'held' AND stored_at IS NULL"
     wait_until(lambda: outage.count(unstored) == 0, timeout=DRAINED - sent)
-    wait_until(lambda: run(open_workflows(index)) == expected(outage), timeout=DRAINED - sent)
+    wait_until(lambda: asyncio.run(open_workflows(index)) == expected(outage), timeout=DRAINED - sent)
     drained = time.monotonic() - back
     assert drained <= DRAINED
     decided = "journal WHERE action = 'approve' AND filename IS NOT NULL"

@@ -8,7 +8,6 @@ import getpass
 import json
 import re
 import shlex
-import subprocess
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,11 +21,11 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest, St
 from temporalio.client import Client
 
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.releases import hold_settled
 from tests.support.temporal_cli import review, temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-HOUR = timedelta(hours=1)
 
 
 def documented(tool: str, project: str, code: str = "") -> list[list[str]]:
@@ -35,27 +34,6 @@ def documented(tool: str, project: str, code: str = "") -> list[list[str]]:
     lines = [line.removeprefix(f"$ {tool} ") for line in blocks.splitlines() if line.startswith(f"$ {tool} ")]
     coded = [re.sub(r'"code": "[^"]+"', f'"code": "{code}"', line) for line in lines if project in line]
     return [shlex.split(line, comments=True) for line in coded]
-
-
-def hold(koschey: Koschey, upstream: Upstream, project: str, *versions: str) -> list[UpstreamFile]:
-    """Have fresh releases held, and their workflows waiting."""
-    fresh = [upstream.add(project, version, upload_time=datetime.now(UTC) - HOUR) for version in versions]
-    assert koschey.filenames(project) == []
-    for file, version in zip(fresh, versions, strict=True):
-        wait_until(partial(koschey.is_stored, file.filename))
-        wait_until(partial(settled, koschey, project, version))
-    return fresh
-
-
-def settled(koschey: Koschey, project: str, version: str) -> bool:
-    """Whether a workflow has settled, and waits."""
-    try:
-        answer = temporal(
-            koschey, "workflow", "query", "--workflow-id", f"quarantine/{project}/{version}", "--type", "status"
-        )
-    except subprocess.CalledProcessError:
-        return False
-    return '"unstored":0' in answer.replace(" ", "")
 
 
 def tctl(koschey: Koschey, *words: str) -> None:
@@ -98,7 +76,7 @@ def send(koschey: Koschey, tool: str, words: Sequence[str]) -> None:
 
 def test_one_release(koschey: Koschey, upstream: Upstream) -> None:
     """Each documented line about one release does what it says."""
-    [file] = hold(koschey, upstream, "six", "1.17.0")
+    [file] = hold_settled(koschey, upstream, "six", "1.17.0")
     code = review(koschey, "extend", ("six", "1.17.0"), days=14)["code"]
     query, extend, _ = documented("temporal", "quarantine/six/", code)
     assert "QueryResult" in temporal(koschey, *query)
@@ -116,8 +94,8 @@ def test_one_release(koschey: Koschey, upstream: Upstream) -> None:
 @pytest.mark.parametrize(("tool", "project"), [("temporal", "acme-tools"), ("tctl", "acme-train")])
 def test_many_releases_by_a_search(koschey: Koschey, upstream: Upstream, tool: str, project: str) -> None:
     """One documented line releases everything that a search finds and the code covers, and nothing else."""
-    waiting = hold(koschey, upstream, project, "2.0", "2.1", "2.2", "2.3")
-    [other] = hold(koschey, upstream, f"{project}-other", "1.0")
+    waiting = hold_settled(koschey, upstream, project, "2.0", "2.1", "2.2", "2.3")
+    [other] = hold_settled(koschey, upstream, f"{project}-other", "1.0")
     code = review(koschey, "approve", *((project, version) for version in ("2.0", "2.1", "2.2")))["code"]
     [batch] = documented(tool, "acme-tools", code)
     batch = [word.replace("acme-tools", project) for word in batch]
@@ -146,7 +124,7 @@ def listed(koschey: Koschey, project: str) -> list[str]:
 @pytest.mark.parametrize(("tool", "project"), [("temporal", "typosix"), ("tctl", "typoseven")])
 def test_reject(koschey: Koschey, upstream: Upstream, tool: str, project: str) -> None:
     """The documented rejection blocks."""
-    [file] = hold(koschey, upstream, project, "1.0")
+    [file] = hold_settled(koschey, upstream, project, "1.0")
     [reject] = documented(tool, "typosix", review(koschey, "block", (project, "1.0"))["code"])
     send(koschey, tool, [word.replace("typosix", project) for word in reject])
     wait_until(lambda: koschey.state_of(file.filename) == "blocked")
@@ -164,7 +142,7 @@ def test_every_documented_line_is_one_of_these() -> None:
 def test_ready_lines_of_the_command(koschey: Koschey, upstream: Upstream, tool: str) -> None:
     """What `koschey code` prints decides when it is run, for one release and for all of a project."""
     project = f"ready-{tool}"
-    files = hold(koschey, upstream, project, "1.0", "2.0", "3.0")
+    files = hold_settled(koschey, upstream, project, "1.0", "2.0", "3.0")
     for scope, number in ((f"{project}==1.0", 1), (project, 3)):
         shown = koschey.run("code", "approve", scope, "--reason", "it's fine").stdout
         assert all(file.sha256 in shown for file in files[number - 1 : number])
@@ -182,7 +160,7 @@ def are_released(koschey: Koschey, files: Sequence[UpstreamFile]) -> bool:
 
 def test_the_page_in_temporals_ui_says_how_to_get_a_code(koschey: Koschey, upstream: Upstream) -> None:
     """What a workflow shows of itself names the command, and lines with a place for the code."""
-    hold(koschey, upstream, "paged", "1.0")
+    hold_settled(koschey, upstream, "paged", "1.0")
     shown = temporal(koschey, "workflow", "metadata", "--workflow-id", "quarantine/paged/1.0", "--output", "json")
     assert "koschey code approve paged==1.0" in shown
     assert '\\"code\\": \\"CODE\\"' in shown or '\\\\"code\\\\": \\\\"CODE\\\\"' in shown

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,14 +21,13 @@ from koschey.model import quarantine_id
 from koschey.quarantine.decision import Choice
 from koschey.worker.process import QUICK_RUNNER
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.releases import hold_settled
 from tests.support.temporal_cli import review, temporal
-from tests.support.time_skipping import new_database, skipping
+from tests.support.time_skipping import add_account, code_for, new_database, skipping
 from tests.support.upstream.server import Upstream
-from tests.system.test_docker import COMPOSE
-from tests.workflows.test_decide_from_temporal import hold
-from tests.workflows.test_forged_messages import add_account, code_for
 from workflows.options import SIGNALS
 
+COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 FLOOD = 5_000
 AT_ONCE = 50
 PATIENCE = 30
@@ -70,7 +70,7 @@ async def handle_of(koschey: Koschey, project: str) -> WorkflowHandle[Any, Any]:
 async def test_a_flood_does_not_starve_a_decision(koschey: Koschey, upstream: Upstream, kind: str) -> None:
     """In the midst of thousands of signals an approval with a code takes effect, and no signal is refused."""
     project = f"flood-{kind.replace(' ', '-')}"
-    [file] = await asyncio.to_thread(hold, koschey, upstream, project, "1.0")
+    [file] = await asyncio.to_thread(hold_settled, koschey, upstream, project, "1.0")
     given = await asyncio.to_thread(review, koschey, "approve", (project, "1.0"))
     workflow = await handle_of(koschey, project)
     flooding = asyncio.create_task(flood(workflow, kind))
@@ -83,8 +83,8 @@ async def test_a_flood_does_not_starve_a_decision(koschey: Koschey, upstream: Up
 @pytest.mark.soak
 async def test_other_doors_do_not_depend_on_it(koschey: Koschey, upstream: Upstream) -> None:
     """While a workflow is flooded the command line decides about its release as ever, and so does its update."""
-    [file] = await asyncio.to_thread(hold, koschey, upstream, "flood-cli", "1.0")
-    [other] = await asyncio.to_thread(hold, koschey, upstream, "flood-update", "1.0")
+    [file] = await asyncio.to_thread(hold_settled, koschey, upstream, "flood-cli", "1.0")
+    [other] = await asyncio.to_thread(hold_settled, koschey, upstream, "flood-update", "1.0")
     given = await asyncio.to_thread(review, koschey, "approve", ("flood-update", "1.0"))
     update = await handle_of(koschey, "flood-update")
     flooding = [
@@ -103,7 +103,7 @@ async def test_other_doors_do_not_depend_on_it(koschey: Koschey, upstream: Upstr
 @pytest.mark.soak
 async def test_signals_are_sifted_together(koschey: Koschey, upstream: Upstream) -> None:
     """Thousands of wrong codes cost a few activities, runs stay short, and the answers say how many there were."""
-    await asyncio.to_thread(hold, koschey, upstream, "flood-counted", "1.0")
+    await asyncio.to_thread(hold_settled, koschey, upstream, "flood-counted", "1.0")
     workflow = await handle_of(koschey, "flood-counted")
     first = (await workflow.describe()).run_id
     assert await flood(workflow, "wrong codes", 3_000) == {}

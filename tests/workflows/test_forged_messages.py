@@ -11,24 +11,27 @@ from functools import partial
 from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.worker import WorkflowRunner
 
 from koschey.auth.codes import new_code
-from koschey.db.accounts import insert_grant, upsert_account
-from koschey.model import Actor
 from koschey.quarantine import reviewer_codes
 from koschey.quarantine.decision import Choice
-from koschey.quarantine.reviewer_codes import issue_code
 from koschey.quarantine.sweep import FIRST, restart_held
 from koschey.worker import open_codes
 from koschey.worker.open_codes import OpenCodes
 from koschey.worker.process import QUICK_RUNNER
 from tests.support.koschey_up import Koschey
-from tests.support.time_skipping import SkippingKoschey, new_database, skipping, wait_until_resting
+from tests.support.time_skipping import (
+    SkippingKoschey,
+    add_account,
+    code_for,
+    new_database,
+    skipping,
+    wait_until_resting,
+)
 from tests.support.upstream.server import Upstream, UpstreamFile
 from workflows.decision_loop import SIFTED
 from workflows.names import TASK_QUEUE, quarantine_id
@@ -60,12 +63,6 @@ async def forging(
         await add_account(running, "ulf", "uploader", "*")
         await add_account(running, "elsa", "reviewer", "elsewhere")
         yield running
-
-
-async def add_account(index: SkippingKoschey, name: str, role: str, scope: str) -> None:
-    """Add an account with one grant."""
-    async with index.resources.pool.acquire() as connection:
-        await insert_grant(connection, await upsert_account(connection, name, None), role, scope)
 
 
 async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
@@ -155,17 +152,6 @@ def uncoded() -> list[tuple[str, dict[str, object]]]:
 
 async def _answers_with(workflow: Any, words: str) -> list[str]:
     return [answer for answer in await workflow.query("answers") if words in answer]
-
-
-async def code_for(
-    index: SkippingKoschey, choice: Choice, project: str, *, reviewer: str = "rita", days: float | None = None
-) -> dict[str, Any]:
-    """What a reviewer who is logged in may send."""
-    async with index.resources.pool.acquire() as connection:
-        release = (canonicalize_name(project), "1.0")
-        issued = await issue_code(connection, Actor(reviewer, "admin"), choice, [release], None, days)
-    given = {"reviewer": reviewer, "reason": "seen", "code": issued.code}
-    return given | ({"days": days} if days else {})
 
 
 @pytest.mark.parametrize("mode", ["code", "trusted"])

@@ -8,7 +8,8 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Pool
 from koschey.model import State
 from koschey.quarantine.settle import settle
-from tests.support.postgres import NOON, WEEK, add_project, new_file, select_states, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, WEEK, add_project, new_file, select_states
 
 PROJECT = NormalizedName("timers")
 TIMES = 200

@@ -1,20 +1,10 @@
 """The admin panel: who gets in, what keeps strangers' requests out, and that its decisions reach the index."""
 
-import asyncio
-import html
 import json
-import os
 import re
-import socket
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -23,131 +13,23 @@ from werkzeug.datastructures import Headers
 from koschey.admin.guard import is_same_origin
 from koschey.admin.show import show_detail, show_distance, show_size
 from koschey.auth import sessions
-from koschey.auth.passwords import hash_password
 from koschey.auth.sessions import SessionId, close_session, find_session, open_session
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.browse import select_projects_like, select_waiting_releases
-from koschey.db.pool import Pool, connect
+from koschey.db.pool import Pool
 from koschey.model import State
-from tests.support.koschey_up import JSON, Koschey, ask, new_address, wait_until
-from tests.support.postgres import NOON, add_project, new_file, set_clock
+from tests.support.koschey_up import JSON, Koschey, ask, wait_until
+from tests.support.panel import PASSWORD, Person, add_account
+from tests.support.postgres import set_clock
+from tests.support.releases import hold_new
+from tests.support.rows import NOON, add_project, new_file
 from tests.support.upstream.server import Upstream
+from tests.support.web_processes import web_process_url
 
-PASSWORD = "a long enough password"
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 MARKUP = "<script>alert('x')</script>&\"'<img src=x onerror=alert(1)>"
-
-
-class Page:
-    """An answer of the panel."""
-
-    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.text = body.decode()
-
-    @property
-    def location(self) -> str | None:
-        return self.headers.get("Location")
-
-    @property
-    def csrf(self) -> str:
-        match = re.search(r'name="csrf" value="([0-9a-f]{64})"', self.text)
-        assert match, self.text
-        return match[1]
-
-    @property
-    def confirmation(self) -> dict[str, str]:
-        """The form that asks for a name before files that are in use are hidden; nothing where there is none."""
-        match = re.search(r'<form class="confirmation" method="post" action="(.*?)">(.*?)</form>', self.text, re.DOTALL)
-        if match is None:
-            return {}
-        fields = re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', match[2])
-        return {"action": html.unescape(match[1]), **{name: html.unescape(value) for name, value in fields}}
-
-    @property
-    def told(self) -> str:
-        """What the page says about the last request."""
-        match = re.search(r'<p class="(?:notice|error)" role="\w+">(.*?)</p>', self.text, re.DOTALL)
-        return html.unescape(match[1]) if match else ""
-
-
-class Person:
-    """Somebody with a browser that has no scripts: keeps cookies, follows nothing by itself."""
-
-    def __init__(self, url: str) -> None:
-        self.host = urlsplit(url).netloc
-        self.address = new_address()
-        self.cookies: dict[str, str] = {}
-
-    def ask(self, path: str, form: Mapping[str, str] | None = None, **headers: str) -> Page:
-        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        sent |= {key.replace("_", "-"): value for key, value in headers.items()}
-        if form is not None:
-            sent = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{self.host}"} | sent
-        body = None if form is None else urlencode(form)
-        with closing(HTTPConnection(self.host, timeout=60, source_address=(self.address, 0))) as connection:
-            connection.request("GET" if form is None else "POST", path, body, sent)
-            response = connection.getresponse()
-            page = Page(response.status, Headers(response.getheaders()), response.read())
-        for cookie in page.headers.getlist("Set-Cookie"):
-            name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
-        return page
-
-    def log_in(self, user: str, password: str = PASSWORD) -> Page:
-        csrf = self.ask("/admin/login").csrf
-        return self.ask("/admin/login", {"csrf": csrf, "user": user, "password": password})
-
-    def decide(self, choice: str, project: str, version: str, reason: str, path: str = "/admin/") -> Page:
-        csrf = self.ask(path).csrf
-        form = {"csrf": csrf, "choice": choice, "project": project, "version": version, "reason": reason}
-        return self.confirm(self.ask(path, form), project)
-
-    def confirm(self, page: Page, name: str) -> Page:
-        """Go on where a page asks for the name because files are in use."""
-        form = page.confirmation
-        return self.ask(form.pop("action"), {**form, "again": name}) if form else page
-
-
-def add_account(koschey: Koschey, name: str, *grants: tuple[str, str]) -> str:
-    """Make an account with the common password and return its name."""
-
-    async def add() -> None:
-        connection = await connect(koschey.settings["KOSCHEY_DATABASE_URL"])
-        account = await upsert_account(connection, name, await hash_password(PASSWORD))
-        for role, scope in grants:
-            await insert_grant(connection, account, role, scope)
-        await connection.close()
-
-    asyncio.run(add())
-    return name
-
-
-@contextmanager
-def web_process(koschey: Koschey, **settings: str) -> Iterator[str]:
-    """A further web process beside the shared ones, with counters and settings of its own; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("KOSCHEY_")}
-    environment |= koschey.settings | {"KOSCHEY_PORT": port, "KOSCHEY_WEB_PROCESSES": "1"} | settings
-    process = subprocess.Popen([sys.executable, "-m", "koschey", "web"], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: _answers(url), timeout=60)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return ask(f"{url}/_/health").status == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -156,13 +38,6 @@ def reviewer(koschey: Koschey) -> Person:
     person = Person(koschey.url)
     assert person.log_in(add_account(koschey, "rita", ("reviewer", "*"))).status == 303
     return person
-
-
-def held(koschey: Koschey, upstream: Upstream, project: str, **options: Any) -> str:
-    """Publish a release of today and let the index see it; returns its filename."""
-    file = upstream.add(project, "1.0", upload_time=datetime.now(UTC), **options)
-    assert koschey.filenames(project) == []
-    return file.filename
 
 
 # Getting in
@@ -183,7 +58,7 @@ def test_the_printed_login_works(koschey: Koschey) -> None:
 def test_unknown_user_and_wrong_password_look_alike(koschey: Koschey) -> None:
     """A failed login has the same status, text and time whether or not the account exists."""
     known = add_account(koschey, "known", ("reviewer", "*"))
-    with web_process(koschey) as url:
+    with web_process_url(koschey) as url:
         answers, seconds = {}, {}
         for user in (known, "nobody-of-this-name", "__token__"):
             person, times = Person(url), []
@@ -228,7 +103,7 @@ def test_a_role_taken_away_ends_the_session(koschey: Koschey) -> None:
 def test_ten_failed_logins_are_enough(koschey: Koschey) -> None:
     """After ten failed logins from an address the eleventh is refused unchecked, even with the right password."""
     user = add_account(koschey, "hasty", ("reviewer", "*"))
-    with web_process(koschey) as url:
+    with web_process_url(koschey) as url:
         person = Person(url)
         csrf = person.ask("/admin/login").csrf
         statuses = [
@@ -313,7 +188,7 @@ def test_the_cookie_is_for_the_panel_alone(koschey: Koschey) -> None:
     """The cookie is HttpOnly, SameSite=Lax and bound to /admin; behind https it is Secure and has a secure name."""
     plain = Person(koschey.url).ask("/admin/login").headers["Set-Cookie"]
     assert re.fullmatch(r"koschey_admin=[\w-]{43}; HttpOnly; Path=/admin; SameSite=Lax", plain)
-    with web_process(koschey, KOSCHEY_BASE_URL="https://koschey.example", KOSCHEY_HOSTS="127.0.0.1") as url:
+    with web_process_url(koschey, KOSCHEY_BASE_URL="https://koschey.example", KOSCHEY_HOSTS="127.0.0.1") as url:
         person = Person(url)
         secure = person.ask("/admin/login").headers["Set-Cookie"]
         answer = person.log_in(add_account(koschey, "sara", ("reviewer", "*")))
@@ -376,7 +251,7 @@ def test_a_form_without_its_token_does_nothing(koschey: Koschey, reviewer: Perso
 
 def test_the_token_of_another_user_is_worth_nothing(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """A token from somebody else's session is refused, and so is one's own from before the login."""
-    filename = held(koschey, upstream, "admin-other-token")
+    filename = hold_new(koschey, upstream, "admin-other-token")
     person = Person(koschey.url)
     before = person.ask("/admin/login").csrf
     person.log_in(add_account(koschey, "oscar", ("reviewer", "*")))
@@ -399,7 +274,9 @@ def test_a_request_from_another_site_does_nothing(
     koschey: Koschey, upstream: Upstream, reviewer: Person, headers: dict[str, str]
 ) -> None:
     """A POST that another site's page sent is 403 even with the right token."""
-    filename = held(koschey, upstream, "admin-foreign-" + "".join(headers.values()).translate({46: 45, 47: 45, 58: 45}))
+    filename = hold_new(
+        koschey, upstream, "admin-foreign-" + "".join(headers.values()).translate({46: 45, 47: 45, 58: 45})
+    )
     project = filename.split("-")[0].replace("_", "-")
     form = {
         "choice": "approve",
@@ -451,7 +328,7 @@ def test_own_pages_are_told_from_others(headers: dict[str, str], own: bool) -> N
 
 def test_an_approval_makes_the_file_appear(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """A release that waits is in the table; approved there, it is on the index's page of every process within 1 s."""
-    filename = held(koschey, upstream, "admin-approve")
+    filename = hold_new(koschey, upstream, "admin-approve")
     page = reviewer.ask("/admin/?q=Admin_Appro")
     assert '<a href="/admin/projects/admin-approve">admin-approve</a>' in page.text
     assert "in 6 d 23 h" in page.text
@@ -488,7 +365,7 @@ def test_a_block_hides_the_file(koschey: Koschey, upstream: Upstream, reviewer: 
 
 def test_rules_for_a_whole_project(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """Trust, untrust, block and unblock of a project put rules in force that its page shows, and lift them."""
-    filename = held(koschey, upstream, "admin-rules")
+    filename = hold_new(koschey, upstream, "admin-rules")
     path = "/admin/projects/admin-rules"
     assert reviewer.decide("trust", "admin-rules", "", "our friends", path).status == 303
     page = reviewer.ask(path)
@@ -539,7 +416,7 @@ def test_a_project_page_tells_what_is_left_out(koschey: Koschey, upstream: Upstr
 
 def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Upstream) -> None:
     """A reviewer of one project sees the others without forms, and a forged form is 403 in the user's words."""
-    own, other = held(koschey, upstream, "admin-own"), held(koschey, upstream, "admin-foreign")
+    own, other = hold_new(koschey, upstream, "admin-own"), hold_new(koschey, upstream, "admin-foreign")
     person = Person(koschey.url)
     person.log_in(add_account(koschey, "paula", ("reviewer", "admin-own")))
     page = person.ask("/admin/?q=admin-foreign").text
@@ -570,7 +447,7 @@ def test_what_cannot_be_decided_is_said_on_the_page(
     koschey: Koschey, upstream: Upstream, reviewer: Person, change: dict[str, str], status: int, told: str
 ) -> None:
     """A decision that cannot be made changes nothing, and the page says why, with the error's status."""
-    filename = held(koschey, upstream, "admin-errors")
+    filename = hold_new(koschey, upstream, "admin-errors")
     form = {"choice": "approve", "project": "admin-errors", "version": "1.0", "reason": "because", **change}
     answer = reviewer.ask("/admin/", form | {"csrf": reviewer.ask("/admin/").csrf})
     assert answer.status == status
@@ -581,7 +458,7 @@ def test_what_cannot_be_decided_is_said_on_the_page(
 
 def test_a_reason_is_not_lost_with_an_error(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """Where a decision fails, the reason that was typed stands in the form again."""
-    filename = held(koschey, upstream, "admin-draft")
+    filename = hold_new(koschey, upstream, "admin-draft")
     koschey.run("block", "admin-draft", "--yes", "--reason", "meanwhile")
     answer = reviewer.decide("approve", "admin-draft", "1.0", "looks <good>", "/admin/projects/admin-draft")
     assert answer.status == 400
@@ -627,7 +504,7 @@ def test_strange_searches_are_answered(reviewer: Person, query: str) -> None:
 
 def test_a_page_that_is_empty_now_shows_the_first(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """After the last release of the last page was decided on, the panel shows the first page, not an empty one."""
-    held(koschey, upstream, "admin-pages")
+    hold_new(koschey, upstream, "admin-pages")
     page = reviewer.ask("/admin/?q=admin-pages&page=2").text
     assert "1 release waits" in page
     assert '<nav class="pager"' not in page
@@ -638,7 +515,7 @@ def test_a_page_that_is_empty_now_shows_the_first(koschey: Koschey, upstream: Up
 
 def test_markup_from_strangers_is_text(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """Markup in a yank's text, a reason, a user's name or a search never becomes markup of a page."""
-    held(koschey, upstream, "admin-markup", yanked=MARKUP)
+    hold_new(koschey, upstream, "admin-markup", yanked=MARKUP)
     path = "/admin/projects/admin-markup"
     reviewer.decide("block", "admin-markup", "", MARKUP, path)
     failed = Person(koschey.url).log_in(MARKUP, "wrong")

@@ -2,12 +2,12 @@
 
 import html
 import re
-from typing import Any
 
 import pytest
 
-from tests.koschey.admin.test_panel import Page, Person, add_account, held
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.panel import Page, Person, add_account
+from tests.support.releases import hold_new, refusal
 from tests.support.upstream.server import Upstream
 
 
@@ -35,13 +35,6 @@ def decide(person: Person, project: str, choice: str, **form: str) -> Page:
     return person.ask(answer.location or "") if answer.status == 303 else answer
 
 
-def refused(koschey: Koschey, path: str) -> Any:
-    """What a file's refusal says."""
-    answer = ask(f"{koschey.url}{path}", Accept="application/json")
-    assert answer.status == 403
-    return answer.json
-
-
 def path_of(koschey: Koschey, filename: str) -> str:
     """The path of a file."""
     return str(koschey.fetch_value("SELECT path FROM file WHERE filename = $1", filename))
@@ -49,7 +42,7 @@ def path_of(koschey: Koschey, filename: str) -> str:
 
 def test_a_quarantine_is_extended(koschey: Koschey, upstream: Upstream, admin: Person) -> None:
     """Held for 20 more days, the release says so on its page and in its refusal; a number is asked for."""
-    filename = held(koschey, upstream, "admin-extend")
+    filename = hold_new(koschey, upstream, "admin-extend")
     page = decide(admin, "admin-extend", "extend")
     assert (page.status, page.told) == (400, "say for how many days: a number, such as 7")
     assert 'value="looked"' in page.text
@@ -64,7 +57,7 @@ def test_a_quarantine_is_extended(koschey: Koschey, upstream: Upstream, admin: P
 
 def test_an_exception_serves_what_is_held(koschey: Koschey, upstream: Upstream, admin: Person) -> None:
     """Excepted for a day, the file is on the index's page, still held in the panel, and listed with its ticket."""
-    filename = held(koschey, upstream, "admin-except")
+    filename = hold_new(koschey, upstream, "admin-except")
     page = decide(admin, "admin-except", "except", days="1", ticket="SEC-7")
     assert page.told.startswith("Excepted admin-except 1.0")
     wait_until(lambda: koschey.filenames("admin-except") == [filename])
@@ -81,7 +74,7 @@ def test_a_recall_tells_who_took_it(koschey: Koschey, upstream: Upstream, admin:
     path = path_of(koschey, file.filename)
     assert ask(f"{koschey.url}{path}", User_Agent="a-curious-client/1").status == 200
     assert decide(admin, "admin-recall", "recall").told.startswith("Recalled admin-recall 1.0")
-    assert refused(koschey, path)["state"] == "blocked"
+    assert refusal(koschey, path)["state"] == "blocked"
     text = admin.ask("/admin/projects/admin-recall/downloads?version=1.0").text
     assert "1 download." in text
     assert text.count("a-curious-client/1") == 1

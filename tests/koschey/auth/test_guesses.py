@@ -27,9 +27,11 @@ from koschey.db.login_traces import select_traces
 from koschey.db.pool import Pool, open_pool
 from koschey.errors import Busy, TooManyGuesses
 from koschey.web.watched import ClientGone, WatchedReceive
-from tests.koschey.admin.test_panel import PASSWORD, Person, add_account, web_process
 from tests.support.koschey_up import Koschey, new_address
-from tests.support.postgres import NOON, set_clock
+from tests.support.panel import PASSWORD, Person, add_account
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON
+from tests.support.web_processes import web_process_url
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 RIGHT = ("ada", "open sesame")
@@ -496,7 +498,7 @@ def test_every_door_counts_and_refuses(koschey: Koschey, door: str) -> None:
     """Ten wrong passwords at one door close all of them to the address: 429, when to come back, a clear text (A4)."""
     user, address = add_account(koschey, f"guessed-{door}", ("admin", "*")), new_address()
     wrong = {"api": 401, "upload": 403, "panel": 401, "pages": 401}[door]
-    with web_process(koschey, KOSCHEY_ANONYMOUS_READING="false") as url:
+    with web_process_url(koschey, KOSCHEY_ANONYMOUS_READING="false") as url:
         person = Person(url)
         person.address = address
         ways: dict[str, Callable[[str], Any]] = {
@@ -523,7 +525,7 @@ def test_a_claimed_address_counts_only_behind_our_proxy(koschey: Koschey) -> Non
     def guess_as(url: str, claimed: str, password: str) -> int:
         return int(ask_from(url, address, basic(user, password), X_Forwarded_For=claimed)[0])
 
-    with web_process(koschey, KOSCHEY_TRUSTED_PROXIES="127.0.0.0/8") as url:
+    with web_process_url(koschey, KOSCHEY_TRUSTED_PROXIES="127.0.0.0/8") as url:
         assert [guess_as(url, "2001:db8:7::1", f"guess {n}") for n in range(10)] == [401] * 10
         assert guess_as(url, "2001:db8:7::2", PASSWORD) == 429
         assert guess_as(url, "2001:db8:8::2", PASSWORD) == 200

@@ -30,7 +30,8 @@ from koschey.db.accounts import (
 )
 from koschey.db.pool import Connection, Database
 from koschey.errors import NotAllowed, UsageError
-from tests.support.postgres import NOON, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON
 
 SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
 TOKEN = f"kos_{'a' * 12}_{'b' * 43}"

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from defusedxml.ElementTree import fromstring
 
 from koschey.commands.locks import Lock, read_lock
 from koschey.errors import StartError
-from tests.koschey.web.test_refusals import until
-from tests.support.commands import isolated
+from tests.support.commands import isolated, run_koschey
 from tests.support.koschey_up import Koschey
+from tests.support.releases import end_of_window
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
@@ -193,22 +192,21 @@ def test_a_table_and_what_to_do(koschey: Koschey, fresh: UpstreamFile, tmp_path:
     """What is not served stands in the table with its end and what is free, and one command asks for all of it."""
     path = tmp_path / "requirements.txt"
     path.write_text(f"ck-app==2.0 --hash=sha256:{fresh.sha256}\nck-app==1.0\nck-bad==1.0\nck-loose>=1\n")
-    done = run(koschey, path)
+    done = check(koschey, path)
     assert done.returncode == 1
     assert "ck-loose>=1 is not pinned to one version" in done.stdout
-    assert f"1 served, 1 held, 1 blocked of 3 pins; all held free on {until(fresh)}" in done.stdout
+    assert f"1 served, 1 held, 1 blocked of 3 pins; all held free on {end_of_window(fresh)}" in done.stdout
     ask = f"koschey request ck-app==2.0 ck-bad==1.0 --reason WHY --index {koschey.index_url}"
     assert f"ask for all: {ask}" in done.stdout
     path.write_text("ck-app==1.0\n")
-    done = run(koschey, path)
+    done = check(koschey, path)
     assert (done.returncode, done.stdout) == (0, "1 served of 1 pins\n")
 
 
-def run(koschey: Koschey, path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def check(koschey: Koschey, path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a developer does, who has no database."""
-    command = [sys.executable, "-m", "koschey", "check", str(path), "--index", koschey.index_url, *options]
     environment = isolated(path.parent) | {"COLUMNS": "200"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    return run_koschey("check", str(path), "--index", koschey.index_url, *options, environment=environment)
 
 
 SARIF = {
@@ -311,7 +309,7 @@ def test_reports_for_ci(koschey: Koschey, fresh: UpstreamFile, tmp_path: Path) -
     path = tmp_path / "requirements.txt"
     path.write_text("ck-app==1.0\nck-bad==1.0\nck-app==2.0\n")
     sarif, junit = tmp_path / "out.sarif", tmp_path / "out.xml"
-    done = run(koschey, path, "--json", "--sarif", str(sarif), "--junit", str(junit))
+    done = check(koschey, path, "--json", "--sarif", str(sarif), "--junit", str(junit))
     assert done.returncode == 1
     told = json.loads(done.stdout)
     assert told["served"] is False
@@ -339,10 +337,10 @@ def test_usage_errors_are_two(koschey: Koschey, tmp_path: Path) -> None:
     """What cannot be told is exit code 2, with one line: no lock, no index, no place for the report."""
     path = tmp_path / "requirements.txt"
     path.write_text("ck-app==1.0\n")
-    missing = run(koschey, tmp_path / "uv.lock")
-    away = run(koschey, path, "--index", "http://127.0.0.1:1/simple/")
-    unwritable = run(koschey, path, "--sarif", str(tmp_path / "none" / "x"))
+    missing = check(koschey, tmp_path / "uv.lock")
+    away = check(koschey, path, "--index", "http://127.0.0.1:1/simple/")
+    unwritable = check(koschey, path, "--sarif", str(tmp_path / "none" / "x"))
     for done in (missing, away, unwritable):
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done
         assert done.stderr.startswith("koschey: ")
-    assert run(koschey, path, "--unknown").returncode == 2
+    assert check(koschey, path, "--unknown").returncode == 2

@@ -1,8 +1,6 @@
 """The conformance command: each check can fail, at what it is meant for and at nothing else, and says where."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +15,7 @@ from koschey.errors import EgressRefused
 from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 from tests.conformance.assertions import ASSERTIONS
+from tests.support.commands import run_koschey
 from tests.support.upstream.catalogue import Body, Page
 from tests.support.upstream.faults import Answer
 from tests.support.upstream.server import JSON, Upstream
@@ -346,25 +345,14 @@ def test_every_check_is_an_assertion() -> None:
     assert {check.id: check.says for check in registered()}.items() <= ASSERTIONS.items()
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    return subprocess.run(
-        [sys.executable, "-m", "koschey", "conformance", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_command_says_what_failed(odd: Odd) -> None:
     """The exit code is 1 where an assertion fails, and JSON has a row for each."""
-    done = run(odd.url, "--json")
+    done = run_koschey("conformance", odd.url, "--json")
     assert done.returncode == 1
     rows = json.loads(done.stdout)
     assert {row["id"] for row in rows if row["result"] == "fail"} == ALWAYS
     assert {row["what"] for row in rows} <= set(ASSERTIONS.values())
-    shown = run(odd.url, "--project", "Held.Eggs")
+    shown = run_koschey("conformance", odd.url, "--project", "Held.Eggs")
     assert shown.returncode == 1
     assert "T-13.1" in shown.stdout
     assert "held-eggs" in shown.stdout
@@ -377,7 +365,7 @@ def test_index_that_cannot_be_reached(odd: Odd) -> None:
         (f"{odd.root}/packages/", "Simple API"),
         ("ftp://127.0.0.1/simple/", "is not https"),
     ):
-        done = run(url)
+        done = run_koschey("conformance", url)
         assert (done.returncode, done.stdout) == (2, "")
         assert said in done.stderr
         assert done.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from koschey.db.projects import lock_project, select_listed_since, select_projec
 from koschey.db.record import Record
 from koschey.model import SYSTEM, Actor, Serial, Sha256
 from koschey.outbox import AlertRaised, render_message
-from tests.support.postgres import add_project, digest_of, new_file
+from tests.support.rows import add_project, digest_of, new_file
 
 ADA = Actor("ada", "cli")
 

@@ -16,12 +16,12 @@ from koschey.mirror.metadata_extraction import Extractor
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.model import Actor, Advisory
 from koschey.quarantine.advisories import act_on_advisories, write_reading
-from tests.quarantine.test_surfaces import upload
 from tests.support.app_in_process import Inside, Store
 from tests.support.archives import wheel
 from tests.support.chosen_check import Oracle, checker, register
 from tests.support.postgres import Postgres
 from tests.support.statements import Recorder
+from tests.support.surfaces import upload_private
 from tests.support.upstream.server import Upstream
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -58,7 +58,7 @@ def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> No
     index.store(bare.filename)
     assert index.ask(liar.path).status == 424
     index.store(held.filename)
-    upload(index, "k-hosted")
+    upload_private(index, "k-hosted")
     index.run(register(pool))
     oracle = Oracle()
     oracle.answer = "evil"

@@ -6,7 +6,8 @@ import pytest
 
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.pool import Connection, Database, Pool, connect
-from tests.support.postgres import NOON, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON
 
 
 async def holder_of(db: Database, key: str) -> str | None:

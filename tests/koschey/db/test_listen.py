@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from koschey.concurrency.waiting import cancelled
 from koschey.db import listen
 from koschey.db.listen import Listener
 from koschey.db.pool import Connection, connect, is_outage
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -42,13 +43,6 @@ class Ear:
     @property
     def trusted(self) -> bool:
         return self.listener is not None and self.listener.is_trusted
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Give the event loop time until something is so."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -79,23 +73,23 @@ async def end_others(connection: Connection) -> int:
 async def test_channels_are_heard(database: str, connection: Connection) -> None:
     """Each channel calls its own function with what was sent; what was remembered before is not trusted."""
     async with listening(database) as ear:
-        await until(lambda: ear.trusted)
+        await eventually(lambda: ear.trusted)
         await connection.execute("SELECT pg_notify('one', 'spam'), pg_notify('two', 'eggs'), pg_notify('three', 'ham')")
-        await until(lambda: len(ear.told) >= 3)
+        await eventually(lambda: len(ear.told) >= 3)
         assert ear.told == ["lost while not trusted", "one spam", "two eggs"]
 
 
 async def test_a_lost_connection_is_told_and_made_again(database: str, connection: Connection) -> None:
     """Whoever depends on it is told at once that the connection is lost, and again when it is back."""
     async with listening(database) as ear:
-        await until(lambda: ear.trusted)
+        await eventually(lambda: ear.trusted)
         ear.told.clear()
         assert await end_others(connection) == 1
-        await until(lambda: len(ear.told) >= 2 and ear.trusted)
+        await eventually(lambda: len(ear.told) >= 2 and ear.trusted)
         assert set(ear.told) == {"lost while not trusted"}
         ear.told.clear()
         await connection.execute("SELECT pg_notify('one', 'again')")
-        await until(lambda: bool(ear.told))
+        await eventually(lambda: bool(ear.told))
         assert ear.told == ["one again"]
 
 
@@ -104,7 +98,7 @@ async def test_nothing_is_trusted_until_it_listens(database: str) -> None:
     listener = Listener(database, {"one": lambda _: None})
     assert not listener.is_trusted
     task = start(listener)
-    await until(lambda: listener.is_trusted)
+    await eventually(lambda: listener.is_trusted)
     await cancelled(task)
     assert not listener.is_trusted
 
@@ -134,7 +128,7 @@ async def test_an_absent_database_is_waited_for(
 
     monkeypatch.setattr(listen, "connect", late)
     async with listening(database) as ear:
-        await until(lambda: ear.trusted)
+        await eventually(lambda: ear.trusted)
     assert attempts == [False] * 3
 
 
@@ -151,10 +145,10 @@ async def test_an_unexpected_answer_is_survived(database: str, connection: Conne
     problems: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
     task = start(listener)
-    await until(lambda: listener.is_trusted)
+    await eventually(lambda: listener.is_trusted)
     for text in ("bad", "good"):
         await connection.execute("SELECT pg_notify('one', $1)", text)
-    await until(lambda: len(heard) == 2)
+    await eventually(lambda: len(heard) == 2)
     assert heard == ["bad", "good"]
     assert len(problems) == 1
     await cancelled(task)

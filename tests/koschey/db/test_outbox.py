@@ -23,7 +23,8 @@ from koschey.outbox import (
     parse_message,
     render_message,
 )
-from tests.support.postgres import NOON, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON
 
 SPAM, EGGS = ReleaseHeld(NormalizedName("spam"), "1.0"), ReleaseHeld(NormalizedName("eggs"), "1.0")
 MINUTE, TICK = timedelta(minutes=1), timedelta(microseconds=1)

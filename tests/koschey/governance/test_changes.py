@@ -33,9 +33,9 @@ from koschey.policy.findings import Finding, Severity
 from koschey.policy.rules import Rule, RuleKind, covers
 from koschey.policy.verdict import verdict
 from koschey.quarantine.settle import settle
-from tests.koschey.policy.test_rules import unique
-from tests.support.policies import PROJECTS, SCOPES, policies, standing_files
-from tests.support.postgres import NOON, WEEK, add_project, new_file, select_files, set_clock
+from tests.support.policies import PROJECTS, SCOPES, policies, standing_files, unique
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, WEEK, add_project, new_file, select_files
 
 CLI = Actor("ada", "cli")
 DAY = timedelta(days=1)

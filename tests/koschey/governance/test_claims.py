@@ -22,13 +22,13 @@ from koschey.mirror.follower import Follower
 from koschey.model import Actor, FileId, Origin, State
 from koschey.quarantine.impact import NO_CONSENT, Consent
 from koschey.standards.names import parse_name
-from tests.koschey.hosting.test_accept import upload
 from tests.support.api import Api
 from tests.support.app_in_process import Inside
 from tests.support.archives import wheel
 from tests.support.commands import pip
 from tests.support.koschey_up import Koschey, ask, wait_until
-from tests.support.postgres import WEEK, add_project, digest_of, new_file, select_files, select_states
+from tests.support.rows import WEEK, add_project, digest_of, new_file, select_files, select_states
+from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 
 CLI = Actor("ada", "cli")

@@ -23,10 +23,10 @@ from koschey.model import Actor, FileId, State
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.decide import Choice, Decision, decide
 from koschey.quarantine.impact import NO_CONSENT, NOTHING, Consent, Impact, measure
-from tests.koschey.admin.test_panel import Person
 from tests.support.api import Api
 from tests.support.koschey_up import Koschey, ask, wait_until
-from tests.support.postgres import WEEK, add_project, new_file
+from tests.support.panel import Person
+from tests.support.rows import WEEK, add_project, new_file
 from tests.support.upstream.server import Upstream
 
 CLI = Actor("ada", "cli")

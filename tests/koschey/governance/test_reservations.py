@@ -12,11 +12,11 @@ from koschey.errors import NotAllowed, UsageError
 from koschey.governance.reservations import parse_pattern, reserve, unreserve
 from koschey.mirror.follower import Follower
 from koschey.model import Actor
-from tests.koschey.hosting.test_accept import encoded, form, post
 from tests.support.app_in_process import Inside
 from tests.support.archives import wheel
 from tests.support.commands import uv
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.uploads import encoded, form, post
 from tests.support.upstream.server import Upstream
 
 

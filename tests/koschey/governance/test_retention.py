@@ -11,7 +11,8 @@ from koschey.db.pool import Connection, Pool
 from koschey.governance import retention
 from koschey.governance.retention import forget_downloads
 from koschey.model import FileId, State
-from tests.support.postgres import NOON, add_project, new_file, select_files, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, add_project, new_file, select_files
 
 KEPT = timedelta(days=30)
 WHEEL = "spam-1.0-py3-none-any.whl"

@@ -5,16 +5,13 @@ import concurrent.futures
 import hashlib
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
-from http.client import HTTPConnection
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -23,90 +20,15 @@ import pytest
 from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.errors import Busy, Refused
 from koschey.model import Sha256
-from koschey.storage.s3 import blob_key, manifest_key
+from koschey.storage.s3 import manifest_key
 from koschey.web import multipart
 from koschey.web.form_limits import FormBudget, FormLimits
 from koschey.web.multipart import Body, FormReader, Pace
 from koschey.web.spool import Spool
 from tests.support.archives import core_metadata, sdist, wheel
-from tests.support.koschey_up import Answer, Koschey, ask, wait_until
+from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.uploads import BOUNDARY, MULTIPART, encoded, form, is_clean, is_known, post, token_of, upload
 from tests.support.upstream.server import Upstream
-
-BOUNDARY = "b0undary"
-MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
-
-
-def form(filename: str, content: bytes, changes: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
-    """The fields that an honest client sends with a file, some of them changed, or left out where None."""
-    name, version = re.sub(r"\.(tar\.gz|tar\.bz2|zip)$", "", filename).split("-")[:2]
-    filetype = "bdist_wheel" if filename.endswith(".whl") else "sdist"
-    digest = hashlib.sha256(content).hexdigest()
-    fields = {":action": "file_upload", "name": name, "version": version, "filetype": filetype, "sha256_digest": digest}
-    python = "source" if filetype == "sdist" else "py3"
-    return {**fields, "pyversion": python, **(changes or {})}
-
-
-def encoded(fields: dict[str, str | None], filename: str | None, content: bytes, *, name: str = "content") -> bytes:
-    """The form as a body."""
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
-        for field, value in fields.items()
-        if value is not None
-    ]
-    named = f'; filename="{filename}"' if filename is not None else ""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
-    return b"".join([*parts, head.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
-
-
-def token_of(koschey: Koschey) -> str:
-    """The token that `koschey up` prints."""
-    return str(koschey.ready["upload_token"])
-
-
-def post(
-    koschey: Koschey,
-    body: Any,
-    *,
-    path: str = "/legacy/",
-    token: str | None = None,
-    chunked: bool = False,
-    **headers: str,
-) -> Answer:
-    """Send a body as an upload; underscores in header names stand for hyphens."""
-    credentials = b64encode(f"__token__:{token_of(koschey) if token is None else token}".encode()).decode()
-    sent = {"Content-Type": MULTIPART, "Authorization": f"Basic {credentials}"}
-    sent |= {key.replace("_", "-"): value for key, value in headers.items()}
-    connection = HTTPConnection(urlsplit(koschey.url).netloc, timeout=120)
-    try:
-        connection.request("POST", path, body, sent, encode_chunked=chunked)
-        response = connection.getresponse()
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
-    finally:
-        connection.close()
-
-
-def upload(
-    koschey: Koschey,
-    file: tuple[str, bytes],
-    changes: Mapping[str, str | None] | None = None,
-    *,
-    token: str | None = None,
-) -> Answer:
-    """Upload a file, honestly but for the changes."""
-    return post(koschey, encoded(form(*file, changes), *file), token=token)
-
-
-def is_clean(koschey: Koschey, filename: str, content: bytes) -> bool:
-    """Whether neither a row nor an object is there of a file."""
-    digest = Sha256(hashlib.sha256(content).hexdigest())
-    objects = [koschey.data / "s3" / "koschey" / key for key in (blob_key(digest), manifest_key(digest))]
-    rows = koschey.fetch_value("SELECT count(*) FROM file WHERE filename = $1 AND sha256 = $2", filename, digest)
-    return rows == 0 and not any(path.exists() for path in objects)
-
-
-def is_known(koschey: Koschey, project: str) -> bool:
-    """Whether there is a row of that project."""
-    return bool(koschey.fetch_value("SELECT count(*) FROM project WHERE name = $1", project))
 
 
 def other_bytes(name: str, version: str, note: str = "other") -> tuple[str, bytes]:

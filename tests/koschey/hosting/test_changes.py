@@ -22,7 +22,7 @@ from koschey.model import Actor, Origin, Project, ProjectStatus, State
 from koschey.policy.verdict import verdict
 from koschey.quarantine.decide import MAX_REASON, Choice, Decision, decide
 from koschey.quarantine.settle import settle
-from tests.support.postgres import WEEK, add_project, new_file, select_files, select_states
+from tests.support.rows import WEEK, add_project, new_file, select_files, select_states
 
 ACME = NormalizedName("acme")
 CLI = Actor("ada", "cli")

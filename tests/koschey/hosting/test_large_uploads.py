@@ -16,9 +16,9 @@ import pytest
 
 from koschey.model import Sha256
 from koschey.storage.s3 import blob_key
-from tests.koschey.hosting.test_accept import encoded, form, post
 from tests.support import archives
 from tests.support.koschey_up import Answer, Koschey
+from tests.support.uploads import encoded, form, post
 
 MIB = 2**20
 PIECE = bytes(MIB)

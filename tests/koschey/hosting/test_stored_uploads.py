@@ -29,9 +29,9 @@ from koschey.standards.upload_form import parse_upload_form
 from koschey.storage import spooled
 from koschey.storage.s3 import PART_SIZE, blob_key, manifest_key
 from koschey.storage.spooled import PARTS_IN_MEMORY, SpooledFile, UploadStore
-from tests.koschey.hosting.test_accept import form
 from tests.support.app_in_process import Inside
 from tests.support.archives import noise, read_core_metadata, wheel
+from tests.support.uploads import form
 
 type File = tuple[str, bytes]
 

@@ -28,11 +28,11 @@ from koschey.hosting.upload_rules.form_rules import PORTABLE
 from koschey.hosting.upload_rules.switches import RULES, switch_rule
 from koschey.model import Actor
 from koschey.standards.core_metadata import CoreMetadata, read_core_metadata
-from tests.koschey.hosting.test_accept import encoded, form, is_clean, is_known, post, token_of
-from tests.koschey.hosting.test_accept import upload as send
 from tests.support import archives
 from tests.support.commands import pip, twine, uv_publish
 from tests.support.koschey_up import Answer, Koschey, ask, wait_until
+from tests.support.uploads import encoded, form, is_clean, is_known, post, token_of
+from tests.support.uploads import upload as send
 
 type File = tuple[str, bytes]
 

@@ -21,6 +21,7 @@ from tests.support.corpora_tars import member, pax, raw
 from tests.support.corpora_zips import wheel_parts, write_zip
 from tests.support.inspection import inspect_bytes as look
 from tests.support.inspection import working
+from tests.support.waiting import eventually
 
 NAME, CONTENT = wheel("thing", "1.0", requires_python=">=3.9")
 SDIST, SDIST_CONTENT = sdist("thing", "1.0")
@@ -82,7 +83,7 @@ async def test_hanging_inspection_is_killed_by_the_clock(begun: Callable[[], lis
             await inspector.inspect(slow.fileno(), SDIST)
         assert time.monotonic() - began < 2
         assert (await inspector.inspect(quick.fileno(), NAME)).project == "thing"
-        await until(lambda: len(begun()) == 1)
+        await eventually(lambda: len(begun()) == 1)
 
 
 async def test_client_that_goes_away_ends_the_child(begun: Callable[[], list[psutil.Process]]) -> None:
@@ -92,9 +93,9 @@ async def test_client_that_goes_away_ends_the_child(begun: Callable[[], list[psu
         slow.flush()
         inspector = Inspector()
         looking = asyncio.create_task(inspector.inspect(slow.fileno(), SDIST))
-        await until(lambda: len(begun()) == 2)
+        await eventually(lambda: len(begun()) == 2)
         looking.cancel()
-        await until(lambda: len(begun()) == 1)
+        await eventually(lambda: len(begun()) == 1)
         assert await asyncio.wait([looking])
 
 
@@ -107,10 +108,10 @@ async def test_process_that_forks_may_die(begun: Callable[[], list[psutil.Proces
         quick.flush()
         inspector = Inspector()
         looking = asyncio.create_task(inspector.inspect(slow.fileno(), SDIST))
-        await until(lambda: len(begun()) == 2)
+        await eventually(lambda: len(begun()) == 2)
         forker = begun()[0]
         forker.kill()
-        await until(lambda: forker.status() == psutil.STATUS_ZOMBIE)
+        await eventually(lambda: forker.status() == psutil.STATUS_ZOMBIE)
         assert (await inspector.inspect(quick.fileno(), NAME)).project == "thing"
         with pytest.raises(Refused, match="TAR end"):
             await looking
@@ -139,9 +140,9 @@ async def test_child_that_ends_as_nobody_wants_it_any_more(
     with tempfile.TemporaryFile() as file:
         inspector = Inspector()
         looking = asyncio.create_task(inspector.inspect(file.fileno(), NAME))
-        await until(lambda: len(begun()) == 2)
+        await eventually(lambda: len(begun()) == 2)
         looking.cancel()
-        await until(lambda: len(begun()) == 1)
+        await eventually(lambda: len(begun()) == 1)
         (forker,) = begun()
         with pytest.raises(StoreUnavailable, match="ended with 0"):
             await inspector.inspect(file.fileno(), NAME)
@@ -157,18 +158,11 @@ async def test_children_end_with_the_process_that_asked(tmp_path: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / SDIST)])
     asked = psutil.Process(process.pid)
-    await until(lambda: len(asked.children(recursive=True)) == 2)
+    await eventually(lambda: len(asked.children(recursive=True)) == 2)
     below = asked.children(recursive=True)
     process.kill()
     process.wait()
-    await until(lambda: not [each for each in below if each.is_running()])
-
-
-async def until(what: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(10):
-        while not what():
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not [each for each in below if each.is_running()])
 
 
 async def test_busy_inspection_is_killed_by_the_kernel() -> None:

@@ -22,7 +22,7 @@ from koschey.quarantine.advisories import write_reading
 from koschey.quarantine.decide import Choice, Decision, decide
 from koschey.quarantine.explanations import look_at
 from tests.support.mirror import A_MOMENT, DAY, Mirror, mirroring
-from tests.support.postgres import NOON, WEEK
+from tests.support.rows import NOON, WEEK
 from tests.support.upstream.server import JSON, Upstream, UpstreamFile
 
 OLD = NOON - 400 * DAY

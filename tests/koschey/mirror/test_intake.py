@@ -22,7 +22,7 @@ from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, StandingFile
 from koschey.quarantine.decide import Choice
 from koschey.quarantine.explanations import describe, look_at
 from tests.support.mirror import DAY, Mirror, mirroring
-from tests.support.postgres import NOON, WEEK, digest_of
+from tests.support.rows import NOON, WEEK, digest_of
 from tests.support.statements import recording
 from tests.support.upstream.server import Upstream
 

@@ -11,7 +11,7 @@ from koschey.policy.rules import NEVER, RuleKind
 from koschey.quarantine.decide import Choice
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.mirror import DAY, Mirror, mirroring
-from tests.support.postgres import NOON, WEEK
+from tests.support.rows import NOON, WEEK
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 OLD = NOON - 400 * DAY

@@ -18,7 +18,7 @@ from koschey.standards.provenance import parse_provenance, render_provenance
 from koschey.upstream import client
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
-from tests.support.postgres import add_project, new_file, select_files
+from tests.support.rows import add_project, new_file, select_files
 from tests.support.upstream.server import Upstream
 
 DIGEST = Sha256("0f" * 32)

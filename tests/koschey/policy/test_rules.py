@@ -15,13 +15,13 @@ from koschey.governance.policy_file import parse_policy, render_policy
 from koschey.governance.terms import Terms, parse_expiry, parse_rule, scope_text
 from koschey.model import Origin, StandingFile, State
 from koschey.policy import rules
-from koschey.policy.changes import carry_out, compare, place, tag_of
+from koschey.policy.changes import carry_out, compare, tag_of
 from koschey.policy.explain import deciding
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck, Severity
 from koschey.policy.rules import EVERYTHING, FLAGS, UPSTREAM, Rule, RuleKind, Rules, breadth, covers
 from koschey.policy.verdict import Policy, verdict
-from tests.support.policies import VERSIONS, policies, rules_of, standing_files
-from tests.support.postgres import NOON
+from tests.support.policies import VERSIONS, policies, rules_of, standing_files, unique
+from tests.support.rows import NOON
 
 PROJECT = "acme-tools"
 SCOPES = [EVERYTHING, UPSTREAM, "acme-*", "acme-tools-*", PROJECT]
@@ -122,10 +122,6 @@ def test_changes_lead_from_one_policy_to_the_other(before: list[Rule], after: li
     assert tag_of(carry_out(before, changes)) == tag_of(after)
     assert compare(after, after) == []
     assert (tag_of(before) == tag_of(after)) == (changes == [])
-
-
-def unique(rules: list[Rule]) -> list[Rule]:
-    return list({place(rule): rule for rule in rules}.values())
 
 
 # As a file

@@ -10,7 +10,7 @@ from koschey.db.files import update_states
 from koschey.db.pool import Connection
 from koschey.model import State
 from koschey.policy.states import LEGAL_MOVES, may_move
-from tests.support.postgres import add_project, new_file, select_states
+from tests.support.rows import add_project, new_file, select_states
 
 
 async def test_both_lists_of_moves_are_alike(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from koschey.policy.rules import NEVER, RuleKind
 from koschey.standards.project_json import render_project as render_project_json
 from koschey.standards.simple_json import format_time, render_project
 from tests.support.mirror import A_MOMENT, DAY, Mirror, mirroring
-from tests.support.postgres import NOON, WEEK
+from tests.support.rows import NOON, WEEK
 from tests.support.upstream.server import Upstream
 
 YEARS = timedelta(days=3652)

@@ -1,10 +1,9 @@
 """Advisories: how they are read, what they block, what they only note, and which fixes wait."""
 
-import asyncio
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,9 +36,10 @@ from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.advisory_documents import read_feed
 from koschey.upstream.egress import Egress
 from tests.support.mirror import DAY, Mirror, mirroring
-from tests.support.postgres import NOON, WEEK, new_file
+from tests.support.rows import NOON, WEEK, new_file
 from tests.support.temporal_cli import program
 from tests.support.upstream.server import Upstream
+from tests.support.waiting import eventually
 from tests.workflows.test_time import check_history
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.names import ADVISORIES_ID, TASK_QUEUE
@@ -655,30 +655,21 @@ async def test_workflow_reads_every_hour_and_replays(pool: Pool, tmp_path: Path,
             FollowAdvisories.run, FollowAdvisoriesInput(), id=ADVISORIES_ID, task_queue=TASK_QUEUE
         )
 
-        async def last() -> FeedReport:
-            return await handle.query(FollowAdvisories.last)
+        async def reports(expected: Callable[[FeedReport], bool]) -> bool:
+            return expected(await handle.query(FollowAdvisories.last))
 
-        await until(last, lambda report: report.advisories == 2)
+        await eventually(lambda: reports(lambda report: report.advisories == 2))
         feed.write_text(json.dumps(GOOD[:1]))
         await server.sleep(timedelta(minutes=61))
-        await until(last, lambda report: report.advisories == 1)
+        await eventually(lambda: reports(lambda report: report.advisories == 1))
         feed.write_text("no JSON")
         await handle.signal(FollowAdvisories.look_again)
-        await until(last, lambda report: "cannot be read" in (report.fault or ""))
+        await eventually(lambda: reports(lambda report: "cannot be read" in (report.fault or "")))
         feed.write_text(json.dumps(GOOD))
         await server.sleep(timedelta(minutes=11))
-        await until(last, lambda report: report.advisories == 2 and report.fault is None)
+        await eventually(lambda: reports(lambda report: report.advisories == 2 and report.fault is None))
         await check_history(await handle.fetch_history(), record_histories, "follow_advisories")
     await egress.close()
-
-
-async def until(what: Callable[[], Awaitable[FeedReport]], right: Callable[[FeedReport], bool]) -> None:
-    """Wait until a report is as it should be."""
-    for _ in range(200):
-        if right(report := await what()):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(report)
 
 
 async def test_activity_without_a_feed_says_so(pool: Pool) -> None:

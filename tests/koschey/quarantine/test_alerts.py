@@ -4,13 +4,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -23,65 +18,14 @@ from koschey.errors import EgressRefused, StartError, UpstreamUnavailable
 from koschey.settings import Settings, load_settings
 from koschey.upstream.webhook import Webhook, sign, webhook_of
 from tests.support.koschey_up import Koschey, ask, wait_until
-from tests.support.postgres import add_project, raise_alert
+from tests.support.rows import add_project, raise_alert
 from tests.support.temporal_cli import temporal
 from tests.support.upstream.server import Upstream
+from tests.support.webhook import Receiver, receiving
 from workflows.options import ALERT
 
 SECRET = b"between us"
 PANEL = "https://index.example.org"
-
-
-@dataclass
-class Receiver:
-    """A webhook on loopback, with switches for what it answers."""
-
-    port: int = 0
-    statuses: list[int] = field(default_factory=list)
-    """What it answers next; 204 once the list is used up."""
-    location: str | None = None
-    silent: threading.Event = field(default_factory=threading.Event)
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        """With a part that nobody else should know."""
-        return f"http://127.0.0.1:{self.port}/hook/very-secret"
-
-    @property
-    def alerts(self) -> list[dict[str, Any]]:
-        """What it was told."""
-        return [json.loads(body) for _, body in self.got]
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    """Run a webhook until the block ends."""
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 204)
-            if receiver.location:
-                self.send_header("Location", receiver.location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(name="receiver")

@@ -20,16 +20,8 @@ from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.decide import MAX_REASON, Choice, Decision, Outcome, decide
 from koschey.quarantine.decision import LONGEST
 from koschey.quarantine.settle import SOONEST, note_failure, settle
-from tests.support.postgres import (
-    NOON,
-    WEEK,
-    add_project,
-    digest_of,
-    new_file,
-    select_files,
-    select_states,
-    set_clock,
-)
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, WEEK, add_project, digest_of, new_file, select_files, select_states
 
 SPAM = NormalizedName("spam")
 CLI = Actor("ada", "cli")

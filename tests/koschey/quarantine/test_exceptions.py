@@ -17,15 +17,8 @@ from koschey.model import Actor, ProjectStatus, Sha256, State
 from koschey.policy.rules import Rule, RuleKind
 from koschey.policy.verdict import verdict
 from koschey.quarantine.decide import Choice, Decision, Outcome, decide
-from tests.support.postgres import (
-    NOON,
-    add_project,
-    digest_of,
-    new_file,
-    select_files,
-    select_states,
-    set_clock,
-)
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, add_project, digest_of, new_file, select_files, select_states
 
 SPAM = NormalizedName("spam")
 CLI = Actor("ada", "cli")

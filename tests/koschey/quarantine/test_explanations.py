@@ -14,9 +14,10 @@ from koschey.model import FileId, Standing, State
 from koschey.policy.findings import Finding, Severity
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.explanations import Availability, Explanation, explain, look_at
-from tests.koschey.web.test_refusals import until
 from tests.support.koschey_up import JSON, Koschey
-from tests.support.postgres import NOON, WEEK, add_project, new_file, set_clock
+from tests.support.postgres import set_clock
+from tests.support.releases import end_of_window
+from tests.support.rows import NOON, WEEK, add_project, new_file
 from tests.support.upstream.server import Upstream
 
 NAME = NormalizedName("told")
@@ -142,7 +143,7 @@ def test_both_ways_say_the_same(koschey: Koschey, upstream: Upstream) -> None:
     there = koschey.run("explain", "Ex_Both==2.0", "--index", koschey.index_url).stdout
     assert here == there
     lines = here.splitlines()
-    assert lines[0].startswith(f"ex-both 2.0 is held until {until(file)}")
+    assert lines[0].startswith(f"ex-both 2.0 is held until {end_of_window(file)}")
     assert lines[1:] == [
         "  why:  in quarantine",
         "  free: ex-both 1.0",

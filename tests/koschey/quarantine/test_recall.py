@@ -20,7 +20,7 @@ from koschey.policy.rules import RuleKind
 from koschey.quarantine.decide import Choice, Decision, Outcome, decide
 from tests.support.api import Api
 from tests.support.koschey_up import Koschey, ask
-from tests.support.postgres import add_project, new_file, select_states
+from tests.support.rows import add_project, new_file, select_states
 from tests.support.upstream.server import Upstream
 
 SPAM = NormalizedName("spam")

@@ -13,9 +13,9 @@ from koschey.model import State
 from koschey.quarantine.requests import MAX_OPEN, ask, who_asks
 from tests.support.api import NOBODY, Api, is_problem
 from tests.support.koschey_up import Koschey
-from tests.support.postgres import NOON, WEEK, add_project, new_file
+from tests.support.releases import hold
+from tests.support.rows import NOON, WEEK, add_project, new_file
 from tests.support.upstream.server import Upstream
-from tests.system.test_quarantine import held
 
 NAME = NormalizedName("asked")
 
@@ -100,7 +100,7 @@ def test_who_asks(account: str | None, address: str | None, who: str) -> None:
 
 def test_requests_are_shown_and_answered(koschey: Koschey, upstream: Upstream) -> None:
     """Asked through the API and the command, shown in every list of a reviewer, and gone with the decision."""
-    held(koschey, upstream, "rq-shown")
+    hold(koschey, upstream, "rq-shown")
     api, body = Api(koschey), {"project": "Rq_Shown", "version": "2.0", "reason": "our [bold]build[/bold]"}
     answer = api.call("POST", "requests", body, token=NOBODY)
     assert (answer.status, answer.json["who"], answer.json["times"], answer.json["state"]) == (

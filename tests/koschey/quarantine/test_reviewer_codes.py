@@ -39,7 +39,8 @@ from koschey.quarantine.reviewer_codes import (
 )
 from koschey.quarantine.signal_commands import signal_input, signal_lines
 from koschey.quarantine.signal_sifting import Candidate, Sifted, sift_by_account, sift_by_code
-from tests.support.postgres import NOON, add_project, digest_of, new_file, select_states, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, add_project, digest_of, new_file, select_states
 
 SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
 WHEEL, SDIST, LATER = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-2.0.tar.gz"

@@ -18,15 +18,8 @@ from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor, State
 from koschey.policy.rules import RuleKind
 from koschey.quarantine.decide import Choice, Decision, Outcome, decide
-from tests.support.postgres import (
-    NOON,
-    add_project,
-    digest_of,
-    new_file,
-    raise_alert,
-    select_states,
-    set_clock,
-)
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, add_project, digest_of, new_file, raise_alert, select_states
 
 SPAM = NormalizedName("spam")
 WHEEL, SDIST, LATE = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-1.0-py2-none-any.whl"

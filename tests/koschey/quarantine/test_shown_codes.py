@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.koschey.admin.test_panel import Page, Person, add_account, held
-from tests.koschey.admin.test_quarantine import refused
 from tests.support.api import Api
 from tests.support.app_in_process import Inside, Store
 from tests.support.koschey_up import Koschey, wait_until
+from tests.support.panel import Page, Person, add_account
 from tests.support.postgres import Postgres
+from tests.support.releases import hold_new, refusal
 from tests.support.temporal_cli import temporal
 from tests.support.upstream.server import Upstream
 
@@ -45,7 +45,7 @@ def copied(page: Page) -> list[str]:
 
 def test_the_panel_shows_a_ready_line(koschey: Koschey, upstream: Upstream, rita: Person) -> None:
     """A button beside a release shows a code with all that it is bound to, and the line decides as it stands."""
-    filename = held(koschey, upstream, "code-panel")
+    filename = hold_new(koschey, upstream, "code-panel")
     wait_until(lambda: koschey.is_stored(filename))
     assert 'formaction="/admin/codes"' in rita.ask("/admin/projects/code-panel").text
     page = show(rita, project="code-panel", version="1.0", choice="approve", reason="it's <b>fine</b>")
@@ -65,7 +65,7 @@ def test_the_panel_shows_a_ready_line(koschey: Koschey, upstream: Upstream, rita
 
 def test_the_panel_shows_one_code_for_many(koschey: Koschey, upstream: Upstream, rita: Person) -> None:
     """The list offers one code for all held releases on it; it covers exactly those, and the reviewer's own alone."""
-    files = [held(koschey, upstream, f"code-many-{n}") for n in range(3)]
+    files = [hold_new(koschey, upstream, f"code-many-{n}") for n in range(3)]
     for filename in files:
         wait_until(partial(koschey.is_stored, filename))
     listed = rita.ask("/admin/?q=code-many").text
@@ -108,7 +108,7 @@ def test_no_code_without_a_session(koschey: Koschey) -> None:
 def test_the_api_shows_a_code(api: Api, upstream: Upstream) -> None:
     """It answers an account that may decide with the code, what it is bound to, and what a signal has to carry."""
     koschey = api.koschey
-    filename = held(koschey, upstream, "code-api")
+    filename = hold_new(koschey, upstream, "code-api")
     wait_until(lambda: koschey.is_stored(filename))
     body = {"choice": "extend", "releases": [{"project": "Code_API", "version": "1.0"}], "days": 2}
     answer: Any = api.call("POST", "codes", body).json
@@ -126,12 +126,12 @@ def test_the_api_shows_a_code(api: Api, upstream: Upstream) -> None:
     body = {"choice": "approve", "releases": [{"project": "code-api", "version": "1.0"}]}
     assert api.call("POST", "codes", body, token=api.token("uploader")).status == 403
     assert api.call("POST", "codes", body, token=api.token("reviewer", "other")).status == 403
-    assert refused(koschey, koschey.path_of(filename))["state"] == "held"
+    assert refusal(koschey, koschey.path_of(filename))["state"] == "held"
 
 
 def test_the_command_says_in_whose_name(koschey: Koschey, upstream: Upstream) -> None:
     """`koschey code` has no account; it says that the command line decides, and for what."""
-    filename = held(koschey, upstream, "code-cli")
+    filename = hold_new(koschey, upstream, "code-cli")
     wait_until(lambda: koschey.is_stored(filename))
     shown = koschey.run("code", "reject", "code-cli==1.0").stdout
     assert re.search(r"^Code \S{5}-\S{5}: reject in the name of \w+ \(the command line\), once,$", shown, re.MULTILINE)
@@ -152,7 +152,7 @@ def test_no_code_where_no_signal_decides(
     koschey: Koschey, upstream: Upstream, postgres: Postgres, s3: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the door closed the command and the API say so, instead of showing a code that decides nothing."""
-    held(koschey, upstream, "code-off")
+    hold_new(koschey, upstream, "code-off")
     monkeypatch.setenv("KOSCHEY_DECISIONS_BY_SIGNAL", "off")
     done = koschey.run("code", "approve", "code-off==1.0", check=False)
     closed = "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL=off)"

@@ -24,7 +24,7 @@ from koschey.serving import download_log as module
 from koschey.serving.download_log import MOST, DownloadLog
 from tests.support.api import Api
 from tests.support.koschey_up import Koschey, ask
-from tests.support.postgres import add_project, new_file, select_files
+from tests.support.rows import add_project, new_file, select_files
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 WHEEL, OTHER, LATER = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-2.0.tar.gz"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from koschey.standards.feeds import Feed, Item, render_feed
-from tests.koschey.hosting.test_accept import encoded, form, post
 from tests.support.archives import wheel
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.uploads import encoded, form, post
 from tests.support.upstream.server import Upstream
 
 FEEDS = ("packages.xml", "updates.xml")

@@ -22,7 +22,7 @@ from koschey.serving.preflight import AT_ONCE, LOOKS, MAX_PINS, Pin, Preflight
 from tests.support.api import NOBODY, Api, is_problem
 from tests.support.app_in_process import Inside
 from tests.support.koschey_up import Koschey, wait_until
-from tests.support.postgres import WEEK, add_project, new_file
+from tests.support.rows import WEEK, add_project, new_file
 from tests.support.upstream.server import Upstream
 
 

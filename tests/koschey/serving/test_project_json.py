@@ -19,10 +19,10 @@ from koschey.serving.documents import Document, document_of
 from koschey.standards.core_metadata import read_core_metadata
 from koschey.standards.project_json import find_version, latest_version, python_tag, releases_of, render_project
 from koschey.standards.project_page import ProjectPage
-from tests.koschey.hosting.test_accept import encoded, form, post
-from tests.koschey.standards.test_simple_pages import WHEEL
 from tests.support.archives import core_metadata, sdist
+from tests.support.examples import WHEEL
 from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
+from tests.support.uploads import encoded, form, post
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 ROOT = "https://koschey.example.org"

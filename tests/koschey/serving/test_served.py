@@ -16,7 +16,8 @@ from koschey.model import MAIN_INDEX, SYSTEM, FileId, Origin, ProjectStatus, Sta
 from koschey.policy.rules import FLAGS, Rule, RuleKind
 from koschey.policy.verdict import verdict
 from koschey.standards.changelog import Row, render_change
-from tests.support.postgres import NOON, add_project, digest_of, new_file, set_clock
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON, add_project, digest_of, new_file
 
 BREADTHS = {
     "the project": "{}",

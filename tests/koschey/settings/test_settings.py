@@ -11,8 +11,8 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from koschey.errors import StartError
 from koschey.settings import PREFIX, Settings, load_settings
 from koschey.settings.signal_decisions import SignalDecisions, signal_decisions, signal_warnings
+from tests.support.examples import DATABASE
 
-DATABASE = "postgresql://koschey:hunter2@db.example.org:5432/koschey"
 README = Path(__file__).parents[3] / "README.md"
 
 

@@ -20,8 +20,6 @@ from koschey.addresses import Addresses
 from koschey.errors import UpstreamMalformed
 from koschey.model import (
     AttestationVerdict,
-    File,
-    FileId,
     LeftOutCause,
     ProjectStatus,
     Serial,
@@ -34,34 +32,14 @@ from koschey.standards.names import digest_path
 from koschey.standards.project_page import ProjectPage
 from koschey.standards.provenance import render_provenance
 from koschey.standards.upstream_page import MAX_LEFT_OUT, MAX_TEXT
+from tests.support.examples import DIGEST, METADATA, SPAM, WHEEL
 
-SPAM = NormalizedName("spam")
 URL = "https://index.example.org/simple/spam/"
 FILES = "https://files.example.org"
 ROOT = "https://koschey.example.org"
 RECORD = render_provenance(f"{FILES}/spam.whl", Sha256("ab" * 32))
-DIGEST, METADATA = Sha256("ab" * 32), Sha256("cd" * 32)
-SEEN = datetime(2026, 11, 22, 7, 3, 28, 866000, tzinfo=UTC)
 UPLOAD_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
-WHEEL = File(
-    id=FileId(1),
-    project=SPAM,
-    version="1.0",
-    filename="spam-1.0-py3-none-any.whl",
-    sha256=DIGEST,
-    size=1337,
-    upload_time=SEEN - timedelta(days=3),
-    first_seen_at=SEEN,
-    stored_at=None,
-    requires_python=">=3.9",
-    yanked=None,
-    core_metadata=METADATA,
-    metadata_stored=False,
-    upstream_url=None,
-    path=digest_path(DIGEST, "spam-1.0-py3-none-any.whl"),
-    absent_since=None,
-)
 PAGE = ProjectPage(SPAM, Serial(4711), (WHEEL,))
 
 

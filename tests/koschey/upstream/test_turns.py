@@ -13,6 +13,7 @@ from koschey.upstream import turns
 from koschey.upstream.turns import ASKER, Turn, Turns
 from tests.support.app_in_process import Inside
 from tests.support.upstream.server import Upstream
+from tests.support.waiting import eventually
 
 PLACES = 4
 SILENT = 500
@@ -68,13 +69,6 @@ class Fetches:
         assert (self.turns._free, self.turns._taken, dict(self.turns._waiting)) == (PLACES, set(), {})
 
 
-async def until(what: object, *, seconds: float = 10) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(seconds):
-        while not what():  # type: ignore[operator]
-            await asyncio.sleep(0.005)
-
-
 def many(name: str, count: int) -> list[str]:
     """Names of one kind."""
     return [f"{name}-{number}" for number in range(count)]
@@ -84,9 +78,9 @@ async def test_silent_names_do_not_keep_another_client_waiting() -> None:
     """With hundreds of silent fetches of one client in front, another client's fetch is the next."""
     fetches = Fetches()
     fetches.start("mallory", *many("silent", SILENT))
-    await until(lambda: len(fetches.begun) == PLACES)
+    await eventually(lambda: len(fetches.begun) == PLACES)
     fetches.start("alice", "wanted", seconds=0)
-    await until(lambda: "wanted" in fetches.ended)
+    await eventually(lambda: "wanted" in fetches.ended)
     assert fetches.ended["wanted"] == "done"
     assert fetches.begun.index("wanted") <= PLACES + 1
     await fetches.close()
@@ -96,9 +90,9 @@ async def test_newest_fetch_of_one_client_is_next() -> None:
     """Behind one address, as of a proxy, what was begun last comes first: for that a client still waits."""
     fetches = Fetches()
     fetches.start("proxy", *many("silent", 100))
-    await until(lambda: len(fetches.begun) == PLACES)
+    await eventually(lambda: len(fetches.begun) == PLACES)
     fetches.start("proxy", "wanted", seconds=0)
-    await until(lambda: "wanted" in fetches.ended)
+    await eventually(lambda: "wanted" in fetches.ended)
     assert fetches.ended["wanted"] == "done"
     assert fetches.begun.index("wanted") <= PLACES + 1
     await fetches.close()
@@ -108,11 +102,11 @@ async def test_clients_come_in_turn() -> None:
     """Whoever wants many pages gets one place for each of every other client's."""
     fetches = Fetches()
     fetches.start("mallory", *many("silent", PLACES))
-    await until(lambda: len(fetches.begun) == PLACES)
+    await eventually(lambda: len(fetches.begun) == PLACES)
     fetches.start("mallory", *many("more", 20))
     fetches.start("alice", *many("alice", 3))
     fetches.start("bob", *many("bob", 3))
-    await until(lambda: len(fetches.begun) >= PLACES + 9)
+    await eventually(lambda: len(fetches.begun) >= PLACES + 9)
     owners = [name.partition("-")[0] for name in fetches.begun[PLACES : PLACES + 9]]
     assert owners == ["more", "alice", "bob"] * 3
     await fetches.close()
@@ -122,7 +116,7 @@ async def test_nothing_is_given_up_while_nobody_waits() -> None:
     """An upstream may be as slow as it likes where there are places for all."""
     fetches = Fetches()
     fetches.start("alice", *many("slow", PLACES), seconds=0.2)
-    await until(lambda: len(fetches.ended) == PLACES)
+    await eventually(lambda: len(fetches.ended) == PLACES)
     assert set(fetches.ended.values()) == {"done"}
     await fetches.close()
 
@@ -136,7 +130,7 @@ async def test_fetch_that_hears_something_is_not_given_up() -> None:
         await asyncio.sleep(0.01)
         for name in ("large-0", "large-1"):
             fetches.places[name].hear()
-    await until(lambda: {"large-0", "large-1"} <= set(fetches.ended))
+    await eventually(lambda: {"large-0", "large-1"} <= set(fetches.ended))
     assert (fetches.ended.pop("large-0"), fetches.ended.pop("large-1")) == ("done", "done")
     assert "UpstreamUnavailable" in fetches.ended.values()
     await fetches.close()
@@ -148,7 +142,7 @@ async def test_client_with_the_most_places_gives_up_first() -> None:
     fetches.start("alice", "slow", seconds=0.5)
     await asyncio.sleep(0.01)
     fetches.start("mallory", *many("silent", 100))
-    await until(lambda: "slow" in fetches.ended)
+    await eventually(lambda: "slow" in fetches.ended)
     assert fetches.ended["slow"] == "done"
     assert "UpstreamUnavailable" in fetches.ended.values()
     await fetches.close()
@@ -160,11 +154,11 @@ async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "MAX_WAITING", 10)
     fetches = Fetches()
     fetches.start("mallory", *many("silent", PLACES + 11))
-    await until(lambda: fetches.ended)
+    await eventually(lambda: fetches.ended)
     assert fetches.ended == {f"silent-{PLACES}": "Busy"}
     monkeypatch.setattr(turns, "PATIENCE", 0.05)
     fetches.start("alice", "late")
-    await until(lambda: "late" in fetches.ended)
+    await eventually(lambda: "late" in fetches.ended)
     assert fetches.ended["late"] == "Busy"
     await fetches.close()
 
@@ -209,7 +203,7 @@ def test_cold_page_comes_while_unknown_names_are_silent(inside: Inside, upstream
 
     async def run() -> tuple[list[int], set[str]]:
         silent = [asyncio.create_task(ask(name)) for name in many("tu-silent", SILENT)]
-        await until(lambda: arrived(silent) >= SILENT - 20, seconds=60)
+        await eventually(lambda: arrived(silent) >= SILENT - 20, seconds=60)
         askers = {turn.asker for turn in upstream_turns._taken}
         found = await asyncio.wait_for(asyncio.gather(*map(ask, wanted)), 60)
         await inside.resources.refresher.close()

@@ -1,5 +1,6 @@
 """The management API: who may, what is refused and how, and that its document says what is so."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -23,7 +24,7 @@ from koschey.web.api.document import build_document
 from koschey.web.api.operations import MAX_BODY, OPERATIONS, Operation
 from koschey.web.api.types import NewDecision
 from koschey.web.context import KEY
-from tests.support.api import API, BODIES, NOBODY, Api, is_problem, run
+from tests.support.api import API, BODIES, NOBODY, Api, is_problem
 from tests.support.koschey_up import Koschey, ask
 
 NAMED = [pytest.param(operation, id=operation.name) for operation in OPERATIONS]
@@ -207,7 +208,7 @@ def test_passwords_are_taken_too(api: Api) -> None:
     """Basic credentials are a token behind `__token__`, or an account's own password."""
     password = secrets.token_urlsafe(12)
     insert = "INSERT INTO account (name, password_hash) VALUES ($1, $2) RETURNING id"
-    account = api.koschey.fetch_value(insert, "api-password", run(hash_password(password)))
+    account = api.koschey.fetch_value(insert, "api-password", asyncio.run(hash_password(password)))
     grant = "INSERT INTO account_grant VALUES ($1, 'reviewer', '*') RETURNING 1"
     api.koschey.fetch_value(grant, account)
     for user, secret, status in (

@@ -12,12 +12,13 @@ from koschey.db.outbox import claim_messages, delete_message, insert_message
 from koschey.db.pool import Connection, Pool
 from koschey.db.pulse import Pulse, report_worker, select_pulse
 from koschey.outbox import AlertRaised
-from tests.koschey.admin.test_panel import Person, add_account
 from tests.support.app_in_process import Inside
 from tests.support.koschey_up import Answer, Koschey, ask, wait_until
-from tests.support.postgres import NOON, set_clock
+from tests.support.panel import Person, add_account
+from tests.support.postgres import set_clock
+from tests.support.rows import NOON
+from tests.support.running_parts import frozen
 from tests.support.upstream.server import Upstream
-from tests.system.test_faults import frozen
 
 MINUTE = timedelta(minutes=1)
 

@@ -11,21 +11,10 @@ from koschey.db.pool import Pool
 from koschey.model import State
 from koschey.serving.served import Served
 from koschey.standards import simple_html, simple_json
-from tests.koschey.web.test_refusals import BROWSER, until
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
-from tests.support.postgres import NOON, add_project, new_file
+from tests.support.releases import BROWSER, announce, end_of_window, hold, pages
+from tests.support.rows import NOON, add_project, new_file
 from tests.support.upstream.server import Upstream, UpstreamFile
-from tests.system.test_quarantine import held, pages
-
-
-def announce(koschey: Koschey, scope: str) -> None:
-    """Put the rule in force under which held files of the scope are listed as yanked."""
-    insert = """
-        INSERT INTO rule (index_id, kind, project, reason, actor)
-        SELECT id, 'announced', $1, 'tell everybody', 'test' FROM index WHERE name = 'main' RETURNING 1
-    """
-    assert koschey.fetch_value(insert, scope) == 1
-    koschey.fetch_value("SELECT pg_notify('koschey_project', $1)", scope)
 
 
 def announced(koschey: Koschey, upstream: Upstream, project: str) -> UpstreamFile:
@@ -53,7 +42,7 @@ def test_the_page_lists_what_is_held(koschey: Koschey, upstream: Upstream) -> No
         assert (answer.status, answer.headers["cache-control"]) == (200, "no-store")
         text = answer.body.decode()
         assert file.filename in text
-        assert until(file) in text
+        assert end_of_window(file) in text
         assert "in quarantine" in text
         assert blocked.filename in text
         assert "hp_list-1.0" not in text
@@ -134,7 +123,7 @@ def test_simple_pages_say_how_many_are_held(koschey: Koschey, upstream: Upstream
 def test_announced_file_is_listed_as_yanked_and_refused(koschey: Koschey, upstream: Upstream) -> None:
     """Both forms list it as yanked with the reason; file and metadata are refused; no other surface shows it."""
     file = announced(koschey, upstream, "hp-told")
-    reason = f"Koschey: held until {until(file)}: in quarantine; ask: koschey request hp-told==2.0"
+    reason = f"Koschey: held until {end_of_window(file)}: in quarantine; ask: koschey request hp-told==2.0"
     page = koschey.page("hp-told")
     [listed] = [entry for entry in page["files"] if entry["filename"] == file.filename]
     assert (listed["yanked"], listed["hashes"]) == (reason, {"sha256": file.sha256})
@@ -204,6 +193,6 @@ async def test_only_what_is_held_with_digest_and_path_is_announced(pool: Pool, r
 
 def test_held_file_without_the_rule_is_not_listed(koschey: Koschey, upstream: Upstream) -> None:
     """Announcing is a decision of policy: without it a held version is on no page."""
-    file = held(koschey, upstream, "hp-silent")
+    file = hold(koschey, upstream, "hp-silent")
     for body in pages(koschey, "hp-silent"):
         assert file.filename.encode() not in body

@@ -5,8 +5,6 @@ import html
 import json
 import re
 import shlex
-import subprocess
-import sys
 import unicodedata
 from contextlib import suppress
 from dataclasses import replace
@@ -27,12 +25,13 @@ from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 from koschey.terminal import Terminal, emphasised, say, say_json
 from koschey.texts import on_lines, on_one_line, on_page, shell_line
-from tests.koschey.standards.test_simple_pages import WHEEL
 from tests.support.app_in_process import Inside
+from tests.support.commands import run_koschey
+from tests.support.examples import WHEEL
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.releases import hold
 from tests.support.upstream.server import Upstream
 from tests.support.web_processes import SERVERS, web_process
-from tests.system.test_quarantine import held
 
 HOSTILE = (
     "\x1b[8mhidden\x1b[0m \x1b]0;title\x07 \u202egnp.exe \x9b31m a\rb\nkoschey: approved [bold]x[/bold] :smile: \u2066"
@@ -133,7 +132,7 @@ def test_all_commands_print_by_the_terminal() -> None:
 
 def test_request_of_a_stranger(koschey: Koschey, upstream: Upstream) -> None:
     """The reason of an anonymous request reaches a reviewer's terminal as text, in every form of the list."""
-    file = held(koschey, upstream, "ht-asked")
+    file = hold(koschey, upstream, "ht-asked")
     body = {"project": "ht-asked", "version": "2.0", "reason": HOSTILE}
     answer = post(f"{koschey.url}/api/v1/requests", body)
     assert answer == 200
@@ -146,9 +145,9 @@ def test_request_of_a_stranger(koschey: Koschey, upstream: Upstream) -> None:
     for command in ("policy show", "policy explain ht-asked==2.0", "explain ht-asked==2.0"):
         assert steers(koschey.run(*command.split()).stdout) == [], command
     index = ("--index", koschey.index_url)
-    told = run("explain", "ht-asked==2.0", *index)
-    assert steers(told) == []
-    assert "hidden" in told
+    told = run_koschey("explain", "ht-asked==2.0", *index)
+    assert steers(told.stdout + told.stderr) == []
+    assert "hidden" in told.stdout + told.stderr
     problem = ask(koschey.url + file.path)
     assert steers(problem.json["detail"]) == []
     assert "hidden" in problem.json["detail"]
@@ -158,15 +157,8 @@ def test_lock_of_a_stranger(koschey: Koschey, tmp_path: Path) -> None:
     """What a lock holds reaches the terminal as text, though it is not understood."""
     lock = tmp_path / "requirements.txt"
     lock.write_text("old==1.0\x1b]0;title\x07\n\u202eold==1\n")
-    assert steers(run("check", str(lock), "--index", koschey.index_url)) == []
-
-
-def run(*arguments: str) -> str:
-    """All that a command prints that needs no database."""
-    done = subprocess.run(
-        [sys.executable, "-m", "koschey", *arguments], capture_output=True, text=True, check=False, timeout=60
-    )
-    return done.stdout + done.stderr
+    printed = run_koschey("check", str(lock), "--index", koschey.index_url)
+    assert steers(printed.stdout + printed.stderr) == []
 
 
 def post(url: str, body: object) -> int:

@@ -8,8 +8,8 @@ from koschey.errors import Misdirected, UsageError
 from koschey.settings import Settings
 from koschey.settings.hosts import Host, listening_host, parse_host
 from koschey.web.misdirected import OwnHosts
-from tests.koschey.settings.test_settings import DATABASE
 from tests.support.app_in_process import Inside, Store
+from tests.support.examples import DATABASE
 from tests.support.postgres import Postgres
 from tests.support.routes import filled, rules
 from tests.support.upstream.server import Upstream

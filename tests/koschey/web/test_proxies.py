@@ -13,8 +13,8 @@ from koschey.settings import Settings
 from koschey.web.proxies import BehindProxies, client_address
 from tests.support.api import NOBODY, Api
 from tests.support.koschey_up import Koschey, ask
+from tests.support.releases import hold
 from tests.support.upstream.server import Upstream
-from tests.system.test_quarantine import held
 
 OURS = tuple(ip_network(text) for text in ("10.0.0.0/8", "2001:db8:f::/48"))
 PROXY, CLIENT = "10.0.0.1", "192.0.2.9"
@@ -186,6 +186,6 @@ def test_downloads_and_requests_name_the_client(folder: Path, upstream: Upstream
         claimed: dict[str, Any] = {"X_Forwarded_For": f"198.51.100.1, {CLIENT}"}
         assert ask(koschey.url + file.path, **claimed).status == 200
         assert koschey.fetch_value("SELECT string_agg(address, ' ') FROM download") == CLIENT
-        held(koschey, upstream, "px-held")
+        hold(koschey, upstream, "px-held")
         body = {"project": "px-held", "version": "2.0", "reason": "our build"}
         assert Api(koschey).call("POST", "requests", body, token=NOBODY, **claimed).json["who"] == CLIENT

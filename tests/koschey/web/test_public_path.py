@@ -8,7 +8,7 @@ from koschey.addresses import Addresses
 from koschey.app import create_front
 from koschey.settings import Settings
 from koschey.web.mount import Mount
-from tests.koschey.settings.test_settings import DATABASE
+from tests.support.examples import DATABASE
 
 ROUTES = Map(
     [

@@ -8,10 +8,8 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.koschey_up import Answer, Koschey, ask, wait_until
+from tests.support.releases import BROWSER, end_of_window, hold
 from tests.support.upstream.server import Upstream, UpstreamFile
-from tests.system.test_quarantine import held
-
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
 def once(url: str, method: str = "GET", **headers: str) -> Answer:
@@ -34,16 +32,11 @@ def urls(koschey: Koschey, file: UpstreamFile) -> dict[str, str]:
     return {"": url, ".metadata": f"{url}.metadata", ".json": f"{url}.provenance_url.json", "provenance": provenance}
 
 
-def until(file: UpstreamFile) -> str:
-    """The day on which the window of a file ends."""
-    return f"{file.upload_time.astimezone(UTC) + timedelta(days=7):%Y-%m-%d}"
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_held_file_is_refused_by_way_of_an_url_in_words(koschey: Koschey, upstream: Upstream, method: str) -> None:
     """File, metadata, record and provenance: 302 to a URL that says until when and what to do, which answers 403."""
-    file = held(koschey, upstream, f"rf-held-{method.lower()}")
-    words = f"/held/{file.project}-2.0/quarantine-until-{until(file)}/ask-with-koschey-request/{file.filename}"
+    file = hold(koschey, upstream, f"rf-held-{method.lower()}")
+    words = f"/held/{file.project}-2.0/quarantine-until-{end_of_window(file)}/ask-with-koschey-request/{file.filename}"
     for name, url in urls(koschey, file).items():
         first = once(url, method)
         assert (first.status, first.headers["cache-control"], first.body) == (302, "no-store", b""), name
@@ -72,7 +65,7 @@ def test_the_problem_tells_everything(koschey: Koschey, upstream: Upstream) -> N
     assert problem["title"] == "rf-problem 2.0 is held"
     assert (problem["project"], problem["version"], problem["filename"]) == ("rf-problem", "2.0", file.filename)
     assert (problem["state"], problem["status"], problem["reason"]) == ("held", 403, "in quarantine")
-    assert problem["release_at"].startswith(until(file))
+    assert problem["release_at"].startswith(end_of_window(file))
     assert problem["free"] == "1.0"
     assert problem["ask"]["command"] == "koschey request rf-problem==2.0 --reason WHY"
     assert problem["ask"]["url"].endswith("/api/v1/requests")
@@ -122,7 +115,7 @@ def test_a_person_is_told_in_html(koschey: Koschey, upstream: Upstream) -> None:
 
 def test_the_middle_is_decoration_and_the_rest_is_not(koschey: Koschey, upstream: Upstream) -> None:
     """The page is found by release and filename, whatever stands between; other releases and files are 404."""
-    file = held(koschey, upstream, "rf-words")
+    file = hold(koschey, upstream, "rf-words")
     held_url = f"{koschey.url}/held/rf-words-2.0"
     assert ask(f"{held_url}/x/y/{file.filename}").status == 403
     for path in (f"rf-words-2.1/x/y/{file.filename}", f"rf-2.0/x/y/{file.filename}", "rf-words-2.0/x/y/other.whl"):
@@ -137,7 +130,7 @@ def test_the_middle_is_decoration_and_the_rest_is_not(koschey: Koschey, upstream
 
 def test_what_was_let_out_since_is_sent_on_to(koschey: Koschey, upstream: Upstream) -> None:
     """Behind the URL of a refusal that is over stands the file itself, and what is beside it."""
-    file = held(koschey, upstream, "rf-over")
+    file = hold(koschey, upstream, "rf-over")
     locations = {name: once(url).headers["location"] for name, url in urls(koschey, file).items()}
     koschey.run("approve", "rf-over==2.0", "--reason", "reviewed")
     wait_until(lambda: once(koschey.url + file.path).status == 200)

@@ -4,7 +4,6 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -12,35 +11,12 @@ import pytest
 from koschey.errors import StartError
 from koschey.serve import Place, find_place
 from koschey.settings import Settings
-from tests.koschey.settings.test_settings import DATABASE
+from tests.support.examples import DATABASE
 from tests.support.koschey_up import Koschey
 from tests.support.split_processes import free_port
+from tests.support.unix_socket import status
 from tests.support.upstream.server import Upstream
 from tests.support.web_processes import SERVERS, answers, web_process
-
-
-class OverSocket(HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("index.example.org", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(str(self._path))
-
-
-def status(path: Path, target: str = "/_/health", **headers: str) -> int:
-    """The status of an answer over a socket; 0 where nobody listens."""
-    connection = OverSocket(path)
-    try:
-        connection.request("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
-        return connection.getresponse().status
-    except OSError:
-        return 0
-    finally:
-        connection.close()
 
 
 @pytest.fixture

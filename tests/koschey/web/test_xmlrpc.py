@@ -18,9 +18,9 @@ from koschey.serving.xmlrpc_methods import GONE, MAX_TERM, MAX_TERMS, Search, pa
 from koschey.standards.changelog import Change, render_change
 from koschey.standards.xml_text import clean_xml
 from koschey.standards.xmlrpc import Call, CallFault, FaultCode, parse_call, render_fault, render_value
-from tests.koschey.hosting.test_accept import post
 from tests.support.commands import pip
 from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
+from tests.support.uploads import post
 from tests.support.upstream.server import Upstream
 
 METHODS = ("changelog_last_serial", "changelog_since_serial", "list_packages_with_serial", "search")
