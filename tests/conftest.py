@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.app_in_process",
     "tests.support.recorder",
+    "tests.support.file_order",
     "tests.conformance.examined",
     "tests.clients.matrix_index",
 ]

@@ -1,0 +1,59 @@
+"""The order of test files: the longest first, so that no worker is left alone with one at the end.
+
+Each run keeps the seconds of each file in pytest's cache, and the next run goes by them. For a file that has not run on
+this machine they are estimated by what its tests use.
+"""
+
+import re
+from collections import defaultdict
+
+import pytest
+
+ESTIMATES = {"postgres": 0.1, "koschey": 1.0}
+"""Seconds of a test that uses a fixture; the last one that it uses counts."""
+WHOLE_PROCESSES = ("tests/system/", "tests/workflows/", "tests/quarantine/", "tests/browser/")
+"""Folders whose tests start, stop and kill processes."""
+
+_seconds: defaultdict[str, float] = defaultdict(float)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the files, and leave the tests of each in their order."""
+    expected: defaultdict[str, float] = defaultdict(float)
+    for item in items:
+        expected[_file(item.nodeid)] += _estimate(item)
+    # Every worker finds the same, for only the process that started them writes, at the end.
+    kept = config.cache.get(_key(config), {}) if config.cache else {}
+    expected.update({file: kept[file] for file in expected if file in kept})
+    items.sort(key=lambda item: (-expected[_file(item.nodeid)], _file(item.nodeid)))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count a phase of a test, in whichever worker it ran."""
+    _seconds[_file(report.nodeid)] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep what was counted, but not of files of which this run left tests out."""
+    config = session.config
+    is_whole = not (config.option.keyword or config.option.lf or any("::" in each for each in config.args))
+    if config.cache and is_whole and not hasattr(config, "workerinput") and session.exitstatus == pytest.ExitCode.OK:
+        kept = config.cache.get(_key(config), {})
+        config.cache.set(_key(config), kept | {file: round(spent, 1) for file, spent in _seconds.items()})
+
+
+def _key(config: pytest.Config) -> str:
+    """Of the marks that a run chooses by: those left out take no time."""
+    return f"koschey/seconds-of-files/{re.sub(r'\W+', '-', config.option.markexpr) or 'all'}"
+
+
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def _estimate(item: pytest.Item) -> float:
+    if item.nodeid.startswith(WHOLE_PROCESSES):
+        return 5.0
+    used = getattr(item, "fixturenames", ())
+    return max((seconds for fixture, seconds in ESTIMATES.items() if fixture in used), default=0.01)
