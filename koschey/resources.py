@@ -27,11 +27,14 @@ from koschey.serving.cache import ProjectCache
 from koschey.serving.documents import Document
 from koschey.serving.download_log import DownloadLog
 from koschey.serving.encoded import Page
+from koschey.serving.explanations import Explanations
 from koschey.serving.feeds import Surveys
+from koschey.serving.files import JudgedFiles
 from koschey.serving.pages import Pages
 from koschey.serving.preflight import Preflight
 from koschey.serving.project_json import ProjectDocuments
 from koschey.serving.project_list import ProjectList
+from koschey.serving.readiness import Readiness
 from koschey.serving.served import Served
 from koschey.serving.xmlrpc_methods import MirrorCalls
 from koschey.settings import Settings
@@ -60,7 +63,7 @@ class Resources:
     refresher: Refresher
     pages: Pages
     files: FileStore
-    cold_paths: ColdPaths
+    judged_files: JudgedFiles
     pieces: Pieces
     metadata: MetadataStore
     provenance: ProvenanceStore
@@ -73,6 +76,8 @@ class Resources:
     advisories: AdvisoryFeed | None
     """The feed that the settings name, if any."""
     preflight: Preflight
+    explanations: Explanations
+    readiness: Readiness
     listener: Listener
     """Hears of what other processes commit."""
 
@@ -134,15 +139,7 @@ def _upstream(settings: Settings, egress: Egress, egress_of_pages: Egress) -> Up
 
 def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClient, egress: Egress) -> Resources:
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
-    feed = Feed(settings.feed_max_age) if advisories else None
-    refresher = Refresher(
-        pool,
-        upstream,
-        window=settings.window,
-        freshness=settings.page_freshness,
-        feed=feed,
-        confirmed_after=settings.confirmed_after,
-    )
+    refresher = _refresher(settings, pool, upstream, Feed(settings.feed_max_age) if advisories else None)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), settings.spool)
     page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
@@ -163,7 +160,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
         refresher=refresher,
         pages=pages,
         files=store,
-        cold_paths=ColdPaths(pool, refresher),
+        judged_files=JudgedFiles(pool, refresher, ColdPaths(pool, refresher)),
         pieces=Pieces(upstream, store),
         metadata=metadata,
         provenance=ProvenanceStore(pool, bucket, upstream, trust),
@@ -175,7 +172,20 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
         downloads=DownloadLog(pool),
         advisories=advisories,
         preflight=Preflight(pool, refresher, settings.window, freshness),
+        explanations=Explanations(pool, refresher, pages, settings.window),
+        readiness=Readiness(pool, bucket, listener),
         listener=listener,
+    )
+
+
+def _refresher(settings: Settings, pool: Pool, upstream: UpstreamClient, feed: Feed | None) -> Refresher:
+    return Refresher(
+        pool,
+        upstream,
+        window=settings.window,
+        freshness=settings.page_freshness,
+        feed=feed,
+        confirmed_after=settings.confirmed_after,
     )
 
 

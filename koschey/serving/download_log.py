@@ -7,9 +7,11 @@ second at the most, however many clients it serves.
 import asyncio
 from collections.abc import Sequence
 
+from koschey.auth.logins import Login
 from koschey.db.downloads import NewDownload, record_downloads
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.errors import Busy
+from koschey.model import FileId
 
 LINGER = 0.002
 """Seconds in which requests that come together are gathered."""
@@ -26,6 +28,11 @@ class DownloadLog:
         self._pool = pool
         self._waiting: list[Waiting] = []
         self._writing: asyncio.Task[None] | None = None
+
+    async def hand_out(self, file: FileId, login: Login | None, address: str | None, user_agent: str | None) -> None:
+        """Return once it is committed that a file goes to a client; the login says whose it is. Raises as `record`."""
+        account, token = (login.account, login.token) if login else (None, None)
+        await self.record(NewDownload(file, account, token, address, user_agent))
 
     async def record(self, download: NewDownload) -> None:
         """Return once it is committed that this file goes to this client.

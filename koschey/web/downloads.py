@@ -2,7 +2,6 @@
 
 from quart import request
 
-from koschey.db.downloads import NewDownload
 from koschey.model import File
 from koschey.web.context import resources
 
@@ -13,20 +12,13 @@ async def record_download(file: File) -> None:
     """Write down that the file goes to whoever sent the current request, before the first byte of it leaves.
 
     Credentials that prove nobody say nothing: where everybody may read, they need not be right. Raises as
-    `DownloadLog.record` and `Logins.find` do.
+    `DownloadLog.hand_out` and `Logins.find` do.
     """
     header, logins = request.headers.get("Authorization"), resources().logins
     find = logins.find_named if resources().settings.anonymous_reading else logins.find
     login = await find(header, request.remote_addr)
-    await resources().downloads.record(
-        NewDownload(
-            file.id,
-            login.account if login else None,
-            login.token if login else None,
-            request.remote_addr,
-            _clean(request.headers.get("User-Agent")),
-        )
-    )
+    user_agent = _clean(request.headers.get("User-Agent"))
+    await resources().downloads.hand_out(file.id, login, request.remote_addr, user_agent)
 
 
 def _clean(user_agent: str | None) -> str | None:

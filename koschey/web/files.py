@@ -3,16 +3,12 @@
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from quart import Blueprint, Response, request
 
-from koschey.db import files, projects
-from koschey.db.policies import load_policy
 from koschey.errors import Damaged
 from koschey.mirror.ranges import Piece
-from koschey.model import File, Origin, StandingFile
-from koschey.policy.verdict import Verdict, verdict
+from koschey.model import File, Origin
 from koschey.web.answer import matches
 from koschey.web.caching import immutable
 from koschey.web.context import resources
@@ -29,46 +25,22 @@ RECORD = ".provenance_url.json"
 """PEP 710's name of the file, appended in the same way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A file that exists here, and what the verdict says of it now."""
-
-    item: StandingFile
-    verdict: Verdict
-
-
 @blueprint.get("/packages/<path:rest>")
 async def package(rest: str) -> Response:
     """Serve a file, or what stands beside it."""
     path = f"/packages/{rest}"
     beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
-    judged = await _find(path.removesuffix(beside))
+    judged = await resources().judged_files.at(path.removesuffix(beside))
     if judged is None:
         return problem(404, "No such file", "this index has no file under this path")
-    if not judged.verdict.served:
+    if not judged.served:
         return await refuse(judged.item, beside)
-    file = judged.item.file
+    file = judged.file
     if beside == METADATA:
         return await _metadata(file)
     if beside == RECORD:
         return _record(file)
     return await _file(file)
-
-
-async def _find(path: str) -> Judged | None:
-    """Find the file under exactly this path, which may be newer than what is known of its project."""
-    item = await files.select_file_by_path(resources().pool, path) or await resources().cold_paths.find(path)
-    return await judge(item) if item else None
-
-
-async def judge(item: StandingFile) -> Judged:
-    """Ask the verdict on a file now."""
-    pool = resources().pool
-    project = await projects.select_project(pool, item.file.project)
-    assert project is not None
-    policy, now = await load_policy(pool, project), await projects.select_now(pool)
-    resources().refresher.keep_fresh(project, now)
-    return Judged(item, verdict(item.file, item.standing, policy, now))
 
 
 async def _file(file: File) -> Response:

@@ -4,26 +4,17 @@
 `/_/ready` fails while this process cannot serve. `/_/health` is the older of the two, for PostgreSQL alone.
 """
 
-import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from quart import Blueprint, Response
 
-from koschey.db.pool import LOST
-from koschey.db.pulse import Pulse, select_pulse
-from koschey.errors import StoreUnavailable
+from koschey.serving.readiness import ages_of
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER
 
 blueprint = Blueprint("health", __name__)
-
-PATIENCE = 2.0
-"""Seconds in which a store must answer; a probe waits little longer."""
-LATE: set[asyncio.Task[Any]] = set()
-"""Questions that are being cancelled; a task that nothing refers to may vanish."""
 
 
 @blueprint.get("/_/live")
@@ -35,55 +26,22 @@ async def live() -> Response:
 @blueprint.get("/_/ready")
 async def ready() -> Response:
     """200 while PostgreSQL answers and this process hears of every commit; all else is reported and changes nothing."""
-    listener = resources().listener.is_listening
-    bucket = asyncio.create_task(_within(resources().bucket.check()))
-    # A question to a server that hangs keeps a connection of the pool; the listener notices that within seconds.
-    pulse = await _within(select_pulse(resources().pool)) if listener else None
-    is_ready = pulse is not None
-    report = {"postgresql": pulse is not None, "listener": listener, "bucket": bool(await bucket), **_show(pulse)}
-    return _answer(200 if is_ready else 503, {"status": "ready" if is_ready else "not ready", **report})
+    found = await resources().readiness.check()
+    stores = {"postgresql": found.is_ready, "listener": found.listener, "bucket": found.bucket}
+    status = "ready" if found.is_ready else "not ready"
+    return _answer(200 if found.is_ready else 503, {"status": status, **stores, **_seconds(ages_of(found.pulse))})
 
 
 @blueprint.get("/_/health")
 async def health() -> Response:
     """200 while PostgreSQL answers; Temporal is not needed to serve."""
-    return _answer(200, {"status": "ok", **_show(await select_pulse(resources().pool))})
+    pulse = await resources().readiness.pulse()
+    return _answer(200, {"status": "ok", **_seconds(ages_of(pulse))})
 
 
-async def _within[T](question: Coroutine[Any, Any, T]) -> T | None:
-    """Return the answer of a store; None where it does not answer, or not in time.
-
-    A question that is late is cancelled, and not waited for: asyncpg tells the server of a cancellation, and waits.
-    """
-    task = asyncio.create_task(question)
-    if not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
-        task.cancel()
-        LATE.add(task)
-        task.add_done_callback(_forget)
-        return None
-    try:
-        return task.result()
-    except (*LOST, StoreUnavailable):
-        return None
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    LATE.discard(task)
-    if not task.cancelled():
-        task.exception()  # it was reported as no answer
-
-
-def _show(pulse: Pulse | None) -> dict[str, float | None]:
-    """Return what is reported of the work behind, in seconds; null where there is nothing to count from."""
-    return {
-        "outbox_age": _seconds(pulse.outbox_age) if pulse else None,
-        "worker_seen": _seconds(pulse.worker_seen) if pulse else None,
-        "temporal_seen": _seconds(pulse.temporal_seen) if pulse else None,
-    }
-
-
-def _seconds(span: timedelta | None) -> float | None:
-    return None if span is None else round(span.total_seconds(), 1)
+def _seconds(ages: dict[str, timedelta | None]) -> dict[str, float | None]:
+    """Return ages in seconds; null where there is nothing to count from."""
+    return {name: None if age is None else round(age.total_seconds(), 1) for name, age in ages.items()}
 
 
 def _answer(status: int, body: dict[str, Any]) -> Response:

@@ -8,15 +8,12 @@ import json
 
 from quart import Blueprint, Response, request
 
-from koschey.db import files
-from koschey.db.attestations import Attested, select_file_id
 from koschey.errors import UpstreamMissing, UsageError
-from koschey.model import StandingFile
+from koschey.model import AttestationVerdict
+from koschey.serving.files import JudgedFile
 from koschey.standards.names import parse_name
-from koschey.standards.versions import normalise_version
 from koschey.web.answer import matches
 from koschey.web.context import resources
-from koschey.web.files import judge
 from koschey.web.refusals import refuse
 
 blueprint = Blueprint("integrity", __name__)
@@ -37,17 +34,18 @@ async def provenance(project: str, version: str, filename: str) -> Response:
     form = _choose_form()
     if form is None:
         return _message(406, "Request not acceptable")
-    item = await _find(project, version, filename)
-    if item is None:
+    judged = await _find(project, version, filename)
+    if judged is None:
         return _message(404, f"No provenance available for {filename}")
-    judged = await judge(item)
-    if not judged.verdict.served:
+    if not judged.served:
         return await refuse(judged.item, "/provenance")
     try:
-        found = await resources().provenance.read(item.file)
+        found = await resources().provenance.read(judged.file)
     except UpstreamMissing:
         found = None
-    return _message(404, f"No provenance available for {filename}") if found is None else _respond(found, form)
+    if found is None:
+        return _message(404, f"No provenance available for {filename}")
+    return _respond(found.object, found.judgement.verdict, form)
 
 
 def _choose_form() -> str | None:
@@ -56,31 +54,25 @@ def _choose_form() -> str | None:
     return accepted.best_match(FORMS) if request.headers.get("Accept") else INTEGRITY
 
 
-async def _find(project: str, version: str, filename: str) -> StandingFile | None:
-    """Find the file; a project that was never seen is looked up."""
-    pool = resources().pool
+async def _find(project: str, version: str, filename: str) -> JudgedFile | None:
     try:
         name = parse_name(project)
     except UsageError:
         return None
-    if await resources().refresher.find(name) is None:
-        return None
-    file = await select_file_id(pool, name, filename)
-    item = await files.select_file(pool, file) if file is not None else None
-    return item if item and normalise_version(version) == item.file.version else None
+    return await resources().judged_files.of_release(name, version, filename)
 
 
-def _respond(found: Attested, form: str) -> Response:
+def _respond(provenance_object: bytes, judged: AttestationVerdict, form: str) -> Response:
     mark = "i" if form == INTEGRITY else "j"
     headers = {
         **HEADERS,
-        "ETag": f'"{hashlib.sha256(found.object).hexdigest()[:32]}{mark}"',
-        "X-Koschey-Attestation": found.judgement.verdict,
+        "ETag": f'"{hashlib.sha256(provenance_object).hexdigest()[:32]}{mark}"',
+        "X-Koschey-Attestation": judged,
     }
     if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
         return Response(b"", 304, headers)
-    response = Response(b"" if request.method == "HEAD" else found.object, 200, headers | {"Content-Type": form})
-    response.headers["Content-Length"] = str(len(found.object))
+    response = Response(b"" if request.method == "HEAD" else provenance_object, 200, headers | {"Content-Type": form})
+    response.headers["Content-Length"] = str(len(provenance_object))
     return response
 
 

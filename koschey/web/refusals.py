@@ -5,21 +5,20 @@ Every refusal of a file is a redirect to a URL that explains itself, for the URL
 between release and filename is decoration. Behind it is the refusal itself, with a body for those who read it.
 """
 
-import re
 from urllib.parse import quote
 
 from quart import Response
 
 from koschey import addresses
 from koschey.model import StandingFile, State
-from koschey.quarantine.explanations import ASKABLE, FileAccount, explain_file, request_command
+from koschey.quarantine.explanations import ASKABLE, FileAccount, request_command
+from koschey.serving.explanations import release_word
 from koschey.standards.simple_json import format_time
 from koschey.texts import shell_line
 from koschey.web.context import resources
 from koschey.web.errors import problem
 from koschey.web.redirects import sent_on
 
-NO_WORD = re.compile(r"[^a-z0-9.]+")
 ASK = "ask-with-koschey-request"
 WORDS = {
     State.HELD: ("held-until-a-reviewer-decides", ASK),
@@ -32,7 +31,7 @@ WORDS = {
 
 async def refuse(item: StandingFile, beside: str = "") -> Response:
     """Send a client on to where it is told why it does not get a file, or what stands `beside` it."""
-    account = await explain_file(resources().pool, item, resources().settings.window)
+    account = await resources().explanations.file(item)
     if item.file.set_aside_at is not None:
         return _set_aside(item.file.project, account)
     return sent_on(refusal_path(item.file.project, account, beside))
@@ -62,11 +61,6 @@ def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
     return f"/held/{release_word(project, account.version)}/{word}/{ask}/{quote(account.filename, safe='')}{beside}"
 
 
-def release_word(project: str, version: str) -> str:
-    """Return a release as one word of a URL."""
-    return NO_WORD.sub("-", f"{project}-{version}".lower())
-
-
 def refusal(project: str, account: FileAccount, free: str | None) -> Response:
     """Say why a file is not served, until when, and where to ask (RFC 9457)."""
     ours = resources().addresses
@@ -87,6 +81,12 @@ def refusal(project: str, account: FileAccount, free: str | None) -> Response:
         help=ours.absolute(addresses.held_project(project)),
         ask={"command": command, "url": ours.absolute(addresses.REQUESTS)} if askable else None,
     )
+
+
+def missing_project(name: str) -> Response:
+    """Say that nobody has a project of that name."""
+    upstream = resources().settings.upstream_url
+    return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
 
 
 def told(project: str, account: FileAccount, free: str | None) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from packaging.utils import NormalizedName
 from quart import Blueprint, Response, request
 
 from koschey import addresses
@@ -10,8 +9,8 @@ from koschey.serving.encoded import Page
 from koschey.standards.names import parse_name
 from koschey.web.answer import Asked, answer_page, encoded_content
 from koschey.web.context import resources
-from koschey.web.errors import problem
 from koschey.web.redirects import moved
+from koschey.web.refusals import missing_project
 
 blueprint = Blueprint("simple", __name__)
 
@@ -39,7 +38,7 @@ async def project_detail(project: str) -> Response:
         return moved(addresses.project_page(name))
     page = await resources().pages.project(name)
     if page is None:
-        return _missing(name)
+        return missing_project(name)
     return await _respond(page)
 
 
@@ -48,18 +47,13 @@ async def uploaded_project(project: str) -> Response:
     """Give the same page below the upload URL, where hatch looks before it uploads, to skip what is there."""
     name = parse_name(project)
     page = await resources().pages.project_below(name, UPLOADED_DEPTH)
-    return _missing(name) if page is None else await _respond(page)
+    return missing_project(name) if page is None else await _respond(page)
 
 
 @blueprint.get("/simple/<project>")
 async def project_detail_without_slash(project: str) -> Response:
     """PEP 503: URLs end with a slash."""
     return moved(addresses.project_page(parse_name(project)))
-
-
-def _missing(name: NormalizedName) -> Response:
-    upstream = resources().settings.upstream_url
-    return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
 
 
 async def _respond(page: Page) -> Response:

@@ -18,6 +18,7 @@ from koschey.quarantine import decide, evidence, malware_reports, settle
 from koschey.quarantine.choices import blocking, exception, release, second_person
 from koschey.quarantine.choices.change import Change
 from koschey.quarantine.decision import Choice, Outcome
+from koschey.serving import files as serving_files
 from koschey.serving import served
 from koschey.serving.cache import ProjectCache
 from koschey.web import files as web_files
@@ -142,14 +143,14 @@ NEWS = frozenset({"approve", "read_feed", "act_on_feed", "go_the_whole_way"})
 MUTATIONS = {
     "files that are blocked are served": Mutation(
         [
-            (web_files, "verdict", serve_blocked),
+            (serving_files, "verdict", serve_blocked),
             # Asking PostgreSQL once more would refuse them.
             (web_files, "record_download", do_nothing),
         ],
         PEOPLE,
     ),
     "the page lists what is held": Mutation([(served, "verdict", serve_held)]),
-    "what is held is given to who knows the path": Mutation([(web_files, "verdict", serve_held)]),
+    "what is held is given to who knows the path": Mutation([(serving_files, "verdict", serve_held)]),
     "time releases too early": Mutation([(verdict, "_judge_by_time", release_early)]),
     "an upload time is believed": Mutation(
         [(admission, "window_start", believe_upload_time)], frozenset({"upstream_backdates"})

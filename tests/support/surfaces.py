@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 from xmlrpc.client import dumps
 
-from koschey.web.refusals import release_word
+from koschey.serving.explanations import release_word
 from tests.support.app_in_process import Inside
 from tests.support.archives import read_core_metadata, wheel
 from tests.support.koschey_up import JSON, Answer

@@ -1,0 +1,75 @@
+"""Why files are not served, for clients that were refused: of a project, of a file, and by the URL of a refusal."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from koschey.db.explained import select_files_named
+from koschey.db.pool import Pool
+from koschey.mirror.refresh import Refresher
+from koschey.model import StandingFile
+from koschey.quarantine.explanations import FileAccount, Sight, explain_file, look_at
+from koschey.serving.pages import Pages
+from koschey.standards.names import is_safe_filename
+
+NO_WORD = re.compile(r"[^a-z0-9.]+")
+WORD = re.compile(r"[a-z0-9.-]{1,500}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedFile:
+    """A file, what is said of it, and what to install instead."""
+
+    item: StandingFile
+    account: FileAccount
+    free: str | None
+    """The newest older version that is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanations:
+    """Explains what this index does not serve. One per process."""
+
+    pool: Pool
+    refresher: Refresher
+    pages: Pages
+    window: timedelta
+    """How long a new file is held where no rule says otherwise."""
+
+    async def project(self, name: NormalizedName) -> Sight | None:
+        """Return what is known of a project, or which rules close its name; None where the name has no page.
+
+        Raises as `Refresher.find` does.
+        """
+        if await self.refresher.find(name) is None and await self.pages.project(name) is None:
+            return None
+        return await look_at(self.pool, name, self.window)
+
+    async def file(self, item: StandingFile) -> FileAccount:
+        """Return what is said of one file."""
+        return await explain_file(self.pool, item, self.window)
+
+    async def refused_file(self, word: str, filename: str) -> ExplainedFile | None:
+        """Return the file that the URL of a refusal names, where `word` is what `release_word` made of its release."""
+        if not WORD.fullmatch(word) or not is_safe_filename(filename):
+            return None
+        names = [canonicalize_name(prefix) for prefix in _prefixes(word)]
+        for item in await select_files_named(self.pool, names, filename):
+            name, version = item.file.project, item.file.version
+            if release_word(name, version) == word:
+                sight = await look_at(self.pool, name, self.window)
+                return ExplainedFile(item, sight.account(item), sight.explain(version).free)
+        return None
+
+
+def release_word(project: str, version: str) -> str:
+    """Return a release as one word of a URL."""
+    return NO_WORD.sub("-", f"{project}-{version}".lower())
+
+
+def _prefixes(word: str) -> Iterator[str]:
+    parts = word.split("-")
+    return ("-".join(parts[:count]) for count in range(1, len(parts)))
