@@ -1,18 +1,14 @@
 """What wants attention: alerts, decisions that wait for a second person, and releases that people ask for."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 from quart import Response, request, url_for
 
 from koschey.admin.decisions import may_decide
 from koschey.admin.panel import blueprint, render
-from koschey.db.alerts import NEWEST, select_alerts
-from koschey.db.downloads import select_all_downloads
-from koschey.db.proposals import select_open_proposals
-from koschey.db.requests import select_requests
 from koschey.errors import NotAllowed, UsageError
+from koschey.quarantine.attention import OpenProposal, OpenRequest, read_attention
 from koschey.standards.names import parse_name
 from koschey.web.context import resources
 
@@ -23,16 +19,16 @@ MAX_DIGITS = 18
 @blueprint.get("/attention", merge_slashes=False)
 async def attention() -> Response:
     """Show what somebody should look at, of the projects that the visitor decides about."""
-    pool, before = resources().pool, _parse_before(request.args.get("before"))
-    alerts = await select_alerts(pool, before=before, limit=PER_PAGE + 1)
-    shown = alerts[:PER_PAGE]
+    before = _parse_before(request.args.get("before"))
+    found = await read_attention(resources().pool, before=before, limit=PER_PAGE + 1)
+    shown = found.alerts[:PER_PAGE]
     return await render(
         "attention.html",
         alerts=[alert for alert in shown if alert.project is None or may_decide(NormalizedName(alert.project))],
-        older=url_for("admin.attention", before=shown[-1].id) if len(alerts) > PER_PAGE else None,
-        newest=before == NEWEST,
-        proposals=_own(await select_open_proposals(pool)),
-        requests=_own(await select_requests(pool)),
+        older=url_for("admin.attention", before=shown[-1].id) if len(found.alerts) > PER_PAGE else None,
+        newest=before is None,
+        proposals=_own(found.proposals),
+        requests=_own(found.requests),
     )
 
 
@@ -44,21 +40,17 @@ async def downloads(project: str) -> Response:
         raise NotAllowed(f"who took files of {name} is for those who decide about it")
     if version is not None and (len(version) > 200 or not version.isprintable()):
         raise UsageError("that is not a version")
-    taken = await select_all_downloads(resources().pool, name, version)
+    taken = await resources().downloads.read_all(name, version)
     return await render("downloads.html", name=name, version=version, taken=taken)
 
 
-def _own[T: NamedTuple](items: Sequence[T]) -> list[T]:
-    return [item for item in items if may_decide(_project(item))]
+def _own[T: (OpenProposal, OpenRequest)](items: Sequence[T]) -> list[T]:
+    return [item for item in items if may_decide(NormalizedName(item.project))]
 
 
-def _project(item: Any) -> NormalizedName:
-    return NormalizedName(item.project)
-
-
-def _parse_before(text: str | None) -> int:
+def _parse_before(text: str | None) -> int | None:
     if text is None:
-        return NEWEST
+        return None
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise UsageError("`before` is the number of an alert")
     return int(text)

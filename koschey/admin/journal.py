@@ -3,8 +3,8 @@
 from quart import Response, request
 
 from koschey.admin.panel import blueprint, render
-from koschey.db.browse import select_journal
 from koschey.errors import UsageError
+from koschey.governance.journal import read_journal_before
 from koschey.model import Serial
 from koschey.web.context import resources
 
@@ -17,7 +17,7 @@ MAX_DIGITS = 18
 async def journal() -> Response:
     """Show the changes before a serial, or the last ones of all."""
     before = _parse_serial(request.args.get("before"))
-    entries = await select_journal(resources().pool, before, limit=PER_PAGE + 1)
+    entries = await read_journal_before(resources().pool, before, limit=PER_PAGE + 1)
     return await render("journal.html", entries=entries[:PER_PAGE], before=before, more=len(entries) > PER_PAGE)
 
 

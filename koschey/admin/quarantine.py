@@ -9,15 +9,13 @@ from quart.typing import ResponseReturnValue
 from koschey.admin.confirming import Confirmation, ask_again
 from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render
-from koschey.db import browse
-from koschey.db.requests import select_asked
 from koschey.errors import Unconfirmed, UsageError
 from koschey.model import State
+from koschey.quarantine.waiting_releases import Quarantine, find_projects, read_quarantine
 from koschey.standards.names import MAX_NAME, parse_name
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 
-WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
 PER_PAGE = 100
 LAST_PAGE = 10_000
 NAMES = 20
@@ -60,36 +58,33 @@ async def _page(
     confirmation: Confirmation | None = None,
 ) -> Response:
     place = _place()
-    waiting, total = await _select(place)
-    if not waiting and place.pop("page", None):
+    found = await _read(place)
+    if not found.releases and place.pop("page", None):
         # The last release of the last page was decided on.
-        waiting, total = await _select(place)
+        found = await _read(place)
     number, part = int(place.get("page", 1)), place.get("q")
-    names = await browse.select_projects_like(resources().pool, part, limit=NAMES) if part else []
+    names = await find_projects(resources().pool, part, limit=NAMES) if part else []
     return await render(
         "quarantine.html",
         status,
         error=error,
         draft=draft,
         confirmation=confirmation,
-        waiting=waiting,
-        coded=[each for each in waiting if each.state == State.HELD and may_decide(parse_name(each.project))],
-        total=total,
+        waiting=found.releases,
+        coded=[each for each in found.releases if each.state == State.HELD and may_decide(parse_name(each.project))],
+        total=found.total,
         names=names,
-        asked=await select_asked(resources().pool),
         place=place,
         q=request.args.get("q", ""),
         number=number,
-        last=(number - 1) * PER_PAGE + len(waiting) >= total,
+        last=(number - 1) * PER_PAGE + len(found.releases) >= found.total,
         may_decide=may_decide,
     )
 
 
-async def _select(place: dict[str, Any]) -> tuple[list[browse.WaitingRelease], int]:
+async def _read(place: dict[str, Any]) -> Quarantine:
     offset = (int(place.get("page", 1)) - 1) * PER_PAGE
-    return await browse.select_waiting_releases(
-        resources().pool, WAITING, place.get("q"), limit=PER_PAGE, offset=offset
-    )
+    return await read_quarantine(resources().pool, place.get("q"), limit=PER_PAGE, offset=offset)
 
 
 def _place() -> dict[str, Any]:

@@ -6,11 +6,16 @@ second at the most, however many clients it serves.
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
 
 from koschey.auth.logins import Login
-from koschey.db.downloads import NewDownload, record_downloads
+from koschey.db.downloads import Download, NewDownload, record_downloads, select_all_downloads, select_downloads
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
-from koschey.errors import Busy
+from koschey.db.projects import select_project
+from koschey.errors import Busy, NotKnown
 from koschey.model import FileId
 
 LINGER = 0.002
@@ -19,6 +24,22 @@ MOST = 1000
 """Rows of one statement."""
 
 type Waiting = tuple[NewDownload, asyncio.Future[bool]]
+
+
+class FileDownload(Struct, frozen=True, kw_only=True):
+    """Somebody took a file. Without a login nobody knows the account; the address is the client's, as proxies say."""
+
+    # The API answers it and the command line prints it: its names stay when a column is renamed or added.
+
+    id: int
+    at: datetime
+    version: str
+    filename: str
+    sha256: str | None
+    account: str | None
+    token: str | None
+    address: str | None
+    user_agent: str | None
 
 
 class DownloadLog:
@@ -45,6 +66,19 @@ class DownloadLog:
             self._writing = asyncio.create_task(self._write())
         if not await future:
             raise Busy("what may be served has changed just now; ask again")
+
+    async def read(self, project: NormalizedName, version: str | None, *, after: int, limit: int) -> list[FileDownload]:
+        """Return who downloaded files of a project, or of one release, in the order in which that was recorded.
+
+        It waits for what is being recorded. Raises `NotKnown` where there is no such project.
+        """
+        if await select_project(self._pool, project) is None:
+            raise NotKnown(f"there is no project {project} here")
+        return _show(await select_downloads(self._pool, project, version, after=after, limit=limit))
+
+    async def read_all(self, project: NormalizedName, version: str | None) -> list[FileDownload]:
+        """Return all of them, however many there are; none for a project that is not known."""
+        return _show(await select_all_downloads(self._pool, project, version))
 
     async def close(self) -> None:
         """Write down what waits."""
@@ -78,6 +112,10 @@ class DownloadLog:
         for download, future in batch:
             if not future.done():
                 future.set_result(download.file in recorded)
+
+
+def _show(rows: Sequence[Download]) -> list[FileDownload]:
+    return [FileDownload(**row._asdict()) for row in rows]
 
 
 def _open(batch: Sequence[Waiting]) -> list[asyncio.Future[bool]]:

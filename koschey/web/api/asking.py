@@ -7,7 +7,8 @@ from msgspec import Meta, Struct, field
 from quart import request
 
 from koschey.auth.permissions import Action
-from koschey.db.requests import select_requests
+from koschey.quarantine import attention
+from koschey.quarantine.attention import OpenRequest
 from koschey.quarantine.explanations import Availability, Explanation
 from koschey.quarantine.requests import ask, who_asks
 from koschey.serving.preflight import MAX_PINS, Pin
@@ -73,18 +74,6 @@ class Requested(Struct, frozen=True, kw_only=True):
     release_at: datetime | None
 
 
-class OpenRequest(Struct, frozen=True, kw_only=True):
-    """A request that nobody has answered."""
-
-    project: str
-    version: str
-    who: str
-    reason: str
-    times: int
-    at: datetime
-    last_at: datetime
-
-
 class OpenRequests(Struct, frozen=True, kw_only=True):
     """The requests that nobody has answered, the last one first."""
 
@@ -118,8 +107,7 @@ async def request_release(call: Call[NewRequest]) -> Requested:
 @operation("GET", "/requests", Nothing, OpenRequests, needs=Action.DECIDE)
 async def read_requests(_: Call[Nothing]) -> OpenRequests:
     """Return who asked for what and was not answered yet."""
-    found = await select_requests(resources().pool)
-    return OpenRequests(requests=[OpenRequest(**each._asdict()) for each in found])
+    return OpenRequests(requests=await attention.read_requests(resources().pool))
 
 
 def _show(explanation: Explanation) -> CheckedPin:

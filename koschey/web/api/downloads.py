@@ -1,13 +1,9 @@
 """Who took which file of a project: for those who decide about it."""
 
-from datetime import datetime
-
 from msgspec import Struct
 
 from koschey.auth.permissions import Action
-from koschey.db.downloads import select_downloads
-from koschey.db.projects import select_project
-from koschey.errors import NotKnown
+from koschey.serving.download_log import FileDownload
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Input, Limit, Position, Version
 from koschey.web.context import resources
@@ -21,22 +17,6 @@ class DownloadsQuery(Input, frozen=True, kw_only=True):
     limit: Limit = 100
 
 
-class FileDownload(Struct, frozen=True, kw_only=True):
-    """Somebody took a file. Without a login nobody knows the account; the address is the client's, as proxies say."""
-
-    # Not the row of `koschey.db`: these names are a promise to programs, and stay when a column is renamed or added.
-
-    id: int
-    at: datetime
-    version: str
-    filename: str
-    sha256: str | None
-    account: str | None
-    token: str | None
-    address: str | None
-    user_agent: str | None
-
-
 class Downloads(Struct, frozen=True, kw_only=True):
     """A part of the log of downloads."""
 
@@ -47,8 +27,5 @@ class Downloads(Struct, frozen=True, kw_only=True):
 async def read_downloads(call: Call[DownloadsQuery]) -> Downloads:
     """Return who took files of a project, or of one release; after a recall nobody is missing."""
     query = call.sent
-    pool, project = resources().pool, call.project
-    if await select_project(pool, project) is None:
-        raise NotKnown(f"there is no project {project} here")
-    found = await select_downloads(pool, project, query.version, after=query.after, limit=query.limit)
-    return Downloads(downloads=[FileDownload(**download._asdict()) for download in found])
+    downloads = resources().downloads
+    return Downloads(downloads=await downloads.read(call.project, query.version, after=query.after, limit=query.limit))

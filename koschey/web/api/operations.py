@@ -19,8 +19,9 @@ from koschey.auth.permissions import Action, may_somewhere
 from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor
+from koschey.quarantine.project_files import Project
 from koschey.standards.names import parse_name
-from koschey.web.api.types import Changed, Input, Project, Tagged
+from koschey.web.api.types import Changed, Input, Tagged
 from koschey.web.context import resources
 from koschey.web.errors import problem
 

@@ -1,11 +1,11 @@
 """What the management API takes and answers. The document is made from these types, and so is what is refused."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from koschey.model import Origin, ProjectStatus, Serial, State
+from koschey.model import Origin, ProjectStatus, Serial
 from koschey.quarantine.decide import MAX_REASON, Choice
 
 TEXT = r"^[^\u0000]+$"
@@ -25,7 +25,8 @@ type Confirm = (
     ]
     | None
 )
-type Position = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+MAX_POSITION = 2**63 - 1
+type Position = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,37 +97,6 @@ class JournalQuery(Input, frozen=True, kw_only=True):
     limit: Limit = 100
 
 
-class ProjectFile(Struct, frozen=True, kw_only=True):
-    """A file, and what the verdict says of it now."""
-
-    filename: str
-    version: str
-    state: State
-    served: bool
-    reason: str
-    release_at: datetime | None
-    available_at: datetime | None
-    sha256: str | None
-    size: int | None
-    upload_time: datetime | None
-    requires_python: str | None
-    yanked: str | None
-    path: str | None
-
-
-class Project(Struct, frozen=True, kw_only=True):
-    """A project with all its files, served or not."""
-
-    name: str
-    display_name: str
-    origin: Origin
-    status: ProjectStatus
-    status_reason: str | None
-    serial: Serial
-    versions: list[str]
-    files: list[ProjectFile]
-
-
 class Changed(Struct, frozen=True, kw_only=True):
     """What a request changed: nothing, where it was so already."""
 
@@ -162,51 +132,6 @@ class Claimed(Changed, frozen=True, kw_only=True):
     """Files that the name had from this origin at an earlier time."""
     downloaded: list[DownloadedFile]
     """What was ever downloaded under the name, from whatever origin."""
-
-
-class WaitingRelease(Struct, frozen=True, kw_only=True):
-    """The files of one release that wait in the same state."""
-
-    project: str
-    version: str
-    state: State
-    files: int
-    release_at: datetime | None
-    first_seen_at: datetime
-    reasons: tuple[str, ...]
-    fixes: str | None = None
-    """Which security fix waits with it."""
-    asked: int = 0
-    """How many have asked for it."""
-
-
-class Quarantine(Struct, frozen=True, kw_only=True):
-    """A part of what waits, security fixes and those that time releases first at the top."""
-
-    serial: Serial
-    total: int
-    releases: list[WaitingRelease]
-
-
-class JournalEntry(Struct, frozen=True, kw_only=True):
-    """One change: who, what, why."""
-
-    serial: Serial
-    at: datetime
-    actor: str
-    door: str
-    action: str
-    project: str | None
-    version: str | None
-    filename: str | None
-    detail: dict[str, Any]
-
-
-class Journal(Struct, frozen=True, kw_only=True):
-    """A part of the journal, and the last serial of all."""
-
-    serial: Serial
-    entries: list[JournalEntry]
 
 
 class Problem(Struct, frozen=True, kw_only=True):

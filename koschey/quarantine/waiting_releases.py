@@ -1,0 +1,55 @@
+"""The releases that wait in quarantine, a page at a time, for those who decide about them."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from packaging.utils import NormalizedName
+
+from koschey.db.browse import select_projects_like, select_waiting_releases
+from koschey.db.journal import select_serial
+from koschey.db.pool import Database
+from koschey.db.requests import select_asked
+from koschey.model import Serial, State
+
+WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
+
+
+class WaitingRelease(Struct, frozen=True, kw_only=True):
+    """The files of one release that wait in the same state."""
+
+    project: str
+    version: str
+    state: State
+    files: int
+    release_at: datetime | None
+    first_seen_at: datetime
+    reasons: tuple[str, ...]
+    fixes: str | None = None
+    """Which security fix waits with it."""
+    asked: int = 0
+    """How many have asked for it."""
+
+
+class Quarantine(Struct, frozen=True, kw_only=True):
+    """A part of what waits, security fixes and those that time releases first at the top."""
+
+    serial: Serial
+    total: int
+    releases: list[WaitingRelease]
+
+
+async def read_quarantine(db: Database, name_part: str | None, *, limit: int, offset: int) -> Quarantine:
+    """Return a part of the releases that wait, of the projects whose names contain a text, and how many there are."""
+    # First of all: what is read after it can only be newer.
+    serial = await select_serial(db)
+    found, total = await select_waiting_releases(db, WAITING, name_part, limit=limit, offset=offset)
+    asked = await select_asked(db)
+    releases = [
+        WaitingRelease(**release._asdict(), asked=asked.get((release.project, release.version), 0)) for release in found
+    ]
+    return Quarantine(serial=serial, total=total, releases=releases)
+
+
+async def find_projects(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:
+    """Return the projects whose names contain a text, the shortest first, whether or not anything of them waits."""
+    return await select_projects_like(db, name_part, limit=limit)
