@@ -1,16 +1,17 @@
 """What a process holds open: one function opens it all, and closes it in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Concatenate
 
 from koschey.addresses import Addresses
 from koschey.auth.logins import Logins
 from koschey.concurrency.supervision import Background, end_process
 from koschey.db.listen import Listener
 from koschey.db.migrate import check_database
-from koschey.db.pool import Pool, is_outage, open_pool
+from koschey.db.pool import ACQUIRE_TIMEOUT, LOST, Connection, Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
 from koschey.inspection.attestations.trust import Trust
 from koschey.mirror.attestations import ProvenanceStore
@@ -45,6 +46,8 @@ from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress
 from koschey.upstream.turns import PLACES
 
+POSTGRESQL_AWAY = LOST
+"""What statements raise while PostgreSQL cannot do its work: the same request may succeed later."""
 MIB = 2**20
 PAGE_CACHE = 256 * MIB
 """Memory for pages in one process."""
@@ -80,6 +83,16 @@ class Resources:
     readiness: Readiness
     listener: Listener
     """Hears of what other processes commit."""
+
+    async def with_connection[**P, T](
+        self, change: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a function returns that needs a connection of its own, as for a transaction.
+
+        Raises `TimeoutError` where none is free for some seconds.
+        """
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
+            return await change(connection, *args, **kwargs)
 
     @property
     def addresses(self) -> Addresses:

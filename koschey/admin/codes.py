@@ -5,7 +5,6 @@ from quart import Response, request
 from koschey.admin.decisions import DOOR, parse_choice, parse_days
 from koschey.admin.panel import blueprint, render
 from koschey.admin.visit import account
-from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.errors import UsageError
 from koschey.model import Actor
 from koschey.quarantine.decision import MAX_REASON, Choice
@@ -27,9 +26,8 @@ async def show_code() -> Response:
     choice, reason = parse_choice(form.get("choice", "")), form.get("reason", "").strip()[:MAX_REASON]
     days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None
     listed = form.getlist("release") or [f"{form.get('project', '')}{SEPARATOR}{form.get('version', '')}"]
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        releases = [_parse(text) for text in listed]
-        issued = await issue_code(connection, Actor(account().name, DOOR), choice, releases, resources().feed, days)
+    asked = (Actor(account().name, DOOR), choice, [_parse(text) for text in listed], resources().feed, days)
+    issued = await resources().with_connection(issue_code, *asked)
     return await render(
         "codes.html",
         issued=issued,

@@ -9,7 +9,6 @@ from koschey.admin.confirming import read_consent
 from koschey.admin.visit import account, visit
 from koschey.auth.permissions import Action, RolePermissions
 from koschey.auth.sessions import leave_notice
-from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.errors import UsageError
 from koschey.model import Actor
 from koschey.quarantine.decide import Choice, Decision, Outcome, decide
@@ -69,8 +68,7 @@ async def carry_out(project: NormalizedName, draft: Draft) -> None:
     days = parse_days(draft.days) if choice in FOR_DAYS else None
     decision = Decision(choice, project, version, draft.reason, days=days, ticket=draft.ticket or None)
     consent = await read_consent(project)
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        outcome = await decide(connection, Actor(account().name, DOOR), decision, consent)
+    outcome = await resources().with_connection(decide, Actor(account().name, DOOR), decision, consent)
     await leave_notice(resources().pool, visit().id, _say(decision, outcome))
 
 

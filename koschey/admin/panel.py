@@ -10,10 +10,8 @@ from koschey.admin import show
 from koschey.admin.guard import guard
 from koschey.admin.visit import visit
 from koschey.auth.sessions import leave_notice
-from koschey.db.pool import LOST
-from koschey.db.projects import select_now
-from koschey.db.pulse import select_pulse
 from koschey.errors import KoscheyError
+from koschey.resources import POSTGRESQL_AWAY
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER, status_of
 
@@ -51,9 +49,9 @@ async def render(template: str, status: int = 200, **context: object) -> Respons
     notice = session.notice if session else None
     if notice and request.method == "GET":
         await leave_notice(resources().pool, visit().id, None)
-    now, pulse = await select_now(resources().pool), await select_pulse(resources().pool)
+    pulse = await resources().readiness.pulse()
     page = await render_template(
-        f"admin/{template}", visit=visit(), session=session, notice=notice, now=now, pulse=pulse, **context
+        f"admin/{template}", visit=visit(), session=session, notice=notice, now=pulse.now, pulse=pulse, **context
     )
     return Response(page, status, content_type="text/html; charset=utf-8")
 
@@ -112,5 +110,5 @@ async def _store_error(error: Exception) -> Response:
     return await render_error(503, "The database does not answer", advice)
 
 
-for lost in LOST:
+for lost in POSTGRESQL_AWAY:
     blueprint.register_error_handler(lost, _store_error)

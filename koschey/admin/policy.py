@@ -12,13 +12,11 @@ from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
 from koschey.auth.permissions import Action, RolePermissions
 from koschey.auth.sessions import leave_notice
-from koschey.db.pool import ACQUIRE_TIMEOUT
-from koschey.db.projects import select_now
 from koschey.errors import NotKnown, Unconfirmed, UsageError
 from koschey.governance.changes import Agreed, PolicyOutcome, set_rule, unset_rule
 from koschey.governance.preview import Usual
 from koschey.governance.report import show_policy
-from koschey.governance.terms import SETTABLE, Terms, parse_expiry
+from koschey.governance.terms import SETTABLE, Terms
 from koschey.model import Actor
 from koschey.policy.findings import FindingAction
 from koschey.policy.rules import FLAGS, Rule, RuleKind
@@ -74,14 +72,12 @@ def may_manage() -> bool:
 async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:
     actor = Actor(account().name, DOOR)
     agreed = Agreed(await read_consent(draft.scope), Usual(resources().settings.window, resources().feed))
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        if lift:
-            subject = draft.subject or None
-            return await unset_rule(connection, actor, draft.kind, draft.scope, subject, draft.reason, agreed)
-        expires = parse_expiry(draft.expires, await select_now(connection)) if draft.expires else None
-        optional = (draft.value or None, draft.subject or None)
-        terms = Terms(draft.kind, draft.scope, *optional, draft.reason, expires, draft.ticket or None)
-        return await set_rule(connection, actor, terms, agreed)
+    if lift:
+        lifted = (draft.kind, draft.scope, draft.subject or None, draft.reason)
+        return await resources().with_connection(unset_rule, actor, *lifted, agreed)
+    optional = (draft.value or None, draft.subject or None)
+    terms = Terms(draft.kind, draft.scope, *optional, draft.reason, ticket=draft.ticket or None)
+    return await resources().with_connection(set_rule, actor, terms, agreed, expires=draft.expires or None)
 
 
 async def _page(
@@ -90,8 +86,7 @@ async def _page(
     draft: Draft | None = None,
     confirmation: Confirmation | None = None,
 ) -> Response:
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        shown = await show_policy(connection, None)
+    shown = await resources().with_connection(show_policy, None)
     rules = sorted(shown.rules.rules, key=_order)
     return await render(
         "policy.html",

@@ -5,10 +5,10 @@ from typing import cast
 
 from quart import Response, g, request
 
+from koschey.accounts import Account
 from koschey.addresses import ADMIN
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.auth.sessions import Session, SessionId, csrf_token, find_session, new_id, parse_id
-from koschey.db.accounts import Account
 from koschey.web.context import resources
 
 

@@ -4,9 +4,10 @@ import base64
 
 from packaging.utils import NormalizedName
 
+from koschey.accounts import Account
 from koschey.auth.permissions import Action, Permissions, RolePermissions
 from koschey.auth.tokens import parse_token, proves
-from koschey.db.accounts import Account, select_account, select_token
+from koschey.db.accounts import select_account, select_token
 from koschey.db.pool import Database
 from koschey.errors import NotAllowed
 

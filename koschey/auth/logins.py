@@ -19,13 +19,14 @@ from typing import Any
 
 import structlog
 
+from koschey.accounts import Account
 from koschey.auth.guesses import Attempt, Guesses
 from koschey.auth.identity import TOKEN_USER, authenticate_token, parse_authorization
 from koschey.auth.memory import Memory
 from koschey.auth.passwords import Check, PasswordChecks
 from koschey.auth.tokens import parse_token
 from koschey.concurrency.flights import Flights
-from koschey.db.accounts import Account, select_account
+from koschey.db.accounts import select_account
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Busy, TooManyGuesses
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from packaging.utils import NormalizedName
 
-from koschey.db.accounts import Grant
+from koschey.accounts import Grant
 
 
 class Action(StrEnum):

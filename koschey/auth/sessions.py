@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NewType
 
+from koschey.accounts import Account
 from koschey.db import sessions
-from koschey.db.accounts import Account, select_account
+from koschey.db.accounts import select_account
 from koschey.db.pool import Database
 from koschey.model import Sha256
 

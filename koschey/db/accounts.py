@@ -1,9 +1,9 @@
 """Statements on `account`, `account_grant` and `token`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from koschey.accounts import Account, Grant
 from koschey.db.pool import Connection, Database
 
 SELECT_ACCOUNT = """
@@ -40,23 +40,6 @@ UPSERT_TOKEN = """
     ON CONFLICT (id) DO UPDATE SET account_id = excluded.account_id
      WHERE token.secret_sha256 = excluded.secret_sha256
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A role within a scope: a project's name, or `*`."""
-
-    role: str
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account that is not disabled."""
-
-    name: str
-    password_hash: str | None
-    grants: tuple[Grant, ...]
 
 
 async def select_account(db: Database, name: str) -> Account | None:

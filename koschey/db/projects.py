@@ -8,6 +8,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database, Pool
 from koschey.db.rules import IN_FORCE
+from koschey.errors import Stale
 from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
 
 COLUMNS = (
@@ -57,10 +58,17 @@ async def select_project(db: Database, name: NormalizedName) -> Project | None:
     return read_project(row) if row else None
 
 
-async def lock_project(connection: Connection, name: NormalizedName) -> Project | None:
-    """Return the project and keep other writers of it waiting until the transaction ends."""
+async def lock_project(connection: Connection, name: NormalizedName, expected: Serial | None = None) -> Project | None:
+    """Return the project and keep other writers of it waiting until the transaction ends.
+
+    Raises `Stale` where it is not at the serial that the author of a change saw, if `expected` names one.
+    """
     row = await connection.fetchrow(LOCK_PROJECT, name)
-    return read_project(row) if row else None
+    found = read_project(row) if row else None
+    if expected is not None and (found is None or found.serial != expected):
+        now = f"at serial {found.serial}" if found else "not known here"
+        raise Stale(f"{name} is {now}, not at serial {expected}; look at it again, then decide")
+    return found
 
 
 async def select_listed_since(db: Pool, serial: Serial) -> list[tuple[NormalizedName, Serial]]:

@@ -1,12 +1,13 @@
 """Statements on what shows that work goes on: the oldest message for Temporal, and the workers' reports."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from koschey.db.pool import Database
 
 SELECT_PULSE = """
-    SELECT (SELECT koschey_now() - min(first_due_at) FROM outbox WHERE first_due_at <= koschey_now()) AS outbox_age,
+    SELECT koschey_now() AS now,
+           (SELECT koschey_now() - min(first_due_at) FROM outbox WHERE first_due_at <= koschey_now()) AS outbox_age,
            (SELECT now() - max(seen_at) FROM worker) AS worker_seen,
            (SELECT now() - max(temporal_at) FROM worker) AS temporal_seen
 """
@@ -24,6 +25,7 @@ LATE = timedelta(minutes=5)
 class Pulse(NamedTuple):
     """How long ago each thing happened; None where there is nothing to count from."""
 
+    now: datetime
     outbox_age: timedelta | None
     """How long the oldest message has been due; None where no message is due."""
     worker_seen: timedelta | None

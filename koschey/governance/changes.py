@@ -5,7 +5,7 @@ that a changed rule covers, so that it is judged anew. What is released needs no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.utils import NormalizedName
 
@@ -26,10 +26,18 @@ from koschey.governance.effects import (
     select_late,
     select_still_blocked,
 )
-from koschey.governance.preview import Usual, foresee_covered
-from koschey.governance.terms import Terms, parse_kind, parse_rule, parse_rule_scope, parse_subject
+from koschey.governance.preview import Usual, check_tag, foresee_covered
+from koschey.governance.terms import (
+    Terms,
+    parse_expiry,
+    parse_kind,
+    parse_rule,
+    parse_rule_scope,
+    parse_rules,
+    parse_subject,
+)
 from koschey.model import Actor, Serial, State
-from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, touched_by
+from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, tag_of, touched_by
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.decision import MAX_REASON
 from koschey.quarantine.impact import FULL_CONSENT, Consent, Impact, measure
@@ -45,6 +53,12 @@ class Agreed:
     consent: Consent
     usual: Usual | None = None
     """None: only what is closed outright is foreseen."""
+    expected: int | None = None
+    """The tag of the policy that the person saw; None: whatever it is."""
+
+    def check(self, policy: Sequence[Rule]) -> None:
+        """Raise `Stale` where the policy is not the one that the person saw."""
+        check_tag(policy, self.expected)
 
 
 AGREED = Agreed(FULL_CONSENT)
@@ -57,21 +71,31 @@ class PolicyOutcome:
     serial: Serial | None
     """None where it changed nothing: it was so already."""
     changes: Sequence[RuleChange]
+    tag: int
+    """Of the policy as it is now, for a later `Agreed.expected`."""
     judged_anew: int
     """Held releases that the changed rules cover."""
     effects: Effects = NO_EFFECTS
 
 
-async def set_rule(connection: Connection, actor: Actor, terms: Terms, agreed: Agreed = AGREED) -> PolicyOutcome:
+async def set_rule(
+    connection: Connection, actor: Actor, terms: Terms, agreed: Agreed = AGREED, *, expires: str | None = None
+) -> PolicyOutcome:
     """Put one rule in force, in place of the one of the same kind, scope and subject.
 
-    Raises `UsageError` where the terms describe no rule, `NotAllowed` where the actor may not manage its scope, and
-    `Unconfirmed` where it would hide what is in use and `agreed` does not say so.
+    `expires` is when it expires as a person writes that (`parse_expiry`), in place of what the terms say.
+
+    Raises `UsageError` where the terms describe no rule, `NotAllowed` where the actor may not manage its scope,
+    `Stale` where the policy is not the one that `agreed` names, and `Unconfirmed` where it would hide what is in use
+    and `agreed` does not say so.
     """
     async with connection.transaction():
-        rule = parse_rule(terms, actor.name, await projects.select_now(connection))
+        now = await projects.select_now(connection)
+        if expires is not None:
+            terms = replace(terms, expires=parse_expiry(expires, now))
+        rule = parse_rule(terms, actor.name, now)
         await _check_manager(connection, actor, rule.scope)
-        changes = compare(await _in_place_of(connection, rule), [rule])
+        changes = compare(await _in_place_of(connection, rule, agreed), [rule])
         return await _carry_out(connection, actor, changes, terms.reason, agreed)
 
 
@@ -91,7 +115,7 @@ async def unset_rule(
     lifted = Rule(parsed, version, reason, actor.name, name, parse_subject(parsed, subject))
     async with connection.transaction():
         await _check_manager(connection, actor, name)
-        before = await _in_place_of(connection, lifted)
+        before = await _in_place_of(connection, lifted, agreed)
         if not before:
             about_check = f" about {subject}" if subject else ""
             raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
@@ -106,7 +130,17 @@ async def apply_policy(
     async with connection.transaction():
         await _check_manager(connection, actor, EVERYTHING)
         await rules.lock_policy(connection)
-        return await _carry_out(connection, actor, compare(await select_policy(connection), wanted), reason, agreed)
+        current = await select_policy(connection)
+        agreed.check(current)
+        return await _carry_out(connection, actor, compare(current, wanted), reason, agreed)
+
+
+async def apply_terms(
+    connection: Connection, actor: Actor, terms: Sequence[Terms], reason: str, agreed: Agreed
+) -> PolicyOutcome:
+    """Do as `apply_policy`, with rules that were not parsed yet. Raises `UsageError` too where one of them is none."""
+    wanted = parse_rules(terms, actor.name, await projects.select_now(connection))
+    return await apply_policy(connection, actor, wanted, reason, agreed)
 
 
 async def select_policy(connection: Connection) -> Sequence[Rule]:
@@ -114,10 +148,11 @@ async def select_policy(connection: Connection) -> Sequence[Rule]:
     return replaceable((await rules.select_all_rules(connection)).rules)
 
 
-async def _in_place_of(connection: Connection, rule: Rule) -> Sequence[Rule]:
-    """Return the rule that is in force where this one would stand, and keep other changes waiting."""
+async def _in_place_of(connection: Connection, rule: Rule, agreed: Agreed) -> Sequence[Rule]:
+    """Return the rule that is in force where this one would stand, and keep other changes waiting. Raises `Stale`."""
     await rules.lock_policy(connection)
     found = await rules.select_all_rules(connection)
+    agreed.check(replaceable(found.rules))
     return [known for known in found.rules if place(known) == place(rule)]
 
 
@@ -125,7 +160,7 @@ async def _carry_out(
     connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str, agreed: Agreed
 ) -> PolicyOutcome:
     if not changes:
-        return PolicyOutcome(None, (), 0)
+        return PolicyOutcome(None, (), tag_of(await select_policy(connection)), 0)
     touched = touched_by(changes)
     await scopes.lock_covered(connection, touched)
     if agreed.consent != FULL_CONSENT:
@@ -142,7 +177,8 @@ async def _carry_out(
     late = await select_late(connection, changes)
     judged_anew = await scopes.insert_held(connection, touched)
     serial = await _record(connection, actor, changes, reason)
-    return PolicyOutcome(serial, changes, judged_anew, Effects(closed, opened, still, late))
+    tag = tag_of(await select_policy(connection))
+    return PolicyOutcome(serial, changes, tag, judged_anew, Effects(closed, opened, still, late))
 
 
 async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:

@@ -53,17 +53,23 @@ class Handover:
 
 
 async def claim(
-    connection: Connection, actor: Actor, name: NormalizedName, reason: str, consent: Consent = FULL_CONSENT
+    connection: Connection,
+    actor: Actor,
+    name: NormalizedName,
+    reason: str,
+    consent: Consent = FULL_CONSENT,
+    expected: Serial | None = None,
 ) -> Handover:
     """Hand a name to private packages: Koschey asks no upstream for it any more, and accepts uploads.
 
-    Raises `NotAllowed` where the actor may not manage the project, `NotKnown` where there is none of that name, and
-    `Unconfirmed` where `consent` does not say how many files would be served no more.
+    Raises `NotAllowed` where the actor may not manage the project, `Stale` where it is not at the serial `expected`,
+    `NotKnown` where there is none of that name, and `Unconfirmed` where `consent` does not say how many files would be
+    served no more.
     """
     _check_reason(reason)
     async with connection.transaction():
         await _check_manager(connection, actor, name)
-        project = await projects.lock_project(connection, name)
+        project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(
                 f"{name} is not mirrored here, so there is nothing to claim; upload to it, or keep it for later: "
@@ -73,7 +79,12 @@ async def claim(
 
 
 async def release_name(
-    connection: Connection, actor: Actor, name: NormalizedName, reason: str, consent: Consent = FULL_CONSENT
+    connection: Connection,
+    actor: Actor,
+    name: NormalizedName,
+    reason: str,
+    consent: Consent = FULL_CONSENT,
+    expected: Serial | None = None,
 ) -> Handover:
     """Hand a private name to its upstream, whose page is read at the next request for it.
 
@@ -82,7 +93,7 @@ async def release_name(
     _check_reason(reason)
     async with connection.transaction():
         await _check_manager(connection, actor, name)
-        project = await projects.lock_project(connection, name)
+        project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(f"there is no project {name} here")
         if rule := (await rules.select_rules(connection, name)).find_whole(RuleKind.RESERVED):

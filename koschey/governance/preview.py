@@ -8,9 +8,11 @@ from koschey.db import projects, rules, scopes
 from koschey.db.findings import select_known_checks
 from koschey.db.policies import policy_of
 from koschey.db.pool import Connection
-from koschey.model import State
+from koschey.errors import Stale
+from koschey.governance.terms import Terms, parse_rules
+from koschey.model import Actor, State
 from koschey.policy.advisories import Feed
-from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, touched_by
+from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, tag_of, touched_by
 from koschey.policy.outlook import CLOSING, Outlook, about, foresee
 from koschey.policy.rules import Rule, Rules
 from koschey.policy.verdict import NOTHING_KNOWN
@@ -32,18 +34,37 @@ class Preview:
 
     changes: Sequence[RuleChange]
     outlooks: Sequence[Outlook]
+    tag: int
+    """Of the policy as it is."""
 
 
-async def preview_policy(connection: Connection, wanted: Sequence[Rule], usual: Usual) -> Preview:
-    """Say what `apply_policy` would do, and change nothing."""
+async def preview_terms(
+    connection: Connection, actor: Actor, terms: Sequence[Terms], usual: Usual, expected: int | None
+) -> Preview:
+    """Do as `preview_policy`, with rules that were not parsed yet. Raises `UsageError` where one of them is none."""
+    wanted = parse_rules(terms, actor.name, await projects.select_now(connection))
+    return await preview_policy(connection, wanted, usual, expected)
+
+
+async def preview_policy(
+    connection: Connection, wanted: Sequence[Rule], usual: Usual, expected: int | None = None
+) -> Preview:
+    """Say what `apply_policy` would do, and change nothing. Raises `Stale` where the policy has another tag."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         current = (await rules.select_all_rules(connection)).rules
+        check_tag(replaceable(current), expected)
         changes = compare(replaceable(current), wanted)
         touched = touched_by(changes)
         reaches_released = any(rule.kind in CLOSING for rule in touched)
         states = (State.HELD, State.RELEASED) if reaches_released else (State.HELD,)
         found = await foresee_covered(connection, touched, states, (current, carry_out(current, changes)), usual)
-        return Preview(changes, [outlook for outlook in found if outlook.matters])
+        return Preview(changes, [outlook for outlook in found if outlook.matters], tag_of(replaceable(current)))
+
+
+def check_tag(policy: Sequence[Rule], expected: int | None) -> None:
+    """Raise `Stale` where a policy is not the one that somebody saw, if they say which that was."""
+    if expected is not None and tag_of(policy) != expected:
+        raise Stale("the policy is not as it was when it was read; look at it again, then decide")
 
 
 async def foresee_covered(

@@ -13,6 +13,7 @@ from koschey.db.pool import Connection
 from koschey.errors import NotKnown
 from koschey.governance.preview import Usual, foresee_covered
 from koschey.model import StandingFile, State
+from koschey.policy.changes import replaceable, tag_of
 from koschey.policy.explain import deciding, why_window
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck
 from koschey.policy.outlook import Outlook
@@ -55,17 +56,21 @@ class PolicyShown:
 
     rules: Rules
     checks: tuple[KnownCheck, ...]
+    tag: int
+    """Of all rules that make up the policy, for a later `Agreed.expected`."""
 
 
 async def show_policy(connection: Connection, project: NormalizedName | None) -> PolicyShown:
     """Return all rules, or those that cover one project. A name that is not known would become a mirrored project."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         checks = await select_known_checks(connection)
+        every = await rules.select_all_rules(connection)
+        tag = tag_of(replaceable(every.rules))
         if project is None:
-            return PolicyShown(await rules.select_all_rules(connection), checks)
+            return PolicyShown(every, checks, tag)
         found = await projects.select_project(connection, project)
         policy = await load_policy(connection, found) if found else None
-        return PolicyShown(policy.rules if policy else await rules.select_rules(connection, project), checks)
+        return PolicyShown(policy.rules if policy else await rules.select_rules(connection, project), checks, tag)
 
 
 async def explain(connection: Connection, project: NormalizedName, version: str | None, usual: Usual) -> Explanation:

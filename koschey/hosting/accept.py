@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from koschey.accounts import Account
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db.accounts import Account
 from koschey.db.pending_uploads import PendingUpload
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Refused

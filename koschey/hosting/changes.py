@@ -50,6 +50,8 @@ class Change:
     actor: Actor
     scope: Scope
     reason: str
+    expected: Serial | None = None
+    """The serial of the project as the actor saw it; None: whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +118,15 @@ class Hosted:
 async def changing(connection: Connection, action: Action, change: Change) -> AsyncIterator[Hosted]:
     """Open the transaction of a change.
 
-    Raises `NotAllowed` where the account may not do this, `NotKnown` where there is no such project, release or file,
-    and `UsageError` where the project is not hosted here or the reason cannot be kept.
+    Raises `NotAllowed` where the account may not do this, `Stale` where the project is not as the actor saw it,
+    `NotKnown` where there is no such project, release or file, and `UsageError` where the project is not hosted here
+    or the reason cannot be kept.
     """
     _check_reason(change.reason)
     scope = change.scope
     async with connection.transaction():
         await _check_account(connection, change.actor, action, scope.project)
-        project = await projects.lock_project(connection, scope.project)
+        project = await projects.lock_project(connection, scope.project, change.expected)
         if project is None:
             raise NotKnown(f"there is no project {scope.project} here")
         if project.origin is not Origin.HOSTED:

@@ -6,8 +6,8 @@ It waits for nothing but PostgreSQL: whatever must be computed or stored is ther
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from koschey.accounts import Account
 from koschey.db import files, journal, projects
-from koschey.db.accounts import Account
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.pending_uploads import PendingUpload, delete_kept

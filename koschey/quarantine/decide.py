@@ -12,9 +12,10 @@ from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
 from koschey.db import files, projects
 from koschey.db.accounts import select_account
+from koschey.db.journal import select_serial
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed
-from koschey.model import Actor
+from koschey.model import Actor, Serial
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.choices.blocking import block, recall, unblock
 from koschey.quarantine.choices.change import Change
@@ -24,7 +25,7 @@ from koschey.quarantine.choices.release import approve, trust, untrust
 from koschey.quarantine.decision import MAX_REASON, Choice, Decision, Outcome
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
 
-__all__ = ["MAX_REASON", "Choice", "Decision", "Outcome", "decide"]
+__all__ = ["MAX_REASON", "Choice", "Decision", "Outcome", "decide", "decide_as_seen"]
 
 CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
     Choice.APPROVE: approve,
@@ -55,6 +56,20 @@ async def decide(connection: Connection, actor: Actor, decision: Decision, conse
             closing = Rule(RuleKind.BLOCKED, decision.version, decision.reason, actor.name, decision.project)
             consent.check(await measure(connection, [closing]))
         return await CHOICES[decision.choice](Change(connection, actor, decision, project, known))
+
+
+async def decide_as_seen(
+    connection: Connection, actor: Actor, decision: Decision, consent: Consent, expected: Serial | None
+) -> tuple[Outcome, Serial]:
+    """Carry out a decision about a project that is at the serial that the reviewer saw, if `expected` names one.
+
+    Returns with the outcome the serial at which the project is now; of a name that is not known, that of the journal.
+    Raises as `decide` does, and `Stale` where the project is at another serial.
+    """
+    async with connection.transaction():
+        project = await projects.lock_project(connection, decision.project, expected)
+        outcome = await decide(connection, actor, decision, consent)
+        return outcome, outcome.serial or (project.serial if project else await select_serial(connection))
 
 
 def _is_guarded(decision: Decision) -> bool:

@@ -6,7 +6,6 @@ import structlog
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
-from koschey.db.pool import LOST
 from koschey.errors import (
     Busy,
     Damaged,
@@ -26,6 +25,7 @@ from koschey.errors import (
     UpstreamUnavailable,
     UsageError,
 )
+from koschey.resources import POSTGRESQL_AWAY
 from koschey.texts import on_one_line
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ def register(app: Quart) -> None:
         response.headers["Content-Type"] = "application/problem+json"
         return response
 
-    for lost in (*LOST, OSError):
+    for lost in (*POSTGRESQL_AWAY, OSError):
         app.register_error_handler(lost, _store_error)
 
 

@@ -13,8 +13,8 @@ from quart import Response
 
 from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
-from koschey.db.pool import LOST
 from koschey.errors import Busy, TooManyGuesses
+from koschey.resources import POSTGRESQL_AWAY
 from koschey.web.asgi import send_response
 from koschey.web.errors import problem, problem_of
 from koschey.web.watched import ClientGone, WatchedReceive
@@ -64,7 +64,7 @@ class ReadGate:
                 return None
         except (TooManyGuesses, Busy) as error:
             return problem_of(error)
-        except LOST as error:
+        except POSTGRESQL_AWAY as error:
             log.warning("a login cannot be looked up", error=repr(error))
             return problem(503, "A store does not answer", "PostgreSQL is away; try again soon")
         response = problem(

@@ -8,8 +8,8 @@ from typing import cast
 from quart import Blueprint, Quart, Response, current_app, request
 from quart.blueprints import BlueprintSetupState
 
+from koschey.accounts import Account
 from koschey.auth.identity import parse_authorization
-from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, Refused, TooManyGuesses, UsageError
 from koschey.hosting.accept import Accepted, Intake, accept
 from koschey.hosting.upload import Upload

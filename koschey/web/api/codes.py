@@ -6,7 +6,6 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from koschey.auth.permissions import Action
-from koschey.db.pool import ACQUIRE_TIMEOUT
 from koschey.model import State
 from koschey.policy.findings import Severity
 from koschey.quarantine.decision import Choice
@@ -86,8 +85,8 @@ async def make_code(call: Call[NewCode]) -> ReviewerCode:
     check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     sent = call.sent
     releases = [(parse_name(each.project), stored_version(each.version)) for each in sent.releases]
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        issued = await issue_code(connection, call.actor, sent.choice, releases, resources().feed, sent.days)
+    asked = (call.actor, sent.choice, releases, resources().feed, sent.days)
+    issued = await resources().with_connection(issue_code, *asked)
     return ReviewerCode(
         code=issued.code,
         reviewer=issued.reviewer,

@@ -2,16 +2,15 @@
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db.journal import select_serial
-from koschey.db.projects import select_project
 from koschey.errors import UsageError
 from koschey.model import Sha256
-from koschey.quarantine.decide import Choice, Decision, decide
+from koschey.quarantine.decide import Choice, Decision, decide_as_seen
 from koschey.quarantine.impact import consent_to
 from koschey.standards.names import parse_name, parse_version
-from koschey.web.api.expected import as_expected
+from koschey.web.api.expected import read_expected
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Changed, NewDecision
+from koschey.web.context import resources
 
 WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
 
@@ -33,11 +32,8 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
     )
     # Asked of the account as the credentials gave it; `decide` asks the database once more.
     authorize(call.account, Action.DECIDE, name)
-    async with as_expected(name) as connection:
-        outcome = await decide(connection, call.actor, decision, consent_to(sent.confirm))
-        project = await select_project(connection, name)
-        # A rule can be about a project that is not known yet.
-        serial = outcome.serial or (project.serial if project else await select_serial(connection))
+    asked = (call.actor, decision, consent_to(sent.confirm), read_expected())
+    outcome, serial = await resources().with_connection(decide_as_seen, *asked)
     changed = outcome.serial is not None
     return Changed(project=name, serial=serial, changed=changed, files=outcome.filenames, waits=outcome.waits)
 

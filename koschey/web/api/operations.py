@@ -13,10 +13,10 @@ from packaging.utils import NormalizedName
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from koschey.accounts import Account
 from koschey.addresses import API
 from koschey.auth.identity import authorize, parse_authorization
 from koschey.auth.permissions import Action, may_somewhere
-from koschey.db.accounts import Account
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor
 from koschey.quarantine.project_files import Project

@@ -1,29 +1,20 @@
 """The policy for programs: read it, put another in its place, or change one rule."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from packaging.utils import NormalizedName
-from quart import request
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
-from koschey.db.pool import ACQUIRE_TIMEOUT, Connection
-from koschey.db.projects import select_now
-from koschey.db.rules import lock_policy
-from koschey.errors import Stale
 from koschey.governance.changes import (
     Agreed,
     PolicyOutcome,
-    apply_policy,
-    select_policy,
+    apply_terms,
     set_rule,
     unset_rule,
 )
-from koschey.governance.preview import Preview, Usual, preview_policy
+from koschey.governance.preview import Preview, Usual, preview_terms
 from koschey.governance.report import show_policy
-from koschey.governance.terms import Terms, as_utc, parse_rules, scope_text
-from koschey.policy.changes import RuleChange, replaceable, tag_of
+from koschey.governance.terms import Terms, as_utc, scope_text
+from koschey.policy.changes import RuleChange
 from koschey.policy.outlook import Outlook
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.impact import consent_to
@@ -53,11 +44,9 @@ MAX_POLICY = 2**20
 @operation("GET", "/policy", PolicyQuery, PolicyState, needs=Action.DECIDE)
 async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
     """Return all rules in force, or those that cover one project, and what counts where none says otherwise."""
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        shown = await show_policy(connection, call.sent.name)
-        whole = shown.rules.rules if call.sent.name is None else await select_policy(connection)
+    shown = await resources().with_connection(show_policy, call.sent.name)
     return PolicyState(
-        tag=tag_of(replaceable(whole)),
+        tag=shown.tag,
         window_days=resources().settings.quarantine_days,
         observed=[scope_text(rule) for rule in shown.rules.rules if rule.kind is RuleKind.OBSERVED],
         rules=[_show(rule) for rule in shown.rules.rules],
@@ -71,48 +60,27 @@ async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
 async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
     """Put exactly these rules in force, beside exceptions; or with `dry_run` say what that would do."""
     authorize(call.account, Action.MANAGE, NormalizedName(EVERYTHING))
-    async with _policy_as_expected() as connection:
-        now = await select_now(connection)
-        wanted = parse_rules([_terms(rule) for rule in call.sent.rules], call.actor.name, now)
-        if not call.sent.dry_run:
-            agreed = _agreed(call.sent.confirm)
-            done = await apply_policy(connection, call.actor, wanted, call.sent.reason, agreed)
-            return await _changed(connection, done)
-        tag = tag_of(await select_policy(connection))
-    # Outside of that transaction: it reads for long, and locks nothing.
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
-        preview = await preview_policy(connection, wanted, _usual())
-    return _foretold(preview, tag)
+    sent, terms = call.sent, [_terms(rule) for rule in call.sent.rules]
+    if sent.dry_run:
+        asked = (call.actor, terms, _usual(), read_expected())
+        return _foretold(await resources().with_connection(preview_terms, *asked))
+    agreed = _agreed(sent.confirm)
+    return _changed(await resources().with_connection(apply_terms, call.actor, terms, sent.reason, agreed))
 
 
 @operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, also=(428,), misses=False)
 async def put_rule(call: Call[NewRule]) -> PolicyChange:
     """Put one rule in force, in place of the one of the same kind, scope and subject."""
-    async with _policy_as_expected() as connection:
-        done = await set_rule(connection, call.actor, _terms(call.sent), _agreed(call.sent.confirm))
-        return await _changed(connection, done)
+    asked = (call.actor, _terms(call.sent), _agreed(call.sent.confirm))
+    return _changed(await resources().with_connection(set_rule, *asked))
 
 
 @operation("DELETE", "/policy/rules", LiftedRule, PolicyChange, needs=Action.MANAGE, also=(428,))
 async def lift_rule(call: Call[LiftedRule]) -> PolicyChange:
     """Lift one rule."""
     sent = call.sent
-    async with _policy_as_expected() as connection:
-        lifted = (sent.kind, sent.scope, sent.subject, sent.reason)
-        done = await unset_rule(connection, call.actor, *lifted, _agreed(sent.confirm))
-        return await _changed(connection, done)
-
-
-@asynccontextmanager
-async def _policy_as_expected() -> AsyncIterator[Connection]:
-    """Open a transaction in which the policy is as `If-Match` says. Raises as `as_expected` does."""
-    expected = read_expected(request.headers.get("If-Match"))
-    async with resources().pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
-        if expected is not None:
-            await lock_policy(connection)
-            if tag_of(await select_policy(connection)) != expected:
-                raise Stale("the policy is not as it was when it was read; look at it again, then decide")
-        yield connection
+    lifted = (sent.kind, sent.scope, sent.subject, sent.reason)
+    return _changed(await resources().with_connection(unset_rule, call.actor, *lifted, _agreed(sent.confirm)))
 
 
 def _usual() -> Usual:
@@ -120,7 +88,7 @@ def _usual() -> Usual:
 
 
 def _agreed(confirm: int | None) -> Agreed:
-    return Agreed(consent_to(confirm), _usual())
+    return Agreed(consent_to(confirm), _usual(), read_expected())
 
 
 def _terms(rule: RuleTerms) -> Terms:
@@ -129,9 +97,9 @@ def _terms(rule: RuleTerms) -> Terms:
     return Terms(rule.kind, rule.scope, value, rule.subject, rule.reason, expires, rule.ticket)
 
 
-async def _changed(connection: Connection, outcome: PolicyOutcome) -> PolicyChange:
+def _changed(outcome: PolicyOutcome) -> PolicyChange:
     return PolicyChange(
-        tag=tag_of(await select_policy(connection)),
+        tag=outcome.tag,
         serial=outcome.serial,
         changed=outcome.serial is not None,
         releases_judged_anew=outcome.judged_anew,
@@ -150,9 +118,9 @@ async def _changed(connection: Connection, outcome: PolicyOutcome) -> PolicyChan
     )
 
 
-def _foretold(preview: Preview, tag: int) -> PolicyChange:
+def _foretold(preview: Preview) -> PolicyChange:
     return PolicyChange(
-        tag=tag,
+        tag=preview.tag,
         serial=None,
         changed=False,
         releases_judged_anew=0,

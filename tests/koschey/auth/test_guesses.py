@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from argon2 import PasswordHasher
 
+from koschey.accounts import Account
 from koschey.auth import guesses, passwords
 from koschey.auth.addresses import counted_address
 from koschey.auth.guesses import ACCOUNT, ADDRESS, CODE, LONGEST, PAIR, TOKEN, Guesses, Rank, Turn
@@ -22,7 +23,7 @@ from koschey.auth.identity import TOKEN_USER
 from koschey.auth.logins import Logins
 from koschey.auth.passwords import AT_ONCE, WAITING, Check, PasswordChecks
 from koschey.auth.tokens import digest_secret, new_token, parse_token
-from koschey.db.accounts import Account, insert_token, upsert_account
+from koschey.db.accounts import insert_token, upsert_account
 from koschey.db.login_traces import select_traces
 from koschey.db.pool import Pool, open_pool
 from koschey.errors import Busy, TooManyGuesses

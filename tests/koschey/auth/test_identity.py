@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
+from koschey.accounts import Account, Grant
 from koschey.auth import passwords
 from koschey.auth.bootstrap import ensure_accounts
 from koschey.auth.guesses import Rank
@@ -19,15 +20,7 @@ from koschey.auth.logins import Logins
 from koschey.auth.passwords import Check, PasswordChecks, hash_password
 from koschey.auth.permissions import ROLES, Action, RolePermissions
 from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
-from koschey.db.accounts import (
-    Account,
-    Grant,
-    insert_grant,
-    insert_token,
-    select_account,
-    select_token,
-    upsert_account,
-)
+from koschey.db.accounts import insert_grant, insert_token, select_account, select_token, upsert_account
 from koschey.db.pool import Connection, Database
 from koschey.errors import NotAllowed, UsageError
 from tests.support.postgres import set_clock

@@ -16,7 +16,7 @@ from aiobotocore.client import AioBaseClient
 from asyncpg.transaction import Transaction
 
 from activities.uploads import UploadActivities
-from koschey.db.accounts import Account, Grant
+from koschey.accounts import Account, Grant
 from koschey.errors import Busy, StoreUnavailable
 from koschey.hosting import accept as accepting
 from koschey.hosting import pending_uploads

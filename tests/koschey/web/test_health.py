@@ -10,7 +10,7 @@ from koschey.admin.show import show_span
 from koschey.app import create_app
 from koschey.db.outbox import claim_messages, delete_message, insert_message
 from koschey.db.pool import Connection, Pool
-from koschey.db.pulse import Pulse, report_worker, select_pulse
+from koschey.db.pulse import report_worker, select_pulse
 from koschey.outbox import AlertRaised
 from tests.support.app_in_process import Inside
 from tests.support.koschey_up import Answer, Koschey, ask, wait_until
@@ -63,7 +63,7 @@ async def test_outbox_age_is_that_of_the_oldest_due_message(connection: Connecti
 
 async def test_reports_of_workers(pool: Pool) -> None:
     """The last report of any worker counts; Temporal's last answer stays known while it is away; old workers go."""
-    assert await select_pulse(pool) == Pulse(None, None, None)
+    assert (await select_pulse(pool))[1:] == (None, None, None)
     await report_worker(pool, "a", reached_temporal=True)
     await pool.execute(
         "UPDATE worker SET seen_at = seen_at - interval '1 hour', temporal_at = temporal_at - '1 hour'::interval"
