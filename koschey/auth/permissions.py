@@ -15,12 +15,13 @@ class Action(StrEnum):
     """Everything that needs a permission."""
 
     UPLOAD = "upload"
+    """Upload files."""
     DECIDE = "decide"
-    """Approve, block, trust: what an index lets out."""
+    """Decide which files are released: approve, block, trust, recall. See the quarantine, downloads and the policy."""
     READ = "read"
-    """See of a project what its page does not show: what is held or removed, and why."""
+    """See files of a project that its page does not list: held or removed ones, and why."""
     YANK = "yank"
-    """Say that a release should not be chosen any more (PEP 592), and take that back."""
+    """Yank releases and files (PEP 592), and undo that."""
     MANAGE = "manage"
     """Remove files permanently, set a project's status (PEP 792), and hand its name to another origin."""
 

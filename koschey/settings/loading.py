@@ -40,7 +40,7 @@ def _refuse_unknown() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise StartError(f"unknown setting {', '.join(unknown)}; the table of settings lists all that exist")
+        raise StartError(f"unknown setting {', '.join(unknown)}; docs/reference/settings.md lists all settings")
 
 
 def _require_readable(file: Path) -> None:
@@ -59,7 +59,7 @@ def _explain(problem: ErrorDetails) -> str:
     where = "_".join(str(part) for part in problem["loc"]).upper()
     what = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":  # only the file can hold one, and its names are whole
-        return f"unknown setting {where}; the table of settings lists all that exist"
+        return f"unknown setting {where}; docs/reference/settings.md lists all settings"
     if problem["type"] == "missing":
         return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"
     return f"{PREFIX}{where}: {what}" if where else what

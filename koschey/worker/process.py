@@ -199,7 +199,7 @@ async def connect_temporal(settings: Settings) -> Client:
 async def ensure_search_attributes(client: Client, namespace: str) -> bool:
     """Register what makes Temporal's own pages a list of what waits.
 
-    False where that is not possible: workflows then go without, and an operator may register them (docker/README.md).
+    False where that is not possible: workflows then go without, and an operator may register them (docs/temporal.md).
     """
     kinds = {"KoscheyReleaseAt": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME}
     wanted = {key.name: kinds.get(key.name, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD) for key in SEARCH_ATTRIBUTES}
@@ -216,7 +216,7 @@ async def ensure_search_attributes(client: Client, namespace: str) -> bool:
             request = AddSearchAttributesRequest(namespace=namespace, search_attributes=wanted)
             await operator.add_search_attributes(request)
     except RPCError as error:
-        log.warning("search attributes cannot be registered; see docker/README.md", error=str(error))
+        log.warning("search attributes cannot be registered; see docs/temporal.md", error=str(error))
         return error.status is RPCStatusCode.ALREADY_EXISTS
     return True
 

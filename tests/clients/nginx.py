@@ -1,4 +1,4 @@
-"""A real nginx with TLS in front of an index that is reached under a path, as docker/README.md sets it up.
+"""A real nginx with TLS in front of an index that is reached under a path, as docs/containers.md sets it up.
 
 One nginx has two servers for the same index: one takes the path away before it asks the index, one passes it on.
 """

@@ -21,7 +21,7 @@ from koschey.settings import PREFIX, Settings, load_settings
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 COMPOSE = ROOT / "docker" / "compose.yaml"
-README = ROOT / "docker" / "README.md"
+PAGE = ROOT / "docs" / "containers.md"
 
 OURS = ("web", "worker", "migrate")
 ROOTS = {"0", "root", ""}
@@ -295,16 +295,16 @@ def test_no_secret_has_a_value_in_the_file(raw: dict[str, Any]) -> None:
     assert not re.search(r"PASSWORD\s+'(?!:)", raw["configs"]["databases"]["content"])
 
 
-def test_readme_makes_every_secret(source: str) -> None:
-    """The command in docker/README.md must make exactly the variables that the Compose file insists on."""
-    (names,) = re.findall(r"for name in ([A-Z0-9_ ]+); do", README.read_text())
+def test_page_makes_every_secret(source: str) -> None:
+    """The command in docs/containers.md must make exactly the variables that the Compose file insists on."""
+    (names,) = re.findall(r"for name in ([A-Z0-9_ ]+); do", PAGE.read_text())
     assert set(names.split()) == required(source)
 
 
-def test_readme_names_every_option(source: str) -> None:
-    """Each setting that docker/.env may hold must be named in docker/README.md."""
+def test_page_names_every_option(source: str) -> None:
+    """Each setting that docker/.env may hold must be named in docs/containers.md."""
     optional = {match["name"] for match in VARIABLE.finditer(source) if match["how"] == ":-"}
-    assert [name for name in sorted(optional) if name not in README.read_text()] == []
+    assert [name for name in sorted(optional) if name not in PAGE.read_text()] == []
 
 
 def test_images_are_pinned(services: dict[str, Service], instructions: list[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The README's lines for deciding from Temporal, run as they stand there against a real server.
+"""The lines of docs/temporal.md, run as they stand there against a real server.
 
 No wheel has tctl. Its lines are read as tctl reads them, and sent as the gRPC calls that it makes of them.
 """
@@ -25,12 +25,12 @@ from tests.support.releases import hold_settled
 from tests.support.temporal_cli import review, temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "temporal.md").read_text()
 
 
 def documented(tool: str, project: str, code: str = "") -> list[list[str]]:
-    """The README's lines for a tool about a project, as words, with a code in the place of the README's."""
-    blocks = "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL)).replace("\\\n", " ")
+    """The page's lines for a tool about a project, as words, with a code in the place of the page's."""
+    blocks = "\n".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")
     lines = [line.removeprefix(f"$ {tool} ") for line in blocks.splitlines() if line.startswith(f"$ {tool} ")]
     coded = [re.sub(r'"code": "[^"]+"', f'"code": "{code}"', line) for line in lines if project in line]
     return [shlex.split(line, comments=True) for line in coded]
@@ -131,8 +131,8 @@ def test_reject(koschey: Koschey, upstream: Upstream, tool: str, project: str) -
 
 
 def test_every_documented_line_is_one_of_these() -> None:
-    """No line for a tool stands in the README that no test runs."""
-    lines = re.findall(r"^\$ (?:temporal|tctl) .*", README, re.MULTILINE)
+    """No line for a tool stands on the page that no test runs."""
+    lines = re.findall(r"^\$ (?:temporal|tctl) .*", PAGE, re.MULTILINE)
     about = ("WorkflowType", "quarantine/six/", "acme-tools", "typosix")
     found = [line for tool in ("temporal", "tctl") for project in about for line in documented(tool, project)]
     assert len(lines) == len(found) == 8

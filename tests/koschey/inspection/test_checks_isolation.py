@@ -21,7 +21,7 @@ from tests.support.plugins import check_source, install
 
 NAME, CONTENT = wheel("thing", "1.0")
 FACTS = facts_of(NAME, CONTENT)
-README = Path(registry.__file__).with_name("README.md")
+PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
 
 
 async def ask(check: Isolated, content: bytes = CONTENT) -> Outcome:
@@ -40,9 +40,9 @@ async def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *body: str, limits:
     return await ask(check)
 
 
-async def test_the_example_of_the_readme_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_example_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What "Write a check" shows can be installed as it stands, is found, and finds."""
-    source, point = re.findall(r"```(?:python|toml)\n(.*?)```", README.read_text(), re.DOTALL)
+    source, point = re.findall(r"```(?:python|toml)\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert '[project.entry-points."koschey.check.v1"]' in point
     name, target = re.findall(r'^(\w+) = "(.+)"$', point, re.MULTILINE)[0]
     install(tmp_path, monkeypatch, source, {name: target})
