@@ -7,6 +7,8 @@ from typing import NewType
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import Cause
+
 Sha256 = NewType("Sha256", str)
 """64 lowercase hex digits."""
 
@@ -190,7 +192,9 @@ class Standing:
     """What one index decided about one file."""
 
     state: State
+    cause: Cause
     reason: str
+    """The cause in a sentence, for people alone."""
     release_at: datetime | None
     """When the window ends; None where time does not release it."""
     available_at: datetime | None

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from koschey.db.pool import Database
+from koschey.events import Event
 from koschey.model import MAIN_INDEX
 from koschey.standards.changelog import Change
 
 SELECT_CHANGES = """
-    SELECT journal.serial, journal.at, journal.action, project.name AS project, journal.version, journal.filename,
+    SELECT journal.serial, journal.at, journal.action AS event, project.name AS project, journal.version,
+           journal.filename,
            journal.detail ->> 'state' AS state, journal.detail ->> 'status' AS status,
            journal.detail ->> 'yanked' AS yanked, journal.detail ->> 'was' AS was,
            EXISTS (SELECT FROM served_file
@@ -19,8 +21,11 @@ SELECT_CHANGES = """
      ORDER BY journal.serial
      LIMIT $3
 """
+EVENTS = {event.value: event for event in Event}
+"""By their texts. A journal may hold others, of a version of which this one knows nothing."""
 
 
 async def select_changes(db: Database, since: int, *, limit: int) -> Sequence[Change]:
     """Return the first changes after a serial, the oldest first."""
-    return [Change(**dict(row)) for row in await db.fetch(SELECT_CHANGES, MAIN_INDEX, since, limit)]
+    rows = await db.fetch(SELECT_CHANGES, MAIN_INDEX, since, limit)
+    return [Change(**dict(row) | {"event": EVENTS.get(row["event"])}) for row in rows]

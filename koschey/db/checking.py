@@ -7,6 +7,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.files import COLUMNS, TABLES, read_file
 from koschey.db.pool import Database
+from koschey.events import AlertKind
 from koschey.model import MAIN_INDEX, StandingFile
 
 # A provenance object that was verified after the check looked is something that it has not seen.
@@ -42,7 +43,7 @@ SELECT_USED_NAMES = """
 """
 SELECT_TOLD = """
     SELECT DISTINCT detail ->> 'code' AS code FROM alert
-     WHERE kind = 'finding' AND project = $1 AND version = $2 AND detail ->> 'check' = $3
+     WHERE project = $1 AND version = $2 AND detail ->> 'check' = $3 AND kind = $4
 """
 
 
@@ -69,4 +70,4 @@ async def select_used_names(db: Database, limit: int) -> list[str]:
 
 async def select_told(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
     """Return the codes of a check about which an alert was raised for this release."""
-    return {row["code"] for row in await db.fetch(SELECT_TOLD, project, version, check)}
+    return {row["code"] for row in await db.fetch(SELECT_TOLD, project, version, check, AlertKind.FINDING)}

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import Grounds
+from koschey.db.files import cause_columns, update_states
 from koschey.db.pool import Connection, Database
 from koschey.model import MAIN_INDEX, Actor, FileId, Origin, ProjectId, Sha256, State
 
@@ -25,11 +27,10 @@ UPDATE_ORIGIN = """
 DELETE_LEFT_OUT = "DELETE FROM left_out_file WHERE project_id = $1"
 IS_HANDED_OVER = "SELECT EXISTS (SELECT FROM origin_change WHERE project_id = $1)"
 SET_ASIDE = """
-    UPDATE standing SET state_before = state, state = CASE state WHEN 'removed' THEN state ELSE 'blocked' END,
-                        reason = CASE WHEN state IN ('blocked', 'removed') THEN reason ELSE $3 END,
-                        withdrawn_at = NULL, changed_at = koschey_now()
+    UPDATE standing SET state_before = state, withdrawn_at = NULL, changed_at = koschey_now()
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
+    RETURNING standing.file_id, standing.state
 """
 MARK_ASIDE = "UPDATE file SET set_aside_at = koschey_now() WHERE id = ANY($1::bigint[])"
 SELECT_ASIDE = """
@@ -45,7 +46,9 @@ SELECT_ASIDE = """
 UNMARK_ASIDE = "UPDATE file SET set_aside_at = NULL WHERE id = ANY($1::bigint[])"
 # The window that a file had goes on to count.
 BRING_BACK = """
-    UPDATE standing SET state = 'held', reason = $3, changed_at = koschey_now(), state_before = NULL
+    UPDATE standing SET state = 'held', reason = $3, changed_at = koschey_now(), state_before = NULL,
+                        cause = $4, cause_subject = $5, cause_scope = $6, cause_version = $7,
+                        cause_transaction = pg_current_xact_id()
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
        AND standing.state = 'blocked'
@@ -158,9 +161,11 @@ async def is_handed_over(db: Database, project: ProjectId) -> bool:
     return bool(await db.fetchval(IS_HANDED_OVER, project))
 
 
-async def set_aside(connection: Connection, files: Sequence[FileId], reason: str) -> None:
+async def set_aside(connection: Connection, files: Sequence[FileId], grounds: Grounds) -> None:
     """Block files for good, until their origin comes back; each keeps the state that it had in mind."""
-    await connection.execute(SET_ASIDE, MAIN_INDEX, list(files), reason)
+    rows = await connection.fetch(SET_ASIDE, MAIN_INDEX, list(files))
+    open_files = [row["file_id"] for row in rows if row["state"] not in (State.BLOCKED, State.REMOVED)]
+    await update_states(connection, open_files, State.BLOCKED, grounds)
     await connection.execute(MARK_ASIDE, list(files))
 
 
@@ -170,9 +175,9 @@ async def select_aside(connection: Connection, project: ProjectId, origin: Origi
     return [row._replace(state_before=State(row.state_before)) for row in rows]
 
 
-async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], reason: str) -> None:
+async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], grounds: Grounds) -> None:
     """Give files back to their project; those of `held` are held, and the others stay as they are."""
-    await connection.execute(BRING_BACK, MAIN_INDEX, list(held), reason)
+    await connection.execute(BRING_BACK, MAIN_INDEX, list(held), grounds.reason, *cause_columns(grounds.cause))
     await connection.execute(UNMARK_ASIDE, list(files))
 
 

@@ -8,6 +8,7 @@ from koschey.db.journal import Entry, Line, News
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.db.projects import lock_project
+from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, Damage, File
 from koschey.outbox import FileWanted
 
@@ -20,8 +21,6 @@ SELECT_RECENT_ALERTS = "SELECT count(*) FROM alert WHERE kind = $1 AND at > kosc
 
 ALERTS = 20
 """Alerts of one hour: a bucket that has lost everything is one piece of news, and the journal has every file."""
-DAMAGED, REPAIRED = "damaged", "repaired"
-"""Actions of the journal; the first is a kind of alert too."""
 
 
 class Part(StrEnum):
@@ -87,15 +86,15 @@ async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
 async def _record_repaired(connection: Connection, file: File, part: Part) -> None:
     """Write to the journal that something of a file is whole again."""
     entry = Entry(file.version, file.filename, {"part": part})
-    await journal.insert_entries(connection, SYSTEM, REPAIRED, file.project, [entry])
+    await journal.insert_entries(connection, SYSTEM, Event.REPAIRED, file.project, [entry])
 
 
 async def _alert(connection: Connection, file: File, part: Part, damage: Damage) -> None:
     detail: dict[str, object] = {"part": part, "damage": damage, "sha256": file.sha256}
-    earlier, news = await connection.fetchval(SELECT_RECENT_ALERTS, DAMAGED), []
+    earlier, news = await connection.fetchval(SELECT_RECENT_ALERTS, AlertKind.DAMAGED), []
     if earlier < ALERTS:
         told = detail | {"fetched_again": file.upstream_url is not None}
         told |= {"more_in_journal": True} if earlier == ALERTS - 1 else {}
-        news = [News(1, DAMAGED, file.project, Entry(file.version, file.filename, told))]
-    line = Line(DAMAGED, file.project, Entry(file.version, file.filename, detail))
+        news = [News(1, AlertKind.DAMAGED, file.project, Entry(file.version, file.filename, told))]
+    line = Line(Event.DAMAGED, file.project, Entry(file.version, file.filename, detail))
     await journal.write_lines(connection, SYSTEM, [line], news)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from koschey.db.pool import Connection, Database
+from koschey.events import AlertKind
 from koschey.model import MAIN_INDEX, Actor, Serial, Sha256
 from koschey.policy.rules import Rule
 
@@ -24,18 +25,17 @@ INSERT_POLICY_DECISIONS = """
 # A decision about a whole project has a row without a version, besides those of its files.
 SELECT_RECALLED = """
     SELECT version FROM (
-        SELECT decision.version, decision.serial, decision.action AS what
+        SELECT decision.version, decision.serial, decision.action = 'recall' AS is_recalled
           FROM decision JOIN index ON index.id = decision.index_id
          WHERE index.name = $1 AND decision.project = $2 AND decision.action IN ('recall', 'unblock')
         UNION ALL
-        SELECT coalesce(named.version, alert.version), alert.serial, alert.kind
+        SELECT coalesce(named.version, alert.version), alert.serial, true
           FROM alert
           LEFT JOIN LATERAL jsonb_array_elements_text(alert.detail -> 'versions') AS named (version) ON true
-         WHERE alert.project = $2 AND alert.kind = 'recall'
+         WHERE alert.project = $2 AND alert.kind = $3
     ) AS event
      GROUP BY version
-    HAVING max(serial) FILTER (WHERE what = 'recall')
-           > coalesce(max(serial) FILTER (WHERE what = 'unblock'), 0)
+    HAVING max(serial) FILTER (WHERE is_recalled) > coalesce(max(serial) FILTER (WHERE NOT is_recalled), 0)
 """
 SELECT_REPEATED = """
     SELECT serial FROM (
@@ -102,7 +102,7 @@ async def select_recalled(db: Database, project: str) -> set[str | None]:
 
     None among them is the project as a whole.
     """
-    return {row["version"] for row in await db.fetch(SELECT_RECALLED, MAIN_INDEX, project)}
+    return {row["version"] for row in await db.fetch(SELECT_RECALLED, MAIN_INDEX, project, AlertKind.RECALL)}
 
 
 async def select_repeated(

@@ -9,6 +9,7 @@ from koschey.db import journal
 from koschey.db.files import COLUMNS, TABLES, read_file
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database
+from koschey.events import Event
 from koschey.model import MAIN_INDEX, SYSTEM, File, FileId, Sha256
 
 SELECT_UNDESCRIBED = f"""
@@ -79,5 +80,5 @@ async def replace_promise(
         return False
     detail: dict[str, object] = {"promised": promised, "core_metadata": found, "reason": error}
     entry = Entry(file.version, file.filename, detail)
-    await journal.insert_entries(connection, SYSTEM, "core metadata", file.project, [entry])
+    await journal.insert_entries(connection, SYSTEM, Event.CORE_METADATA, file.project, [entry])
     return True

@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from koschey.db.advisories import COLUMNS, read_advisory
 from koschey.db.pool import Connection, Database
+from koschey.events import Event
 from koschey.model import MAIN_INDEX, Advisory
 from koschey.policy.advisories import fixes
 
@@ -38,7 +39,7 @@ SELECT_ABOUT = f"""
 """  # noqa: S608
 SELECT_TOLD = """
     SELECT detail ->> 'advisory' AS advisory FROM journal
-     WHERE project = $1 AND version = $2 AND action = 'security fix waits'
+     WHERE project = $1 AND version = $2 AND action = $3
 """
 
 
@@ -84,7 +85,7 @@ async def select_fast_lane(db: Database) -> list[FastLane]:
 
 async def select_told_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
     """Return the advisories of which people were told that this version fixes them."""
-    return {row["advisory"] for row in await connection.fetch(SELECT_TOLD, project, version)}
+    return {row["advisory"] for row in await connection.fetch(SELECT_TOLD, project, version, Event.SECURITY_FIX_WAITS)}
 
 
 def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db.pool import Connection, Database
 from koschey.model import (
     MAIN_INDEX,
@@ -29,8 +31,10 @@ COLUMNS = """
     file.pkg_info, file.metadata_error, file.provenance_url, provenance.record, attestation.verdict AS attestation,
     file.damage, file.metadata_damage, file.broken_promise, file.mismatched_at, file.set_aside_at,
     standing.state, standing.reason, standing.release_at, standing.available_at, standing.counts_from,
-    standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at
+    standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at,
+    standing.cause, standing.cause_subject, standing.cause_scope, standing.cause_version
 """
+CAUSE = ("cause", "cause_subject", "cause_scope", "cause_version")
 STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until", "withdrawn_at")
 ENUMS: dict[str, type[StrEnum]] = {
     "attestation": AttestationVerdict,
@@ -80,11 +84,13 @@ INSERT_FILES = """
     RETURNING id
 """
 INSERT_STANDINGS = """
-    INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at)
+    INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at,
+                          cause, cause_subject, cause_scope, cause_version)
     SELECT index.id, row.file_id, row.state, row.reason, row.release_at, row.counts_from,
-           CASE WHEN row.state = 'released' THEN koschey_now() END
-      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
-                  AS row (file_id, state, reason, release_at, counts_from)
+           CASE WHEN row.state = 'released' THEN koschey_now() END, row.cause, row.subject, row.scope, row.version
+      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                         $7::text[], $8::text[], $9::text[], $10::text[])
+                  AS row (file_id, state, reason, release_at, counts_from, cause, subject, scope, version)
      WHERE index.name = $1
 """
 UPDATE_STATES = """
@@ -95,7 +101,9 @@ UPDATE_STATES = """
            counts_from = CASE WHEN $3 = 'held' THEN $5 ELSE counts_from END,
            held_until = CASE WHEN $3 = 'held' THEN NULL ELSE held_until END,
            withdrawn_at = CASE WHEN $6 THEN koschey_now() ELSE withdrawn_at END,
-           available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END
+           available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END,
+           cause = $7, cause_subject = $8, cause_scope = $9, cause_version = $10,
+           cause_transaction = pg_current_xact_id()
       FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
 """
@@ -107,7 +115,9 @@ UPDATE_WINDOWS = """
 """
 UPDATE_YANKED = "UPDATE file SET yanked = $2 WHERE id = ANY($1::bigint[])"
 UPDATE_HELD_REASON = """
-    UPDATE standing SET reason = $3 FROM index
+    UPDATE standing SET reason = $3, cause = $4, cause_subject = $5, cause_scope = $6, cause_version = $7,
+                        cause_transaction = pg_current_xact_id()
+      FROM index
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = $2
        AND standing.state = 'held' AND standing.reason <> $3
 """
@@ -236,6 +246,7 @@ async def insert_files(connection: Connection, project: ProjectId, files: Sequen
         [standing.reason for standing in standings],
         [standing.release_at for standing in standings],
         [standing.counts_from for standing in standings],
+        *(list(column) for column in zip(*(cause_columns(standing.cause) for standing in standings), strict=True)),
     )
     return ids
 
@@ -244,7 +255,7 @@ async def update_states(
     connection: Connection,
     files: Sequence[FileId],
     state: State,
-    reason: str,
+    grounds: Grounds,
     release_at: datetime | None = None,
     *,
     withdrawn: bool = False,
@@ -253,7 +264,9 @@ async def update_states(
 
     `withdrawn` notes that only a withdrawal by the upstream is the cause.
     """
-    await connection.execute(UPDATE_STATES, MAIN_INDEX, list(files), state, reason, release_at, withdrawn)
+    cause, reason = grounds
+    values = (list(files), state, reason, release_at, withdrawn, *cause_columns(cause))
+    await connection.execute(UPDATE_STATES, MAIN_INDEX, *values)
 
 
 async def update_windows(
@@ -264,9 +277,10 @@ async def update_windows(
     await connection.execute(UPDATE_WINDOWS, MAIN_INDEX, *columns)
 
 
-async def update_held_reason(connection: Connection, file: FileId, reason: str) -> bool:
+async def update_held_reason(connection: Connection, file: FileId, grounds: Grounds) -> bool:
     """Say why a held file is held; False where that is said already or it is not held any more."""
-    return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, file, reason) == "UPDATE 1")
+    values = (file, grounds.reason, *cause_columns(grounds.cause))
+    return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, *values) == "UPDATE 1")
 
 
 async def update_yanked(connection: Connection, files: Sequence[FileId], yanked: str | None) -> None:
@@ -321,9 +335,20 @@ async def insert_provenance(connection: Connection, file: FileId, record: str) -
 def read_file(row: Any) -> StandingFile:
     """Turn a row of `COLUMNS` into a file and its standing."""
     values = dict(row)
-    state = State(values.pop("state"))
-    standing = Standing(state, *(values.pop(name) for name in STANDING))
+    state, cause = State(values.pop("state")), read_cause(*(values.pop(name) for name in CAUSE))
+    standing = Standing(state, cause, *(values.pop(name) for name in STANDING))
     for name, kind in ENUMS.items():
         if values[name] is not None:
             values[name] = kind(values[name])
     return StandingFile(File(**values), standing)
+
+
+@lru_cache(maxsize=1000)
+def read_cause(kind: str, subject: str, scope: str, version: str | None) -> Cause:
+    """Turn the columns of `CAUSE` into a cause."""
+    return Cause(CauseKind(kind), subject, scope, version)
+
+
+def cause_columns(cause: Cause) -> tuple[str, str, str, str | None]:
+    """Return the values of the columns of `CAUSE`."""
+    return cause.kind, cause.subject, cause.scope, cause.version

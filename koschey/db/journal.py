@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from koschey.db.pool import Connection, Database
+from koschey.events import AlertKind, Event
 from koschey.model import Actor, Serial
 
 # One statement: the counter's lock makes all other writers wait, and each round trip would make them wait longer.
@@ -49,7 +50,7 @@ SELECT_SERIAL = "SELECT serial FROM journal_head"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to one file or release; the action, the actor and the project are common to a batch."""
+    """What happened to one file or release; the event, the actor and the project are common to a batch."""
 
     version: str | None = None
     filename: str | None = None
@@ -59,7 +60,7 @@ class Entry:
 class Line(NamedTuple):
     """One row to be written to the journal."""
 
-    action: str
+    event: Event
     project: str
     entry: Entry
 
@@ -69,16 +70,16 @@ class News(NamedTuple):
 
     number: int
     """Of the row among those that are written together, from 1."""
-    kind: str
+    kind: AlertKind
     project: str
     entry: Entry
 
 
 async def insert_entries(
-    connection: Connection, actor: Actor, action: str, project: str, entries: Sequence[Entry]
+    connection: Connection, actor: Actor, event: Event, project: str, entries: Sequence[Entry]
 ) -> Serial:
-    """Record changes that have the action and the project in common; see `write_lines`."""
-    return await write_lines(connection, actor, [Line(action, project, entry) for entry in entries])
+    """Record changes that have the event and the project in common; see `write_lines`."""
+    return await write_lines(connection, actor, [Line(event, project, entry) for entry in entries])
 
 
 async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line], news: Sequence[News] = ()) -> Serial:
@@ -92,7 +93,7 @@ async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line
         len(lines),
         actor.name,
         actor.door,
-        [line.action for line in lines],
+        [line.event for line in lines],
         *_columns(lines),
         [told.number for told in news],
         [told.kind for told in news],

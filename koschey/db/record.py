@@ -11,6 +11,7 @@ from koschey.db import journal
 from koschey.db.alerts import sum_up
 from koschey.db.journal import Entry, Line, News
 from koschey.db.pool import Connection
+from koschey.events import AlertKind, Event
 from koschey.model import Actor, Serial
 
 
@@ -30,11 +31,11 @@ class Record:
         """Whether nothing has changed so far."""
         return not self._lines
 
-    def add(self, action: str, entries: Sequence[Entry], *, project: str | None = None) -> None:
+    def add(self, event: Event, entries: Sequence[Entry], *, project: str | None = None) -> None:
         """Add a row for each entry."""
-        self._lines += [Line(action, project or self.project, entry) for entry in entries]
+        self._lines += [Line(event, project or self.project, entry) for entry in entries]
 
-    def alert(self, kind: str, entries: Sequence[Entry]) -> None:
+    def alert(self, kind: AlertKind, entries: Sequence[Entry]) -> None:
         """Alert people of what was added last: once for each thing that became of files, however many there are."""
         number = len(self._lines)
         self._news += [News(number, kind, self._lines[-1].project, entry) for entry in sum_up(entries)]

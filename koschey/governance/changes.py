@@ -18,6 +18,7 @@ from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
 from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.events import Event
 from koschey.governance.effects import (
     NO_EFFECTS,
     Effects,
@@ -197,7 +198,7 @@ async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleCh
     record = Record(connection, actor, EVERYTHING)
     for change in changes:
         # The scope stands in the project's place: every process then forgets the pages that it covers.
-        record.add("policy", [_entry(change, reason)], project=change.rule.scope)
+        record.add(Event.POLICY, [_entry(change, reason)], project=change.rule.scope)
     last = await record.write()
     assert last is not None
     numbered = [(Serial(serial), change.rule) for serial, change in enumerate(changes, last - len(changes) + 1)]

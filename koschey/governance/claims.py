@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
+from koschey.causes import BY_FILENAME, Cause, CauseKind, Grounds
 from koschey.db import claims, files, journal, projects, rules, scopes
 from koschey.db.accounts import select_account
 from koschey.db.claims import Aside, Taken
@@ -22,13 +23,13 @@ from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
 from koschey.db.proposals import close_proposals
 from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.decision import MAX_REASON
 from koschey.quarantine.impact import FULL_CONSENT, NOTHING, Consent, Impact, measure
 
-CLAIM, RELEASE = "claim name", "release name"
 WAITED = (State.HELD, State.RELEASED)
 """States in which time, or a person, had not refused a file."""
 
@@ -131,20 +132,24 @@ class _Handing:
         await self._set_aside(present)
         back = await self._bring_back()
         entries = self._entries(counts, present, back)
-        serial = await journal.insert_entries(connection, self.actor, self._action, project.name, entries)
+        serial = await journal.insert_entries(connection, self.actor, self._event, project.name, entries)
         set_aside = tuple(item.file.filename for item in present)
         returned = tuple(each.filename for each in back)
         return Handover(project.name, self.origin, serial, True, impact, set_aside, returned, taken)
 
     @property
-    def _action(self) -> str:
-        return CLAIM if self.origin is Origin.HOSTED else RELEASE
+    def _event(self) -> Event:
+        return Event.CLAIM_NAME if self.origin is Origin.HOSTED else Event.RELEASE_NAME
+
+    @property
+    def _cause(self) -> Cause:
+        return Cause(CauseKind.ORIGIN, self.actor.name)
 
     async def _set_aside(self, present: Sequence[StandingFile]) -> None:
         ids = [item.file.id for item in present]
         what = "claimed for private packages" if self.origin is Origin.HOSTED else "given back to its upstream"
         reason = f"the name {self.project.name} was {what} by {self.actor.name}: {self.reason}"
-        await claims.set_aside(self.connection, ids, reason)
+        await claims.set_aside(self.connection, ids, Grounds(self._cause, reason))
         await claims.delete_messages(self.connection, self.project.name, ids)
         await close_proposals(self.connection, self.project.name, None, None, self.actor.name)
         held = sorted({item.file.version for item in present if item.standing.state is State.HELD})
@@ -159,15 +164,19 @@ class _Handing:
         filenames = [each.filename for each in back]
         used = await claims.select_used_names(self.connection, self.project.name, filenames)
         waited = [each for each in back if each.state_before in WAITED]
-        reason = f"the name {self.project.name} came back to this origin: {self.reason}"
-        await claims.bring_back(self.connection, [each.file for each in back], [each.file for each in waited], reason)
+        came_back = Grounds(self._cause, f"the name {self.project.name} came back to this origin: {self.reason}")
+        await claims.bring_back(
+            self.connection, [each.file for each in back], [each.file for each in waited], came_back
+        )
         clashing = [each for each in waited if used.get(each.filename, set()) - {each.sha256}]
         if clashing:
-            fault = "other bytes were downloaded under this filename while the name had another origin"
+            fault = Grounds(
+                BY_FILENAME, "other bytes were downloaded under this filename while the name had another origin"
+            )
             await files.update_states(self.connection, [each.file for each in clashing], State.CONFLICT, fault)
         if self.origin is Origin.HOSTED:
             served = [each for each in waited if each.state_before is State.RELEASED and each not in clashing]
-            await files.update_states(self.connection, [each.file for each in served], State.RELEASED, reason)
+            await files.update_states(self.connection, [each.file for each in served], State.RELEASED, came_back)
         else:
             await scopes.insert_held(self.connection, [Rule(RuleKind.BLOCKED, None, "", "", self.project.name)])
         return back

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import Cause, CauseKind, is_about_check
 from koschey.db import rules, scopes
 from koschey.db.claims import MirroredName, select_mirrored_covered
 from koschey.db.policies import policy_of
 from koschey.db.pool import Connection
 from koschey.model import StandingFile, State
+from koschey.policy.advisories import ADVISORIES
 from koschey.policy.changes import RuleChange
 from koschey.policy.findings import FindingAction
 from koschey.policy.outlook import CLOSING, about
-from koschey.policy.rules import Rule, RuleKind, Rules, covers
+from koschey.policy.rules import Rule, RuleKind, Rules, cause_of, covers
 from koschey.policy.verdict import closed_by
+from koschey.quarantine.decision import Choice
 from koschey.texts import shell_line
 
 
@@ -148,13 +151,12 @@ def _blocks(rule: Rule) -> bool:
 
 
 def _has_blocked(rule: Rule, item: StandingFile) -> bool:
-    """Tell from the reason of a block whether the rule was its cause: other blocks are none of its business."""
-    reason = item.standing.reason
+    """Tell whether the rule, or the decision that put it in force, has blocked a file."""
     if rule.version not in (None, item.file.version):
         return False
+    cause = item.standing.cause
     if rule.kind is RuleKind.CHECK:
-        return reason.startswith(f"{rule.subject.partition('/')[0]}: ")
-    if rule.kind is RuleKind.RESERVED:
-        return reason == f"the name is reserved for private packages: {rule.reason}"
-    # By the rule, or by the decision that put it in force.
-    return reason in {f"{word} by {rule.actor}: {rule.reason}" for word in ("blocked", "block", "recall")}
+        is_advisory = cause.kind is CauseKind.ADVISORY and rule.subject.partition("/")[0] == ADVISORIES.name
+        return is_advisory or is_about_check(cause, rule.subject)
+    decided = [Cause(CauseKind.DECISION, choice, rule.scope, rule.version) for choice in (Choice.BLOCK, Choice.RECALL)]
+    return cause == cause_of(rule) or (rule.kind is RuleKind.BLOCKED and cause in decided)

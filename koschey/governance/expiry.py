@@ -7,6 +7,7 @@ from koschey.db import rules, scopes
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
+from koschey.events import Event
 from koschey.model import SYSTEM
 from koschey.policy.rules import EVERYTHING, Rule
 
@@ -24,7 +25,7 @@ async def expire_rules(connection: Connection) -> int:
         await scopes.insert_held(connection, ended)
         record = Record(connection, SYSTEM, EVERYTHING)
         for rule in ended:
-            record.add("policy ended", [_entry(rule)], project=rule.scope)
+            record.add(Event.POLICY_ENDED, [_entry(rule)], project=rule.scope)
         await record.write()
         return len(ended)
 

@@ -15,6 +15,7 @@ from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, UsageError
+from koschey.events import Event
 from koschey.model import Actor, Serial
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
@@ -45,7 +46,7 @@ async def reserve(
             closing = Rule(RuleKind.RESERVED, None, reason, actor.name, pattern)
             consent.check(await measure(connection, [closing]))
         await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
-        return await _record(connection, actor, "reserve", pattern, reason)
+        return await _record(connection, actor, Event.RESERVE, pattern, reason)
 
 
 async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: str) -> Serial | None:
@@ -54,7 +55,7 @@ async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: 
         await _check(connection, actor, reason)
         if not await rules.delete_rule(connection, RuleKind.RESERVED, pattern, None):
             return None
-        return await _record(connection, actor, "unreserve", pattern, reason)
+        return await _record(connection, actor, Event.UNRESERVE, pattern, reason)
 
 
 async def _check(connection: Connection, actor: Actor, reason: str) -> None:
@@ -68,6 +69,6 @@ async def _check(connection: Connection, actor: Actor, reason: str) -> None:
     authorize(account, Action.DECIDE, canonicalize_name("*"))
 
 
-async def _record(connection: Connection, actor: Actor, action: str, pattern: str, reason: str) -> Serial:
+async def _record(connection: Connection, actor: Actor, event: Event, pattern: str, reason: str) -> Serial:
     # The pattern stands in the project's place: every process then forgets the pages that it may cover.
-    return await journal.insert_entries(connection, actor, action, pattern, [Entry(detail={"reason": reason})])
+    return await journal.insert_entries(connection, actor, event, pattern, [Entry(detail={"reason": reason})])

@@ -8,6 +8,7 @@ from datetime import timedelta
 from koschey.db import downloads, journal
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
+from koschey.events import Event
 from koschey.model import SYSTEM
 
 MOST = 50
@@ -26,5 +27,5 @@ async def forget_downloads(connection: Connection, kept: timedelta) -> int:
                 break
         if forgotten:
             detail: dict[str, object] = {"downloads": forgotten, "until": until.isoformat()}
-            await journal.insert_entries(connection, SYSTEM, "forget downloads", "*", [Entry(detail=detail)])
+            await journal.insert_entries(connection, SYSTEM, Event.FORGET_DOWNLOADS, "*", [Entry(detail=detail)])
         return forgotten

@@ -7,6 +7,7 @@ would be listed there still. What an index does against an upstream's files is a
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
@@ -18,9 +19,18 @@ from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.quarantine.decide import MAX_REASON
+
+
+class Noun(StrEnum):
+    """What a change is about."""
+
+    PROJECT = "project"
+    RELEASE = "release"
+    FILE = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +42,11 @@ class Scope:
     filename: str | None = None
 
     @property
-    def noun(self) -> str:
-        """What it is, as the journal's actions name it."""
+    def noun(self) -> Noun:
+        """What it is."""
         if self.filename is not None:
-            return "file"
-        return "release" if self.version is not None else "project"
+            return Noun.FILE
+        return Noun.RELEASE if self.version is not None else Noun.PROJECT
 
     def __str__(self) -> str:
         release = f"{self.project}=={self.version}" if self.version is not None else str(self.project)
@@ -92,26 +102,26 @@ class Hosted:
         """What is answered where there was nothing to do."""
         return Outcome(self.project.serial, changed=False)
 
-    async def record(self, action: str, changed: Sequence[StandingFile]) -> Outcome:
+    async def record(self, event: Event, changed: Sequence[StandingFile]) -> Outcome:
         """Write a journal row for each changed file. The last statement of the transaction."""
         if not changed:
             return self.unchanged
         detail: dict[str, object] = {"reason": self.change.reason}
         entries = [Entry(item.file.version, item.file.filename, detail) for item in changed]
-        serial = await self._write(action, entries)
+        serial = await self._write(event, entries)
         return Outcome(serial, changed=True, filenames=tuple(item.file.filename for item in changed))
 
     async def record_status(self, detail: dict[str, object]) -> Outcome:
         """Write the one journal row of a change of the project itself. The last statement of the transaction."""
-        return Outcome(await self._write("project status", [Entry(detail=detail)]), changed=True)
+        return Outcome(await self._write(Event.PROJECT_STATUS, [Entry(detail=detail)]), changed=True)
 
     async def wake_held(self) -> None:
         """Tell the workflows of releases that are held that something about them has changed."""
         for version in sorted({item.file.version for item in self.files if item.standing.state is State.HELD}):
             await insert_message(self.connection, ReleaseHeld(self.project.name, version))
 
-    async def _write(self, action: str, entries: Sequence[Entry]) -> Serial:
-        return await journal.insert_entries(self.connection, self.change.actor, action, self.project.name, entries)
+    async def _write(self, event: Event, entries: Sequence[Entry]) -> Serial:
+        return await journal.insert_entries(self.connection, self.change.actor, event, self.project.name, entries)
 
 
 @asynccontextmanager
@@ -133,7 +143,7 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
             raise UsageError(_mirrored(scope))
         known = await files.lock_release_files(connection, scope.project, scope.version)
         chosen = [item for item in known if scope.filename in (None, item.file.filename)]
-        if not chosen and scope.noun != "project":
+        if not chosen and scope.noun is not Noun.PROJECT:
             raise NotKnown(f"there is no {scope} here")
         yield Hosted(connection, change, project, chosen)
 

@@ -6,12 +6,20 @@ bucket. A project of which everything is removed is still ours: the upstream is 
 state of no file: what it hides comes back as it was.
 """
 
+from collections.abc import Mapping
+
 from koschey.auth.permissions import Action
+from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db import files, projects
 from koschey.db.pool import Connection
 from koschey.errors import UsageError
-from koschey.hosting.changes import Change, Hosted, Outcome, Scope, changing
+from koschey.events import Event
+from koschey.hosting.changes import Change, Hosted, Noun, Outcome, Scope, changing
 from koschey.model import ProjectStatus, State
+
+YANKS = {Noun.RELEASE: Event.YANK_RELEASE, Noun.FILE: Event.YANK_FILE}
+UNYANKS = {Noun.RELEASE: Event.UNYANK_RELEASE, Noun.FILE: Event.UNYANK_FILE}
+REMOVALS = {Noun.PROJECT: Event.REMOVE_PROJECT, Noun.RELEASE: Event.REMOVE_RELEASE, Noun.FILE: Event.REMOVE_FILE}
 
 
 async def yank(connection: Connection, change: Change) -> Outcome:
@@ -21,26 +29,26 @@ async def yank(connection: Connection, change: Change) -> Outcome:
     """
     _check(change.scope)
     async with changing(connection, Action.YANK, change) as hosted:
-        return await _mark(hosted, "yank", change.reason)
+        return await _mark(hosted, YANKS, change.reason)
 
 
 async def unyank(connection: Connection, change: Change) -> Outcome:
     """Take the mark back. PEP 592: yanking "may be undone". Raises as `changes.changing` does."""
     _check(change.scope)
     async with changing(connection, Action.YANK, change) as hosted:
-        return await _mark(hosted, "unyank", None)
+        return await _mark(hosted, UNYANKS, None)
 
 
 def _check(scope: Scope) -> None:
-    if scope.noun == "project":
+    if scope.noun is Noun.PROJECT:
         raise UsageError(f"{scope} names no single release; write it as 'name==version'")
 
 
-async def _mark(hosted: Hosted, verb: str, yanked: str | None) -> Outcome:
+async def _mark(hosted: Hosted, events: Mapping[Noun, Event], yanked: str | None) -> Outcome:
     marked = [item for item in hosted.present if item.file.yanked != yanked]
     if marked:
         await files.update_yanked(hosted.connection, [item.file.id for item in marked], yanked)
-    return await hosted.record(f"{verb} {hosted.change.scope.noun}", marked)
+    return await hosted.record(events[hosted.change.scope.noun], marked)
 
 
 async def remove(connection: Connection, change: Change) -> Outcome:
@@ -51,10 +59,11 @@ async def remove(connection: Connection, change: Change) -> Outcome:
     async with changing(connection, Action.MANAGE, change) as hosted:
         removed = hosted.present
         if removed:
-            reason = f"{change.reason} (removed by {change.actor.name})"
-            await files.update_states(connection, [item.file.id for item in removed], State.REMOVED, reason)
+            who = change.actor.name
+            grounds = Grounds(Cause(CauseKind.REMOVAL, who), f"{change.reason} (removed by {who})")
+            await files.update_states(connection, [item.file.id for item in removed], State.REMOVED, grounds)
             await hosted.wake_held()
-        return await hosted.record(f"remove {change.scope.noun}", removed)
+        return await hosted.record(REMOVALS[change.scope.noun], removed)
 
 
 async def set_status(connection: Connection, status: ProjectStatus, change: Change) -> Outcome:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from koschey.accounts import Account
+from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db import files, journal, projects
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
@@ -14,6 +15,7 @@ from koschey.db.pending_uploads import PendingUpload, delete_kept
 from koschey.db.pool import Connection
 from koschey.db.upload_switches import lock_lookalikes, select_lookalike
 from koschey.errors import StoreUnavailable
+from koschey.events import Event
 from koschey.hosting.attested_uploads import keep_uploaded
 from koschey.hosting.upload import Upload, check_used_name, is_known, select_situation
 from koschey.hosting.upload_rules import index_rules
@@ -55,7 +57,7 @@ class Addition:
         return await journal.insert_entries(
             connection,
             Actor(self.account.name, "upload"),
-            "add file",
+            Event.ADD_FILE,
             project.name,
             [Entry(facts.version, facts.filename, detail)],
         )
@@ -76,6 +78,10 @@ class Addition:
         enforce(index_rules.RULES, situation, self.switched)
         return project
 
+    @property
+    def _grounds(self) -> Grounds:
+        return Grounds(Cause(CauseKind.UPLOAD, self.account.name), f"uploaded by {self.account.name}")
+
     async def _insert(self, connection: Connection, project: Project) -> None:
         facts = self.facts
         assert facts.sha256 is not None
@@ -92,7 +98,7 @@ class Addition:
             core_metadata=facts.core_metadata,
             upstream_url=None,
             path=facts.path,
-            standing=Standing(State.RELEASED, f"uploaded by {self.account.name}", None, None),
+            standing=Standing(State.RELEASED, *self._grounds, None, None),
         )
         file = (await files.insert_files(connection, project.id, [new]))[0]
         await files.update_stored(connection, file, facts.sha256, facts.size, facts.path)

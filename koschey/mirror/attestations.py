@@ -17,6 +17,7 @@ from koschey.db.journal import Entry
 from koschey.db.leases import drop_lease, take_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
+from koschey.events import Event
 from koschey.inspection.attestations.trust import Trust
 from koschey.model import SYSTEM, AttestationVerdict, File, FileId, Origin, Sha256
 from koschey.standards.attestations import Judgement
@@ -73,7 +74,7 @@ class ProvenanceStore:
             await projects.lock_project(connection, file.project)
             await files.insert_provenance(connection, file.id, record)
             entry = Entry(file.version, file.filename, {"record": record})
-            await journal.insert_entries(connection, SYSTEM, "file facts", file.project, [entry])
+            await journal.insert_entries(connection, SYSTEM, Event.FILE_FACTS, file.project, [entry])
 
     async def close(self) -> None:
         """End all fetches; the next request begins them again."""
@@ -118,7 +119,7 @@ class ProvenanceStore:
                 "publishers": [dict(publisher) for publisher in judgement.publishers],
             }
             entry = Entry(file.version, file.filename, detail)
-            await journal.insert_entries(connection, SYSTEM, "attestation", file.project, [entry])
+            await journal.insert_entries(connection, SYSTEM, Event.ATTESTATION, file.project, [entry])
 
     @asynccontextmanager
     async def _lease(self, key: str) -> AsyncIterator[None]:

@@ -8,14 +8,16 @@ Where the page promised none, or one that the upstream does not have, this one i
 import hashlib
 from dataclasses import dataclass, replace
 
+from koschey.causes import BY_ARCHIVE, Grounds
 from koschey.db import described, files, journal, projects
-from koschey.db.damage import REPAIRED, Part
+from koschey.db.damage import Part
 from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import Connection, Pool
 from koschey.db.record import Record
 from koschey.errors import StoreUnavailable, UpstreamMalformed
+from koschey.events import Event
 from koschey.model import SYSTEM, File, Origin, Sha256, StandingFile, State
 from koschey.outbox import FileWanted, ProvenanceWanted
 from koschey.standards.names import digest_path
@@ -100,12 +102,12 @@ class _Keeping:
             await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
         refused = await self._compare_metadata()
         if known.damage is not None:
-            self._record(REPAIRED, {"part": Part.FILE})
+            self._record(Event.REPAIRED, {"part": Part.FILE})
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
             facts: dict[str, object] = {"sha256": file.sha256, "size": file.size}
             # With the right digest a wrong size on the page is a note, and no reason to refuse the file.
             is_corrected = known.size not in (None, file.size)
-            self._record("file facts", facts | ({"listed_size": known.size} if is_corrected else {}))
+            self._record(Event.FILE_FACTS, facts | ({"listed_size": known.size} if is_corrected else {}))
         return refused
 
     async def _compare_metadata(self) -> str | None:
@@ -114,7 +116,7 @@ class _Keeping:
             if found or self.fetched.metadata_error:
                 await described.update_described(self.connection, [Described(file, found, self.fetched.metadata_error)])
             if found:
-                self._record("core metadata", {"core_metadata": found})
+                self._record(Event.CORE_METADATA, {"core_metadata": found})
         elif found == promised:
             await files.update_metadata_stored(self.connection, file.id)
         elif promised != self.fetched.broken_promise or not await self._replace(promised):
@@ -134,10 +136,10 @@ class _Keeping:
     async def _block(self, reason: str) -> str:
         file = self.fetched.file
         if self.before.standing.state in (State.HELD, State.RELEASED):
-            await files.update_states(self.connection, [file.id], State.BLOCKED, reason)
-            self._record(State.BLOCKED, {"reason": reason})
+            await files.update_states(self.connection, [file.id], State.BLOCKED, Grounds(BY_ARCHIVE, reason))
+            self._record(Event.BLOCKED, {"reason": reason})
         return reason
 
-    def _record(self, action: str, detail: dict[str, object]) -> None:
+    def _record(self, event: Event, detail: dict[str, object]) -> None:
         file = self.fetched.file
-        self.record.add(action, [Entry(file.version, file.filename, detail)])
+        self.record.add(event, [Entry(file.version, file.filename, detail)])

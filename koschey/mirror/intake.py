@@ -21,6 +21,7 @@ from koschey.db.left_out import replace_left_out
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import PASSING, Connection, Pool
 from koschey.db.record import Record
+from koschey.events import Event
 from koschey.mirror import news
 from koschey.mirror.new_files import Additions
 from koschey.mirror.news import Missing, Return
@@ -118,7 +119,7 @@ class Intake:
         if created:
             await advisories.update_applied(connection, intake.name)
             if record.is_empty:
-                record.add("create project", [Entry()])
+                record.add(Event.CREATE_PROJECT, [Entry()])
         await record.write()
 
 
@@ -209,7 +210,7 @@ class _Changes:
             await self._want_provenance(moved)
         if visible := [(known, file) for known, file in moved if page_changed(known, file)]:
             entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
-            self.transaction.record.add("update file", entries)
+            self.transaction.record.add(Event.UPDATE_FILE, entries)
         back = [(known, file) for known, file in same if known.file.absence]
         await news.give_back(self.transaction, back, self.intake.returned)
         await news.refuse_other_bytes(

@@ -15,6 +15,7 @@ from koschey.db.described import Described
 from koschey.db.journal import Entry
 from koschey.db.pool import Pool
 from koschey.errors import Refused, UpstreamMalformed, UpstreamMissing
+from koschey.events import Event
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.model import SYSTEM, File, Sha256
 from koschey.storage.s3 import Bucket, blob_key
@@ -69,4 +70,4 @@ class Extractor:
                 if one.core_metadata and one.wheel.id in updated
             ]
             if entries:
-                await journal.insert_entries(connection, SYSTEM, "core metadata", project, entries)
+                await journal.insert_entries(connection, SYSTEM, Event.CORE_METADATA, project, entries)

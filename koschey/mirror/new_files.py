@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from koschey.causes import BY_FILENAME
 from koschey.db import advisories, files
 from koschey.db.claims import select_used_names
 from koschey.db.files import NewFile
@@ -11,6 +12,7 @@ from koschey.db.journal import Entry
 from koschey.db.news import insert_returned, select_is_estranged
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
+from koschey.events import Event
 from koschey.mirror import news
 from koschey.mirror.portions import PortionTransaction
 from koschey.model import Standing, StandingFile, State, UpstreamFile
@@ -45,10 +47,10 @@ class Additions:
         rows = await self._refuse_used_names(rows)
         ids = await files.insert_files(self.connection, self.transaction.project.id, rows)
         if admission.review:
-            await insert_returned(self.connection, ids, admission.review)
+            await insert_returned(self.connection, ids, admission.review.reason)
         await self._ask_for_work(rows)
         self.transaction.record.add(
-            "add file",
+            Event.ADD_FILE,
             [
                 Entry(row.version, row.filename, {"state": row.standing.state, "reason": row.standing.reason})
                 for row in rows
@@ -89,13 +91,15 @@ class Additions:
     async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
         """A path belongs to the project that had it first; another that lists the same file cannot have it."""
         taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
-        refused = Standing(State.MALFORMED, "another project has a file under this path", None, None)
+        refused = Standing(State.MALFORMED, BY_FILENAME, "another project has a file under this path", None, None)
         return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
 
     async def _refuse_used_names(self, rows: Sequence[NewFile]) -> list[NewFile]:
         """A filename stands for the bytes that were downloaded under it, also while the name was a private one."""
         used = await select_used_names(self.connection, self.transaction.project.name, [row.filename for row in rows])
-        refused = Standing(State.CONFLICT, "other bytes were downloaded under this filename before", None, None)
+        refused = Standing(
+            State.CONFLICT, BY_FILENAME, "other bytes were downloaded under this filename before", None, None
+        )
         return [row._replace(standing=refused) if used.get(row.filename, set()) - {row.sha256} else row for row in rows]
 
 

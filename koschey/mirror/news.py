@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from koschey.causes import Grounds, UpstreamCause, by_upstream
 from koschey.db import advisories, files, projects
 from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
@@ -16,8 +17,9 @@ from koschey.db.news import (
     select_replaced,
 )
 from koschey.db.outbox import insert_messages
+from koschey.events import AlertKind, Event
 from koschey.mirror.portions import PortionTransaction
-from koschey.model import Absence, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.model import Absence, FileId, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.outbox import ReleaseHeld
 from koschey.policy.absence import next_absence
 from koschey.policy.advisories import reported
@@ -26,13 +28,18 @@ from koschey.policy.verdict import closed_by
 
 KEPT = "the upstream lists the file no more; it was accepted long ago and stays served"
 HELD_GONE = "the upstream removed the file during its quarantine"
-RETURNED_PROJECT = "the project came back after it was gone from the upstream; whoever has it now may be another"
-RETURNED_FILE = "the upstream removed the file during its quarantine, and lists it again"
 REAPPEARED = "the upstream did not list the file for a while during its quarantine"
-RELEASED_AGAIN = "the upstream withdrew the released file, and lists it again as it was"
-REPLACED = "the upstream lists other bytes under this filename now"
-SUSPECTED, CONFIRMED, ENDED = "absence suspected", "absence confirmed", "absence ended"
-"""Actions of the journal, and kinds of alerts, about what an upstream lists no more."""
+RETURNED_PROJECT = Grounds(
+    by_upstream(UpstreamCause.RETURNED),
+    "the project came back after it was gone from the upstream; whoever has it now may be another",
+)
+RETURNED_FILE = Grounds(
+    by_upstream(UpstreamCause.REMOVED), "the upstream removed the file during its quarantine, and lists it again"
+)
+RELEASED_AGAIN = Grounds(
+    by_upstream(UpstreamCause.LISTED_AGAIN), "the upstream withdrew the released file, and lists it again as it was"
+)
+REPLACED = Grounds(by_upstream(UpstreamCause.REPLACED), "the upstream lists other bytes under this filename now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,12 @@ async def miss(transaction: PortionTransaction, missing: Collection[StandingFile
     """
     await files.update_absences(transaction.connection, [(item.file.id, how.judge(item)) for item in missing])
     suspected, gone = how.suspect(missing), how.confirm(missing)
-    transaction.record.add(SUSPECTED, [Entry(item.file.version, item.file.filename) for item in suspected])
+    transaction.record.add(
+        Event.ABSENCE_SUSPECTED, [Entry(item.file.version, item.file.filename) for item in suspected]
+    )
     await _wake(transaction, gone)
-    transaction.record.add(CONFIRMED, [Entry(item.file.version, item.file.filename) for item in gone])
-    withdrawn = [(item, reason) for item, reason in await _withdrawn(transaction, gone, how) if reason]
+    transaction.record.add(Event.ABSENCE_CONFIRMED, [Entry(item.file.version, item.file.filename) for item in gone])
+    withdrawn = [(item, grounds) for item, grounds in await _withdrawn(transaction, gone, how) if grounds]
     await _block(transaction, withdrawn, withdrawn=True)
 
 
@@ -75,13 +84,15 @@ async def tell_of_missing(transaction: PortionTransaction, missing: Collection[S
     """Alert people of what the upstream lists no more, and of what becomes of it."""
     suspected, gone = how.suspect(missing), how.confirm(missing)
     if suspected:
-        transaction.record.alert(SUSPECTED, [_entry(item, reason=_until(how.judge(item))) for item in suspected])
+        transaction.record.alert(
+            AlertKind.ABSENCE_SUSPECTED, [_entry(item, reason=_until(how.judge(item))) for item in suspected]
+        )
     held = [_entry(item, reason=HELD_GONE, state=State.HELD) for item in gone if item.standing.state is State.HELD]
     released = [
-        _entry(item, reason=reason or KEPT, served=reason is None)
-        for item, reason in await _withdrawn(transaction, gone, how)
+        _entry(item, reason=grounds.reason if grounds else KEPT, served=grounds is None)
+        for item, grounds in await _withdrawn(transaction, gone, how)
     ]
-    transaction.record.alert(CONFIRMED, [*held, *released])
+    transaction.record.alert(AlertKind.ABSENCE_CONFIRMED, [*held, *released])
 
 
 async def note_absent_page(transaction: PortionTransaction, absence: Absence) -> None:
@@ -92,10 +103,10 @@ async def note_absent_page(transaction: PortionTransaction, absence: Absence) ->
     await projects.update_absence(transaction.connection, project.id, absence)
     entry = Entry(detail={"reason": _until(absence), "since": absence.since.isoformat()})
     if absence.is_confirmed:
-        transaction.record.add(CONFIRMED, [entry])
+        transaction.record.add(Event.ABSENCE_CONFIRMED, [entry])
     elif project.absence is None:
-        transaction.record.add(SUSPECTED, [entry])
-        transaction.record.alert(SUSPECTED, [entry])
+        transaction.record.add(Event.ABSENCE_SUSPECTED, [entry])
+        transaction.record.alert(AlertKind.ABSENCE_SUSPECTED, [entry])
 
 
 async def end_absent_page(transaction: PortionTransaction) -> None:
@@ -107,8 +118,8 @@ async def end_absent_page(transaction: PortionTransaction) -> None:
     if not project.absence.is_confirmed:
         await insert_reappeared_project(transaction.connection, project.id, REAPPEARED)
     entry = Entry(detail={"since": project.absence.since.isoformat(), "confirmed": project.absence.is_confirmed})
-    transaction.record.add(ENDED, [entry])
-    transaction.record.alert(ENDED, [entry])
+    transaction.record.add(Event.ABSENCE_ENDED, [entry])
+    transaction.record.alert(AlertKind.ABSENCE_ENDED, [entry])
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +145,9 @@ async def give_back(
     if not back:
         return
     entries = [_entry(known) for known, _ in back]
-    transaction.record.add(ENDED, entries)
+    transaction.record.add(Event.ABSENCE_ENDED, entries)
     if not how.of_page:
-        transaction.record.alert(ENDED, entries)
+        transaction.record.alert(AlertKind.ABSENCE_ENDED, entries)
     held = [known for known, _ in back if known.standing.state is State.HELD]
     await insert_reappeared(
         transaction.connection, [item.file.id for item in held if not item.file.is_gone], REAPPEARED
@@ -144,7 +155,7 @@ async def give_back(
     await _wake(transaction, held)
     await _block(transaction, [(item, RETURNED_FILE) for item in held if item.file.is_gone])
     if how.estranged:
-        await insert_returned(transaction.connection, [known.file.id for known, _ in back], RETURNED_PROJECT)
+        await insert_returned(transaction.connection, [known.file.id for known, _ in back], RETURNED_PROJECT.reason)
     if how.as_it_was:
         await _release_again(transaction, [known for known, file in back if is_as_it_was(known.file, file)])
 
@@ -167,12 +178,12 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
     for state in (State.HELD, State.RELEASED):
         # Through the legal moves: what is blocked becomes held, and only what is held is released.
         await files.update_states(transaction.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
-        transaction.record.add(state, [_entry(item, reason=RELEASED_AGAIN) for item in ready])
+        transaction.record.add(Event(state), [_entry(item, reason=RELEASED_AGAIN.reason) for item in ready])
 
 
 async def _withdrawn(
     transaction: PortionTransaction, gone: Iterable[StandingFile], how: Missing
-) -> list[tuple[StandingFile, str | None]]:
+) -> list[tuple[StandingFile, Grounds | None]]:
     """Return the released files among them, and why each is blocked that was withdrawn soon after its upload."""
     released = [item for item in gone if item.standing.state is State.RELEASED]
     if not released:
@@ -182,12 +193,14 @@ async def _withdrawn(
 
 
 async def _block(
-    transaction: PortionTransaction, blocked: Sequence[tuple[StandingFile, str]], *, withdrawn: bool = False
+    transaction: PortionTransaction, blocked: Sequence[tuple[StandingFile, Grounds]], *, withdrawn: bool = False
 ) -> None:
-    for why in dict.fromkeys(reason for _, reason in blocked):
-        alike = [item.file.id for item, reason in blocked if reason == why]
-        await files.update_states(transaction.connection, alike, State.BLOCKED, why, withdrawn=withdrawn)
-    transaction.record.add(State.BLOCKED, [_entry(item, reason=reason) for item, reason in blocked])
+    alike: dict[Grounds, list[FileId]] = {}
+    for item, grounds in blocked:
+        alike.setdefault(grounds, []).append(item.file.id)
+    for grounds, ids in alike.items():
+        await files.update_states(transaction.connection, ids, State.BLOCKED, grounds, withdrawn=withdrawn)
+    transaction.record.add(Event.BLOCKED, [_entry(item, reason=grounds.reason) for item, grounds in blocked])
 
 
 async def _wake(transaction: PortionTransaction, items: Iterable[StandingFile]) -> None:
@@ -209,17 +222,17 @@ def _until(absence: Absence) -> str:
 def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
     """Tell people that a project came back from an absence, perhaps in other hands."""
     listed = [file.filename for file in page.files]
-    entry = Entry(detail={"reason": RETURNED_PROJECT, "files": len(page.files), "first": listed[:FIRST]})
-    transaction.record.add("project returned", [entry])
-    transaction.record.alert("project returned", [entry])
+    entry = Entry(detail={"reason": RETURNED_PROJECT.reason, "files": len(page.files), "first": listed[:FIRST]})
+    transaction.record.add(Event.PROJECT_RETURNED, [entry])
+    transaction.record.alert(AlertKind.PROJECT_RETURNED, [entry])
 
 
 def tell_of_status(transaction: PortionTransaction, page: UpstreamPage) -> None:
     """Note a change of the project's status (PEP 792); a quarantine is told at once, the verdict has closed all."""
     entry = Entry(detail={"status": page.status, "reason": page.status_reason})
-    transaction.record.add("project status", [entry])
+    transaction.record.add(Event.PROJECT_STATUS, [entry])
     if page.status is ProjectStatus.QUARANTINED:
-        transaction.record.alert("project quarantined", [entry])
+        transaction.record.alert(AlertKind.PROJECT_QUARANTINED, [entry])
 
 
 async def refuse_other_bytes(
@@ -242,10 +255,10 @@ async def refuse_other_bytes(
     held = [known.file.id for known, _ in fresh if known.standing.state is State.HELD]
     if held:
         await files.update_states(transaction.connection, held, State.CONFLICT, REPLACED)
-    await insert_replaced(transaction.connection, [(known.file.id, now) for known, now in fresh], REPLACED)
+    await insert_replaced(transaction.connection, [(known.file.id, now) for known, now in fresh], REPLACED.reason)
     entries = [_entry(known, was=known.file.sha256, now=now) for known, now in fresh]
-    transaction.record.add("conflict", entries)
-    transaction.record.alert("conflict", entries)
+    transaction.record.add(Event.CONFLICT, entries)
+    transaction.record.alert(AlertKind.CONFLICT, entries)
 
 
 def tell_of_late_files(
@@ -260,4 +273,4 @@ def tell_of_late_files(
         for row in added
         if is_late(releases.get(row.version, ()), transaction.now, released=row.standing.state is State.RELEASED)
     ]
-    transaction.record.alert("late file", late)
+    transaction.record.alert(AlertKind.LATE_FILE, late)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from koschey.causes import BY_FILENAME, BY_TIME, Grounds, UpstreamCause, by_upstream
 from koschey.model import Standing, State, UpstreamFile
-from koschey.policy.rules import RuleKind
-from koschey.policy.verdict import Policy, closed_by, trusted_by
+from koschey.policy.rules import RuleKind, cause_of
+from koschey.policy.verdict import Policy, closed_by, only_allowed, trusted_by
 from koschey.policy.windows import window_end, window_of, window_start
 
 
@@ -20,9 +21,9 @@ class Admission:
     now: datetime
     last_absent_at: datetime | None
     """The last look before this one, in which the file was not there; None at the first look at the project."""
-    reported: Mapping[str, str] = field(default_factory=dict)
+    reported: Mapping[str, Grounds] = field(default_factory=dict)
     """Versions that an advisory calls malicious, and what it says."""
-    review: str | None = None
+    review: Grounds | None = None
     """Why a person must look at every file of this look, whatever its age and whoever trusts the project."""
 
 
@@ -33,12 +34,13 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
     trusted project is held until its checks went through, which need its bytes.
     """
     if file.version is None:
-        return Standing(State.MALFORMED, "the filename names no version of this project", None, None)
+        return Standing(State.MALFORMED, BY_FILENAME, "the filename names no version of this project", None, None)
     policy = admission.policy.in_force(admission.now)
     if closed := closed_by(policy, file.version) or admission.reported.get(file.version):
-        return Standing(State.BLOCKED, closed, None, None)
-    state, reason, start, end = *_judge(file, path, policy, admission), *_span(file, policy, admission)
-    return Standing(state, reason, end, None, counts_from=start)
+        return Standing(State.BLOCKED, *closed, None, None)
+    state, grounds = _judge(file, path, policy, admission)
+    start, end = _span(file, policy, admission)
+    return Standing(state, *grounds, end, None, counts_from=start)
 
 
 def _span(file: UpstreamFile, policy: Policy, admission: Admission) -> tuple[datetime, datetime | None]:
@@ -50,26 +52,27 @@ def _span(file: UpstreamFile, policy: Policy, admission: Admission) -> tuple[dat
     return start, window_end(start, window) if window is not None else None
 
 
-def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admission) -> tuple[State, str]:
+def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admission) -> tuple[State, Grounds]:
     assert file.version is not None
     _, end = _span(file, policy, admission)
     is_old = end is not None and end <= admission.now
     if file.sha256 is None or path is None:
-        return State.HELD, "the upstream gives no sha256; held until the bytes are hashed"
+        unhashed = "the upstream gives no sha256; held until the bytes are hashed"
+        return State.HELD, Grounds(by_upstream(UpstreamCause.NO_DIGEST), unhashed)
     if admission.review:
         return State.HELD, admission.review
-    if policy.rules.find(RuleKind.ATTESTED, file.version):
-        return State.HELD, "held until its attestation is verified"
+    if rule := policy.rules.find(RuleKind.ATTESTED, file.version):
+        return State.HELD, Grounds(cause_of(rule), "held until its attestation is verified")
     if trust := policy.rules.find(RuleKind.TRUSTED, file.version):
         if policy.required(file.version) and not is_old:
-            return State.HELD, f"{trusted_by(trust)}; held until its checks went through"
-        return State.RELEASED, trusted_by(trust)
+            return State.HELD, Grounds(cause_of(trust), f"{trusted_by(trust)}; held until its checks went through")
+        return State.RELEASED, Grounds(cause_of(trust), trusted_by(trust))
     return _judge_by_age(policy, file.version, is_old=is_old)
 
 
-def _judge_by_age(policy: Policy, version: str, *, is_old: bool) -> tuple[State, str]:
+def _judge_by_age(policy: Policy, version: str, *, is_old: bool) -> tuple[State, Grounds]:
     if rule := policy.rules.find(RuleKind.ALLOWED_ONLY, version):
-        return State.HELD, f"only what a reviewer approves or trusts is served here: {rule.reason}"
+        return State.HELD, only_allowed(rule)
     if is_old:
-        return State.RELEASED, "older than the quarantine window when it was first seen"
-    return State.HELD, "in quarantine"
+        return State.RELEASED, Grounds(BY_TIME, "older than the quarantine window when it was first seen")
+    return State.HELD, Grounds(BY_TIME, "in quarantine")

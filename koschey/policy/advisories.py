@@ -12,6 +12,7 @@ from functools import lru_cache
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion, Version
 
+from koschey.causes import Grounds, by_advisory
 from koschey.model import Advisory, VersionRange
 from koschey.policy.findings import CheckFault, Finding, FindingAction, KnownCheck, Severity, action_for
 from koschey.policy.rules import Rules
@@ -74,8 +75,8 @@ def findings_about(advisories: Iterable[Advisory], version: str) -> tuple[Findin
     return tuple(_finding(advisory) for advisory in sorted(about, key=lambda each: (not each.malicious, each.id)))
 
 
-def reported(advisories: Sequence[Advisory], versions: Iterable[str], rules: Rules) -> dict[str, str]:
-    """Return which of the versions are blocked as malware at once, and by which words."""
+def reported(advisories: Sequence[Advisory], versions: Iterable[str], rules: Rules) -> dict[str, Grounds]:
+    """Return which of the versions are blocked as malware at once, and why."""
     malware = [advisory for advisory in advisories if advisory.malicious]
     if not malware:
         return {}
@@ -90,14 +91,15 @@ def is_blocked(rules: Rules, version: str) -> bool:
     return action_for(rules, version, ADVISORIES, MALICIOUS) is FindingAction.BLOCK
 
 
-def report_of(advisory: Advisory) -> str:
-    """Return the reason for which a file is blocked that an advisory calls malware."""
-    return f"{advisory.id}: {advisory.summary}"
+def report_of(advisory: Advisory) -> Grounds:
+    """Return why a file is blocked that an advisory calls malware."""
+    return Grounds(by_advisory(advisory.id), f"{advisory.id}: {advisory.summary}")
 
 
 def _finding(advisory: Advisory) -> Finding:
     code, severity = (MALICIOUS, Severity.SERIOUS) if advisory.malicious else (VULNERABLE, Severity.WARNING)
-    return Finding(code, severity, report_of(advisory), {"advisory": advisory.id}, ADVISORIES.name)
+    said, evidence = report_of(advisory).reason, {"advisory": advisory.id}
+    return Finding(code, severity, said, evidence, ADVISORIES.name, advisory.id)
 
 
 def _covers(span: VersionRange, version: Version) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from koschey.causes import Cause, by_advisory, by_check
 from koschey.policy.rules import RuleKind, Rules
 
 
@@ -39,6 +40,13 @@ class Finding:
     """What supports the finding, as JSON. All findings of a check about one file may have 1 MiB together."""
     check: str = ""
     """The name of the check. Koschey fills it in; a check leaves it empty."""
+    advisory: str | None = None
+    """The id of the advisory that reports it, if one does."""
+
+    @property
+    def cause(self) -> Cause:
+        """The cause of the action that is taken on it."""
+        return by_advisory(self.advisory) if self.advisory else by_check(self.check, self.code)
 
 
 @dataclass(frozen=True, slots=True)

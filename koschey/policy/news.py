@@ -15,6 +15,7 @@ anything out; it only takes away, or asks for a person:
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from koschey.causes import Grounds, UpstreamCause, by_upstream
 from koschey.model import File, ProjectStatus, Standing, StandingFile, State, UpstreamFile
 from koschey.policy.rules import RuleKind, Rules
 
@@ -33,7 +34,7 @@ LATE_AFTER = timedelta(days=14)
 """The public index itself lets nobody add files to a release that is older."""
 
 
-def withdrawal(file: File, standing: Standing, rules: Rules, at: datetime) -> str | None:
+def withdrawal(file: File, standing: Standing, rules: Rules, at: datetime) -> Grounds | None:
     """Return why a released file is blocked that its upstream withdrew at a moment; None where it stays served."""
     rule = rules.find(RuleKind.WITHDRAWN, file.version)
     within = rule.days if rule else WITHDRAWN_WITHIN
@@ -41,7 +42,8 @@ def withdrawal(file: File, standing: Standing, rules: Rules, at: datetime) -> st
     if within is None or age >= within:
         return None
     limit = within / timedelta(days=1)
-    return f"the upstream withdrew the file {max(age.days, 0)} days after its upload, within the {limit:g} that count"
+    why = f"the upstream withdrew the file {max(age.days, 0)} days after its upload, within the {limit:g} that count"
+    return Grounds(by_upstream(UpstreamCause.WITHDRAWN), why)
 
 
 def begun_at(file: File, standing: Standing) -> datetime:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from koschey.causes import Cause, CauseKind
 from koschey.model import Origin
 
 EVERYTHING = "*"
@@ -93,6 +94,13 @@ class Rule:
     def days(self) -> timedelta | None:
         """The value as a length of time; None where time does not end it."""
         return None if self.value == NEVER else timedelta(days=float(self.value))
+
+
+def cause_of(rule: Rule) -> Cause:
+    """Return the cause of what a rule does."""
+    if rule.kind is RuleKind.RESERVED:
+        return Cause(CauseKind.RESERVATION, "", rule.scope, rule.version)
+    return Cause(CauseKind.RULE, rule.kind, rule.scope, rule.version)
 
 
 def breadth(scope: str) -> tuple[int, int]:

@@ -21,9 +21,10 @@ An approval is not a rule here: it moves the standing at once, and binds bytes t
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from koschey.causes import BY_STATUS, BY_TIME, Cause, Grounds, UpstreamCause, by_check, by_upstream
 from koschey.model import Absence, AttestationVerdict, File, Origin, ProjectStatus, Standing, State
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck, action_for, is_required
-from koschey.policy.rules import Rule, RuleKind, Rules
+from koschey.policy.rules import Rule, RuleKind, Rules, cause_of
 
 NOTHING_KNOWN = Evidence()
 
@@ -64,11 +65,18 @@ class Verdict:
 
     served: bool
     state: State
+    cause: Cause
     reason: str
+    """The cause in a sentence, for people alone."""
     look_again_at: datetime | None = None
     """When a held file should be judged again; None where only a person, or a check, can change the verdict."""
     needs_look: bool = False
     """Held only because the upstream must be asked again first."""
+
+    @property
+    def grounds(self) -> Grounds:
+        """Why it should be so."""
+        return Grounds(self.cause, self.reason)
 
 
 def verdict(
@@ -80,13 +88,13 @@ def verdict(
     """
     policy = policy.in_force(now)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
-        return Verdict(False, standing.state, standing.reason)
+        return Verdict(False, standing.state, standing.cause, standing.reason)
     if file.set_aside_at is not None:
-        return Verdict(False, State.BLOCKED, standing.reason)
+        return Verdict(False, State.BLOCKED, standing.cause, standing.reason)
     if blocked := _block(file, standing, policy):
         return blocked
     if standing.state is State.RELEASED:
-        return Verdict(True, State.RELEASED, standing.reason)
+        return Verdict(True, State.RELEASED, standing.cause, standing.reason)
     taken = _taken_away(file, policy, evidence)
     judged = taken or _suspected(file, policy, now) or _judge_waiting(file, standing, policy, now, evidence)
     return (_excepted(file, policy, judged) if not taken else None) or _observed(file, policy, judged) or judged
@@ -94,36 +102,39 @@ def verdict(
 
 def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
     if standing.state is State.BLOCKED:
-        return Verdict(False, State.BLOCKED, standing.reason)
+        return Verdict(False, State.BLOCKED, standing.cause, standing.reason)
     if closed := closed_by(policy, file.version):
-        return Verdict(False, State.BLOCKED, closed)
+        return Verdict(False, State.BLOCKED, *closed)
     if policy.project_status is ProjectStatus.QUARANTINED:
-        return Verdict(False, State.BLOCKED, _why_quarantined(policy))
+        return Verdict(False, State.BLOCKED, *_quarantined(policy))
     return None
 
 
-def closed_by(policy: Policy, version: str) -> str | None:
+def closed_by(policy: Policy, version: str) -> Grounds | None:
     """Return why nothing of an upstream, or of the project, is let out under this name and version."""
     if rule := policy.rules.find(RuleKind.BLOCKED, version):
-        return f"blocked by {rule.actor}: {rule.reason}"
+        return Grounds(cause_of(rule), f"blocked by {rule.actor}: {rule.reason}")
     if policy.origin is Origin.MIRRORED and (rule := policy.rules.find(RuleKind.RESERVED, version)):
-        return f"the name is reserved for private packages: {rule.reason}"
+        return Grounds(cause_of(rule), f"the name is reserved for private packages: {rule.reason}")
     return None
 
 
-def _why_quarantined(policy: Policy) -> str:
+def _quarantined(policy: Policy) -> Grounds:
     """Return who closed the project: an upstream closes its own, an admin here those that are hosted here."""
+    why = policy.project_status_reason
     if policy.origin is Origin.HOSTED:
-        return f"the project is quarantined: {policy.project_status_reason or 'no reason given'}"
-    return f"the upstream quarantined the project: {policy.project_status_reason or 'the upstream gives no reason'}"
+        return Grounds(BY_STATUS, f"the project is quarantined: {why or 'no reason given'}")
+    said = f"the upstream quarantined the project: {why or 'the upstream gives no reason'}"
+    return Grounds(by_upstream(UpstreamCause.QUARANTINED), said)
 
 
 def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
     """Return why a held file is blocked, whatever time and exceptions say."""
     if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
-        return Verdict(False, State.BLOCKED, f"{finding.check}: {finding.summary}")
+        return Verdict(False, State.BLOCKED, finding.cause, f"{finding.check}: {finding.summary}")
     if file.is_gone:
-        return Verdict(False, State.BLOCKED, "the upstream removed the file during its quarantine")
+        removed = by_upstream(UpstreamCause.REMOVED)
+        return Verdict(False, State.BLOCKED, removed, "the upstream removed the file during its quarantine")
     return None
 
 
@@ -137,18 +148,19 @@ def _suspected(file: File, policy: Policy, now: datetime) -> Verdict | None:
     if absence is None:
         return None
     what = "file" if file.absence else "project"
-    since = f"since {absence.since:%Y-%m-%d %H:%M} UTC"
+    absent, since = by_upstream(UpstreamCause.ABSENT), f"since {absence.since:%Y-%m-%d %H:%M} UTC"
     if absence.due_at is None:
-        return Verdict(False, State.HELD, f"the upstream lists the {what} no more, {since}")
+        return Verdict(False, State.HELD, absent, f"the upstream lists the {what} no more, {since}")
     waits = f"absence suspected: the upstream does not list the {what} {since}; further looks confirm or end that"
     is_due = absence.due_at <= now
-    return Verdict(False, State.HELD, waits, look_again_at=now if is_due else absence.due_at, needs_look=is_due)
+    due_at = now if is_due else absence.due_at
+    return Verdict(False, State.HELD, absent, waits, look_again_at=due_at, needs_look=is_due)
 
 
 def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
     trust = policy.rules.find(RuleKind.TRUSTED, file.version)
     if trust and file.has_known_bytes:
-        return _unproved(file, policy, evidence) or Verdict(False, State.RELEASED, trusted_by(trust))
+        return _unproved(file, policy, evidence) or Verdict(False, State.RELEASED, cause_of(trust), trusted_by(trust))
     return _judge_by_time(file, standing, policy, now, evidence)
 
 
@@ -157,15 +169,20 @@ def trusted_by(rule: Rule) -> str:
     return f"trusted by {rule.actor}: {rule.reason}"
 
 
+def only_allowed(rule: Rule) -> Grounds:
+    """Return why time releases nothing."""
+    return Grounds(cause_of(rule), f"only what a reviewer approves or trusts is served here: {rule.reason}")
+
+
 def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
     if allowed := policy.rules.find(RuleKind.ALLOWED_ONLY, file.version):
-        return Verdict(False, State.HELD, f"only what a reviewer approves or trusts is served here: {allowed.reason}")
+        return Verdict(False, State.HELD, *only_allowed(allowed))
     if standing.release_at is None:
-        return Verdict(False, State.HELD, standing.reason)
+        return Verdict(False, State.HELD, standing.cause, standing.reason)
     if now < standing.release_at:
         review = _worst(file, policy, evidence, FindingAction.HOLD)
-        reason = _for_review(review) if review else standing.reason
-        return Verdict(False, State.HELD, reason, look_again_at=standing.release_at)
+        grounds = _for_review(review) if review else Grounds(standing.cause, standing.reason)
+        return Verdict(False, State.HELD, *grounds, look_again_at=standing.release_at)
     return _unproved(file, policy, evidence) or _judge_ended(file, standing.release_at, policy, now)
 
 
@@ -173,32 +190,39 @@ def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime
     """Judge a file whose window has ended and whose checks went through."""
     if policy.looked_at is None or policy.looked_at < release_at:
         waits = "the window has ended; the upstream is asked again first"
-        return Verdict(False, State.HELD, waits, look_again_at=now, needs_look=True)
+        return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now, needs_look=True)
     if file.yanked is not None:
         why = f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
-        return Verdict(False, State.BLOCKED, why)
+        return Verdict(False, State.BLOCKED, by_upstream(UpstreamCause.YANKED), why)
     if file.stored_at is None or not file.has_known_bytes:
-        return Verdict(False, State.HELD, "the window has ended; the bytes are not verified yet", look_again_at=now)
-    return Verdict(False, State.RELEASED, "the quarantine window ended")
+        waits = "the window has ended; the bytes are not verified yet"
+        return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now)
+    return Verdict(False, State.RELEASED, BY_TIME, "the quarantine window ended")
 
 
 def _unproved(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
     """Return why neither time nor trust may let a file out: what checks say of it, or do not say yet."""
+    grounds = _lacks_checks(file, policy, evidence)
+    if grounds is None and (finding := _worst(file, policy, evidence, FindingAction.HOLD)):
+        grounds = _for_review(finding)
+    rule = policy.rules.find(RuleKind.ATTESTED, file.version)
+    if grounds is None and rule and file.attestation is not AttestationVerdict.VERIFIED:
+        grounds = Grounds(cause_of(rule), f"it has no verified attestation, which is required: {rule.reason}")
+    return Verdict(False, State.HELD, *grounds) if grounds else None
+
+
+def _lacks_checks(file: File, policy: Policy, evidence: Evidence) -> Grounds | None:
     required = policy.required(file.version)
     if faults := [fault for fault in evidence.faults if fault.check in required]:
-        return Verdict(False, State.HELD, f"the check {faults[0].check} could not be completed: {faults[0].cause}")
+        check, fault = faults[0].check, faults[0].cause
+        return Grounds(by_check(check), f"the check {check} could not be completed: {fault}")
     if missing := sorted(required - evidence.completed):
-        return Verdict(False, State.HELD, f"waits for checks: {', '.join(missing)}")
-    if finding := _worst(file, policy, evidence, FindingAction.HOLD):
-        return Verdict(False, State.HELD, _for_review(finding))
-    rule = policy.rules.find(RuleKind.ATTESTED, file.version)
-    if rule and file.attestation is not AttestationVerdict.VERIFIED:
-        return Verdict(False, State.HELD, f"it has no verified attestation, which is required: {rule.reason}")
+        return Grounds(by_check(missing[0]), f"waits for checks: {', '.join(missing)}")
     return None
 
 
-def _for_review(finding: Finding) -> str:
-    return f"a reviewer must look, {finding.check}: {finding.summary}"
+def _for_review(finding: Finding) -> Grounds:
+    return Grounds(finding.cause, f"a reviewer must look, {finding.check}: {finding.summary}")
 
 
 def _worst(file: File, policy: Policy, evidence: Evidence, action: FindingAction) -> Finding | None:
@@ -213,7 +237,7 @@ def _excepted(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
         return None
     ticket = f" ({exception.ticket})" if exception.ticket else ""
     until = f"exception by {exception.actor} until {exception.expires_at:%Y-%m-%d %H:%M} UTC{ticket}"
-    return _served_meanwhile(file, judged, f"{until}: {exception.reason}")
+    return _served_meanwhile(file, judged, Grounds(cause_of(exception), f"{until}: {exception.reason}"))
 
 
 def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
@@ -221,13 +245,14 @@ def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
     rule = policy.rules.find(RuleKind.OBSERVED, file.version)
     if rule is None:
         return None
-    return _served_meanwhile(file, judged, f"observed ({rule.reason}); it would be {judged.state}: {judged.reason}")
+    would = f"observed ({rule.reason}); it would be {judged.state}: {judged.reason}"
+    return _served_meanwhile(file, judged, Grounds(cause_of(rule), would))
 
 
-def _served_meanwhile(file: File, judged: Verdict, why: str) -> Verdict | None:
+def _served_meanwhile(file: File, judged: Verdict, grounds: Grounds) -> Verdict | None:
     """Serve a file that stays held, or that is on its way to be released. Nothing blocks it before the rule ends."""
     if not file.has_known_bytes:
         return None
     if judged.state is State.RELEASED:
         return replace(judged, served=True)
-    return replace(judged, served=True, state=State.HELD, reason=why)
+    return replace(judged, served=True, state=State.HELD, cause=grounds.cause, reason=grounds.reason)

@@ -12,6 +12,7 @@ from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.db.record import Record
 from koschey.db.waiting import Release, select_held_releases
+from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, Advisory
 from koschey.outbox import ReleaseHeld
 from koschey.policy.advisories import Feed, feed_fault
@@ -81,7 +82,7 @@ async def _tell_of_fix(connection: Connection, fix: FastLane) -> bool:
             "downloads": fix.downloads,
         }
         entries, record = [Entry(fix.version, None, detail)], Record(connection, SYSTEM, fix.project)
-        record.add("security fix waits", entries)
-        record.alert("security fix waits", entries)
+        record.add(Event.SECURITY_FIX_WAITS, entries)
+        record.alert(AlertKind.SECURITY_FIX_WAITS, entries)
         await record.write()
         return True

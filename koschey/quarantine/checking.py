@@ -22,6 +22,7 @@ from koschey.db.pool import Connection, Pool
 from koschey.db.record import Record
 from koschey.db.rules import select_rules
 from koschey.errors import KoscheyError
+from koschey.events import AlertKind, Event
 from koschey.inspection.checks.isolate import Outcome
 from koschey.inspection.checks.registry import Installed, load
 from koschey.model import SYSTEM, Origin, StandingFile
@@ -182,13 +183,13 @@ class Checker:
         for item, run in news:
             file, codes = item.file, sorted({finding.code for finding in run.findings})
             record.add(
-                "check", [Entry(file.version, file.filename, {"check": name, "codes": codes, "fault": run.fault})]
+                Event.CHECK, [Entry(file.version, file.filename, {"check": name, "codes": codes, "fault": run.fault})]
             )
             for finding in run.findings:
                 if finding.severity is Severity.SERIOUS and finding.code not in told:
                     told.add(finding.code)
                     said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
-                    record.alert("finding", [Entry(file.version, file.filename, said)])
+                    record.alert(AlertKind.FINDING, [Entry(file.version, file.filename, said)])
         await record.write()
 
 
@@ -212,7 +213,7 @@ async def register_checks(pool: Pool) -> list[str]:
         news = await write_known_checks(connection, codes)
         if news:
             detail: dict[str, object] = {"checks": news}
-            await journal.insert_entries(connection, SYSTEM, "checks", "*", [Entry(detail=detail)])
+            await journal.insert_entries(connection, SYSTEM, Event.CHECKS, "*", [Entry(detail=detail)])
     names = [check.name for check in checks]
     missing = [check.name for check in await select_known_checks(pool) if check.name not in names]
     if missing:

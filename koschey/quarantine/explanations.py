@@ -224,7 +224,7 @@ class Sight:
         """Explain a release of which nothing is here: the name may be closed all the same."""
         free = self._free(version)
         if closed := closed_by(self.policy, version):
-            return Explanation(self.project, version, Availability.BLOCKED, closed, free=free)
+            return Explanation(self.project, version, Availability.BLOCKED, closed.reason, free=free)
         reason = "this index knows of no such release"
         if lost:
             reason += f"; its upstream's page lists {lost[0].name}, which is left out: {CAUSES[lost[0].cause]}"

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import Grounds, UpstreamCause, by_upstream
 from koschey.db import files, journal, projects
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.db.record import Record
+from koschey.events import Event
 from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.policy.advisories import Feed
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
@@ -71,9 +73,10 @@ async def note_failure(connection: Connection, item: StandingFile, reason: str) 
     async with connection.transaction():
         # First of all, as everybody does: locks taken in another order would be a deadlock with a decision.
         await projects.lock_project(connection, item.file.project)
-        if await files.update_held_reason(connection, item.file.id, reason):
+        unreachable = Grounds(by_upstream(UpstreamCause.UNREACHABLE), reason)
+        if await files.update_held_reason(connection, item.file.id, unreachable):
             entry = Entry(item.file.version, item.file.filename, {"reason": reason})
-            await journal.insert_entries(connection, SYSTEM, "fetch failed", item.file.project, [entry])
+            await journal.insert_entries(connection, SYSTEM, Event.FETCH_FAILED, item.file.project, [entry])
 
 
 async def _renew_windows(
@@ -98,10 +101,10 @@ def _keeps_states(project: Project | None) -> bool:
 
 async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     for item, judgement in due:
-        await files.update_states(connection, [item.file.id], judgement.state, judgement.reason)
+        await files.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
     record = Record(connection, SYSTEM, project)
     for item, judgement in due:
-        record.add(judgement.state, [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])
+        record.add(Event(judgement.state), [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])
     await record.write()
 
 

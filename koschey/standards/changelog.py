@@ -4,34 +4,36 @@ Every serial is in it, so that a mirror gets as far as the last one. But a file 
 without one, is not named: its change is said to have happened to the project.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from packaging.utils import NormalizedName
 
+from koschey.events import Event
 from koschey.model import ProjectStatus, Serial, State
 from koschey.standards.project_json import python_tag
 
 UPDATED = "update"
 """Something about the project changed; nothing more is said."""
-OF_PROJECTS = {"create project": "create"}
-OF_FILES = {"add file", "released", "approve", "trust"}
-"""Actions by which a file came to be served."""
-OF_YANKS = {
-    "yank release": "yank release",
-    "yank file": "yank release",
-    "unyank release": "unyank release",
-    "unyank file": "unyank release",
+OF_PROJECTS: Mapping[Event | None, str] = {Event.CREATE_PROJECT: "create"}
+OF_FILES = {Event.ADD_FILE, Event.RELEASED, Event.APPROVE, Event.TRUST}
+"""Events by which a file came to be served."""
+OF_YANKS: Mapping[Event | None, str] = {
+    Event.YANK_RELEASE: "yank release",
+    Event.YANK_FILE: "yank release",
+    Event.UNYANK_RELEASE: "unyank release",
+    Event.UNYANK_FILE: "unyank release",
 }
 """On the public index releases are yanked, not files."""
-WITHDRAWN = {
-    "block": "release quarantined",
-    "blocked": "release quarantined",
-    "remove file": "remove file",
-    "remove release": "remove release",
-    "remove project": "remove project",
+WITHDRAWN: Mapping[Event | None, str] = {
+    Event.BLOCK: "release quarantined",
+    Event.BLOCKED: "release quarantined",
+    Event.REMOVE_FILE: "remove file",
+    Event.REMOVE_RELEASE: "remove release",
+    Event.REMOVE_PROJECT: "remove project",
 }
-"""Actions by which something ceased to be served, so that nothing names it."""
+"""Events by which something ceased to be served, so that nothing names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,20 @@ class Change:
 
     serial: Serial
     at: datetime
-    action: str
+    event: Event | None
+    """None for one that this version does not know."""
     project: NormalizedName | None
     """None for a change that is not about one project that exists here."""
     version: str | None
     filename: str | None
     state: str | None
-    """Where the action says it: the state that a file began with."""
+    """Where the event says it: the state that a file began with."""
     status: str | None
-    """Where the action says it: the status of the project from then on (PEP 792)."""
+    """Where the event says it: the status of the project from then on (PEP 792)."""
     yanked: str | None
-    """Where the action says it: that the upstream has yanked a file, and why (PEP 592)."""
+    """Where the event says it: that the upstream has yanked a file, and why (PEP 592)."""
     was: str | None
-    """Where the action says it: the status that the project had before."""
+    """Where the event says it: the status that the project had before."""
     file_served: bool
 
 
@@ -68,18 +71,18 @@ def render_change(change: Change) -> Row:
 
 def _words(change: Change) -> tuple[str | None, str]:
     """Return the version, if it may be named, and the action."""
-    if change.action == "project status":
+    if change.event is Event.PROJECT_STATUS:
         return None, _status(change)
-    if change.action in OF_PROJECTS:
-        return None, OF_PROJECTS[change.action]
+    if change.event in OF_PROJECTS:
+        return None, OF_PROJECTS[change.event]
     if change.file_served and change.filename:
-        if change.action in OF_YANKS:
-            return change.version, OF_YANKS[change.action]
-        if change.action in OF_FILES and change.state in (None, State.RELEASED):
+        if change.event in OF_YANKS:
+            return change.version, OF_YANKS[change.event]
+        if change.event in OF_FILES and change.state in (None, State.RELEASED):
             return change.version, f"add {python_tag(change.filename)} file {change.filename}"
         if change.yanked is not None:
             return change.version, "yank release"
-    return None, WITHDRAWN.get(change.action, UPDATED)
+    return None, WITHDRAWN.get(change.event, UPDATED)
 
 
 def _status(change: Change) -> str:

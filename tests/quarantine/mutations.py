@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from koschey.causes import BY_TIME
 from koschey.db import files, findings, journal
 from koschey.mirror import intake, new_files, news
 from koschey.mirror.fetch import FileFetcher
@@ -41,7 +42,7 @@ def serve_held(file: File, standing: Standing, *rest: Any) -> Verdict:
 
 def release_early(file: File, *_: Any) -> Verdict:
     """A verdict for which every window has ended."""
-    return Verdict(bool(file.sha256 and file.path), State.RELEASED, "too early")
+    return Verdict(bool(file.sha256 and file.path), State.RELEASED, BY_TIME, "too early")
 
 
 def believe_upload_time(upload_time: datetime | None, first_seen_at: datetime, *_: Any, **__: Any) -> datetime:
@@ -56,7 +57,7 @@ async def do_nothing(*_: object) -> None:
 async def move_silently(connection: Any, _: Any, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     """A settling that tells nobody."""
     for item, judgement in due:
-        await files.update_states(connection, [item.file.id], judgement.state, judgement.reason)
+        await files.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
 
 
 async def forgive_faults(db: Any, known: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
+from koschey.causes import UNKNOWN
 from koschey.model import File, FileId, Origin, Sha256, Standing, StandingFile, State
 from koschey.policy.changes import place
 from koschey.policy.rules import FLAGS, Rule, RuleKind, covers
@@ -89,7 +90,7 @@ def standing_files(draw: st.DrawFn) -> StandingFile:
         absent_since=draw(st.sampled_from([None, None, None, NOON])),
     )
     return StandingFile(
-        file, replace(Standing(draw(st.sampled_from(STATES)), "as it was", due, None), counts_from=begun)
+        file, replace(Standing(draw(st.sampled_from(STATES)), UNKNOWN, "as it was", due, None), counts_from=begun)
     )
 
 

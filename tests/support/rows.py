@@ -7,17 +7,21 @@ from typing import Any
 
 from packaging.utils import NormalizedName
 
+from koschey.causes import UNKNOWN, Grounds
 from koschey.db import files, projects
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database
 from koschey.db.record import Record
+from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, FileId, Origin, Sha256, Standing, StandingFile, State, UpstreamPage
 from koschey.standards.names import digest_path, version_of
 
 WEEK = timedelta(days=7)
 """The usual window."""
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+A_TEST = Grounds(UNKNOWN, "a test")
+"""Why files have the states that tests give them."""
 
 
 def digest_of(text: str) -> Sha256:
@@ -43,7 +47,7 @@ def new_file(
         core_metadata=None,
         upstream_url=f"https://files.example.org/{filename}",
         path=digest_path(sha256, filename) if sha256 else None,
-        standing=Standing(state, f"a test made it {state}", release_at, None),
+        standing=Standing(state, *A_TEST, release_at, None),
     )
     return file._replace(**changes)
 
@@ -68,15 +72,15 @@ async def add_project(
 
 async def raise_alert(
     connection: Connection,
-    kind: str,
+    kind: AlertKind,
     project: str,
     version: str | None = None,
     filename: str | None = None,
     detail: dict[str, object] | None = None,
 ) -> None:
-    """Raise an alert, as a change of that name would."""
+    """Raise an alert, with a row of the journal as its cause."""
     record, entries = Record(connection, SYSTEM, project), [Entry(version, filename, detail or {})]
-    record.add(kind, entries)
+    record.add(Event.CHECK, entries)
     record.alert(kind, entries)
     await record.write()
 

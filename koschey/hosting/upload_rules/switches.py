@@ -8,6 +8,7 @@ from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database
 from koschey.db.upload_switches import select_switches, upsert_switch
 from koschey.errors import UsageError
+from koschey.events import Event
 from koschey.hosting.upload_rules import archive_rules, form_rules, index_rules, metadata_rules
 from koschey.hosting.upload_rules.rule import Rule
 from koschey.model import Actor, Serial
@@ -36,5 +37,5 @@ async def switch_rule(connection: Connection, actor: Actor, name: str, reason: s
         await upsert_switch(connection, name, reason, actor, enabled=enabled)
         detail: dict[str, object] = {"rule": name, "enabled": enabled, "reason": reason}
         return await journal.insert_entries(
-            connection, actor, "switch upload rule", ALL_PROJECTS, [Entry(detail=detail)]
+            connection, actor, Event.SWITCH_UPLOAD_RULE, ALL_PROJECTS, [Entry(detail=detail)]
         )

@@ -9,6 +9,7 @@ from koschey.db.advisories import select_advisories
 from koschey.db.decisions import select_recalled
 from koschey.db.proposals import close_proposals
 from koschey.errors import UsageError
+from koschey.events import AlertKind
 from koschey.model import Origin, StandingFile, State
 from koschey.policy.advisories import reported
 from koschey.policy.rules import Rule, RuleKind, Rules
@@ -18,8 +19,6 @@ from koschey.quarantine.decision import Outcome
 
 SERVABLE = (State.HELD, State.RELEASED, State.MALFORMED, State.CONFLICT)
 """What a block moves; what was removed stays so."""
-RECALL = "recall"
-"""The kind of the alert; whoever else reports malicious files raises it too."""
 
 
 async def block(change: Change) -> Outcome:
@@ -39,7 +38,7 @@ async def recall(change: Change) -> Outcome:
     known = await _is_recalled(change, {change.decision.version})
     if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, in_force):
         return Outcome(None, ())
-    return await _close(change, moved, excepted, alert=RECALL)
+    return await _close(change, moved, excepted, alert=AlertKind.RECALL)
 
 
 async def unblock(change: Change) -> Outcome:
@@ -66,7 +65,7 @@ async def unblock(change: Change) -> Outcome:
 
 
 async def _close(
-    change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: str | None = None
+    change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: AlertKind | None = None
 ) -> Outcome:
     decision = change.decision
     # The rule is for what is still to come: later files of the release, later releases of the project.

@@ -1,8 +1,9 @@
 """A decision on its way into the database: what it is about, and the rows that every choice writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db import decisions, files, rules
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_messages
@@ -11,6 +12,7 @@ from koschey.db.proposals import Proposal, close_proposals
 from koschey.db.record import Record
 from koschey.db.requests import answer_requests
 from koschey.errors import NotKnown, UsageError
+from koschey.events import AlertKind, Event
 from koschey.model import Actor, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.rules import Rule, RuleKind, Rules
@@ -57,6 +59,12 @@ class Change:
         """Where the reason is written down elsewhere."""
         return (self.seconds.ticket if self.seconds else None) or self.decision.ticket
 
+    @property
+    def cause(self) -> Cause:
+        """The cause of the states of files that it moves."""
+        decision = self.decision
+        return Cause(CauseKind.DECISION, decision.choice, decision.project, decision.version)
+
     def in_state(self, *states: State) -> list[StandingFile]:
         """Return the files that are in one of the states."""
         return [known for known in self.known if known.standing.state in states]
@@ -97,17 +105,11 @@ class Change:
 
     async def put_rule(self, kind: RuleKind) -> None:
         """Put a rule in force for the decision's scope."""
+        await rules.write_rule(self.connection, replace(self._rule(kind), seconded_by=self.seconded_by))
+
+    def _rule(self, kind: RuleKind) -> Rule:
         decision = self.decision
-        rule = Rule(
-            kind,
-            decision.version,
-            self.reason,
-            self.author.name,
-            decision.project,
-            ticket=self.ticket,
-            seconded_by=self.seconded_by,
-        )
-        await rules.write_rule(self.connection, rule)
+        return Rule(kind, decision.version, self.reason, self.author.name, decision.project, ticket=self.ticket)
 
     def own_rule(self, kind: RuleKind, in_force: Rules) -> Rule | None:
         """Return the rule of exactly the decision's scope."""
@@ -117,14 +119,15 @@ class Change:
 
     def says_the_same(self, rule: Rule | None) -> bool:
         """Tell whether the rule stands already as this decision would write it."""
-        said = (self.reason, self.author.name, self.ticket)
-        return rule is not None and (rule.reason, rule.actor, rule.ticket) == said
+        return rule is not None and replace(rule, seconded_by=None) == self._rule(rule.kind)
 
     async def move(self, moved: Sequence[StandingFile], state: State) -> None:
         """Move files, and say beside each who wanted it and why."""
         seconded = f", seconded by {self.seconded_by}" if self.seconded_by else ""
         reason = f"{self.decision.choice} by {self.author.name}{seconded}: {self.reason}"
-        await files.update_states(self.connection, [known.file.id for known in moved], state, reason)
+        await files.update_states(
+            self.connection, [known.file.id for known in moved], state, Grounds(self.cause, reason)
+        )
 
     async def record(
         self,
@@ -133,7 +136,7 @@ class Change:
         *,
         whole: bool = False,
         done: str = "moved",
-        alert: str | None = None,
+        alert: AlertKind | None = None,
     ) -> Outcome:
         """Write the journal and the decision: one row for each file it binds, or one for the whole scope.
 
@@ -143,7 +146,7 @@ class Change:
         decision, scope = self.decision, (self.decision.version, None, None)
         await self._tell(bound)
         record = Record(self.connection, self.actor, decision.project)
-        record.add(decision.choice, self._entries(bound, detail or {}))
+        record.add(Event(decision.choice), self._entries(bound, detail or {}))
         if alert is not None:
             said: dict[str, object] = {"reason": self.reason, "actor": self.actor.name, "files": len(bound)}
             record.alert(alert, [Entry(decision.version, None, said)])

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from koschey.causes import Grounds
 from koschey.db import files, projects
 from koschey.errors import UsageError
 from koschey.model import StandingFile, State
@@ -30,7 +31,7 @@ async def extend(change: Change) -> Outcome:
     await files.update_windows(change.connection, [(item.file.id, _release_at(item, until), until) for item in later])
     reason = f"extended by {change.actor.name} until {until:%Y-%m-%d %H:%M} UTC: {decision.reason}"
     for known in later:
-        await files.update_held_reason(change.connection, known.file.id, reason)
+        await files.update_held_reason(change.connection, known.file.id, Grounds(change.cause, reason))
     return await change.record(later, {"held_until": format_time(until)}, done="held on")
 
 

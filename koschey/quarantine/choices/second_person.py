@@ -10,6 +10,7 @@ from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.proposals import Proposal, close_proposals, insert_proposal, select_open_proposal
 from koschey.errors import UsageError
+from koschey.events import Event
 from koschey.model import StandingFile
 from koschey.policy.rules import RuleKind, Rules
 from koschey.quarantine.choices.change import Change
@@ -72,6 +73,6 @@ async def _propose(change: Change, digests: list[str], ends_at: datetime | None)
     )
     detail: dict[str, object] = {"choice": decision.choice, "reason": decision.reason, "digests": digests}
     serial = await journal.insert_entries(
-        connection, change.actor, "propose", decision.project, [Entry(decision.version, None, detail)]
+        connection, change.actor, Event.PROPOSE, decision.project, [Entry(decision.version, None, detail)]
     )
     return Outcome(serial, (), waits=True)

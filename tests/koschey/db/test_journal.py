@@ -11,6 +11,7 @@ from koschey.db.journal import Entry, insert_entries, select_serial
 from koschey.db.pool import Connection, Pool, connect
 from koschey.db.projects import lock_project, select_listed_since, select_project
 from koschey.db.record import Record
+from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, Actor, Serial, Sha256
 from koschey.outbox import AlertRaised, render_message
 from tests.support.rows import add_project, digest_of, new_file
@@ -29,7 +30,11 @@ async def write(pool: Pool, project: NormalizedName, entries: int, *, undo: bool
             async with connection.transaction():
                 await lock_project(connection, project)
                 serial = await insert_entries(
-                    connection, ADA, "test", project, [Entry("1.0", f"{project}-{number}") for number in range(entries)]
+                    connection,
+                    ADA,
+                    Event.CHECK,
+                    project,
+                    [Entry("1.0", f"{project}-{number}") for number in range(entries)],
                 )
                 await asyncio.sleep(0.001)
                 if undo:
@@ -48,7 +53,7 @@ async def test_serials_have_no_gaps(pool: Pool, connection: Connection) -> None:
     assert [row["serial"] for row in rows] == list(range(1, 1 + sum(1 + n % 3 for n in range(20) if n % 4 != 3)))
     assert await select_serial(connection) == len(rows)
     assert {(row["actor"], row["door"], row["action"], row["version"]) for row in rows} == {
-        ("ada", "cli", "test", "1.0")
+        ("ada", "cli", "check", "1.0")
     }
     for number, serial in enumerate(serials):
         assert (serial is None) == (number % 4 == 3)
@@ -82,7 +87,7 @@ async def test_details_are_kept_beside_their_files(connection: Connection) -> No
     """Each entry has its own version, filename and detail, in the order in which they were given."""
     project = await add_project(connection, "spam")
     entries = [Entry("1.0", "b.whl", {"reason": "ä"}), Entry("0.9", "a.whl", {"n": [1, None]}), Entry()]
-    assert await insert_entries(connection, SYSTEM, "add", project, entries) == 3
+    assert await insert_entries(connection, SYSTEM, Event.ADD_FILE, project, entries) == 3
     rows = await connection.fetch("SELECT version, filename, detail FROM journal ORDER BY serial")
     assert [Entry(*row) for row in rows] == entries
 
@@ -107,22 +112,22 @@ async def test_alerts_are_written_with_their_rows(connection: Connection) -> Non
     record = Record(connection, ADA, project)
     assert record.is_empty
     assert await record.write() is None
-    record.add("one", [Entry("1.0"), Entry("2.0")])
-    record.alert("first", [Entry("1.0", None, {"reason": "ä"})])
-    record.add("two", [Entry()], project="*")
-    record.alert("second", [Entry("3.0", "a.whl"), Entry("4.0", "b.whl")])
-    record.alert("nothing", [])
+    record.add(Event.ADD_FILE, [Entry("1.0"), Entry("2.0")])
+    record.alert(AlertKind.LATE_FILE, [Entry("1.0", None, {"reason": "ä"})])
+    record.add(Event.CONFLICT, [Entry()], project="*")
+    record.alert(AlertKind.CONFLICT, [Entry("3.0", "a.whl"), Entry("4.0", "b.whl")])
+    record.alert(AlertKind.RECALL, [])
     assert await record.write() == 3
     rows = await connection.fetch("SELECT serial, action, project, version FROM journal ORDER BY serial")
     assert [tuple(row) for row in rows] == [
-        (1, "one", "spam", "1.0"),
-        (2, "one", "spam", "2.0"),
-        (3, "two", "*", None),
+        (1, "add file", "spam", "1.0"),
+        (2, "add file", "spam", "2.0"),
+        (3, "conflict", "*", None),
     ]
     alerts = await connection.fetch("SELECT id, serial, kind, project, version, detail FROM alert ORDER BY id")
     assert [tuple(row)[1:] for row in alerts] == [
-        (2, "first", "spam", "1.0", {"reason": "ä"}),
-        (3, "second", "*", None, {"files": 2, "releases": 2, "first": ["a.whl", "b.whl"]}),
+        (2, "late file", "spam", "1.0", {"reason": "ä"}),
+        (3, "conflict", "*", None, {"files": 2, "releases": 2, "first": ["a.whl", "b.whl"]}),
     ]
     waiting = await connection.fetch("SELECT kind, key, payload FROM outbox ORDER BY id")
     assert [tuple(row) for row in waiting] == [render_message(AlertRaised(row["id"])) for row in alerts]
@@ -143,7 +148,7 @@ async def test_alerts_are_written_with_their_rows(connection: Connection) -> Non
 async def test_the_journal_is_append_only(connection: Connection, statement: str) -> None:
     """What stands in the journal stays there, whoever asks."""
     project = await add_project(connection, "spam")
-    await insert_entries(connection, ADA, "test", project, [Entry()])
+    await insert_entries(connection, ADA, Event.CHECK, project, [Entry()])
     with pytest.raises(asyncpg.RaiseError, match="append-only"):
         await connection.execute(statement)
     assert await connection.fetchval("SELECT count(*) FROM journal WHERE actor = 'ada' AND serial = 1") == 1
@@ -231,9 +236,9 @@ async def test_an_approval_binds_bytes(
 ) -> None:
     """An approval without version, filename and sha256 cannot be written; other decisions may be of a whole scope."""
     project = await add_project(connection, "spam")
-    serial = await insert_entries(connection, ADA, "approve", project, [Entry()])
+    serial = await insert_entries(connection, ADA, Event.APPROVE, project, [Entry()])
     await insert_decisions(connection, serial, ADA, "block", project, [bound], "why")
-    approval = insert_decisions(connection, serial, ADA, "approve", project, [bound], "why")
+    approval = insert_decisions(connection, serial, ADA, Event.APPROVE, project, [bound], "why")
     if complete:
         await approval
     else:

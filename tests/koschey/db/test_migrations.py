@@ -19,6 +19,7 @@ from koschey.db.journal import Entry, insert_entries
 from koschey.db.migrate import INSERT_STEP, SUMS, Step, migrate, read_steps, require_present
 from koschey.db.pool import Connection, connect, open_pool
 from koschey.errors import StartError
+from koschey.events import Event
 from koschey.model import SYSTEM, Sha256
 from koschey.settings import Settings
 from koschey.storage.s3 import OpenBucket
@@ -42,6 +43,28 @@ SCHEMA = {
     "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
     "moves": "SELECT from_state, to_state FROM legal_move ORDER BY 1, 2",
 }
+
+
+SELECT_CAUSES = """
+    SELECT filename, cause, cause_subject, cause_scope, cause_version
+      FROM standing JOIN file ON file.id = file_id ORDER BY file_id
+"""
+TIME, UPLOAD = ("time", "", "", None), ("upload", "admin", "", None)
+CAUSES = {
+    "0.1.0": {
+        **dict.fromkeys(("old_app-1.0", "old_app-1.1", "old_lib-1.0", "old_lib-2.0", "gone_app-1.0"), TIME),
+        **dict.fromkeys(("new_app-1.0", "excepted_app-1.0", "two_app-1.0"), TIME),
+        "held_long-1.0": ("decision", "extend", "held-long", "1.0"),
+        "approved_app-1.0": ("decision", "approve", "approved-app", "1.0"),
+        "trusted_app-1.0": ("decision", "trust", "", None),
+        "blocked_app-1.0": ("decision", "block", "blocked-app", "1.0"),
+        "recalled_app-1.0": ("decision", "recall", "recalled-app", "1.0"),
+        "gone_app-2.0": ("upstream", "removed", "", None),
+        **dict.fromkeys(("acme_tools-1.0", "acme_tools-2.0", "acme_archived-1.0"), UPLOAD),
+        "acme_tools-3.0": ("removal", "root", "", None),
+    }
+}
+"""By version and file: the causes of the states that it kept, as the sentences beside them say."""
 
 
 async def schema_of(connection: Connection) -> Mapping[str, Any]:
@@ -182,6 +205,8 @@ async def test_data_of_an_earlier_version(archive: Path, empty_database: str, s3
     finally:
         await front.quart.shutdown()
     assert await connection.fetch("SELECT * FROM journal ORDER BY serial") == journal
+    rows = await connection.fetch(SELECT_CAUSES)
+    assert {row["filename"].partition("-py3")[0]: tuple(row)[1:] for row in rows} == CAUSES[archive.stem]
     await connection.close()
 
 
@@ -196,7 +221,7 @@ async def test_times_follow_serials(own_database: str) -> None:
             await transaction.start()
             await connection.fetchval("SELECT koschey_now()")
             await asyncio.sleep(0.01 * (number % 7))
-            await insert_entries(connection, SYSTEM, "test", name, [Entry(), Entry()])
+            await insert_entries(connection, SYSTEM, Event.CHECK, name, [Entry(), Entry()])
             await (transaction.rollback() if number % 5 == 0 else transaction.commit())
 
     await asyncio.gather(*(change(number) for number in range(100)))

@@ -15,7 +15,6 @@ PIECES = frozenset(
     {
         "COLUMNS",
         "COVERED",
-        "DAMAGED",
         "IN_FORCE",
         "IS_ASKABLE",
         "MAIN_INDEX",
@@ -23,7 +22,6 @@ PIECES = frozenset(
         "ORDER",
         "OWNER",
         "PROJECT_COLUMNS",
-        "REPAIRED",
         "SUMS",
         "TABLES",
         "UNSEEN",

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from koschey.auth.permissions import Action
+from koschey.causes import Cause, CauseKind, by_advisory, by_check
 from koschey.cli import cli
 from koschey.db import files, projects, scopes
 from koschey.db.accounts import insert_grant, upsert_account
+from koschey.db.files import cause_columns
 from koschey.db.findings import CheckRun, write_runs
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
@@ -533,6 +535,16 @@ async def test_covered_files_come_project_by_project(connection: Connection) -> 
 # What a lifted rule leaves
 
 
+async def give_cause(connection: Connection, cause: Cause, filename: str = "%") -> None:
+    """Have blocked files be blocked for a cause."""
+    await connection.execute(
+        "UPDATE standing SET cause = $2, cause_subject = $3, cause_scope = $4, cause_version = $5"
+        "  FROM file WHERE file.id = file_id AND filename LIKE $1 AND state = 'blocked'",
+        filename,
+        *cause_columns(cause),
+    )
+
+
 async def settle_all(connection: Connection, project: str, *versions: str) -> None:
     """Have releases judged anew, as their workflows do."""
     for version in versions:
@@ -566,9 +578,9 @@ async def test_only_what_the_lifted_rule_blocked_is_told_of(connection: Connecti
     await set_rule(connection, CLI, Terms("blocked", "ac==1.0", reason="another"))
     await settle_all(connection, "ac", "1.0")
     await connection.execute(
-        "UPDATE standing SET state = 'blocked', reason = 'MAL-1: theft' FROM file"
-        " WHERE file.id = file_id AND filename = 'acx-1.0.zip'"
+        "UPDATE standing SET state = 'blocked' FROM file WHERE file.id = file_id AND filename = 'acx-1.0.zip'"
     )
+    await give_cause(connection, by_advisory("MAL-1"), "acx-1.0.zip")
     await set_rule(connection, CLI, Terms("blocked", scope, reason="all"))
     for project, versions in (("ac", ["2.0"]), ("ac-x", ["2.0"]), ("other", ["1.0"])):
         await settle_all(connection, project, *versions)
@@ -580,10 +592,19 @@ async def test_only_what_the_lifted_rule_blocked_is_told_of(connection: Connecti
     assert outcome.effects.sentences[-1].startswith(f"{sum(expected.values())} files stay blocked")
 
 
+async def test_a_rule_that_a_decision_put_in_force_is_lifted(acme: Connection, run: Run) -> None:
+    """What the decision blocked stays so, and is told of, also where the rule got other words meanwhile."""
+    await asyncio.to_thread(run, "block", "acme==2.0", "--reason", "a worm")
+    await set_rule(acme, CLI, Terms("blocked", "acme==2.0", reason="a worm, says the report"))
+    outcome = await unset_rule(acme, CLI, "blocked", "acme==2.0", None, "over")
+    assert [(each.project, each.version) for each in outcome.effects.still_blocked] == [("acme", "2.0")]
+
+
 async def test_a_check_that_blocks_no_more_leaves_what_it_blocked(connection: Connection) -> None:
     """Files that a finding blocked stay so when the rule becomes milder, or goes, or a whole policy takes its place."""
     await add_project(connection, "ac", [new_file("ac-1.0.zip"), new_file("ac-2.0.zip")])
-    await connection.execute("UPDATE standing SET state = 'blocked', reason = 'names: near another'")
+    await connection.execute("UPDATE standing SET state = 'blocked'")
+    await give_cause(connection, by_check("names", "near"))
     strict = Terms("check", "*", "block", "names/near", reason="strict")
     await set_rule(connection, CLI, strict)
     milder = await set_rule(connection, CLI, replace(strict, value="hold"))
@@ -601,7 +622,7 @@ async def test_thousands_that_stay_blocked_are_no_flood(connection: Connection) 
     rows = [new_file(f"ac-{number}.0.zip", State.BLOCKED) for number in range(1000)]
     await add_project(connection, "ac", rows)
     await set_rule(connection, CLI, Terms("blocked", "ac", reason="all"))
-    await connection.execute("UPDATE standing SET reason = 'blocked by ada: all'")
+    await give_cause(connection, Cause(CauseKind.RULE, "blocked", "ac"))
     outcome = await unset_rule(connection, CLI, "blocked", "ac", None, "over")
     assert len(outcome.effects.still_blocked) == 1000
     [sentence] = outcome.effects.sentences

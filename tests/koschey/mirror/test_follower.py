@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError
 
 from koschey.concurrency.waiting import cancelled
+from koschey.events import AlertKind
 from koschey.mirror.follower import AT_ONCE, Follower
 from koschey.quarantine.sweep import tell_unsent
 from koschey.worker.background import keep_running, keep_telling, steady_workflows
@@ -132,7 +133,7 @@ async def alerted(index: SkippingKoschey) -> int:
     """Raise an alert, and wait until the outbox has been seen to."""
     pool = index.resources.pool
     async with pool.acquire() as connection, connection.transaction():
-        await raise_alert(connection, "test", "a-told")
+        await raise_alert(connection, AlertKind.FINDING, "a-told")
     async with asyncio.timeout(30):
         while await pool.fetchval("SELECT count(*) FROM outbox"):
             await asyncio.sleep(0.1)

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from koschey.model import File, FileId, Standing, StandingFile, State
 from koschey.policy.predecessors import newest_released, predecessors
 from koschey.standards.names import version_of
-from tests.support.rows import digest_of
+from tests.support.rows import A_TEST, digest_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LINUX, MAC, ANY = "cp312-cp312-manylinux_2_28_x86_64.whl", "cp312-cp312-macosx_11_0_arm64.whl", "py3-none-any.whl"
@@ -30,7 +30,7 @@ def file(filename: str) -> File:
 
 def known(*filenames: str, state: State = State.RELEASED) -> list[StandingFile]:
     """Files that all stand alike."""
-    return [StandingFile(file(name), Standing(state, "a test", None, None)) for name in filenames]
+    return [StandingFile(file(name), Standing(state, *A_TEST, None, None)) for name in filenames]
 
 
 @pytest.mark.parametrize(

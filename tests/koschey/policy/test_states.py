@@ -10,7 +10,7 @@ from koschey.db.files import update_states
 from koschey.db.pool import Connection
 from koschey.model import State
 from koschey.policy.states import LEGAL_MOVES, may_move
-from tests.support.rows import add_project, new_file, select_states
+from tests.support.rows import A_TEST, add_project, new_file, select_states
 
 
 async def test_both_lists_of_moves_are_alike(connection: Connection) -> None:
@@ -32,7 +32,7 @@ async def test_the_trigger_refuses_every_other_move(connection: Connection) -> N
         attempt = connection.transaction()
         await attempt.start()
         try:
-            await update_states(connection, [ids[before]], after, "a test")
+            await update_states(connection, [ids[before]], after, A_TEST)
             allowed.add((before, after))
         except asyncpg.RaiseError as error:
             refusals.append(str(error))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
+from koschey.causes import UNKNOWN
 from koschey.model import Absence, AttestationVerdict, File, FileId, Origin, ProjectStatus, Sha256, Standing, State
 from koschey.policy.findings import CheckFault, Evidence, Finding, FindingAction, KnownCheck, Severity
 from koschey.policy.rules import Rule, RuleKind, Rules
@@ -101,7 +102,7 @@ class Case(NamedTuple):
             absence_due_at=self.due_at,
             attestation=self.attestation,
         )
-        standing = Standing(self.state, "as it was", self.release_at, None)
+        standing = Standing(self.state, UNKNOWN, "as it was", self.release_at, None)
         policy = Policy(Rules(self.rules), self.status, None, self.looked_at, self.origin, self.checks, self.page)
         return verdict(file, standing, policy, self.now, self.evidence)
 

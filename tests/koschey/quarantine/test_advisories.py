@@ -17,6 +17,7 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.advisories import AdvisoryActivities, FeedReport
+from koschey.causes import by_advisory
 from koschey.db.advisories import select_advisories, select_feed
 from koschey.db.browse import select_waiting_releases
 from koschey.db.fast_lane import FastLane, select_fast_lane
@@ -509,6 +510,11 @@ async def test_second_look_sees_what_was_reported(mirror: Mirror) -> None:
     await mirror.settle("a-second")
     known = (await mirror.files("a-second"))[file.filename]
     assert (known.standing.state, known.standing.reason) == (BLOCKED, "advisories: MAL-1: about a-second")
+    assert known.standing.cause == by_advisory("MAL-1")
+    # So it is told of as well when the report is withdrawn.
+    await say(mirror, OTHER)
+    [alert] = await mirror.alerts("advisory withdrawn")
+    assert alert["detail"]["first"] == [file.filename]
 
 
 async def test_vulnerability_is_a_note(mirror: Mirror) -> None:

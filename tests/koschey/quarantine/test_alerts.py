@@ -15,6 +15,7 @@ from activities.alerts import AlertActivities
 from koschey.db.alerts import select_alert, select_alerts
 from koschey.db.pool import Connection, Pool
 from koschey.errors import EgressRefused, StartError, UpstreamUnavailable
+from koschey.events import AlertKind
 from koschey.settings import Settings, load_settings
 from koschey.upstream.webhook import Webhook, sign, webhook_of
 from tests.support.koschey_up import Koschey, ask, wait_until
@@ -43,7 +44,7 @@ async def raised(connection: Connection) -> int:
     """An alert with its cause."""
     project = await add_project(connection, "spam")
     async with connection.transaction():
-        await raise_alert(connection, "recall", project, "1.0", "spam-1.0.tar.gz", {"reason": "malware"})
+        await raise_alert(connection, AlertKind.RECALL, project, "1.0", "spam-1.0.tar.gz", {"reason": "malware"})
     return (await select_alerts(connection))[0].id
 
 
@@ -229,7 +230,7 @@ async def test_without_its_cause_there_is_no_alert(connection: Connection) -> No
     project = await add_project(connection, "spam")
     transaction = connection.transaction()
     await transaction.start()
-    await raise_alert(connection, "recall", project)
+    await raise_alert(connection, AlertKind.RECALL, project)
     await transaction.rollback()
     assert await select_alerts(connection) == []
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
@@ -238,11 +239,12 @@ async def test_without_its_cause_there_is_no_alert(connection: Connection) -> No
 async def test_alerts_are_listed_newest_first(connection: Connection) -> None:
     """The list begins with the newest, and goes on from where a reader stopped."""
     project = await add_project(connection, "spam")
-    for number in range(5):
-        await raise_alert(connection, f"kind-{number}", project)
+    kinds = list(AlertKind)[:5]
+    for kind in kinds:
+        await raise_alert(connection, kind, project)
     first = await select_alerts(connection, limit=2)
     rest = await select_alerts(connection, before=first[-1].id)
-    assert [alert.kind for alert in first + rest] == [f"kind-{number}" for number in (4, 3, 2, 1, 0)]
+    assert [alert.kind for alert in first + rest] == kinds[::-1]
 
 
 # Through a running index

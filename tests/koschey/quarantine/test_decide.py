@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from packaging.utils import NormalizedName
 
+from koschey.causes import BY_TIME
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.files import lock_release_files
 from koschey.db.journal import select_serial
@@ -361,7 +362,7 @@ async def test_extend(connection: Connection) -> None:
 async def test_an_extension_holds_against_time(connection: Connection) -> None:
     """Settling under any window lets nothing out before the extension ends."""
     await set_clock(connection, NOON)
-    standing = Standing(HELD, "new", NOON + DAY, None, counts_from=NOON)
+    standing = Standing(HELD, BY_TIME, "new", NOON + DAY, None, counts_from=NOON)
     await add_project(connection, "spam", [new_file(WHEEL, standing=standing)], looked_at=NOON + 90 * DAY)
     await extend(connection, 10)
     for moment in (NOON + 2 * DAY, NOON + 10 * DAY - timedelta(seconds=1)):

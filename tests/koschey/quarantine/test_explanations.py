@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from packaging.utils import NormalizedName
 
+from koschey.causes import BY_TIME
 from koschey.db.findings import CheckRun, write_runs
 from koschey.db.pool import Pool
 from koschey.db.rules import write_rule
@@ -31,7 +32,7 @@ async def told(pool: Pool, version: str, *hashes: str) -> Explanation:
 def held(version: str, *, days: float | None = 3, **changes: Any) -> Any:
     """A wheel that is held for some days from noon."""
     end = NOON + timedelta(days=days) if days is not None else None
-    standing = Standing(State.HELD, "in quarantine", end, None)
+    standing = Standing(State.HELD, BY_TIME, "in quarantine", end, None)
     return new_file(f"told-{version}-py3-none-any.whl", standing=standing, **changes)
 
 
@@ -103,7 +104,7 @@ async def test_a_finding_for_a_reviewer_takes_the_date_away(pool: Pool) -> None:
 
 async def test_windows_follow_the_rules_of_today(pool: Pool) -> None:
     """The moment is the one that the rules say now, also before anybody has written it down."""
-    standing = Standing(State.HELD, "in quarantine", NOON + WEEK, None, counts_from=NOON)
+    standing = Standing(State.HELD, BY_TIME, "in quarantine", NOON + WEEK, None, counts_from=NOON)
     await fill(pool, new_file("told-1.0-py3-none-any.whl", standing=standing))
     assert (await told(pool, "1.0")).release_at == NOON + WEEK
     async with pool.acquire() as connection:

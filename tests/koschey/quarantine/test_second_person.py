@@ -15,6 +15,7 @@ from koschey.db.projects import select_project
 from koschey.db.proposals import select_open_proposals
 from koschey.db.rules import select_exceptions, select_rules, upsert_rule
 from koschey.errors import NotAllowed, UsageError
+from koschey.events import AlertKind
 from koschey.model import Actor, State
 from koschey.policy.rules import RuleKind
 from koschey.quarantine.decide import Choice, Decision, Outcome, decide
@@ -229,7 +230,7 @@ async def test_a_report_of_malice_needs_two_as_well(connection: Connection) -> N
     """A block of what an alert of the kind `recall` named is lifted by two."""
     await add_project(connection, "spam", [new_file(WHEEL, RELEASED)])
     await choose(connection, Choice.BLOCK, ADA)
-    await raise_alert(connection, "recall", "spam", "1.0")
+    await raise_alert(connection, AlertKind.RECALL, "spam", "1.0")
     assert (await choose(connection, Choice.UNBLOCK, BOB)).waits
     assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)
 
@@ -241,7 +242,7 @@ async def test_a_report_on_several_releases_is_about_each(connection: Connection
     await choose(connection, Choice.BLOCK, ADA)
     await choose(connection, Choice.BLOCK, ADA, version="2.0")
     told: dict[str, object] = {"versions": ["0.9", "1.0"]}
-    await raise_alert(connection, "recall", "spam", detail=told)
+    await raise_alert(connection, AlertKind.RECALL, "spam", detail=told)
     assert (await choose(connection, Choice.UNBLOCK, BOB, version="2.0")).filenames == (other,)
     assert (await choose(connection, Choice.UNBLOCK, BOB)).waits
     assert (await choose(connection, Choice.UNBLOCK, ADA)).filenames == (WHEEL,)

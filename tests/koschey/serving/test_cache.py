@@ -13,6 +13,7 @@ from packaging.utils import NormalizedName
 from koschey.db.journal import Entry, insert_entries
 from koschey.db.pool import Connection, Pool
 from koschey.db.projects import insert_project
+from koschey.events import Event
 from koschey.mirror.refresh import Refresher
 from koschey.model import SYSTEM, Origin, Serial
 from koschey.serving import encoded
@@ -253,7 +254,7 @@ async def change(connection: Connection, *names: NormalizedName) -> None:
     for name in names:
         await insert_project(connection, name, name, Origin.MIRRORED)
         async with connection.transaction():
-            await insert_entries(connection, SYSTEM, "change", name, [Entry()])
+            await insert_entries(connection, SYSTEM, Event.CHECK, name, [Entry()])
 
 
 async def listed(projects: ProjectList) -> dict[str, int]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from koschey.events import Event
 from koschey.model import ProjectStatus, Serial
 from koschey.serving.xmlrpc_methods import GONE, MAX_TERM, MAX_TERMS, Search, parse_search
 from koschey.standards.changelog import Change, render_change
@@ -157,34 +158,34 @@ def test_search_that_cannot_be(parameters: list[Any]) -> None:
     assert caught.value.code == FaultCode.INVALID_PARAMETERS
 
 
-CHANGE = Change(Serial(7), datetime(2026, 1, 1, tzinfo=UTC), "", None, "1.0", None, None, None, None, None, True)
+CHANGE = Change(Serial(7), datetime(2026, 1, 1, tzinfo=UTC), None, None, "1.0", None, None, None, None, None, True)
 
 
 @pytest.mark.parametrize(
     ("changes", "version", "action"),
     [
-        ({"action": "create project"}, None, "create"),
-        ({"action": "add file", "filename": "spam-1.0.tar.gz"}, "1.0", "add source file spam-1.0.tar.gz"),
-        ({"action": "add file", "filename": "spam-1.0.tar.gz", "state": "held"}, None, "update"),
-        ({"action": "add file", "filename": "spam-1.0.tar.gz", "file_served": False}, None, "update"),
-        ({"action": "released", "filename": "spam-1.0.zip"}, "1.0", "add source file spam-1.0.zip"),
+        ({"event": Event.CREATE_PROJECT}, None, "create"),
+        ({"event": Event.ADD_FILE, "filename": "spam-1.0.tar.gz"}, "1.0", "add source file spam-1.0.tar.gz"),
+        ({"event": Event.ADD_FILE, "filename": "spam-1.0.tar.gz", "state": "held"}, None, "update"),
+        ({"event": Event.ADD_FILE, "filename": "spam-1.0.tar.gz", "file_served": False}, None, "update"),
+        ({"event": Event.RELEASED, "filename": "spam-1.0.zip"}, "1.0", "add source file spam-1.0.zip"),
         (
-            {"action": "approve", "filename": "spam-1.0-cp39-abi3-any.whl"},
+            {"event": Event.APPROVE, "filename": "spam-1.0-cp39-abi3-any.whl"},
             "1.0",
             "add cp39 file spam-1.0-cp39-abi3-any.whl",
         ),
-        ({"action": "trust"}, None, "update"),
-        ({"action": "yank file", "filename": "spam-1.0.zip"}, "1.0", "yank release"),
-        ({"action": "unyank release", "filename": "spam-1.0.zip"}, "1.0", "unyank release"),
-        ({"action": "yank release", "filename": "spam-1.0.zip", "file_served": False}, None, "update"),
-        ({"action": "update file", "filename": "spam-1.0.zip", "yanked": ""}, "1.0", "yank release"),
-        ({"action": "update file", "filename": "spam-1.0.zip"}, None, "update"),
-        ({"action": "block", "filename": "spam-1.0.zip", "file_served": False}, None, "release quarantined"),
-        ({"action": "remove file", "filename": "spam-1.0.zip", "file_served": False}, None, "remove file"),
-        ({"action": "project status", "status": "quarantined"}, None, "project quarantined"),
-        ({"action": "project status", "status": "active", "was": "quarantined"}, None, "project quarantine cleared"),
-        ({"action": "project status", "status": "archived", "was": "active"}, None, "update"),
-        ({"action": "an action to come", "filename": "spam-1.0.zip"}, None, "update"),
+        ({"event": Event.TRUST}, None, "update"),
+        ({"event": Event.YANK_FILE, "filename": "spam-1.0.zip"}, "1.0", "yank release"),
+        ({"event": Event.UNYANK_RELEASE, "filename": "spam-1.0.zip"}, "1.0", "unyank release"),
+        ({"event": Event.YANK_RELEASE, "filename": "spam-1.0.zip", "file_served": False}, None, "update"),
+        ({"event": Event.UPDATE_FILE, "filename": "spam-1.0.zip", "yanked": ""}, "1.0", "yank release"),
+        ({"event": Event.UPDATE_FILE, "filename": "spam-1.0.zip"}, None, "update"),
+        ({"event": Event.BLOCK, "filename": "spam-1.0.zip", "file_served": False}, None, "release quarantined"),
+        ({"event": Event.REMOVE_FILE, "filename": "spam-1.0.zip", "file_served": False}, None, "remove file"),
+        ({"event": Event.PROJECT_STATUS, "status": "quarantined"}, None, "project quarantined"),
+        ({"event": Event.PROJECT_STATUS, "status": "active", "was": "quarantined"}, None, "project quarantine cleared"),
+        ({"event": Event.PROJECT_STATUS, "status": "archived", "was": "active"}, None, "update"),
+        ({"event": None, "filename": "spam-1.0.zip"}, None, "update"),
     ],
 )
 def test_action_in_the_words_of_the_public_index(changes: dict[str, Any], version: str | None, action: str) -> None:

@@ -1,0 +1,90 @@
+"""Why a file has its state: the cause for programs, the reason for people. `docs/events.md` is rendered from here."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from koschey.explained import Explained
+
+
+class CauseKind(Explained):
+    """What gave a file its state. The check of the column `standing.cause` in PostgreSQL names the same."""
+
+    TIME = "time", "The window: it has not ended, it has, or the file was older when it was first seen."
+    DECISION = "decision", "A reviewer's decision about the scope and version; the subject is the choice."
+    RULE = "rule", "A rule of the policy with this scope and version; the subject is its kind."
+    RESERVATION = "reservation", "The name is reserved for private packages, by the pattern that is the scope."
+    ADVISORY = "advisory", "An advisory about the release; the subject is its id."
+    CHECK = "check", "A check that has a finding or is not completed; the subject is `check/code`, or the check alone."
+    UPSTREAM = "upstream", "What the upstream did or said; the subject is one of the table below."
+    ARCHIVE = "archive", "The archive does not contain what was promised of it."
+    FILENAME = "filename", "The filename names no version, or the name or the path is taken."
+    UPLOAD = "upload", "An upload to this index; the subject is the account."
+    STATUS = "status", "The project was quarantined here (PEP 792)."
+    REMOVAL = "removal", "The file was removed here; the subject is the account."
+    ORIGIN = "origin", "The name changed hands between its upstream and this index; the subject is the account."
+    UNKNOWN = "unknown", "The row is older than causes are, and does not show its cause."
+
+
+class UpstreamCause(Explained):
+    """What an upstream did or said, as the subject of a cause."""
+
+    NO_DIGEST = "no-digest", "It lists the file without a sha256; the bytes are not hashed yet."
+    UNREACHABLE = "unreachable", "The bytes could not be downloaded from it."
+    ABSENT = "absent", "It does not list the file, or the project."
+    REMOVED = "removed", "It removed the file during its quarantine."
+    WITHDRAWN = "withdrawn", "It removed the file soon after its upload."
+    LISTED_AGAIN = "listed-again", "It lists again, unchanged, what it withdrew."
+    RETURNED = "returned", "The project is back after an absence, perhaps in other hands."
+    YANKED = "yanked", "It yanked the file during its quarantine."
+    REPLACED = "replaced", "It lists other bytes under the filename."
+    QUARANTINED = "quarantined", "It quarantined the project (PEP 792)."
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a file has its state, and what that refers to."""
+
+    kind: CauseKind
+    subject: str = ""
+    """What it refers to, see `CauseKind`; empty where it refers to nothing, or where that is not known."""
+    scope: str = ""
+    """What a decision, a rule or a reservation covers: a project, a pattern, `@upstream` or `*`."""
+    version: str | None = None
+    """The version that a decision or a rule covers; None covers every version."""
+
+
+class Grounds(NamedTuple):
+    """Why something is so: the cause for programs, and the reason for people. No code reads the reason."""
+
+    cause: Cause
+    reason: str
+
+
+BY_TIME = Cause(CauseKind.TIME)
+BY_ARCHIVE = Cause(CauseKind.ARCHIVE)
+BY_FILENAME = Cause(CauseKind.FILENAME)
+BY_STATUS = Cause(CauseKind.STATUS)
+UNKNOWN = Cause(CauseKind.UNKNOWN)
+
+
+def by_upstream(what: UpstreamCause) -> Cause:
+    """Return the cause of what an upstream did or said."""
+    return Cause(CauseKind.UPSTREAM, what)
+
+
+def by_check(check: str, code: str = "") -> Cause:
+    """Return the cause of a check's finding, or of the check itself."""
+    return Cause(CauseKind.CHECK, f"{check}/{code}" if code else check)
+
+
+def by_advisory(advisory: str) -> Cause:
+    """Return the cause of an advisory."""
+    return Cause(CauseKind.ADVISORY, advisory)
+
+
+def is_about_check(cause: Cause, subject: str) -> bool:
+    """Tell whether the subject of a check rule, `check` or `check/code`, covers a cause whose code may be unknown."""
+    if cause.kind is not CauseKind.CHECK:
+        return False
+    check = subject.partition("/")[0]
+    return cause.subject in (subject, check) or cause.subject.startswith(f"{subject}/")
