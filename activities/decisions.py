@@ -92,11 +92,6 @@ class DecisionActivities:
         return sifted
 
     @activity.defn
-    async def decide_release(self, decision: SignalledDecision) -> str:
-        """Carry out a decision; returns what it changed, or why it changed nothing."""
-        return await self._decide(decision, Receipts())
-
-    @activity.defn
     async def decide_releases(self, decisions: list[SignalledDecision]) -> list[str]:
         """Carry out decisions in their order; returns what became of each."""
         answers: list[str] = list(*activity.info().heartbeat_details)

@@ -74,8 +74,9 @@ class ReleaseStatus:
     look_again_in: float | None
     """Seconds from now on; None where only a person can change anything."""
     held: int = 0
-    """How many files wait in all; 0.1.0 named every one of them instead."""
+    """How many files are held in all."""
     unstored: int = 0
+    """How many of them are not stored."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,6 @@ class ReleaseActivities:
     feed: Feed | None = None
     """That there is a feed of advisories."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES))
-
-    @activity.defn
-    async def store_held_file(self, file_id: int) -> str:
-        """Bring a file's bytes into the bucket; returns its sha256. Quarantines that 0.1.0 began ask for it."""
-        item = await files.select_file(self.pool, FileId(file_id))
-        if item is None:
-            raise ApplicationError(f"there is no file {file_id}", non_retryable=True)
-        if item.standing.state is not State.HELD:
-            return "not wanted any more"
-        with expected_errors():
-            try:
-                async with heartbeats():
-                    stored = await self.store.store(item.file)
-            except UpstreamError as error:
-                async with self.pool.acquire() as connection:
-                    await note_failure(connection, item, str(error))
-                raise
-        return stored.sha256 or ""
 
     @activity.defn
     async def store_held_files(self, file_ids: list[int]) -> StoreReport:

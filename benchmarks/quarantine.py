@@ -188,7 +188,7 @@ async def events(koschey: Koschey) -> tuple[int, float]:
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     sample: list[int] = []
     count = 0
-    async for run in client.list_workflows("WorkflowType = 'QuarantineRelease'"):
+    async for run in client.list_workflows("WorkflowType = 'Quarantine'"):
         if len(sample) < SAMPLE:
             history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
             done = [event.HasField("activity_task_completed_event_attributes") for event in history.events]

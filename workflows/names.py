@@ -7,7 +7,7 @@ from koschey.model import quarantine_id
 __all__ = [
     "ADVISORIES_ID",
     "FOLLOW_ID",
-    "HOUSE_ID",
+    "HOUSEKEEPING_ID",
     "PROJECT",
     "RELEASE_AT",
     "SEARCH_ATTRIBUTES",
@@ -28,8 +28,8 @@ ADVISORIES_ID = "follow-advisories"
 
 FOLLOW_ID = "follow-upstream"
 """The id of the one workflow that follows the upstream."""
-HOUSE_ID = "keep-house"
-"""The id of the one workflow that keeps house."""
+HOUSEKEEPING_ID = "housekeeping"
+"""The id of the one workflow that does housekeeping."""
 
 PROJECT = SearchAttributeKey.for_keyword("KoscheyProject")
 VERSION = SearchAttributeKey.for_keyword("KoscheyVersion")

@@ -104,5 +104,5 @@ CARRIED = 160_000
 """Bytes of decisions, not carried out yet, that one run hands to the next at the most, and that one activity takes."""
 ROUND_AGAIN_IN = timedelta(seconds=1)
 """From one round to the next, however often somebody asks to look again."""
-KEEP_HOUSE_EVERY = timedelta(minutes=10)
-"""Between two walks through the house."""
+HOUSEKEEPING_EVERY = timedelta(minutes=10)
+"""Time between two rounds of housekeeping."""

@@ -14,8 +14,8 @@ from koschey.quarantine.sweep import tell_unsent
 from koschey.settings import Settings
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.follow_upstream import FollowUpstream, FollowUpstreamInput
-from workflows.keep_house import KeepHouse, KeepHouseInput
-from workflows.names import ADVISORIES_ID, FOLLOW_ID, HOUSE_ID, TASK_QUEUE
+from workflows.housekeeping import Housekeeping, HousekeepingInput
+from workflows.names import ADVISORIES_ID, FOLLOW_ID, HOUSEKEEPING_ID, TASK_QUEUE
 
 EVERY = 60.0
 """Seconds between looks whether they all run."""
@@ -37,7 +37,9 @@ class Steady:
 def steady_workflows(settings: Settings) -> list[Steady]:
     """Return those that the settings ask for."""
     wanted = [
-        Steady(KeepHouse.run, KeepHouseInput(), HOUSE_ID, "ends rules, starts quarantines whose workflow is gone")
+        Steady(
+            Housekeeping.run, HousekeepingInput(), HOUSEKEEPING_ID, "ends rules, starts quarantines without a workflow"
+        )
     ]
     if settings.follow_upstream:
         wanted.append(Steady(FollowUpstream.run, FollowUpstreamInput(), FOLLOW_ID, "looks at pages of the upstream"))

@@ -7,25 +7,18 @@ used later, and answers what came of it.
 """
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
 
 import structlog
-from temporalio.api.common.v1 import Payload, WorkflowExecution
-from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from activities.decisions import SignalledDecision, parse_signalled
 from koschey.auth.codes import digest_code
 from koschey.db.pool import Pool
 from koschey.db.reviewer_codes import OpenRelease, select_open_releases
 from koschey.errors import UsageError
-from koschey.model import quarantine_id
 from koschey.policy.advisories import Feed
 from koschey.quarantine.reviewer_codes import LIFETIME, redeem_code
-from workflows.decisions import CHOICES, NotADecision, read_decision
+from koschey.worker.signal_history import read_signalled
 
 log = structlog.get_logger()
 
@@ -33,11 +26,6 @@ EVERY = 2.0
 """Seconds between looks, and so at least for how long a signal was left to its workflow."""
 RELEASES = 20
 """Releases that one look is at: those whose codes are the newest."""
-PAGE = 1_000
-PAGES = 5
-"""The newest events of a history that one look reads: more than Temporal writes in `EVERY`."""
-PATIENCE = timedelta(seconds=10)
-"""For one call."""
 
 
 class OpenCodes:
@@ -73,47 +61,9 @@ class OpenCodes:
 
     async def _signalled(self, release: OpenRelease) -> list[SignalledDecision]:
         """Return the decisions that were signalled with an open code of a release, each once, in their order."""
-        found: list[SignalledDecision] = []
-        for event in reversed(await self._newest_events(quarantine_id(release.project, release.version))):
-            attributes = event.workflow_execution_signaled_event_attributes
-            if attributes.signal_name not in CHOICES:
-                continue
-            given = await self._decode(attributes.input.payloads)
-            try:
-                decision = read_decision(release.project, release.version, attributes.signal_name, given)
-            except NotADecision:
-                continue
-            if digest_code(decision.code) in release.digests and decision not in found:
-                found.append(decision)
-        return found
-
-    async def _newest_events(self, workflow: str) -> list[HistoryEvent]:
-        """Return the newest events of a workflow's present run, the newest first; none where there is no workflow."""
-        request = GetWorkflowExecutionHistoryReverseRequest(
-            namespace=self._client.namespace,
-            execution=WorkflowExecution(workflow_id=workflow),
-            maximum_page_size=PAGE,
-        )
-        events: list[HistoryEvent] = []
-        try:
-            for _ in range(PAGES):
-                page = await self._client.workflow_service.get_workflow_execution_history_reverse(
-                    request, timeout=PATIENCE
-                )
-                events += page.history.events
-                request.next_page_token = page.next_page_token
-                if not page.next_page_token:
-                    break
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        return events
-
-    async def _decode(self, payloads: Sequence[Payload]) -> list[object]:
-        try:
-            return await self._client.data_converter.decode(payloads) if payloads else []
-        except Exception:  # noqa: BLE001 - anybody can send anything
-            return []
+        signalled = await read_signalled(self._client, release.project, release.version)
+        wanted = [each.decision for each in signalled if digest_code(each.decision.code) in release.digests]
+        return [decision for place, decision in enumerate(wanted) if decision not in wanted[:place]]
 
     async def _decide(self, decision: SignalledDecision) -> str:
         """Decide as the workflow would. Its signal was received in time."""

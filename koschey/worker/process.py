@@ -47,21 +47,22 @@ from koschey.worker.background import keep_running, keep_telling, steady_workflo
 from koschey.worker.heartbeat import keep_reporting
 from koschey.worker.open_codes import OpenCodes
 from koschey.worker.relay import Relay
+from koschey.worker.superseded import SupersededRuns
 from workflows.attach_provenance import AttachProvenance
 from workflows.describe_project import DescribeProject
 from workflows.fetch_file import FetchFile
 from workflows.follow_advisories import FollowAdvisories
 from workflows.follow_upstream import FollowUpstream
-from workflows.keep_house import KeepHouse
+from workflows.housekeeping import Housekeeping
 from workflows.names import SEARCH_ATTRIBUTES, TASK_QUEUE
-from workflows.quarantine_release import QuarantineRelease
+from workflows.quarantine import Quarantine
 from workflows.send_alert import SendAlert
 
 log = structlog.get_logger()
 
 WORKFLOWS = (
-    *(QuarantineRelease, FetchFile, AttachProvenance, DescribeProject, SendAlert),
-    *(FollowAdvisories, FollowUpstream, KeepHouse),
+    *(Quarantine, FetchFile, AttachProvenance, DescribeProject, SendAlert),
+    *(FollowAdvisories, FollowUpstream, Housekeeping),
 )
 ACTIVITIES = 20
 """Activities under way in one worker: most of the time they wait for the network."""
@@ -112,6 +113,8 @@ async def _work(
     if signal_decisions(settings.decisions_by_signal) is SignalDecisions.CODE:
         codes = OpenCodes(resources.pool, client, resources.feed)
         tasks.start("the reading of signals with open codes", codes.run, _is_any_outage)
+    superseded = SupersededRuns(resources.pool, client, searchable=searchable)
+    tasks.start("the replacement of superseded runs", superseded.run, _is_any_outage)
     if webhook:
         tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):
@@ -176,8 +179,8 @@ def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
     following = FollowActivities(Follower(resources.pool, resources.refresher, freshness), settings.follow_upstream)
     return [
         *(alerts.send_alert, advisories.follow_advisories),
-        *(release.store_held_file, release.store_held_files, release.settle_release, fetch.store_wanted_file),
-        *(decisions.sift_signals, decisions.decide_release, decisions.decide_releases, description.describe_release),
+        *(release.store_held_files, release.settle_release, fetch.store_wanted_file),
+        *(decisions.sift_signals, decisions.decide_releases, description.describe_release),
         *(plan.plan_round, checks.check_release, checks.note_check_fault),
         *(
             house.end_rules,

@@ -29,7 +29,7 @@ from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
 from workflows.describe_project import DescribeProject, DescribeProjectInput
 from workflows.fetch_file import FetchFile, FetchFileInput
 from workflows.names import TASK_QUEUE, alert_id, fetch_id, metadata_id, provenance_id, quarantine_id
-from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
+from workflows.quarantine import Quarantine, QuarantineInput
 from workflows.send_alert import SendAlert, SendAlertInput
 
 log = structlog.get_logger()
@@ -127,8 +127,8 @@ def _start(message: Message, *, searchable: bool) -> _Start:
     match message:
         case ReleaseHeld(project, version, wake):
             return _Start(
-                QuarantineRelease.run,
-                QuarantineReleaseInput(project, version, searchable=searchable),
+                Quarantine.run,
+                QuarantineInput(project, version, searchable=searchable),
                 quarantine_id(project, version),
                 f"{project} {version} in quarantine",
                 "look_again" if wake else None,

@@ -1,17 +1,9 @@
-"""Small lives of a quarantine, each with another history; activities are fakes, the server and the workflow are real.
-
-Nothing here names more of the workflow than its name, so that an earlier version can be made to live them too:
-
-    python tests/support/scenarios.py <folder of the code> <zip to write> <time-skipping server>
-"""
+"""Small lives of a quarantine, each with another history. Activities are fakes; server and workflow are real."""
 
 # ruff: noqa: ARG002 - activities are called with what real ones need
 
-import asyncio
 import contextlib
-import importlib
 import json
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +18,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
+
+from koschey.worker.process import ensure_search_attributes
+from workflows.quarantine import Quarantine
 
 DAY = timedelta(days=1)
 WEEK = 7 * DAY
@@ -111,15 +106,6 @@ class Life:
         }
 
     @activity.defn
-    async def store_held_file(self, file: int) -> str:
-        """Fetch a file for 0.1.0, unless it is one that fails the first time."""
-        if file <= self.scenario.failing and file not in self.failed:
-            self.failed.add(file)
-            raise ApplicationError("404", type="UpstreamMissing")
-        self.stored.add(file)
-        return "0" * 64
-
-    @activity.defn
     async def store_held_files(self, files: list[int]) -> dict[str, Any]:
         """Fetch files, unless they are among those that fail the first time."""
         failed = {file for file in files if file <= self.scenario.failing and file not in self.failed}
@@ -163,17 +149,6 @@ class Life:
         return {}
 
     @activity.defn
-    async def decide_release(self, decision: Any) -> str:
-        """Decide, unless the scenario refuses."""
-        if self.scenario.refuses:
-            return "refused: there is no such reviewer here"
-        if decision["choice"] == "extend":
-            self.began = activity.info().scheduled_time
-            return "1 file held on"
-        self.decided = {"approve": "released", "block": "blocked"}[decision["choice"]]
-        return "1 file moved"
-
-    @activity.defn
     async def sift_signals(self, batch: Any) -> dict[str, Any]:
         """Choose what carries the code that the scenario wants."""
         wanted = self.scenario.code
@@ -189,7 +164,16 @@ class Life:
     @activity.defn
     async def decide_releases(self, decisions: list[Any]) -> list[str]:
         """Decide one after the other."""
-        return [await self.decide_release(decision) for decision in decisions]
+        return [self._decide(decision) for decision in decisions]
+
+    def _decide(self, decision: Any) -> str:
+        if self.scenario.refuses:
+            return "refused: there is no such reviewer here"
+        if decision["choice"] == "extend":
+            self.began = activity.info().scheduled_time
+            return "1 file held on"
+        self.decided = {"approve": "released", "block": "blocked"}[decision["choice"]]
+        return "1 file moved"
 
     @property
     def is_unattested(self) -> bool:
@@ -200,9 +184,15 @@ class Life:
     def activities(self) -> list[Callable[..., Any]]:
         """All of them, bound."""
         return [
-            *(self.settle_release, self.store_held_file, self.store_held_files, self.plan_round),
-            *(self.attach_release, self.check_release, self.note_check_fault, self.describe_release),
-            *(self.decide_release, self.decide_releases, self.sift_signals),
+            self.settle_release,
+            self.store_held_files,
+            self.plan_round,
+            self.attach_release,
+            self.check_release,
+            self.note_check_fault,
+            self.describe_release,
+            self.decide_releases,
+            self.sift_signals,
         ]
 
 
@@ -223,8 +213,13 @@ ENDS: dict[str, tuple[Step, ...]] = {
 FETCHES = {"one": (1, 0), "five": (5, 0), "one-late": (1, 1), "five-late": (5, 2), "many": (30, 0)}
 
 
-def common() -> Iterator[Scenario]:
-    """Lives that every version can live."""
+def scenarios() -> Iterator[Scenario]:
+    """Every life, each under a name of its own."""
+    yield from _ends_and_downloads()
+    yield from _checks_and_codes()
+
+
+def _ends_and_downloads() -> Iterator[Scenario]:
     for (end, steps), (fetch, (files, failing)) in product(ENDS.items(), FETCHES.items()):
         yield Scenario(f"{fetch}-{end}", steps, files, failing)
     for end in ("time", "approved", "garbage"):
@@ -238,8 +233,7 @@ def common() -> Iterator[Scenario]:
     yield Scenario("handed-on-many", decisions=("approve", "approve", "block"), refuses=True)
 
 
-def todays() -> Iterator[Scenario]:
-    """Lives that need checks, longer quarantines and updates."""
+def _checks_and_codes() -> Iterator[Scenario]:
     later = {**REVIEW, "days": 3}
     decide = {**REVIEW, "choice": "approve"}
     yield Scenario("extended", (signal("extend", later),))
@@ -262,13 +256,11 @@ def todays() -> Iterator[Scenario]:
 
 
 class Stage:
-    """A server that skips time, on which scenarios are played with the workflow that is on the path."""
+    """A server that skips time, on which scenarios are played."""
 
     def __init__(self, client: Client, environment: WorkflowEnvironment) -> None:
         self._client = client
         self._environment = environment
-        module = importlib.import_module("workflows.quarantine_release")
-        self.workflow, self._input = module.QuarantineRelease, module.QuarantineReleaseInput
 
     async def play(self, scenario: Scenario) -> WorkflowHistory:
         """Play one, and return the history of the workflow's last run."""
@@ -276,7 +268,7 @@ class Stage:
         async with Worker(
             self._client,
             task_queue=QUEUE,
-            workflows=[self.workflow],
+            workflows=[Quarantine],
             activities=life.activities,
             identity="recorder",
         ):
@@ -302,14 +294,12 @@ class Stage:
             "decisions": [{**words, "choice": choice} for choice in scenario.decisions],
         }
         return await self._client.start_workflow(
-            "QuarantineRelease", given, id=f"quarantine/lived/{scenario.name}", task_queue=QUEUE
+            "Quarantine", given, id=f"quarantine/lived/{scenario.name}", task_queue=QUEUE
         )
 
 
-async def record(scenarios: Sequence[Scenario], server: Path, target: Path) -> None:
+async def record(lives: Sequence[Scenario], server: Path, target: Path) -> None:
     """Play scenarios and keep their histories, as small as they can be kept."""
-    from koschey.worker.process import ensure_search_attributes  # noqa: PLC0415 - of the version that is on the path
-
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(server), identity="recorder"
     )
@@ -317,7 +307,7 @@ async def record(scenarios: Sequence[Scenario], server: Path, target: Path) -> N
         await ensure_search_attributes(environment.client, "default")
         stage = Stage(environment.client, environment)
         with zipfile.ZipFile(target, "x", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            for scenario in scenarios:
+            for scenario in lives:
                 history = await stage.play(scenario)
                 archive.writestr(
                     zipfile.ZipInfo(f"{scenario.name}.json"), without_machine(history), zipfile.ZIP_DEFLATED
@@ -332,14 +322,3 @@ def without_machine(history: WorkflowHistory) -> str:
 
 def _without(fields: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if name not in MACHINE}
-
-
-def main() -> None:
-    """Make an earlier version live what every version can live."""
-    root, target, server = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-    sys.path.insert(0, str(root))
-    asyncio.run(record(list(common()), server, target))
-
-
-if __name__ == "__main__":
-    main()

@@ -82,12 +82,12 @@ def test_every_option_has_a_help(name: str) -> None:
 
 def test_signals_of_the_page_exist() -> None:
     """The signals and the query that the page on Temporal names are those of the workflow."""
-    from workflows.quarantine_release import QuarantineRelease  # noqa: PLC0415
+    from workflows.quarantine import Quarantine  # noqa: PLC0415
 
     names = set(re.findall(r"--name (\w+)", "\n".join(console_lines(DOCS / "temporal.md"))))
     assert names == {"extend", "decide", "approve", "reject"}
     for name in names:
-        assert callable(getattr(QuarantineRelease, name))
+        assert callable(getattr(Quarantine, name))
 
 
 def links(path: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from activities.decisions import Sifted, SignalledDecision
 from koschey.quarantine.signal_sifting import Refusal
-from workflows.decisions import ANSWERS, MOST_SIFTED, PORTION, DecisionQueue, NotADecision, read_decision
+from workflows.decision_queue import ANSWERS, MOST_SIFTED, PORTION, DecisionQueue, NotADecision, read_decision
 from workflows.options import CARRIED
 
 LARGEST_PAYLOAD = 256 * 1024
@@ -22,6 +22,11 @@ def coded(number: int, **changes: Any) -> SignalledDecision:
 
 def queue(*pending: SignalledDecision) -> DecisionQueue:
     return DecisionQueue(pending, [])
+
+
+def sift(pending: DecisionQueue) -> None:
+    """Let every pending decision pass."""
+    pending.sift(Sifted(list(range(len(pending.begin_sifting())))))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_no_call_of_an_activity_is_too_large(letter: str) -> None:
     assert 10 < len(candidates) <= MOST_SIFTED
     assert len(json.dumps(candidates)) < LARGEST_PAYLOAD
     filled.sift(Sifted(list(range(len(candidates)))))
-    portion = [asdict(each) for each in filled.take(filled.sifted)]
+    portion = [asdict(each) for each in filled.take()]
     assert 0 < len(portion) <= PORTION
     assert len(json.dumps(portion)) < LARGEST_PAYLOAD
 
@@ -88,7 +93,7 @@ def test_the_same_code_is_one_decision() -> None:
     assert repeated.pending[0].decision.reason == "seen"
     repeated.begin_sifting()
     repeated.sift(Sifted([0], [Refusal("wrong", [1])]))
-    repeated.take(repeated.sifted)
+    repeated.take()
     repeated.finish(["serial 7"])
     repeated.add(coded(1))
     assert [each.decision.code[-1] for each in repeated.pending] == ["1"]
@@ -99,6 +104,7 @@ def test_without_codes_only_neighbours_are_one_decision() -> None:
     block = replace(SAMPLE, choice="block")
     plain = queue()
     entries = [plain.add(each) for each in (SAMPLE, SAMPLE, block, SAMPLE)]
+    sift(plain)
     assert plain.take() == [SAMPLE, block, SAMPLE]
     plain.finish(["one", "two", "three"])
     assert [each.answer for each in entries] == ["one", "one", "two", "three"]
@@ -111,9 +117,11 @@ def test_an_update_keeps_its_run_until_it_is_answered() -> None:
     assert waited.fits
     entry.awaited = True
     assert not waited.fits
+    sift(waited)
     waited.take()
     waited.give_back()
     assert not waited.fits
+    sift(waited)
     waited.take()
     waited.finish(["done"])
     assert entry.answer == "done"
@@ -125,7 +133,10 @@ def test_answers_are_clean() -> None:
     queue = DecisionQueue([], [])
     queue.note("approve by \x9b31mX\u202e: refused")
     queue.note_refused("reject by \x1b]0;title\x07: refused")
-    assert queue.told() == ["approve by \\x9b31mX\\u202e: refused", "reject by \\x1b]0;title\\x07: refused (1 signal)"]
+    assert queue.all_answers() == [
+        "approve by \\x9b31mX\\u202e: refused",
+        "reject by \\x1b]0;title\\x07: refused (1 signal)",
+    ]
 
 
 def test_refusals_are_counted_and_displace_no_answer() -> None:
@@ -135,7 +146,7 @@ def test_refusals_are_counted_and_displace_no_answer() -> None:
     for n in range(1_000):
         flooded.note_refused("no review")
         flooded.note_refused(f"junk {n}")
-    told = flooded.told()
+    told = flooded.all_answers()
     assert told[0] == "approve by rita: serial 7"
     assert "no review (1000 signals)" in told
     assert len(told) == 1 + ANSWERS
@@ -159,7 +170,7 @@ def test_every_signal_is_answered_once(seed: int) -> None:
         wrong = [place for place in range(len(candidates)) if place not in right]
         model.sift(Sifted(right, [Refusal("wrong", wrong)] if wrong else []))
         while model.sifted:
-            portion = model.take(model.sifted)
+            portion = model.take()
             if chance.random() < 0.2:
                 model.give_back()
                 break

@@ -11,10 +11,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.worker import WorkflowRunner
 
 from koschey.auth.codes import new_code
 from koschey.quarantine import reviewer_codes
@@ -22,7 +20,6 @@ from koschey.quarantine.decision import Choice
 from koschey.quarantine.sweep import FIRST, restart_held
 from koschey.worker import open_codes
 from koschey.worker.open_codes import OpenCodes
-from koschey.worker.process import QUICK_RUNNER
 from tests.support.koschey_up import Koschey
 from tests.support.time_skipping import (
     SkippingKoschey,
@@ -33,7 +30,6 @@ from tests.support.time_skipping import (
     wait_until_resting,
 )
 from tests.support.upstream.server import Upstream, UpstreamFile
-from workflows.decision_loop import SIFTED
 from workflows.names import TASK_QUEUE, quarantine_id
 
 DAY = timedelta(days=1)
@@ -52,13 +48,11 @@ async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingK
 
 @asynccontextmanager
 async def forging(
-    koschey: Koschey, upstream: Upstream, setting: str, *, skips: bool = True, runner: WorkflowRunner | None = None
+    koschey: Koschey, upstream: Upstream, setting: str, *, skips: bool = True
 ) -> AsyncIterator[SkippingKoschey]:
     """An index with a reviewer, an uploader, and a reviewer of another project."""
     database = await new_database(koschey, f"forged_{next(NUMBERS)}")
-    async with skipping(
-        koschey, database, upstream.url, decisions_by_signal=setting, skips=skips, runner=runner
-    ) as running:
+    async with skipping(koschey, database, upstream.url, decisions_by_signal=setting, skips=skips) as running:
         await add_account(running, "rita", "reviewer", "*")
         await add_account(running, "ulf", "uploader", "*")
         await add_account(running, "elsa", "reviewer", "elsewhere")
@@ -263,7 +257,7 @@ async def test_nobody_can_date_a_late_code_back(index: SkippingKoschey, upstream
     for number, received in enumerate(["", run, "no-such-run", str(uuid.uuid4())]):
         forged = {"project": "z-dated", "version": "1.0", "decisions": [{**decision, "received_in": received}]}
         other = await client.start_workflow(
-            "QuarantineRelease", forged, id=f"{quarantine_id('z-dated', '1.0')}/{number}", task_queue=TASK_QUEUE
+            "Quarantine", forged, id=f"{quarantine_id('z-dated', '1.0')}/{number}", task_queue=TASK_QUEUE
         )
         await until(partial(_answers_with, other, "the code is late"))
         await wait_until_resting(other)
@@ -285,43 +279,9 @@ async def test_what_one_run_received_in_time_the_next_may_decide(waiting: Skippi
     await asyncio.sleep(LIFETIME.total_seconds() + 1)
     decision = {"project": "z-handed", "version": "1.0", "choice": "approve", **given, "received_in": run}
     again = {"project": "z-handed", "version": "1.0", "decisions": [decision]}
-    await client.start_workflow("QuarantineRelease", again, id=quarantine_id("z-handed", "1.0"), task_queue=TASK_QUEUE)
+    await client.start_workflow("Quarantine", again, id=quarantine_id("z-handed", "1.0"), task_queue=TASK_QUEUE)
     await waiting.start_worker()
     await waiting.wait_for_state(file.filename, "released")
-
-
-async def test_a_run_of_an_earlier_version_is_carried_on(
-    koschey: Koschey, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It obeys no signal without a code, decides with one, and goes on as a new run, which sifts, when it wakes."""
-    patched = workflow.patched
-    async with forging(koschey, upstream, "code", skips=False, runner=QUICK_RUNNER) as index:
-        with monkeypatch.context() as earlier:
-            earlier.setattr(workflow, "patched", lambda name: not name.startswith(SIFTED) and patched(name))
-            files = {name: await hold(index, upstream, name) for name in ("z-older", "z-woken")}
-            await index.stop_worker()
-        await index.start_worker()
-        older, woken = index.workflow("z-older", "1.0"), index.workflow("z-woken", "1.0")
-        for each in (older, woken):
-            await each.signal("approve", {"reviewer": "rita", "reason": "let it out"})
-            await until(partial(_answers_with, each, "approve by rita: refused: a code is missing"))
-            await each.signal("approve", {"junk": 1})
-            await until(partial(_answers_with, each, "approve refused: send"))
-        await older.signal("approve", await code_for(index, Choice.APPROVE, "z-older"))
-        await index.wait_for_state(files["z-older"].filename, "released")
-        first = (await woken.describe()).run_id
-        await woken.signal("look_again")
-        await until(lambda: _runs_as_another(woken, first))
-        await until(lambda: _answers_with(woken, "refused: a code is missing"))
-        await woken.signal("approve", await code_for(index, Choice.APPROVE, "z-woken"))
-        await index.wait_for_state(files["z-woken"].filename, "released")
-        last = await index.environment.client.get_workflow_handle(woken.id).fetch_history()
-        kinds = [event.activity_task_scheduled_event_attributes.activity_type.name for event in last.events]
-        assert "sift_signals" in kinds
-
-
-async def _runs_as_another(handle: WorkflowHandle[Any, Any], run: str) -> bool:
-    return bool((await handle.describe()).run_id != run)
 
 
 async def _is(found: Any, expected: object) -> bool:
@@ -400,7 +360,7 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
         ],
     }
     other = await client.start_workflow(
-        "QuarantineRelease", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
+        "Quarantine", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
     )
     await until(lambda: _answers_with(other, "refused: a code is missing"))
     await wait_until_resting(other)

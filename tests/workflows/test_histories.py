@@ -1,7 +1,12 @@
-"""Histories of quarantines that earlier versions began, replayed by this one.
+"""Histories that were recorded once, replayed by the workflows of today.
 
-`pytest --record-histories tests/workflows/test_histories.py tests/workflows/test_time.py` adds those of this version.
-What was recorded once is never written over: it is of a code that ran somewhere.
+A workflow whose recorded histories do not replay any more takes a new type name; its old name joins
+`koschey.worker.superseded.SUPERSEDED`, and its recordings go with it. After that, or with a new version,
+
+    pytest -n 0 --record-histories tests/workflows/test_histories.py tests/workflows/test_time.py \
+        tests/koschey/mirror/test_follower.py tests/koschey/quarantine/test_advisories.py
+
+adds what is missing. It writes over no recording: each is of code that ran somewhere.
 """
 
 import itertools
@@ -14,7 +19,7 @@ from temporalio.worker import Replayer
 
 from koschey import __version__
 from koschey.worker.process import WORKFLOWS
-from tests.support.scenarios import common, record, todays
+from tests.support.scenarios import record, scenarios
 from tests.support.temporal_cli import program
 
 FOLDER = Path(__file__).parent / "histories"
@@ -67,12 +72,12 @@ def test_every_workflow_has_a_recorded_history() -> None:
 
 async def test_lives_of_this_version_are_recorded(record_histories: Path | None, tmp_path: Path) -> None:
     """This version lives all lives to their end, and what it leaves replays; where that is asked for, it is kept."""
-    every = [*common(), *todays()]
-    scenarios = every if record_histories else every[::9]
+    every = [*scenarios()]
+    lives = every if record_histories else every[::9]
     target = _free_name(record_histories or tmp_path)
-    await record(scenarios, Path(program("temporal-test-server")), target)
+    await record(lives, Path(program("temporal-test-server")), target)
     archive = zipfile.ZipFile(target)
-    assert len(archive.namelist()) == len(scenarios)
+    assert len(archive.namelist()) == len(lives)
     for name in archive.namelist():
         history = WorkflowHistory.from_json(name.removesuffix(".json"), archive.read(name).decode())
         await Replayer(workflows=WORKFLOWS).replay_workflow(history)
@@ -80,7 +85,7 @@ async def test_lives_of_this_version_are_recorded(record_histories: Path | None,
 
 def _free_name(folder: Path) -> Path:
     for number in itertools.count(1):
-        path = folder / f"quarantine_release-{__version__}{f'.{number}' if number > 1 else ''}.zip"
+        path = folder / f"quarantine-{__version__}{f'.{number}' if number > 1 else ''}.zip"
         if not path.exists():
             return path
     raise AssertionError

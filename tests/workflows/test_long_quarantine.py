@@ -31,7 +31,7 @@ from koschey.embedded.temporal import LIMITS
 from koschey.worker.process import ensure_search_attributes
 from tests.support.temporal_cli import program
 from workflows.names import TASK_QUEUE, quarantine_id
-from workflows.quarantine_release import QuarantineRelease, QuarantineReleaseInput
+from workflows.quarantine import Quarantine, QuarantineInput
 
 MOST_EVENTS = 5_000
 LARGEST_PAYLOAD = 256 * 1024
@@ -113,17 +113,13 @@ class Release10k:
         self.decided += [decision.reason for decision in decisions]
         return ["done"] * len(decisions)
 
-    @activity.defn
-    async def decide_release(self, decision: SignalledDecision) -> str:
-        return f"{decision.choice} was heard"
-
     @property
     def activities(self) -> list[Callable[..., Any]]:
         """All of them, bound."""
         return [
             *(self.plan_round, self.store_held_files, self.attach_release, self.check_release),
             *(self.note_check_fault, self.settle_release, self.describe_release),
-            *(self.decide_release, self.decide_releases, self.sift_signals),
+            *(self.decide_releases, self.sift_signals),
         ]
 
 
@@ -149,7 +145,7 @@ async def working(release: Release10k, *, skips_time: bool = False, raised: bool
     worker = Worker(
         server.client,
         task_queue=TASK_QUEUE,
-        workflows=[QuarantineRelease],
+        workflows=[Quarantine],
         activities=release.activities,
         max_concurrent_activities=20,
     )
@@ -159,10 +155,10 @@ async def working(release: Release10k, *, skips_time: bool = False, raised: bool
             yield server.client
 
 
-async def start(client: Client, given: QuarantineReleaseInput | None = None) -> WorkflowHandle[Any, Any]:
+async def start(client: Client, given: QuarantineInput | None = None) -> WorkflowHandle[Any, Any]:
     """Start the quarantine."""
-    given = given or QuarantineReleaseInput("long", "1.0")
-    return await client.start_workflow(QuarantineRelease.run, given, id=ID, task_queue=TASK_QUEUE)
+    given = given or QuarantineInput("long", "1.0")
+    return await client.start_workflow(Quarantine.run, given, id=ID, task_queue=TASK_QUEUE)
 
 
 async def approve(workflow: WorkflowHandle[Any, Any], reason: str) -> None:
@@ -290,4 +286,4 @@ async def test_check_that_cannot_run_is_told_and_tried_again() -> None:
 async def check_replays(runs: Sequence[WorkflowHistory]) -> None:
     """Every one of the runs is replayed without a difference."""
     for run in runs:
-        await Replayer(workflows=[QuarantineRelease]).replay_workflow(run)
+        await Replayer(workflows=[Quarantine]).replay_workflow(run)

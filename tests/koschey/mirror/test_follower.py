@@ -22,7 +22,7 @@ from tests.support.time_skipping import SkippingKoschey, new_database, skipping,
 from tests.support.upstream.server import Upstream
 from tests.support.webhook import receiving
 from tests.workflows.test_time import check_history
-from workflows.names import FOLLOW_ID, HOUSE_ID, alert_id
+from workflows.names import FOLLOW_ID, HOUSEKEEPING_ID, alert_id
 
 NUMBERS = itertools.count()
 MINUTES = timedelta(minutes=10)
@@ -116,13 +116,13 @@ async def test_house_is_kept(index: SkippingKoschey, upstream: Upstream, record_
         """INSERT INTO download (index_id, file_id, at)
            SELECT index.id, file.id, koschey_now() - interval '40 days' FROM index, file"""
     )
-    workflow = await run_steady(index, HOUSE_ID)
+    workflow = await run_steady(index, HOUSEKEEPING_ID)
     async with asyncio.timeout(30):
         while await pool.fetchval("SELECT (SELECT count(*) FROM rule) + (SELECT count(*) FROM download)"):
             await asyncio.sleep(0.1)
         while (await index.workflow("h-lost", "1.0").describe()).status is not WorkflowExecutionStatus.RUNNING:
             await asyncio.sleep(0.1)
-    await check_history(await workflow.fetch_history(), record_histories, "keep_house")
+    await check_history(await workflow.fetch_history(), record_histories, "housekeeping")
     await wait_until_resting(workflow)
     await workflow.terminate("it would go its round a thousand times in a week")
     await index.pass_time(timedelta(days=8))

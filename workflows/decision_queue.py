@@ -1,4 +1,4 @@
-"""Decisions that were signalled to a quarantine: read, kept in their order, and handed on in portions that fit."""
+"""Decisions that reviewers signalled to a quarantine: read, queued in their order, and handed on in portions."""
 
 import json
 import math
@@ -16,11 +16,11 @@ with workflow.unsafe.imports_passed_through():
     from workflows.options import CARRIED
 
 CHOICES = {"approve": "approve", "reject": "block", "extend": "extend"}
-"""What may be asked for, and what `publish.decide` calls it."""
+"""Names of signals, and the names that `koschey.quarantine.decide` has for the choices."""
 MOST_DAYS = 3650
 LONGEST_CODE = 40
 PORTION = 100
-"""Decisions that one activity carries out at the most."""
+"""Decisions that one activity carries out, at most."""
 MOST_SIFTED = 2_000
 """Signals that one activity sifts at most."""
 OVERHEAD = 150
@@ -31,7 +31,7 @@ LONGEST_ANSWER = 300
 
 
 class NotADecision(ValueError):
-    """What somebody sent is none; says what to send."""
+    """Raised for a signal that is no decision; says what to send."""
 
     def __init__(self, choice: str, more: str) -> None:
         super().__init__(
@@ -40,7 +40,7 @@ class NotADecision(ValueError):
 
 
 def read_decision(project: str, version: str, choice: str, given: Sequence[Any]) -> SignalledDecision:
-    """Make a decision of what somebody sent. Raises `NotADecision` that says what to send."""
+    """Parse the arguments of a signal. Raises `NotADecision` that says what to send."""
     fields = given[0] if len(given) == 1 and isinstance(given[0], dict) else {}
     reviewer, reason, days = fields.get("reviewer"), fields.get("reason"), fields.get("days")
     code = fields.get("code", "")
@@ -49,7 +49,7 @@ def read_decision(project: str, version: str, choice: str, given: Sequence[Any])
     if choice != "extend":
         days = None
     elif not _is_length(days):
-        raise NotADecision(choice, f', "days": <more than 0, {MOST_DAYS} at the most>')
+        raise NotADecision(choice, f', "days": <more than 0, at most {MOST_DAYS}>')
     return SignalledDecision(
         project, version, CHOICES[choice], reviewer[:100], reason[:2000], days, code[:LONGEST_CODE]
     )
@@ -63,7 +63,7 @@ def _is_length(days: object) -> bool:
 
 @dataclass(eq=False)
 class Signalled:
-    """One decision on its way, and what it is answered."""
+    """One decision on its way, and its answer."""
 
     decision: SignalledDecision
     answer: str | None = None
@@ -77,14 +77,14 @@ class Signalled:
         """Whether an update waits for its answer, or for that of a repetition."""
         return any(each.awaited for each in (self, *self.repeated))
 
-    def tell(self, answer: str) -> None:
-        """Answer it, and what repeated it."""
+    def set_answer(self, answer: str) -> None:
+        """Answer this decision and its repetitions."""
         for each in (self, *self.repeated):
             each.answer = answer
 
 
 class DecisionQueue:
-    """What was signalled and is not carried out yet, and what became of what was."""
+    """Decisions that are not carried out yet, in their order, and the answers to those that are."""
 
     def __init__(
         self, pending: Sequence[SignalledDecision], answers: Sequence[str], refused: Mapping[str, int] | None = None
@@ -92,7 +92,7 @@ class DecisionQueue:
         self.pending: deque[Signalled] = deque()
         self.answers = list(answers)
         self.refused = dict(refused or {})
-        """What signals were answered that decided nothing, and how many of them."""
+        """Answers to signals that decided nothing, each with the number of such signals."""
         self.under_way: list[Signalled] = []
         self.sifted = 0
         """How many of the pending ones, from the first, may decide."""
@@ -104,17 +104,17 @@ class DecisionQueue:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits, and nothing is being carried out."""
+        """Whether nothing is pending, and nothing is being carried out."""
         return not self.pending and not self.under_way
 
     @property
     def fits(self) -> bool:
-        """Whether what waits is small enough to be handed to another run, and no activity or update is under way."""
+        """Whether the pending decisions fit into another run's input, and no activity or update is under way."""
         is_busy = self.under_way or self._sifting or any(each.is_awaited for each in self.pending)
         return not is_busy and self._size <= CARRIED
 
     def add(self, decision: SignalledDecision) -> Signalled:
-        """Keep a decision until its turn. One whose code waits already is the same one."""
+        """Queue a decision. An equal one with the same code that is pending is the same decision."""
         signalled = self._coded.get(_key(decision)) if decision.code else None
         if signalled is None:
             signalled = Signalled(decision)
@@ -124,28 +124,24 @@ class DecisionQueue:
                 self._coded[_key(decision)] = signalled
         return signalled
 
-    def pop(self) -> SignalledDecision:
-        """Take the next one."""
-        return self._pop().decision
-
     def note(self, answer: str) -> None:
-        """Keep an answer; only so many are. It repeats the sender's words, and terminals show it."""
+        """Keep an answer; only the newest are kept. It repeats the sender's words, and terminals show it."""
         self.answers.append(on_one_line(answer[:LONGEST_ANSWER]))
         del self.answers[:-ANSWERS]
 
     def note_refused(self, answer: str, number: int = 1) -> None:
-        """Count signals that decided nothing and are answered alike. They displace no answer to a decision."""
+        """Count signals that decided nothing under their answer. They displace no answer to a decision."""
         text = on_one_line(answer[:LONGEST_ANSWER])
         self.refused[text] = self.refused.pop(text, 0) + number
         for oldest in [*self.refused][:-ANSWERS]:
             del self.refused[oldest]
 
-    def told(self) -> list[str]:
-        """Return what became of signals: first of those that decided, then of those that did not."""
+    def all_answers(self) -> list[str]:
+        """Return the answers to signals: first to those that decided, then to those that did not."""
         return [*self.answers, *(f"{text} ({_signals(number)})" for text, number in self.refused.items())]
 
     def begin_sifting(self) -> list[Candidate]:
-        """Return what the next signals ask for and offer as a proof. They stay where they are."""
+        """Return the choices and proofs of the next signals, which stay pending."""
         first, size = list[Candidate](), 0
         for each in (signalled.decision for signalled in islice(self.pending, MOST_SIFTED)):
             size += len(json.dumps([each.reviewer, each.code])) + OVERHEAD
@@ -156,7 +152,7 @@ class DecisionQueue:
         return first
 
     def sift(self, sifted: Sifted) -> None:
-        """Keep of the signals that were being sifted those that may decide, and answer the others."""
+        """Keep those of the sifted signals that may decide, and answer the others."""
         first = [self._pop() for _ in range(self._sifting)]
         for each in reversed([first[place] for place in sifted.chosen]):
             self._put_back(each)
@@ -164,46 +160,44 @@ class DecisionQueue:
         for refusal in sifted.refusals:
             self._refuse([first[place] for place in refusal.positions], refusal.text)
 
-    def take(self, most: int | None = None) -> list[SignalledDecision]:
-        """Begin with the next portion, from which repetitions of one decision are left out."""
-        size, left = 0, len(self.pending) if most is None else most
-        while self.pending and left and len(self.under_way) < PORTION:
+    def take(self) -> list[SignalledDecision]:
+        """Begin the next portion of the sifted decisions, without repetitions of one decision."""
+        size = 0
+        while self.sifted and len(self.under_way) < PORTION:
             size += _size(self.pending[0].decision)
             if self.under_way and size > CARRIED:
                 break
-            each, left = self._pop(), left - 1
+            each, self.sifted = self._pop(), self.sifted - 1
             # Only one right after the other: between two equal ones another decision may lie.
             if self.under_way and each.decision == self.under_way[-1].decision:
                 self.under_way[-1].repeated.append(each)
             else:
                 self.under_way.append(each)
-        if most is not None:
-            self.sifted = left
         return [each.decision for each in self.under_way]
 
     def finish(self, answers: Sequence[str]) -> None:
-        """Note what became of the portion that was begun."""
+        """Note the answers to the portion under way."""
         for each, answer in zip(self.under_way, answers, strict=False):
             self.note(f"{each.decision.choice} by {each.decision.reviewer}: {answer}")
-            self._tell(each, answer)
+            self._answer(each, answer)
         self.under_way = []
 
     def give_back(self) -> None:
-        """Put what was begun back: it could not be done now."""
+        """Put the portion under way back: it could not be carried out now."""
         for each in reversed(self.under_way):
             self._put_back(each)
         self.under_way, self.sifted, self._sifting = [], 0, 0
 
     def _refuse(self, refused: Sequence[Signalled], text: str) -> None:
         for each in refused:
-            self._tell(each, text)
+            self._answer(each, text)
         senders = {(each.decision.choice, each.decision.reviewer) for each in refused}
         choice, reviewer = senders.pop()
         who = "several reviewers" if senders else f"{choice} by {reviewer}"
         self.note_refused(f"{who}: {text}", len(refused))
 
-    def _tell(self, signalled: Signalled, answer: str) -> None:
-        signalled.tell(answer)
+    def _answer(self, signalled: Signalled, answer: str) -> None:
+        signalled.set_answer(answer)
         self._coded.pop(_key(signalled.decision), None)
 
     def _pop(self) -> Signalled:
