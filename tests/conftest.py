@@ -21,8 +21,9 @@ pytest_plugins = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that keeps histories for later versions to replay, and those that name another index."""
+    """Add the options that write files of the repository, and those that name another index."""
     parser.addoption("--record-histories", action="store_true", help="add what is missing to tests/workflows/histories")
+    parser.addoption("--write-schema", action="store_true", help="write koschey/db/schema.sql")
     parser.addoption("--index-url", help="run what only reads of tests/conformance against the index with this URL")
     parser.addoption("--index-project", action="append", default=[], help="a project of that index to look at")
 
