@@ -289,7 +289,7 @@ def decisions_page() -> str:
     )
 
 
-DECISION = re.compile(r"\A# (\d{4}): (.+)\n\n(\d{4}-\d\d-\d\d)\n")
+DECISION = re.compile(r"\A# (\d{4}): (.+)\n\n(?:Date: )?(\d{4}-\d\d-\d\d)\b")
 
 PAGES: dict[str, Callable[[], str]] = {
     "reference/settings.md": settings_page,
