@@ -1,28 +1,35 @@
 """METADATA out of a wheel of which only pieces are read: its end, its directory, one member.
 
-A wheel's directory stands at its end, and build tools put `*.dist-info` last, so that one or two small reads are
-enough, wherever the wheel is: on disk, in the bucket, or at an upstream that serves ranges. Everything is bounded:
-how often and how much is read, and how far METADATA may inflate.
+A wheel's directory stands at its end, and build tools put `*.dist-info` last. So one or two small reads are enough,
+wherever the wheel is: on disk, in the bucket, or at an upstream that serves ranges. Everything is bounded: how often
+and how much is read, and how far METADATA may inflate. The reader of `koschey.inspection.archives.zip` parses the
+pieces, in a thread of this process (docs/adr/0101 says why not in a child).
 """
 
 import asyncio
 import io
-import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import BinaryIO, cast
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from koschey.errors import Refused
 from koschey.inspection.archives.limits import MAX_METADATA, MIB
+from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.zip.content import inflate
+from koschey.inspection.archives.zip.framing import Entry, find_directory, read_directory
+from koschey.inspection.archives.zip.headers import DESCRIPTOR, HEADER_RULES, read_name
+from koschey.inspection.archives.zip.records import END, LOCAL, Header, Source, read_local
 
 TAIL = 64 * 2**10
 """Bytes read from the end at first: the directory of all but the largest wheels."""
 LEAST = 16 * 2**10
 """Bytes read at least, where more are wanted."""
 MOST = 8 * MIB
-"""Bytes of a directory, which Python's reader takes apart in memory."""
+"""Bytes of a directory, which is parsed in memory."""
 READS = 6
 SLACK = 1024
 """Room for a member's own header, which may be longer than the directory says."""
@@ -55,23 +62,13 @@ class _Pieces(io.RawIOBase):
     def require(self, start: int, stop: int) -> None:
         self._find(start, min(stop, self.size))
 
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        if self._position < 0:
-            raise OSError("before the beginning")
-        return self._position
+        assert whence == io.SEEK_SET
+        self._position = offset
+        return offset
 
     def read(self, size: int = -1, /) -> bytes:
-        stop = self.size if size < 0 else min(self._position + size, self.size)
+        stop = min(self._position + size, self.size)
         found = self._find(self._position, stop) if stop > self._position else b""
         self._position += len(found)
         return found
@@ -102,7 +99,7 @@ async def read_wheel_metadata(filename: str, size: int, read: Read, tail: bytes 
             wanted = (more.start, max(more.stop, min(more.start + LEAST, size)))
         except Refused:
             raise
-        except Exception as error:  # noqa: BLE001 - hostile archives make the library raise anything
+        except Exception as error:  # noqa: BLE001 - no archive may end the process, whatever it makes the reader raise
             raise Refused(f"{filename} cannot be read as a wheel: {error or type(error).__name__}"[:300]) from None
     raise Refused(f"{filename} is too scattered: METADATA was not found in {READS} reads.")
 
@@ -114,31 +111,42 @@ async def _load(pieces: _Pieces, read: Read, start: int, stop: int) -> None:
 
 
 def _extract(pieces: _Pieces, filename: str) -> bytes:
-    pieces.seek(0)
-    with zipfile.ZipFile(pieces) as archive:
-        member = _find_metadata(archive, filename)
-        length = 30 + len(member.filename.encode()) + len(member.extra) + SLACK + member.compress_size
-        pieces.require(member.header_offset, member.header_offset + length)
-        with archive.open(member) as source:
-            body = source.read(MAX_METADATA + 1)
-    if len(body) > MAX_METADATA:
+    source = Source(cast("BinaryIO", pieces), filename, pieces.size)
+    if source.size < END.size:
+        raise refusal(Rule.ZIP_LAYOUT, filename, "does not begin as a ZIP file does")
+    member = _find_metadata(read_directory(source, find_directory(source)), filename)
+    if member.inflated > MAX_METADATA:
         raise Refused(f"METADATA in {filename} is larger than {MAX_METADATA} bytes.")
-    return body
+    length = LOCAL.size + len(member.raw_name) + SLACK + member.stored
+    pieces.require(member.offset, member.offset + length)
+    return b"".join(inflate(source, _check_member(source, member)))
 
 
-def _find_metadata(archive: zipfile.ZipFile, filename: str) -> zipfile.ZipInfo:
-    """Return the one METADATA of the release that the filename names."""
+def _find_metadata(members: Sequence[Header], filename: str) -> Header:
+    """Return the directory's line of the one METADATA of the release that the filename names."""
     try:
         project, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
         raise Refused(str(error)) from None
-    found = [info for info in archive.infolist() if _is_metadata_of(info.filename, project, version)]
+    found = [each for each in members if _is_metadata_of(each.raw_name.decode(errors="replace"), project, version)]
     if len(found) != 1:
         raise Refused(f"{filename} has {len(found) or 'no'} METADATA of {project} {version}; it needs exactly one.")
-    # What else Python can undo, installers cannot, and it inflates without a bound.
-    if found[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"METADATA in {filename} is not compressed by deflate.")
     return found[0]
+
+
+def _check_member(source: Source, central: Header) -> Entry:
+    """Return where the data of a member lies. The sizes that count are those of the directory.
+
+    Unlike in an upload, they may stand behind the data as well: tools that write a wheel as a stream do so.
+    """
+    local = read_local(source, central.offset)
+    for header in (local, central):
+        for rule in HEADER_RULES:
+            rule(replace(header, flags=header.flags & ~DESCRIPTOR))
+    if (local.raw_name, local.method) != (central.raw_name, central.method):
+        raise refusal(Rule.ZIP_DISAGREES, local.place, "names another member or method than the directory")
+    start = central.offset + local.length
+    return Entry(read_name(central), False, central.method, central.crc, central.stored, central.inflated, start)
 
 
 def _is_metadata_of(member: str, project: str, version: Version) -> bool:

@@ -61,11 +61,9 @@ def read_entries(source: Source, *, twins: bool = False, faults: Faults = STRICT
         raise refusal(Rule.ZIP_LAYOUT, source.filename, "does not begin as a ZIP file does")
     if source.size >= TAR_BLOCK and is_header(source.read(0, TAR_BLOCK)):
         raise refusal(Rule.ZIP_TOO, source.filename, "can be read as another archive than the ZIP file that it is")
-    directory = _find_directory(source)
-    if directory.count > MAX_MEMBERS:
-        raise refusal(Rule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
+    directory = find_directory(source)
     names, entries, position = Names(source.filename, twins=twins, faults=faults), [], 0
-    for central in sorted(_read_directory(source, directory), key=lambda header: header.offset):
+    for central in sorted(read_directory(source, directory), key=lambda header: header.offset):
         if central.offset != position:
             fault = f"has {'a gap' if central.offset > position else 'members that overlap'} at byte {position}"
             raise refusal(Rule.ZIP_LAYOUT, source.filename, fault)
@@ -97,7 +95,10 @@ def _read_entry(source: Source, central: Header) -> Entry:
     )
 
 
-def _read_directory(source: Source, directory: Directory) -> list[Header]:
+def read_directory(source: Source, directory: Directory) -> list[Header]:
+    """Return the directory's lines. Raises `Refused` where they are too many, or others than its end says."""
+    if directory.count > MAX_MEMBERS:
+        raise refusal(Rule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
     block, headers = memoryview(source.read(directory.offset, directory.size)), []
     while block:
         headers.append(read_central(block, source.filename))
@@ -111,7 +112,7 @@ def _read_directory(source: Source, directory: Directory) -> list[Header]:
     return headers
 
 
-def _find_directory(source: Source) -> Directory:
+def find_directory(source: Source) -> Directory:
     """Read the end of the file: exactly one end record (APPNOTE 4.3.16), and perhaps ZIP64's two before it."""
     position = source.size - END.size
     tail = source.read(position, END.size)
