@@ -17,6 +17,7 @@ from koschey.texts import on_page
 from koschey.upstream.turns import ASKER
 from koschey.web import (
     api,
+    conditional,
     errors,
     feeds,
     files,
@@ -24,7 +25,6 @@ from koschey.web import (
     held,
     home,
     integrity,
-    not_modified,
     project_json,
     simple,
     upload,
@@ -91,7 +91,7 @@ def create_front(settings: Settings) -> FastPages:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
-    not_modified.register(app)
+    conditional.register(app)
     front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
 
     @app.before_request

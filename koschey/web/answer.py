@@ -1,23 +1,15 @@
-"""How a page leaves: content negotiation, compression, validators and caching headers, for every way to serve it."""
+"""How a page leaves: content negotiation, compression and caching headers, for every way to serve it."""
 
 from dataclasses import dataclass
 
 from koschey.serving.encoded import Encoded, Page
 from koschey.standards.negotiation import Coding, Form, choose_coding, choose_form
+from koschey.web.conditional import Answer, matches
 
 COMPRESS_FROM = 1000
 """Bytes from which compression is worth it."""
 NOTHING_RUNS = "sandbox; default-src 'none'"
 """Content-Security-Policy of index pages: names and reasons in them come from strangers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete HTTP answer."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,12 @@ class Asked:
 
     def coding(self, content: Encoded) -> Coding:
         """The coding for a body."""
-        return choose_coding(self.accept_encoding) if len(content.plain) >= COMPRESS_FROM else Coding.IDENTITY
+        return coding_of(content, self.accept_encoding)
+
+
+def coding_of(content: Encoded, accept_encoding: str) -> Coding:
+    """Return the coding in which a body leaves."""
+    return choose_coding(accept_encoding) if len(content.plain) >= COMPRESS_FROM else Coding.IDENTITY
 
 
 def encoded_content(page: Page, asked: Asked) -> tuple[Encoded, Coding] | None:
@@ -84,11 +81,3 @@ def _not_acceptable(headers: dict[str, str], *, head: bool) -> Answer:
     text = f"This page exists as {forms}; the Accept header takes none of them.\n".encode()
     headers |= {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(text))}
     return Answer(406, headers, b"" if head else text)
-
-
-def matches(if_none_match: str, etag: str) -> bool:
-    """Tell whether `If-None-Match` names this ETag (RFC 9110, 13.1.2)."""
-    if not if_none_match:
-        return False
-    named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
-    return "*" in named or etag in named

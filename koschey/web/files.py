@@ -1,7 +1,7 @@
 """Files below `/packages/`, the core metadata and the provenance beside them: every form through the one verdict."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from quart import Blueprint, Response, request
@@ -9,12 +9,20 @@ from quart import Blueprint, Response, request
 from koschey.errors import Damaged
 from koschey.mirror.ranges import Piece
 from koschey.model import File, Origin
-from koschey.web.answer import matches
 from koschey.web.caching import immutable
+from koschey.web.conditional import (
+    Unsatisfiable,
+    applicable_range,
+    client_has,
+    not_modified,
+    parse_bounded,
+    parse_range,
+    streamed,
+    whole_unless_known,
+)
 from koschey.web.context import resources
 from koschey.web.downloads import record_download
 from koschey.web.errors import problem
-from koschey.web.ranges import Unsatisfiable, parse_bounded, parse_range
 from koschey.web.refusals import refuse
 
 blueprint = Blueprint("files", __name__)
@@ -53,33 +61,33 @@ async def _file(file: File) -> Response:
 
 async def _answer(file: File) -> Response:
     if _is_known(file):
-        return Response(b"", 304, _headers(file))
-    head = request.method == "HEAD"
+        return not_modified(_headers(file))
+    head, wanted = request.method == "HEAD", applicable_range(_etag(file))
     if head and not file.stored_at and file.size and file.upstream_url is not None:
-        return _respond(file, b"", file.size, None)
-    if not head and (piece := await _cold_piece(file)):
+        return streamed(b"", file.size, None, _headers(file))
+    if not head and (piece := await _cold_piece(file, wanted)):
         await record_download(file)
-        return _respond(file, piece.body, piece.size, (piece.start, piece.stop))
+        return streamed(piece.body, piece.size, (piece.start, piece.stop), _headers(file))
     body = await resources().files.open(file)
     file = body.file
     if _is_known(file):
-        return Response(b"", 304, _headers(file))
+        return not_modified(_headers(file))
     try:
-        span = parse_range(request.headers.get("Range"), body.size) if _range_applies(file) else None
+        span = parse_range(applicable_range(_etag(file)), body.size)
     except Unsatisfiable:
         response = problem(416, "Range not satisfiable", f"{file.filename} has {body.size} bytes")
         response.headers["Content-Range"] = f"bytes */{body.size}"
         return response
     content = b"" if head else await _begun(file, body.read(*(span or (0, body.size))))
-    return _respond(file, content, body.size, span)
+    return streamed(content, body.size, span, _headers(file))
 
 
-async def _cold_piece(file: File) -> Piece | None:
+async def _cold_piece(file: File, wanted: str | None) -> Piece | None:
     """Return a part of a wheel that is not stored, where the upstream may be asked for that alone."""
-    wanted = parse_bounded(request.headers.get("Range"))
-    if file.stored_at or wanted is None or not _range_applies(file):
+    bounded = parse_bounded(wanted)
+    if file.stored_at or bounded is None:
         return None
-    return await resources().pieces.read(file, *wanted)
+    return await resources().pieces.read(file, *bounded)
 
 
 async def _begun(file: File, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -100,18 +108,6 @@ async def _begun(file: File, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[by
     return go_on()
 
 
-def _respond(file: File, content: AsyncIterator[bytes] | bytes, size: int, span: tuple[int, int] | None) -> Response:
-    """Return 200 with a file of so many bytes, or 206 with a part of it."""
-    response = Response(content, 206 if span else 200, _headers(file))
-    start, stop = span or (0, size)
-    if span:
-        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    response.headers["Content-Length"] = str(stop - start)
-    # Quart ends every response after a minute; a large file over a slow line takes longer.
-    response.timeout = None
-    return response
-
-
 def _headers(file: File) -> dict[str, str]:
     """Return the headers of a file. The type is never a guess: clients would undo a guessed encoding."""
     headers = {
@@ -120,18 +116,16 @@ def _headers(file: File) -> dict[str, str]:
         "Cache-Control": immutable(resources().settings),
         "X-Content-Type-Options": "nosniff",
     }
-    return headers | ({"ETag": f'"{file.sha256}"'} if file.sha256 else {})
+    return headers | ({"ETag": _etag(file)} if file.sha256 else {})
+
+
+def _etag(file: File) -> str:
+    return f'"{file.sha256}"'
 
 
 def _is_known(file: File) -> bool:
     """Whether the client says that it has these bytes."""
-    return bool(file.sha256) and matches(request.headers.get("If-None-Match", ""), f'"{file.sha256}"')
-
-
-def _range_applies(file: File) -> bool:
-    """RFC 9110, 13.1.5: a range counts only while `If-Range` names the bytes that we have."""
-    condition = request.headers.get("If-Range")
-    return condition is None or condition == f'"{file.sha256}"'
+    return bool(file.sha256) and client_has(_etag(file))
 
 
 async def _metadata(file: File) -> Response:
@@ -144,9 +138,7 @@ async def _metadata(file: File) -> Response:
         # Of what is sent: it may not be what the page promised when the file was found.
         "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
     }
-    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
-        return Response(b"", 304, headers)
-    return Response(body, 200, headers)
+    return whole_unless_known(body, headers)
 
 
 def _record(file: File) -> Response:
@@ -163,8 +155,4 @@ def _record(file: File) -> Response:
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         "X-Content-Type-Options": "nosniff",
     }
-    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
-        return Response(b"", 304, headers)
-    response = Response(b"" if request.method == "HEAD" else body, 200, headers)
-    response.headers["Content-Length"] = str(len(body))
-    return response
+    return whole_unless_known(body, headers)

@@ -12,7 +12,7 @@ from koschey.errors import UpstreamMissing, UsageError
 from koschey.model import AttestationVerdict
 from koschey.serving.files import JudgedFile
 from koschey.standards.names import parse_name
-from koschey.web.answer import matches
+from koschey.web.conditional import whole_unless_known
 from koschey.web.context import resources
 from koschey.web.refusals import refuse
 
@@ -68,12 +68,9 @@ def _respond(provenance_object: bytes, judged: AttestationVerdict, form: str) ->
         **HEADERS,
         "ETag": f'"{hashlib.sha256(provenance_object).hexdigest()[:32]}{mark}"',
         "X-Koschey-Attestation": judged,
+        "Content-Type": form,
     }
-    if matches(request.headers.get("If-None-Match", ""), headers["ETag"]):
-        return Response(b"", 304, headers)
-    response = Response(b"" if request.method == "HEAD" else provenance_object, 200, headers | {"Content-Type": form})
-    response.headers["Content-Length"] = str(len(provenance_object))
-    return response
+    return whole_unless_known(provenance_object, headers)
 
 
 def _message(status: int, text: str) -> Response:

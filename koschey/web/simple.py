@@ -8,6 +8,7 @@ from koschey import addresses
 from koschey.serving.encoded import Page
 from koschey.standards.names import parse_name
 from koschey.web.answer import Asked, answer_page, encoded_content
+from koschey.web.conditional import as_response
 from koschey.web.context import resources
 from koschey.web.redirects import moved
 from koschey.web.refusals import missing_project
@@ -67,9 +68,4 @@ async def _respond(page: Page) -> Response:
     if missing := encoded_content(page, asked):
         content, coding = missing
         await asyncio.to_thread(content.get, coding)
-    answer = answer_page(page, asked)
-    response = Response(answer.body, answer.status, answer.headers)
-    if length := answer.headers.get("Content-Length"):
-        # Quart counts what is sent; for HEAD that is nothing (RFC 9110, 9.3.2).
-        response.headers["Content-Length"] = length
-    return response
+    return as_response(answer_page(page, asked))

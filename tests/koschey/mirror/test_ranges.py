@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from koschey.mirror.ranges import MOST
-from koschey.web.ranges import parse_bounded
+from koschey.web.conditional import parse_bounded
 from tests.support.app_in_process import Inside
 from tests.support.archives import noise
 from tests.support.koschey_up import Answer

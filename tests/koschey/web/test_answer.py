@@ -9,7 +9,8 @@ import pytest
 from koschey.model import Serial
 from koschey.serving.encoded import Encoded, Page, Variant
 from koschey.standards.negotiation import Form
-from koschey.web.answer import COMPRESS_FROM, Answer, Asked, answer_page, encoded_content
+from koschey.web.answer import COMPRESS_FROM, Asked, answer_page, encoded_content
+from koschey.web.conditional import Answer
 
 if sys.version_info >= (3, 14):
     from compression import zstd

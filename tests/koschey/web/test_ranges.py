@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koschey.web.ranges import Unsatisfiable, parse_range
+from koschey.web.conditional import Unsatisfiable, parse_range
 
 
 @pytest.mark.parametrize(
