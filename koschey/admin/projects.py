@@ -16,6 +16,7 @@ from koschey.standards.names import parse_name
 from koschey.standards.upstream_page import CAUSES
 from koschey.web.context import resources
 from koschey.web.errors import status_of
+from koschey.web.redirects import moved_here
 
 PER_PAGE = 50
 """Releases on one page."""
@@ -26,7 +27,7 @@ async def project(project: str) -> ResponseReturnValue:
     """Show a project."""
     name = parse_name(project)
     if name != project:
-        return redirect(url_for("admin.project", project=name), 301)
+        return moved_here(url_for("admin.project", project=name))
     return await _page(name)
 
 

@@ -114,10 +114,14 @@ def as_response(answer: Answer) -> Response:
 
 
 def register(app: Quart) -> None:
-    """Have no 304 say how long its empty body is (8.6): `Content-Length` would be that of the 200."""
+    """Have no 304 say of its empty body what would be said of the 200: caches put it into what they keep.
+
+    RFC 9110, 8.6 and 15.4.5; RFC 9111, 4.3.4. Quart gives an answer without content a length of 0 and the type of HTML.
+    """
 
     @app.after_request
-    async def say_no_length(response: Response) -> Response:
+    async def say_nothing_of_the_content(response: Response) -> Response:
         if response.status_code == 304:
-            response.headers.pop("Content-Length", None)
+            for name in ("Content-Length", "Content-Type"):
+                response.headers.pop(name, None)
         return response

@@ -12,8 +12,12 @@ from koschey.web.context import resources
 
 def moved(path: str) -> Response:
     """Permanent, as on the public index: the normalised form of a name never changes. The query is kept."""
-    query = request.query_string.decode("latin-1")
-    return _to(resources().addresses.here(path) + (f"?{query}" if query else ""), 301)
+    return moved_here(resources().addresses.here(path))
+
+
+def moved_here(path: str) -> Response:
+    """Do as `moved`, with a path that begins with that of the public address, as `url_for` makes it."""
+    return _to(path, 301, request.query_string.decode("latin-1"))
 
 
 def sent_on(path: str) -> Response:
@@ -27,8 +31,8 @@ def without_host(url: str, status: int) -> Response:
     """As a router wants it, but to the path of its URL alone."""
     parts = urlsplit(url)
     # Two slashes at the beginning would name a host again.
-    return _to("/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else ""), status)
+    return _to("/" + parts.path.lstrip("/"), status, parts.query)
 
 
-def _to(location: str, status: int) -> Response:
-    return Response(b"", status, {"Location": location})
+def _to(path: str, status: int, query: str = "") -> Response:
+    return Response(b"", status, {"Location": f"{path}?{query}" if query else path})

@@ -380,6 +380,12 @@ def test_rules_for_a_whole_project(koschey: Koschey, upstream: Upstream, reviewe
     assert "None. New releases wait for their time." in reviewer.ask(path).text
 
 
+def test_another_spelling_of_a_name_keeps_the_page(koschey: Koschey, reviewer: Person) -> None:
+    """A redirect to the normalised name keeps the query, so that a bookmark of the second page leads there."""
+    moved = reviewer.ask("/admin/projects/Admin_Facts?page=2", Host="evil.example")
+    assert (moved.status, moved.location) == (301, "/admin/projects/admin-facts?page=2")
+
+
 def test_a_project_page_tells_all_of_a_file(koschey: Koschey, upstream: Upstream, reviewer: Person) -> None:
     """The page gives each file's digest, size, times and, once stored, the URL that it was downloaded from."""
     file = upstream.add("admin-facts", "1.0", upload_time=datetime(2020, 1, 2, 3, 4, tzinfo=UTC))

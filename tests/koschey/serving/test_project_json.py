@@ -343,6 +343,8 @@ def test_validators_and_compression(koschey: Koschey, upstream: Upstream) -> Non
     for etag, coding in ((plain.headers["etag"], "identity"), (packed.headers["etag"], "gzip")):
         again = get(koschey, "jf-etag/json", If_None_Match=etag, Accept_Encoding=coding)
         assert (again.status, again.body, again.headers["etag"]) == (304, b"", etag)
+        # A cache would put what is said here into the answer that it keeps (RFC 9111, 4.3.4).
+        assert not {"content-type", "content-length"} & set(again.headers)
     koschey.run("block", "jf-etag==1.0", "--reason", "a test")
     wait_until(lambda: get(koschey, "jf-etag/json", If_None_Match=plain.headers["etag"]).status == 404)
 
