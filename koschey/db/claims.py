@@ -7,8 +7,8 @@ from typing import NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.causes import Grounds
-from koschey.db.files import cause_columns, update_states
 from koschey.db.pool import Connection, Database
+from koschey.db.standings import cause_columns, update_states
 from koschey.model import MAIN_INDEX, Actor, FileId, Origin, ProjectId, Sha256, State
 
 INSERT_ORIGIN_CHANGE = """

@@ -1,15 +1,14 @@
-"""Statements on `file` and `standing`: what a file is, and what an index lets out."""
+"""Statements on `file`: what a file is, read together with its standing in the index."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db.pool import Connection, Database
+from koschey.db.standings import CAUSE, STANDING, insert_standings, read_cause
 from koschey.model import (
     MAIN_INDEX,
     Absence,
@@ -34,8 +33,6 @@ COLUMNS = """
     standing.held_until, standing.withdrawn_at, file.absence_looks, file.absence_due_at,
     standing.cause, standing.cause_subject, standing.cause_scope, standing.cause_version
 """
-CAUSE = ("cause", "cause_subject", "cause_scope", "cause_version")
-STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until", "withdrawn_at")
 ENUMS: dict[str, type[StrEnum]] = {
     "attestation": AttestationVerdict,
     "damage": Damage,
@@ -83,44 +80,7 @@ INSERT_FILES = """
                              $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
     RETURNING id
 """
-INSERT_STANDINGS = """
-    INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at,
-                          cause, cause_subject, cause_scope, cause_version)
-    SELECT index.id, row.file_id, row.state, row.reason, row.release_at, row.counts_from,
-           CASE WHEN row.state = 'released' THEN koschey_now() END, row.cause, row.subject, row.scope, row.version
-      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                         $7::text[], $8::text[], $9::text[], $10::text[])
-                  AS row (file_id, state, reason, release_at, counts_from, cause, subject, scope, version)
-     WHERE index.name = $1
-"""
-UPDATE_STATES = """
-    UPDATE standing
-       SET state = $3, reason = $4, changed_at = koschey_now(),
-           release_at = CASE WHEN $3 = 'held' THEN $5 ELSE release_at END,
-           -- Where a person holds a file, only a person lets it out.
-           counts_from = CASE WHEN $3 = 'held' THEN $5 ELSE counts_from END,
-           held_until = CASE WHEN $3 = 'held' THEN NULL ELSE held_until END,
-           withdrawn_at = CASE WHEN $6 THEN koschey_now() ELSE withdrawn_at END,
-           available_at = CASE WHEN $3 = 'released' THEN koschey_now() ELSE available_at END,
-           cause = $7, cause_subject = $8, cause_scope = $9, cause_version = $10,
-           cause_transaction = pg_current_xact_id()
-      FROM index
-     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
-"""
-UPDATE_WINDOWS = """
-    UPDATE standing SET release_at = row.release_at, held_until = row.held_until
-      FROM index, unnest($2::bigint[], $3::timestamptz[], $4::timestamptz[]) AS row (file_id, release_at, held_until)
-     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = row.file_id
-       AND standing.state = 'held'
-"""
 UPDATE_YANKED = "UPDATE file SET yanked = $2 WHERE id = ANY($1::bigint[])"
-UPDATE_HELD_REASON = """
-    UPDATE standing SET reason = $3, cause = $4, cause_subject = $5, cause_scope = $6, cause_version = $7,
-                        cause_transaction = pg_current_xact_id()
-      FROM index
-     WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = $2
-       AND standing.state = 'held' AND standing.reason <> $3
-"""
 UPDATE_LISTING = """
     UPDATE file
        SET yanked = row.yanked,
@@ -237,50 +197,8 @@ async def insert_files(connection: Connection, project: ProjectId, files: Sequen
     """Add files and their standings; returns their ids in the same order."""
     columns = [[getattr(file, name) for file in files] for name in NewFile._fields if name != "standing"]
     ids = [FileId(row["id"]) for row in await connection.fetch(INSERT_FILES, project, *columns)]
-    standings = [file.standing for file in files]
-    await connection.execute(
-        INSERT_STANDINGS,
-        MAIN_INDEX,
-        ids,
-        [standing.state for standing in standings],
-        [standing.reason for standing in standings],
-        [standing.release_at for standing in standings],
-        [standing.counts_from for standing in standings],
-        *(list(column) for column in zip(*(cause_columns(standing.cause) for standing in standings), strict=True)),
-    )
+    await insert_standings(connection, ids, [file.standing for file in files])
     return ids
-
-
-async def update_states(
-    connection: Connection,
-    files: Sequence[FileId],
-    state: State,
-    grounds: Grounds,
-    release_at: datetime | None = None,
-    *,
-    withdrawn: bool = False,
-) -> None:
-    """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction.
-
-    `withdrawn` notes that only a withdrawal by the upstream is the cause.
-    """
-    cause, reason = grounds
-    values = (list(files), state, reason, release_at, withdrawn, *cause_columns(cause))
-    await connection.execute(UPDATE_STATES, MAIN_INDEX, *values)
-
-
-async def update_windows(
-    connection: Connection, due: Sequence[tuple[FileId, datetime | None, datetime | None]]
-) -> None:
-    """Write down when time may release held files, and until when a reviewer extended that: (file, end, extended)."""
-    columns = [list(column) for column in zip(*due, strict=True)]
-    await connection.execute(UPDATE_WINDOWS, MAIN_INDEX, *columns)
-
-
-async def update_held_reason(connection: Connection, file: FileId, grounds: Grounds) -> bool:
-    """Say why a held file is held; False where that is said already or it is not held any more."""
-    values = (file, grounds.reason, *cause_columns(grounds.cause))
-    return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, *values) == "UPDATE 1")
 
 
 async def update_yanked(connection: Connection, files: Sequence[FileId], yanked: str | None) -> None:
@@ -341,14 +259,3 @@ def read_file(row: Any) -> StandingFile:
         if values[name] is not None:
             values[name] = kind(values[name])
     return StandingFile(File(**values), standing)
-
-
-@lru_cache(maxsize=1000)
-def read_cause(kind: str, subject: str, scope: str, version: str | None) -> Cause:
-    """Turn the columns of `CAUSE` into a cause."""
-    return Cause(CauseKind(kind), subject, scope, version)
-
-
-def cause_columns(cause: Cause) -> tuple[str, str, str, str | None]:
-    """Return the values of the columns of `CAUSE`."""
-    return cause.kind, cause.subject, cause.scope, cause.version

@@ -14,7 +14,7 @@ from packaging.utils import NormalizedName
 from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
 from koschey.causes import BY_FILENAME, Cause, CauseKind, Grounds
-from koschey.db import claims, files, journal, projects, rules, scopes
+from koschey.db import claims, files, journal, projects, rules, scopes, standings
 from koschey.db.accounts import select_account
 from koschey.db.claims import Aside, Taken
 from koschey.db.impacts import select_takers
@@ -173,10 +173,10 @@ class _Handing:
             fault = Grounds(
                 BY_FILENAME, "other bytes were downloaded under this filename while the name had another origin"
             )
-            await files.update_states(self.connection, [each.file for each in clashing], State.CONFLICT, fault)
+            await standings.update_states(self.connection, [each.file for each in clashing], State.CONFLICT, fault)
         if self.origin is Origin.HOSTED:
             served = [each for each in waited if each.state_before is State.RELEASED and each not in clashing]
-            await files.update_states(self.connection, [each.file for each in served], State.RELEASED, came_back)
+            await standings.update_states(self.connection, [each.file for each in served], State.RELEASED, came_back)
         else:
             await scopes.insert_held(self.connection, [Rule(RuleKind.BLOCKED, None, "", "", self.project.name)])
         return back

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from koschey.auth.permissions import Action
 from koschey.causes import Cause, CauseKind, Grounds
-from koschey.db import files, projects
+from koschey.db import files, projects, standings
 from koschey.db.pool import Connection
 from koschey.errors import UsageError
 from koschey.events import Event
@@ -61,7 +61,7 @@ async def remove(connection: Connection, change: Change) -> Outcome:
         if removed:
             who = change.actor.name
             grounds = Grounds(Cause(CauseKind.REMOVAL, who), f"{change.reason} (removed by {who})")
-            await files.update_states(connection, [item.file.id for item in removed], State.REMOVED, grounds)
+            await standings.update_states(connection, [item.file.id for item in removed], State.REMOVED, grounds)
             await hosted.wake_held()
         return await hosted.record(REMOVALS[change.scope.noun], removed)
 

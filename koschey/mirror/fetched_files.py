@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from koschey.causes import BY_ARCHIVE, Grounds
-from koschey.db import described, files, journal, projects
+from koschey.db import described, files, journal, projects, standings
 from koschey.db.damage import Part
 from koschey.db.described import Described
 from koschey.db.journal import Entry
@@ -136,7 +136,7 @@ class _Keeping:
     async def _block(self, reason: str) -> str:
         file = self.fetched.file
         if self.before.standing.state in (State.HELD, State.RELEASED):
-            await files.update_states(self.connection, [file.id], State.BLOCKED, Grounds(BY_ARCHIVE, reason))
+            await standings.update_states(self.connection, [file.id], State.BLOCKED, Grounds(BY_ARCHIVE, reason))
             self._record(Event.BLOCKED, {"reason": reason})
         return reason
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from koschey.causes import Grounds, UpstreamCause, by_upstream
-from koschey.db import advisories, files, projects
+from koschey.db import advisories, files, projects, standings
 from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
@@ -177,7 +177,7 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
     ]
     for state in (State.HELD, State.RELEASED):
         # Through the legal moves: what is blocked becomes held, and only what is held is released.
-        await files.update_states(transaction.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
+        await standings.update_states(transaction.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
         transaction.record.add(Event(state), [_entry(item, reason=RELEASED_AGAIN.reason) for item in ready])
 
 
@@ -199,7 +199,7 @@ async def _block(
     for item, grounds in blocked:
         alike.setdefault(grounds, []).append(item.file.id)
     for grounds, ids in alike.items():
-        await files.update_states(transaction.connection, ids, State.BLOCKED, grounds, withdrawn=withdrawn)
+        await standings.update_states(transaction.connection, ids, State.BLOCKED, grounds, withdrawn=withdrawn)
     transaction.record.add(Event.BLOCKED, [_entry(item, reason=grounds.reason) for item, grounds in blocked])
 
 
@@ -254,7 +254,7 @@ async def refuse_other_bytes(
         return
     held = [known.file.id for known, _ in fresh if known.standing.state is State.HELD]
     if held:
-        await files.update_states(transaction.connection, held, State.CONFLICT, REPLACED)
+        await standings.update_states(transaction.connection, held, State.CONFLICT, REPLACED)
     await insert_replaced(transaction.connection, [(known.file.id, now) for known, now in fresh], REPLACED.reason)
     entries = [_entry(known, was=known.file.sha256, now=now) for known, now in fresh]
     transaction.record.add(Event.CONFLICT, entries)

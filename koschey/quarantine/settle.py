@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from packaging.utils import NormalizedName
 
 from koschey.causes import Grounds, UpstreamCause, by_upstream
-from koschey.db import files, journal, projects
+from koschey.db import files, journal, projects, standings
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
@@ -74,7 +74,7 @@ async def note_failure(connection: Connection, item: StandingFile, reason: str) 
         # First of all, as everybody does: locks taken in another order would be a deadlock with a decision.
         await projects.lock_project(connection, item.file.project)
         unreachable = Grounds(by_upstream(UpstreamCause.UNREACHABLE), reason)
-        if await files.update_held_reason(connection, item.file.id, unreachable):
+        if await standings.update_held_reason(connection, item.file.id, unreachable):
             entry = Entry(item.file.version, item.file.filename, {"reason": reason})
             await journal.insert_entries(connection, SYSTEM, Event.FETCH_FAILED, item.file.project, [entry])
 
@@ -87,7 +87,7 @@ async def _renew_windows(
     moved = [after for before, after in zip(known, renewed, strict=True) if after is not before]
     if moved:
         due = [(item.file.id, item.standing.release_at, item.standing.held_until) for item in moved]
-        await files.update_windows(connection, due)
+        await standings.update_windows(connection, due)
     return renewed
 
 
@@ -101,7 +101,7 @@ def _keeps_states(project: Project | None) -> bool:
 
 async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     for item, judgement in due:
-        await files.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
+        await standings.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
     record = Record(connection, SYSTEM, project)
     for item, judgement in due:
         record.add(Event(judgement.state), [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from koschey.causes import BY_TIME
-from koschey.db import files, findings, journal
+from koschey.db import files, findings, journal, standings
 from koschey.mirror import intake, new_files, news
 from koschey.mirror.fetch import FileFetcher
 from koschey.mirror.spool import Fetch
@@ -57,7 +57,7 @@ async def do_nothing(*_: object) -> None:
 async def move_silently(connection: Any, _: Any, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     """A settling that tells nobody."""
     for item, judgement in due:
-        await files.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
+        await standings.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
 
 
 async def forgive_faults(db: Any, known: Any) -> Any:

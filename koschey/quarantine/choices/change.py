@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from koschey.causes import Cause, CauseKind, Grounds
-from koschey.db import decisions, files, rules
+from koschey.db import decisions, rules, standings
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
@@ -125,7 +125,7 @@ class Change:
         """Move files, and say beside each who wanted it and why."""
         seconded = f", seconded by {self.seconded_by}" if self.seconded_by else ""
         reason = f"{self.decision.choice} by {self.author.name}{seconded}: {self.reason}"
-        await files.update_states(
+        await standings.update_states(
             self.connection, [known.file.id for known in moved], state, Grounds(self.cause, reason)
         )
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from koschey.causes import Grounds
-from koschey.db import files, projects
+from koschey.db import projects, standings
 from koschey.errors import UsageError
 from koschey.model import StandingFile, State
 from koschey.policy.rules import RuleKind
@@ -28,10 +28,12 @@ async def extend(change: Change) -> Outcome:
     later = [known for known in change.in_state(State.HELD) if _ends_before(known, until)]
     if not later:
         return Outcome(None, ())
-    await files.update_windows(change.connection, [(item.file.id, _release_at(item, until), until) for item in later])
+    await standings.update_windows(
+        change.connection, [(item.file.id, _release_at(item, until), until) for item in later]
+    )
     reason = f"extended by {change.actor.name} until {until:%Y-%m-%d %H:%M} UTC: {decision.reason}"
     for known in later:
-        await files.update_held_reason(change.connection, known.file.id, Grounds(change.cause, reason))
+        await standings.update_held_reason(change.connection, known.file.id, Grounds(change.cause, reason))
     return await change.record(later, {"held_until": format_time(until)}, done="held on")
 
 

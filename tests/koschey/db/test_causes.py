@@ -21,9 +21,9 @@ from koschey.causes import (
     by_upstream,
     is_about_check,
 )
-from koschey.db.files import update_held_reason, update_states
 from koschey.db.migrate import migrate, read_steps
 from koschey.db.pool import Connection, connect
+from koschey.db.standings import update_held_reason, update_states
 from koschey.model import State
 from tests.support.rows import A_TEST, add_project, new_file, select_files
 

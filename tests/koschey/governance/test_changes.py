@@ -19,11 +19,11 @@ from koschey.causes import Cause, CauseKind, by_advisory, by_check
 from koschey.cli import cli
 from koschey.db import files, projects, scopes
 from koschey.db.accounts import insert_grant, upsert_account
-from koschey.db.files import cause_columns
 from koschey.db.findings import CheckRun, write_runs
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.db.rules import select_all_rules, write_rule
+from koschey.db.standings import cause_columns
 from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
 from koschey.governance.changes import apply_policy, set_rule, unset_rule
 from koschey.governance.expiry import expire_rules

@@ -6,8 +6,8 @@ from itertools import product
 import asyncpg
 import pytest
 
-from koschey.db.files import update_states
 from koschey.db.pool import Connection
+from koschey.db.standings import update_states
 from koschey.model import State
 from koschey.policy.states import LEGAL_MOVES, may_move
 from tests.support.rows import A_TEST, add_project, new_file, select_states

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 from packaging.utils import NormalizedName
 
-from koschey.db import changelog, feeds, files, journal, projects, search
+from koschey.db import changelog, feeds, files, journal, projects, search, standings
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection, Pool
@@ -190,7 +190,7 @@ async def test_newest_projects_by_when_they_were_first_served(connection: Connec
     assert [each.project for each in await feeds.select_newest_projects(connection, limit=9)] == ["second", "first"]
     await set_clock(connection, NOON + timedelta(hours=2))
     (item,) = await files.select_project_files(connection, held)
-    await files.update_states(connection, [item.file.id], State.RELEASED, A_TEST)
+    await standings.update_states(connection, [item.file.id], State.RELEASED, A_TEST)
     await set_clock(connection, NOON + timedelta(hours=3))
     first = await projects.select_project(connection, NormalizedName("first"))
     assert first is not None
@@ -199,7 +199,7 @@ async def test_newest_projects_by_when_they_were_first_served(connection: Connec
     assert [each.project for each in newest] == ["held", "second", "first"]
     assert [each.at - NOON for each in newest] == [timedelta(hours=hours) for hours in (2, 1, 0)]
     assert len(await feeds.select_newest_projects(connection, limit=2)) == 2
-    await files.update_states(connection, [item.file.id], State.BLOCKED, A_TEST)
+    await standings.update_states(connection, [item.file.id], State.BLOCKED, A_TEST)
     assert [each.project for each in await feeds.select_newest_projects(connection, limit=9)] == ["second", "first"]
 
 
@@ -265,7 +265,7 @@ async def test_versions_are_those_that_are_served(connection: Connection) -> Non
     project = await add(connection, "spam", "1.0", "2.0", "3.0")
     known = {item.file.version: item.file.id for item in await files.select_project_files(connection, project)}
     await files.update_yanked(connection, [known["2.0"]], "broken")
-    await files.update_states(connection, [known["3.0"]], State.BLOCKED, A_TEST)
+    await standings.update_states(connection, [known["3.0"]], State.BLOCKED, A_TEST)
     found = await projects.select_project(connection, project)
     assert found is not None
     assert await search.select_served_versions(connection, [found.id]) == {found.id: {"1.0": False, "2.0": True}}
@@ -291,7 +291,7 @@ async def test_changelog_has_every_serial_and_names_only_what_is_served(connecti
         ("", None, seconds, "release quarantined", 3),
     ]
     blocked: FileId = await connection.fetchval("SELECT id FROM file WHERE version = '2.0'")
-    await files.update_states(connection, [blocked], State.BLOCKED, A_TEST)
+    await standings.update_states(connection, [blocked], State.BLOCKED, A_TEST)
     await journal.insert_entries(connection, SYSTEM, Event.BLOCKED, project, [entries[1]])
     assert [(row[1], row[3], row[4]) for row in await rows(connection)] == [
         ("1.0", first, 1),
