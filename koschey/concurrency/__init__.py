@@ -1,1 +1,1 @@
-"""Tasks: work that many wait for and one does, and work that goes on for as long as its process."""
+"""Tasks of a process: work that many callers share, and work that runs for as long as the process."""

@@ -1,4 +1,4 @@
-"""Work that is done once for all who ask for it at the same time."""
+"""Work that one task does for all callers that need it at the same time."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -14,17 +14,17 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Flight[Result]:
-    """Work under way."""
+    """Work in progress."""
 
     task: asyncio.Task[Result]
     waiting: int = 0
-    """Clients that wait for its end."""
+    """The number of callers that wait for it."""
 
 
 class Flights[Key: Hashable, Result]:
-    """Work under way in this process, by its key. Everybody who waits learns how it ended, however that was.
+    """Work in progress in this process, by its key. Every caller that waits learns how it ended.
 
-    Work that no client waits for any more goes on, for its result is kept; without `outlive_clients` it is cancelled.
+    Work continues when no caller waits any more, because its result is kept; without `outlive_clients` it is cancelled.
     """
 
     def __init__(self, *, outlive_clients: bool = True) -> None:
@@ -32,9 +32,9 @@ class Flights[Key: Hashable, Result]:
         self._outlive_clients = outlive_clients
 
     async def join(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """Return what `work` returns; it is begun unless work with this key is under way.
+        """Return the result of `work`, which starts unless work with this key is in progress.
 
-        Raises what the work raises, and `Busy` where it was cancelled.
+        Raises what the work raises, and `Busy` if it was cancelled.
         """
         flight = self._find(key, work)
         flight.waiting += 1
@@ -52,7 +52,7 @@ class Flights[Key: Hashable, Result]:
                 self._forget(key, flight)  # the next client must not join what ends without a result
 
     def begin(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
-        """Begin `work` behind an answer, unless work with this key is under way. Its error is written to the log."""
+        """Start `work` in the background, unless work with this key is in progress. Errors are logged."""
         self._find(key, work)
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class Flights[Key: Hashable, Result]:
 
 
 def _log(key: Hashable, error: BaseException) -> None:
-    """Write down an error that is told to nobody."""
+    """Log an error that no caller receives."""
     if isinstance(error, KoscheyError):
         log.warning("work behind an answer failed", work=str(key), error=str(error))
     else:

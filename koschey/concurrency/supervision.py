@@ -1,11 +1,11 @@
-"""Tasks that run for as long as their process: after a fault each begins again, or its process ends.
+"""Supervision of tasks that run for as long as their process: a failed task starts again, or its process ends.
 
-A task that dies alone is the worst outcome: the process looks healthy, and part of its work is not done. So nothing
-that has no end is started by `asyncio.create_task`; `Background.start` runs it under one rule:
+A task that dies alone is the worst outcome: the process looks healthy, and part of its work is not done. So no endless
+task is started by `asyncio.create_task`; `Background.start` runs it under one rule:
 
-* An outage is waited for, however long it lasts. What counts as one, the task's owner says.
-* Any other fault is logged with its traceback, and the task begins again. After `ATTEMPTS` of them in a row the task
-  gives up, and the owner of `Background` ends the process: whatever watches processes starts a new one.
+* The task waits for the end of an outage, however long it lasts. The task's owner defines what an outage is.
+* Any other fault is logged with its traceback, and the task starts again. After `ATTEMPTS` faults in a row the task
+  gives up, and the owner of `Background` ends the process, so that its supervisor starts a new one.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ from koschey.errors import TaskFailed
 log = structlog.get_logger()
 
 FIRST_WAIT = 0.5
-"""Seconds before a task begins again after its first fault; doubled with each fault."""
+"""Seconds before a task starts again after its first fault; doubled with each further fault."""
 LONGEST_WAIT = 5.0
-"""Seconds that a wait never exceeds, so that work goes on soon after an outage."""
+"""Maximum wait in seconds, so that work continues soon after an outage."""
 STEADY = 60.0
 """Seconds without a fault after which earlier faults no longer count."""
 ATTEMPTS = 20
-"""Faults in a row, outages aside, after which a task gives up: a minute and a half."""
+"""Number of faults in a row, without outages, after which a task gives up: a minute and a half."""
 
 type Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def supervise(name: str, job: Job, is_outage: Callable[[Exception], bool]) -> None:
-    """Run a job that has no end until this is cancelled; begin it again after each fault, also where it returns.
+    """Run an endless job until this is cancelled, and start it again after each fault, also when it returns.
 
     Raises `TaskFailed` after `ATTEMPTS` faults in a row that are no outages.
     """
@@ -74,7 +74,7 @@ class Background:
         self._has_failed = False
 
     def start(self, name: str, job: Job, is_outage: Callable[[Exception], bool]) -> None:
-        """Run a job that has no end, as `supervise` does."""
+        """Run an endless job, as `supervise` does."""
         task = asyncio.create_task(supervise(name, job, is_outage), name=name)
         task.add_done_callback(self._end)
         self._tasks.append(task)

@@ -1,1 +1,1 @@
-"""Where the bytes are: an S3 bucket of blobs named by their sha256, with a manifest beside each."""
+"""The S3 bucket that holds all bytes: blobs named by their SHA-256, with a manifest beside each."""

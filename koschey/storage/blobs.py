@@ -1,4 +1,4 @@
-"""Blobs by their digest: bytes that come back from the bucket are compared with the name that they have there."""
+"""Reads blobs from the bucket and compares their bytes with the digest in their name."""
 
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -9,11 +9,11 @@ from koschey.model import Sha256
 from koschey.storage.s3 import Bucket, blob_key
 
 HELD_BACK = 64 * 2**10
-"""Bytes at the end of a file that no client receives before the whole file is verified."""
+"""Number of bytes at the end of a file that no client receives before the whole file is verified."""
 
 
 async def read_blob(bucket: Bucket, digest: Sha256) -> bytes:
-    """Return the bytes of a small blob. Raises `ObjectMissing`, and `ObjectAltered` where they have another digest."""
+    """Return the bytes of a small blob. Raises `ObjectMissing`, or `ObjectAltered` if they have another digest."""
     body = await bucket.get(blob_key(digest))
     if hashlib.sha256(body).hexdigest() != digest:
         raise ObjectAltered(f"the object {blob_key(digest)} in the bucket has other bytes than its name says")
@@ -21,7 +21,7 @@ async def read_blob(bucket: Bucket, digest: Sha256) -> bytes:
 
 
 async def stream_blob(bucket: Bucket, digest: Sha256, size: int) -> AsyncGenerator[bytes]:
-    """Yield all bytes of a blob; the last `HELD_BACK` only when all have the right digest. Raises as `read_blob`."""
+    """Yield the bytes of a blob; the last `HELD_BACK` only after the digest is verified. Raises as `read_blob`."""
     hasher, left, tail = hashlib.sha256(), size - HELD_BACK, bytearray()
     async with aclosing(bucket.stream(blob_key(digest), 0, size, size)) as chunks:
         async for chunk in chunks:
@@ -37,7 +37,7 @@ async def stream_blob(bucket: Bucket, digest: Sha256, size: int) -> AsyncGenerat
 
 
 async def is_whole(bucket: Bucket, digest: Sha256, size: int) -> bool:
-    """Tell whether the bucket has exactly these bytes; it reads all of them."""
+    """Tell whether the bucket has exactly these bytes. Reads all of them."""
     try:
         async with aclosing(stream_blob(bucket, digest, size)) as chunks:
             async for _ in chunks:
@@ -49,10 +49,10 @@ async def is_whole(bucket: Bucket, digest: Sha256, size: int) -> bool:
 
 
 async def ensure_blob(bucket: Bucket, digest: Sha256, size: int, read: Callable[[], AsyncIterator[bytes]]) -> bool:
-    """Write a blob again where the bucket has lost or altered it; tells whether it had to.
+    """Write a blob again if the bucket has lost or altered it; returns whether it was written.
 
-    `read` yields the blob's bytes. Raises `StoreUnavailable` where they are others, or where the bucket does not keep
-    them.
+    `read` yields the blob's bytes. Raises `StoreUnavailable` if they have another digest, or if the bucket does not
+    keep them.
     """
     if await is_whole(bucket, digest, size):
         return False

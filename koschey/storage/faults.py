@@ -1,7 +1,7 @@
-"""What the S3 client raises, as Koschey's own errors: a missing object, a refusal, or an outage.
+"""Turns the S3 client's errors into Koschey's own: a missing object, a refusal, or an outage.
 
-The three need different answers. An object that is missing is fetched or uploaded again; a refusal is a fault of the
-settings that no retry repairs; an outage passes. Only this module knows how botocore and aiohttp name them.
+The three need different answers. A missing object is downloaded or uploaded again; a refusal is a fault of the settings
+that no retry repairs; an outage passes. Only this module knows how botocore and aiohttp name them.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError as S3Error
 from koschey.errors import ObjectAltered, ObjectMissing, StoreRefused, StoreUnavailable
 
 MISSING = frozenset({"NoSuchKey", "NoSuchVersion", "NotFound", "404"})
-"""Codes of an absent object. An answer to HEAD has no body, so its status stands in the place of a code."""
+"""Codes for a missing object. An answer to HEAD has no body, so its status replaces the code."""
 TEMPORARY = frozenset({"RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "OperationAborted"})
-"""Codes that pass by themselves, whatever the status they come with."""
+"""Codes of temporary errors, whatever their status."""
 MISCONFIGURED = (NoCredentialsError, PartialCredentialsError, ParamValidationError)
-"""What the client raises before it sends anything, because the settings make no request."""
+"""What the client raises before it sends a request, because the settings are invalid."""
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Connections on which objects are streamed: bounded, and never held by a client that does not read.
 
-A stream is as slow as its client, and a client may read nothing at all. While no other stream waits, a stream keeps its
-connection. While one waits, a stream whose client is not reading loses its connection, and a stream that has had its
-turn gives it back after the chunk under way. Either continues later, on another connection, from the byte at which it
-stopped.
+A stream is as slow as its client, and a client may stop reading. While no other stream waits, a stream keeps its
+connection. While one waits, a stream whose client is not reading loses its connection, and a stream whose turn is over
+returns it after the current chunk. Both continue later on another connection, from the byte at which they stopped.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 PATIENCE = 0.05
 """Seconds without reading after which a client can lose its line to another."""
 TURN = 2.0
-"""Seconds for which a stream keeps its line while another waits, however fast its client reads."""
+"""Seconds for which a stream keeps its line while another waits, even if its client reads fast."""
 
 
 class Line:
@@ -24,13 +23,13 @@ class Line:
         self.since = time.monotonic()
         self.idle_since: float | None = None
         self.is_lost = False
-        """Whether another stream has the line now, or gets it after the chunk under way."""
+        """Whether another stream has the line now, or gets it after the current chunk."""
         self.close: Callable[[], None] = lambda: None
         """Closes the connection."""
 
     @contextmanager
     def idle(self) -> Iterator[None]:
-        """Mark the time in which the stream waits for its client and not for the bucket."""
+        """Mark the time in which the stream waits for its client rather than for the bucket."""
         self.idle_since = time.monotonic()
         try:
             yield
@@ -49,12 +48,12 @@ class Lines:
 
     @property
     def count(self) -> int:
-        """How many are in use."""
+        """The number of lines in use."""
         return len(self._open)
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[Line]:
-        """Wait for a line and use it; streams get lines in the order in which they asked."""
+        """Wait for a line and use it. Streams get lines in the order of their requests."""
         async with self._turns:
             while len(self._open) >= self._limit:
                 await self._make_room()
@@ -66,7 +65,7 @@ class Lines:
             self._give_back(line)
 
     async def _make_room(self) -> None:
-        """Take one line away from its stream, or wait a moment for one."""
+        """Take a line away from its stream, or wait a moment for one."""
         now = time.monotonic()
         idle = min((line for line in self._open if line.idle_since is not None), key=_idle_since, default=None)
         if idle is not None and now - _idle_since(idle) >= PATIENCE:

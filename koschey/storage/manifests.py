@@ -1,4 +1,4 @@
-"""The manifest beside each blob: all that its row knows, so that PostgreSQL can be rebuilt from the bucket."""
+"""The manifest beside each blob: all facts of its row, so that PostgreSQL can be rebuilt from the bucket."""
 
 import msgspec
 
@@ -13,7 +13,7 @@ async def write_manifest(bucket: Bucket, file: File, origin: Origin, provenance:
 
 
 def render_manifest(file: File, origin: Origin, provenance: str | None) -> bytes:
-    """Return the facts of a file as JSON. They say nothing of states: a rebuilt file starts as held."""
+    """Return the facts of a file as JSON. They contain no state: a rebuilt file starts as held."""
     return msgspec.json.encode(_facts(file, origin, provenance))
 
 

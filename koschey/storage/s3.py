@@ -1,7 +1,7 @@
-"""The bucket. Blobs are immutable and named by their sha256; nothing here knows what they mean.
+"""The bucket. Blobs are immutable and named by their SHA-256; this module does not know what they contain.
 
-`blobs/sha256/ab/cd/<sha256>` and `manifests/<sha256>.json`. A blob appears whole or not at all: small ones by one
-PUT, large ones by a multipart upload that is completed only after the caller has verified all bytes.
+`blobs/sha256/ab/cd/<sha256>` and `manifests/<sha256>.json`. A blob appears whole or not at all: a small one by
+one PUT, a large one by a multipart upload that is completed only after the caller has verified all bytes.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ from koschey.storage.lines import Lines
 log = structlog.get_logger()
 
 PART_SIZE = 8 * 2**20
-"""Bytes per part of a multipart upload; S3 wants at least 5 MiB."""
+"""Bytes in each part of a multipart upload; S3 requires at least 5 MiB."""
 CHUNK = 256 * 2**10
 """Bytes read at a time."""
 PARTS_AT_ONCE = 2
-"""Parts under way: bounds the memory of one upload to this many parts and one more."""
+"""Parts in transfer at once. An upload needs the memory of this many parts and one more."""
 STREAMS = 100
-"""Objects that a process streams at once."""
+"""Maximum number of objects that a process streams at once."""
 CONNECTIONS = STREAMS + 50
-"""Connections of a process; what is left over is for requests that no client can make slow."""
+"""Maximum number of connections of a process. Those beyond `STREAMS` serve requests that no client can slow down."""
 READ_BACK = (0.0, 0.1, 0.5)
 """Seconds before each look at a small object that was put: another process may put the same at this moment, and servers
 that keep a bucket in a folder write it in place."""
@@ -58,7 +58,7 @@ def provenance_key(digest: Sha256) -> str:
 class Bucket:
     """One bucket, over an S3 client that is open.
 
-    Every method raises `StoreUnavailable` where the bucket does not answer and `StoreRefused` where it refuses.
+    Every method raises `StoreUnavailable` if the bucket does not answer, and `StoreRefused` if it refuses.
     """
 
     client: Any
@@ -66,7 +66,7 @@ class Bucket:
     lines: Lines = field(default_factory=lambda: Lines(STREAMS))
 
     async def ensure(self) -> None:
-        """Create the bucket where it does not exist."""
+        """Create the bucket if it does not exist."""
         try:
             with translated(self.name):
                 await self.client.head_bucket(Bucket=self.name)
@@ -81,7 +81,7 @@ class Bucket:
         return True
 
     async def size_of(self, key: str) -> int | None:
-        """Return the size of an object in bytes, or None where there is none."""
+        """Return the size of an object in bytes, or None if it does not exist."""
         try:
             with translated(key):
                 head = await self.client.head_object(Bucket=self.name, Key=key)
@@ -92,7 +92,7 @@ class Bucket:
     async def put(self, key: str, body: bytes) -> None:
         """Store a small object and read it back: a bucket may acknowledge what it does not keep.
 
-        Raises `StoreUnavailable` where it has other bytes, or none.
+        Raises `StoreUnavailable` if the bucket has other bytes, or none.
         """
         with translated(key):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body)
@@ -119,8 +119,8 @@ class Bucket:
     async def stream(self, key: str, start: int, stop: int, size: int) -> AsyncGenerator[bytes]:
         """Yield the bytes from `start` up to, but not including, `stop` of an object that has `size` bytes.
 
-        A consumer that does not take them holds no connection that another stream waits for. Raises `ObjectMissing`,
-        and `ObjectAltered` where the object has another size.
+        A slow consumer loses its connection to other streams that wait. Raises `ObjectMissing`, and `ObjectAltered` if
+        the object has another size.
         """
         # No byte is asked of an empty object: no range of it exists (RFC 9110, 14.1.2).
         while start < stop:
@@ -140,7 +140,7 @@ class Bucket:
 
     @asynccontextmanager
     async def _reading(self, key: str, start: int, stop: int, size: int) -> AsyncIterator[Any]:
-        """Open a range of an object, of which the bucket must say the same as we know."""
+        """Open a range of an object; the bucket must state the size and the range that we expect."""
         with translated(key):
             answer = await self.client.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{stop - 1}")
         async with answer["Body"] as response:
@@ -154,7 +154,7 @@ class Bucket:
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator["BlobWriter"]:
-        """Write a blob of any size; it exists only if `BlobWriter.commit` was called."""
+        """Write a blob of any size. It exists only after `BlobWriter.commit`."""
         writer = BlobWriter(self.client, self.name, key)
         try:
             yield writer
@@ -163,7 +163,7 @@ class Bucket:
 
 
 class BlobWriter:
-    """Collects bytes into parts and sends them while more arrive."""
+    """Collects bytes into parts, and sends them while more arrive."""
 
     def __init__(self, client: Any, bucket: str, key: str) -> None:
         self._client = client
@@ -173,14 +173,14 @@ class BlobWriter:
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
 
     async def write(self, chunk: bytes) -> None:
-        """Take more bytes; waits while too many parts are under way."""
+        """Accept more bytes. Waits while too many parts are in transfer."""
         self._buffer += chunk
         if len(self._buffer) >= PART_SIZE:
             with translated(self._where["Key"]):
                 await self._send_part()
 
     async def commit(self) -> None:
-        """Make the blob exist. Call it only when the bytes are verified."""
+        """Create the blob. Call it only after all bytes are verified."""
         with translated(self._where["Key"]):
             if self._upload_id is None:
                 await self._client.put_object(**self._where, Body=bytes(self._buffer))
@@ -194,7 +194,7 @@ class BlobWriter:
             self._upload_id = None
 
     async def abandon(self) -> None:
-        """Leave nothing behind of a blob that was not committed, as far as the bucket answers."""
+        """Delete the parts of a blob that was not committed, if the bucket answers."""
         for part in self._parts:
             part.cancel()
         await asyncio.gather(*self._parts, return_exceptions=True)

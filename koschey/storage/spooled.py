@@ -1,4 +1,4 @@
-"""The objects of an upload: put from a file on our disk with few parts in memory, checked, and deleted again.
+"""The objects of an upload: put from a file on our disk with few parts in memory, verified, and deleted again.
 
 A part is read when its turn to be sent has come. The turns are those of a whole process, so that its memory does not
 grow with the number of its uploads.
@@ -31,7 +31,7 @@ PARTS_OF_ONE = 2
 
 
 def check_spool(folder: Path | None) -> None:
-    """Raise `StartError` where no file in flight can be written to the folder; None is the system's."""
+    """Raise `StartError` if no file can be written to the folder; None is the system's temporary folder."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -47,7 +47,7 @@ class SpooledFile:
     descriptor: int
     size: int
     sha256: Sha256
-    """What its bytes had when they arrived."""
+    """The digest of its bytes when they arrived."""
 
 
 class Part(io.RawIOBase):
@@ -111,8 +111,8 @@ class UploadStore:
     async def put_file(self, file: SpooledFile) -> None:
         """Put a file under its digest.
 
-        It is hashed again, for what is on our disk now is what will be served. Raises `StoreUnavailable` where that is
-        something else, or where the bucket does not keep it; no object comes to be there then.
+        It is hashed again, because what is on our disk now will be served. Raises `StoreUnavailable` if its digest has
+        changed, or if the bucket does not keep it; then no object exists.
         """
         key, hasher = blob_key(file.sha256), hashlib.sha256()
         if file.size <= PART_SIZE:
@@ -126,11 +126,11 @@ class UploadStore:
         await self._require(key, file.size)
 
     async def put(self, key: str, body: bytes) -> None:
-        """Put a small object. Raises `StoreUnavailable` where the bucket does not keep it."""
+        """Put a small object. Raises `StoreUnavailable` if the bucket does not keep it."""
         await self.bucket.put(key, body)
 
     async def delete_file(self, sha256: Sha256) -> None:
-        """Delete a file, and parts that an upload under its digest has left; what is not there is deleted already."""
+        """Delete a file, and the parts that an upload under its digest has left. What does not exist is no error."""
         key = blob_key(sha256)
         await self.delete(key)
         for upload in await self._begun(key):
@@ -138,7 +138,7 @@ class UploadStore:
                 await self.bucket.client.abort_multipart_upload(Bucket=self.bucket.name, Key=key, UploadId=upload)
 
     async def _begun(self, key: str) -> list[str]:
-        """Return the ids of multipart uploads under a key. None can be found where the server does not tell them."""
+        """Return the ids of multipart uploads under a key; nothing if the server cannot list them."""
         try:
             with translated(key):
                 listed = await self.bucket.client.list_multipart_uploads(Bucket=self.bucket.name, Prefix=key)
@@ -149,7 +149,7 @@ class UploadStore:
         return [begun["UploadId"] for begun in listed.get("Uploads", ())]
 
     async def delete(self, key: str) -> None:
-        """Delete a small object; one that is not there is deleted already."""
+        """Delete a small object. A missing one is no error."""
         with translated(key):
             await self.bucket.client.delete_object(Bucket=self.bucket.name, Key=key)
 
@@ -209,7 +209,7 @@ class UploadStore:
 
 
 def _read(file: SpooledFile, start: int, hasher: "hashlib._Hash") -> Part:
-    """Read and hash the next part. Parts are read in their order, one after the other."""
+    """Read and hash the next part. Parts are read one after another, in their order."""
     part = Part(min(PART_SIZE, file.size - start))
     part.fill(file.descriptor, start, hasher)
     return part

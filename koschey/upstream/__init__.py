@@ -1,1 +1,1 @@
-"""Talking to the indexes that Koschey mirrors."""
+"""Requests to the indexes that Koschey mirrors, to the advisory feed and to the webhook."""

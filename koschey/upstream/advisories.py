@@ -1,4 +1,4 @@
-"""The advisory feed, wherever it is: read whole if it has changed, or not at all."""
+"""Reads the advisory feed from a URL, a file or a folder: all of it if it has changed, otherwise nothing."""
 
 import asyncio
 import hashlib
@@ -20,11 +20,11 @@ TIMEOUT = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that a feed holds."""
+    """The contents of a feed."""
 
     advisories: tuple[Advisory, ...]
     etag: str | None
-    """By which it is told whether the feed has changed since."""
+    """Identifies this state of the feed; equal tags mean that nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class AdvisoryFeed:
     spool: Path | None
 
     async def read(self, etag: str | None) -> Reading | None:
-        """Return what the feed holds, or None where it is the same as when it had this tag.
+        """Return the contents of the feed, or None if it still has this tag.
 
-        Raises `UpstreamUnavailable` and `EgressRefused` where it cannot be had, and `UpstreamMalformed` where it
-        cannot be trusted.
+        Raises `UpstreamUnavailable` or `EgressRefused` if the feed cannot be read, and `UpstreamMalformed` if its
+        contents cannot be trusted.
         """
         if self.source.startswith(("http://", "https://")):
             return await self._download(etag)
@@ -75,7 +75,7 @@ class AdvisoryFeed:
 
 
 def _tag_of(path: Path) -> str:
-    """Return what changes when a file, or any file below a folder, does."""
+    """Return a tag that changes when a file, or any file below a folder, changes."""
     try:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         states = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]

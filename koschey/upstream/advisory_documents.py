@@ -1,9 +1,9 @@
-"""The records in an advisory feed's file or folder, one at a time, within limits: a feed comes from outside.
+"""Reads the records of an advisory feed one at a time, within limits, because the feed comes from outside.
 
-Python's own `zipfile` reads archives here, and not the rules for wheels of `koschey.inspection`: those refuse what
-installers could read in two ways, and feeds are honestly written in such ways (sizes after the data). It is safe
-because nothing that an archive promises is believed: its directory, from which `zipfile` makes an object a member, is
-bounded before it is read; each member is inflated only up to what a record may have; and all together are counted.
+Python's `zipfile` reads the archives here, and not the readers of `koschey.inspection`: those refuse what installers
+could read in two ways, and honest feeds are written in such ways (sizes after the data). This is safe because the
+module believes no figure of an archive: it bounds the directory, from which `zipfile` makes one object for each member,
+before it reads it; it inflates each member only up to the size of a record; and it counts the bytes of all members.
 """
 
 import struct
@@ -19,16 +19,16 @@ from koschey.standards.osv import decode, read_record
 
 MIB = 2**20
 MAX_FEED = 512 * MIB
-"""Bytes of the file as it comes."""
+"""Maximum size of the file, in bytes, as it is transferred."""
 MAX_DIRECTORY = 24 * MIB
-"""Bytes of an archive's directory: some two hundred thousand records."""
+"""Maximum size of an archive's directory, in bytes: some two hundred thousand records."""
 MAX_RECORDS = 300_000
 MAX_RECORD = 8 * MIB
 MAX_WHOLE = 16 * MIB
-"""Bytes of a JSON document that holds many records; larger feeds come as an archive, or in lines."""
+"""Maximum size of one JSON document with many records, in bytes. Larger feeds come as an archive, or in lines."""
 MAX_INFLATED = 2048 * MIB
 MAX_KEPT = 3_000_000
-"""Versions and ranges that are kept of a whole feed."""
+"""Maximum number of versions and ranges of a feed."""
 
 END, END64 = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
 END_SIGNATURE, END64_SIGNATURE, LOCATOR_SIGNATURE = b"PK\5\6", b"PK\6\6", b"PK\6\7"
@@ -37,15 +37,15 @@ BROKEN = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError, OSError),
 )
-"""All that `zipfile` raises for an archive that is none."""
+"""What `zipfile` raises for a broken archive."""
 MARK = b"PK"
-"""How archives begin; JSON does not."""
+"""The first bytes of an archive; JSON does not begin like this."""
 
 
 def read_feed(path: Path) -> list[Advisory]:
     """Return all advisories about Python projects in a file or in the files of a folder.
 
-    Raises `UpstreamMalformed` where a limit is broken, a record is none, or there is nothing about any Python project.
+    Raises `UpstreamMalformed` if a limit is exceeded, a record is malformed, or no record is about a Python project.
     """
     advisories, kept = {}, 0
     for number, record in enumerate(_records(path)):
@@ -74,7 +74,7 @@ def _records(path: Path) -> Iterator[Any]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield the feed's files; a folder's in order, those that are hidden left out."""
+    """Yield the feed's files; those of a folder in order, without hidden ones."""
     if not path.is_dir():
         yield path
         return
@@ -139,7 +139,7 @@ def _in_json(stream: BinaryIO) -> Iterator[Any]:
 
 
 def _is_record(line: bytes) -> bool:
-    """Tell whether a line is a whole record, and not the beginning of a document over many lines."""
+    """Tell whether a line is a whole record rather than the beginning of a document of many lines."""
     try:
         return isinstance(decode(line), dict)
     except UpstreamMalformed:

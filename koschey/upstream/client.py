@@ -1,4 +1,4 @@
-"""What Koschey asks of an upstream: a project's page, a file's bytes, core metadata and provenance beside it."""
+"""Requests to an upstream index: project pages, files, and the core metadata and provenance beside them."""
 
 import asyncio
 import re
@@ -27,51 +27,51 @@ MAX_METADATA = 10 * 2**20
 MAX_RANGE = 20 * 2**20
 CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 MAX_PROVENANCE = 2 * 2**20
-"""Bytes; an attestation has about five thousand, and an object a few of them."""
+"""Maximum size in bytes. An attestation has about five thousand, and an object has a few attestations."""
 MAX_RECORD = 2**20
 PAGE_TIMEOUT = 25.0
-"""Seconds in which a page must arrive as a whole; less than the 30 s after which clients give up."""
+"""Seconds in which a whole page must arrive. Less than the 30 s after which clients give up."""
 DOCUMENT_TIMEOUT = 20.0
-"""Seconds in which a whole document beside a file must arrive; clients may be waiting for it."""
+"""Seconds in which a whole document beside a file must arrive, because clients may be waiting for it."""
 RANGE_TIMEOUT = 60.0
 """Seconds in which a part of a file must arrive."""
 LEAST_BYTES, LEAST_SECONDS = 256 * 2**10, 60.0
-"""Bytes of a file that must arrive in so many seconds of waiting for them: 4 KiB a second, however large it is."""
+"""Minimum rate of a download: so many bytes in so many seconds of waiting, 4 KiB a second for a file of any size."""
 READING = "2:"
-"""Before the ETag of a page: how it was read. Another number has pages read again that have not changed, once."""
+"""Prefix of stored ETags: how the page was read. A new number makes Koschey read unchanged pages once more."""
 PARSE_IN_THREAD = 512 * 2**10
-"""Bytes above which a page is parsed in a thread, so that other requests go on."""
+"""Size in bytes above which a page is parsed in a thread, so that other requests continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file's bytes on their way."""
+    """A download in progress."""
 
     url: str
-    """Where they come from in the end, after redirects."""
+    """The URL of the file after all redirects."""
     size: int | None
-    """As the server announces it; None where it does not."""
+    """In bytes, as the server announces it; None if it does not."""
     codings: tuple[str, ...]
     """What `Content-Encoding` says of `chunks` (RFC 9110, 8.4), which are raw all the same: many servers label archives
     by their names."""
     limit: int
-    """Bytes that a file may have at most."""
+    """Maximum size of a file, in bytes."""
     chunks: AsyncIterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A piece of a file."""
+    """Part of a file."""
 
     start: int
     body: bytes
     size: int
-    """Bytes of the whole file."""
+    """Size of the whole file, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What another Koschey says of where it has a file from (PEP 710)."""
+    """The record of a file's origin that another Koschey serves (PEP 710)."""
 
     record: bytes | None
     hosted: bool
@@ -79,7 +79,7 @@ class Recorded:
 
 
 class UpstreamClient:
-    """Reads one upstream through the egress rules."""
+    """Reads one upstream, under the egress rules."""
 
     def __init__(
         self,
@@ -101,11 +101,11 @@ class UpstreamClient:
         self._max_file = max_file
 
     async def fetch_page(self, project: NormalizedName, etag: str | None) -> UpstreamPage | None:
-        """Return a project's page, or None where it still is the one with that ETag.
+        """Return a project's page, or None if the page still has this ETag.
 
-        Raises `UpstreamMissing` where the upstream has no such project, `UpstreamUnavailable` where the whole page does
-        not arrive in time, `UpstreamMalformed` where the answer is no index page, and `Busy` where too many others wait
-        for pages.
+        Raises `UpstreamMissing` if the upstream has no such project, `UpstreamUnavailable` if the whole page does not
+        arrive in time, `UpstreamMalformed` if the answer is not an index page, and `Busy` if too many requests for
+        pages are waiting.
         """
         url, known = f"{self._url}{quote(project)}/", _read_before(etag)
         headers = {"Accept": ACCEPT_PAGE, "Accept-Encoding": ACCEPTED, **({"If-None-Match": known} if known else {})}
@@ -130,7 +130,7 @@ class UpstreamClient:
         return await self._parse(response, body, project)
 
     async def fetch_metadata(self, file_url: str) -> bytes:
-        """Return what the upstream serves as core metadata beside a file (PEP 658)."""
+        """Return the core metadata that the upstream serves beside a file (PEP 658), unverified."""
         url = beside(file_url, ".metadata")
         async with (
             _deadline(url, DOCUMENT_TIMEOUT),
@@ -140,7 +140,7 @@ class UpstreamClient:
             return await _read(response, MAX_METADATA)
 
     async def fetch_provenance(self, url: str) -> bytes:
-        """Return the provenance object that the upstream lists for a file (PEP 740), as it is."""
+        """Return the provenance object that the upstream lists for a file (PEP 740), byte for byte."""
         async with (
             _deadline(url, DOCUMENT_TIMEOUT),
             self._egress.get(url, {"Accept": ACCEPT_PROVENANCE}) as response,
@@ -151,7 +151,7 @@ class UpstreamClient:
     async def fetch_range(self, file_url: str, span: str) -> Range:
         """Return a piece of a file; `span` is `first-last` or `-length`, as in a `Range` header.
 
-        Raises `RangesUnsupported` where the server sends the whole file.
+        Raises `RangesUnsupported` if the server sends the whole file.
         """
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={span}"}
         async with (
@@ -172,7 +172,7 @@ class UpstreamClient:
             return Range(start, body, size)
 
     async def fetch_record(self, file_url: str) -> Recorded:
-        """Return the record that a Koschey serves beside a file (PEP 710), or why there is none."""
+        """Return the record that a Koschey serves beside a file (PEP 710), or the reason why it has none."""
         url = beside(file_url, ".provenance_url.json")
         async with (
             _deadline(url, DOCUMENT_TIMEOUT),
@@ -186,7 +186,7 @@ class UpstreamClient:
 
     @asynccontextmanager
     async def fetch_file(self, url: str) -> AsyncIterator[Download]:
-        """Open the download of a file; errors of the upstream may also come while its chunks are read."""
+        """Open the download of a file. Errors of the upstream can also occur while its chunks are read."""
         # Without `identity` a server may compress the archive on its way.
         async with self._egress.get(url, {"Accept-Encoding": "identity"}, raw=True) as response:
             _check_status(response, url)
@@ -212,7 +212,7 @@ class UpstreamClient:
 
 
 def _read_before(mark: str | None) -> str | None:
-    """Return the ETag of a page that was read as pages are read today."""
+    """Return the ETag of a page if it was read by the present rules."""
     return mark.removeprefix(READING) if mark and mark.startswith(READING) else None
 
 
@@ -226,19 +226,19 @@ def _check_status(response: aiohttp.ClientResponse, url: str) -> None:
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Return a body whose codings the client has undone already."""
+    """Return a body that the client has decoded."""
     return await decode(read_chunks(response), (), limit, str(response.url))
 
 
 async def _heard(response: aiohttp.ClientResponse, turn: Turn) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives, and note that it does."""
+    """Yield a body as it arrives, and report its progress to the turn."""
     async for chunk in read_chunks(response):
         turn.hear()
         yield chunk
 
 
 async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterator[bytes]:
-    """Yield a file as it arrives, at no less than the least rate, and up to `limit` bytes."""
+    """Yield a file as it arrives, at the minimum rate or faster, and up to `limit` bytes."""
     chunks, count, waited, fresh = read_chunks(response), 0, 0.0, 0
     while True:
         begun = time.monotonic()
@@ -265,7 +265,7 @@ def _codings(response: aiohttp.ClientResponse) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def _deadline(url: str, seconds: float) -> AsyncIterator[None]:
-    """Give a document up that has not arrived as a whole within so many seconds. Raises `UpstreamUnavailable`."""
+    """Bound the time in which a whole document must arrive. Raises `UpstreamUnavailable`."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -274,7 +274,7 @@ async def _deadline(url: str, seconds: float) -> AsyncIterator[None]:
 
 
 def beside(file_url: str, suffix: str) -> str:
-    """Return the URL of what stands beside a file: PEP 658 and 710 append to the path, and a query may follow it."""
+    """Return the URL of a document beside a file: PEP 658 and 710 append to the path, and a query may follow it."""
     parts = urlsplit(file_url)
     return urlunsplit(parts._replace(path=parts.path + suffix))
 

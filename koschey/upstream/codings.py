@@ -1,6 +1,6 @@
-"""Content codings of HTTP undone (RFC 9110, 8.4): of one answer at most three, and never more bytes than allowed.
+"""Decodes the content codings of HTTP (RFC 9110, 8.4): at most three of one answer, within a limit of bytes.
 
-Only documents are decoded here. A file is what its digest says, whatever a server calls its coding.
+It decodes only documents. The digest identifies a file, whatever coding a server states for it.
 """
 
 import zlib
@@ -10,10 +10,10 @@ from typing import Protocol
 from koschey.errors import UpstreamMalformed, UpstreamUnavailable
 
 ACCEPTED = "gzip, deflate"
-"""What is requested. Servers also send `x-gzip`, which means the same (RFC 9110, 8.4.1.3)."""
+"""The codings that Koschey requests. Servers also send `x-gzip`, which means the same (RFC 9110, 8.4.1.3)."""
 MAX_CODINGS = 3
 CHUNK = 256 * 2**10
-"""Bytes that one step yields at most, so that a bomb is noticed before it is in memory."""
+"""Maximum number of bytes of one step, so that a bomb is noticed before it is in memory."""
 
 
 class _Decoder(Protocol):
@@ -32,11 +32,11 @@ class _Deflated:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the stream has come to its end."""
+        """Whether the stream is complete."""
         return self._stream.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes decode to. Raises `zlib.error`."""
+        """Decode the next bytes. Raises `zlib.error`."""
         if not self._began:
             self._began = True
             # RFC 1950, 2.2: the method, and a check of both bytes.
@@ -53,11 +53,11 @@ class _Gzipped:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last member has come to its end."""
+        """Whether the last member is complete."""
         return self._stream.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what the next bytes decode to. Raises `zlib.error`."""
+        """Decode the next bytes. Raises `zlib.error`."""
         while data:
             if self._stream.eof:
                 # Zeros that fill a block are no member.
@@ -73,10 +73,10 @@ DECODERS: dict[str, type[_Deflated] | type[_Gzipped]] = {"gzip": _Gzipped, "x-gz
 
 
 async def decode(chunks: AsyncIterator[bytes], named: Iterable[str], limit: int, where: str, hint: str = "") -> bytes:
-    """Return a body without its codings; `named` are the values of `Content-Encoding`, `where` is for messages.
+    """Return the decoded body; `named` are the values of `Content-Encoding`, `where` is the URL for messages.
 
-    Raises `UpstreamMalformed` for a coding that was not requested, a body that is not so coded, and more than `limit`
-    bytes, before or after any coding; `UpstreamUnavailable` where a coded body ends too soon.
+    Raises `UpstreamMalformed` for a coding that was not requested, for a body in another coding, and for more than
+    `limit` bytes before or after any coding; `UpstreamUnavailable` if the body ends too soon.
     """
     decoders = _decoders(named, where)
     sizes = [0] * (len(decoders) + 1)
@@ -103,7 +103,7 @@ async def decode(chunks: AsyncIterator[bytes], named: Iterable[str], limit: int,
 
 
 def _decoders(named: Iterable[str], where: str) -> list[_Decoder]:
-    """Return decoders in the order in which they are needed: the coding that was applied last comes first."""
+    """Return the decoders in the order of decoding: the coding that was applied last comes first."""
     listed = [coding.strip().lower() for value in named for coding in value.split(",")]
     codings = [coding for coding in listed if coding not in ("", "identity")]
     if unknown := [coding for coding in codings if coding not in DECODERS]:

@@ -1,8 +1,8 @@
-"""The only module that opens client sockets to the outside, and the rules for where they may go.
+"""The only module that opens client sockets to the outside, and the rules for their destinations.
 
 1. Only https, except to hosts inside the operator's network that the settings name.
-2. Names are resolved here. Addresses inside are refused, except those of these hosts, and the connection goes to a
-   checked address.
+2. This module resolves names. It refuses addresses inside the network, except those of these hosts, and connects to
+   the address that it has checked.
 3. Redirects are followed by hand, at most ten, with every rule applied to each, and never from https to http.
 4. Nothing secret is sent; no cookie is kept.
 """
@@ -25,10 +25,10 @@ MAX_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 REMEDY = "list it in KOSCHEY_PRIVATE_HOSTS to allow that"
-"""What is said of a host inside that is refused."""
+"""The remedy in the message for a refused host inside the network."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_read=20)
-"""Seconds. A large file may take hours; a silence of `sock_read` may not."""
+"""In seconds. A large file may take hours; a silence may last `sock_read`."""
 
 # The special-purpose registries of IANA, less the blocks that exist for documentation: those lead nowhere.
 # With them go what IPv6 gave up: two ways to write an IPv4 address, tunnels like Teredo, and site-local addresses.
@@ -45,7 +45,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def leads_inside(address: str) -> bool:
-    """Tell whether an IP address lies in the operator's own network, or hides one that does."""
+    """Tell whether an IP address lies in the operator's own network, or embeds an address that does."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         hidden = ip.ipv4_mapped or ip.sixtofour
@@ -56,9 +56,9 @@ def leads_inside(address: str) -> bool:
 
 
 class CheckedResolver(AbstractResolver):
-    """Resolves names for the connector and refuses those with any address that leads inside.
+    """Resolves names for the connector, and refuses a name if any of its addresses lies inside the network.
 
-    The connector connects to exactly the addresses that were checked, so a name cannot change its mind in between.
+    The connector connects to exactly these addresses, so a name cannot resolve to another one in between.
     """
 
     def __init__(self, allowed: Hosts = NO_HOSTS, remedy: str = REMEDY) -> None:
@@ -77,14 +77,14 @@ class CheckedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Close nothing: the resolver keeps no connection."""
 
 
 class Egress:
-    """Outgoing HTTP under the rules above."""
+    """Outgoing HTTP under the rules of this module."""
 
     def __init__(self, allowed: Hosts = NO_HOSTS, *, remedy: str = REMEDY, connections: int = 32) -> None:
-        """Connect to no more than `connections` at once of one host, and no more than three times as many in all."""
+        """Open at most `connections` connections to one host, and at most three times as many in total."""
         self._allowed = allowed
         self._remedy = remedy
         self._session = aiohttp.ClientSession(
@@ -106,11 +106,11 @@ class Egress:
     async def get(
         self, url: str, headers: dict[str, str], *, raw: bool = False
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """GET a URL and follow redirects. The answer's `url` is where it came from in the end.
+        """GET a URL and follow redirects. The answer's `url` is that of the last request.
 
-        With `raw` the body stays in the content codings that the answer names, and whoever reads it undoes them.
-        Raises `EgressRefused` for a forbidden address, `UpstreamUnavailable` where no answer came or it broke off, and
-        `UpstreamMalformed` for too many redirects or an answer that is no HTTP.
+        With `raw` the body stays in the content codings that the answer names, and the caller decodes it. Raises
+        `EgressRefused` for a forbidden address, `UpstreamUnavailable` if no answer came or it broke off, and
+        `UpstreamMalformed` for too many redirects or an answer that is not HTTP.
         """
         with translated(url):
             response = await self._follow(url, headers, raw=raw)
@@ -121,9 +121,9 @@ class Egress:
     async def send(
         self, method: str, url: str, headers: dict[str, str], body: bytes = b""
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send exactly one request and follow nothing: a redirect is an answer like any other.
+        """Send exactly one request, and return a redirect like any other answer.
 
-        `Accept` and `Accept-Encoding` are sent only where `headers` has them. Raises as `get` does.
+        The request has `Accept` and `Accept-Encoding` only if `headers` has them. Raises as `get` does.
         """
         with translated(url):
             address = _parse(url)
@@ -189,7 +189,7 @@ def _join(url: str, location: str) -> str:
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Turn what aiohttp raises while it talks to `url` into Koschey's own errors."""
+    """Turn aiohttp's errors about `url` into Koschey's own."""
     try:
         yield
     except (aiohttp.InvalidURL, aiohttp.ClientResponseError) as error:
@@ -201,7 +201,7 @@ def translated(url: str) -> Iterator[None]:
 
 
 async def read_chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Yield a body as it arrives. Raises as `Egress.get` does; a body cut short is `UpstreamUnavailable`."""
+    """Yield a body as it arrives. Raises as `Egress.get` does; an incomplete body is `UpstreamUnavailable`."""
     chunks = response.content.iter_any()
     while True:
         with translated(str(response.url)):

@@ -1,9 +1,9 @@
-"""Turns at an upstream's pages: how many are fetched at once, who is next, and who gives a place up.
+"""Turns at an upstream's pages: how many requests at once, which is next, and which one gives up its place.
 
-A client that asks for names that nobody has makes Koschey ask its upstream for them, and an upstream may be silent for
-all of these. So a place is for a while only: where others wait, the fetch that has heard nothing for the longest is
-given up, one after another, of the asker who has the most places. Of those who wait, each asker comes in turn, and of
-one asker's fetches the newest: it is the one for which a client still waits.
+A client that requests unknown names makes Koschey request them from its upstream, and an upstream may be silent about
+all of them. So a place is temporary: while others wait, the client with the most places loses the one that has received
+nothing for the longest time. Waiting clients get places in turn, and of one client's requests the newest comes first:
+a client still waits for that one.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from koschey.errors import Busy, UpstreamUnavailable
 
 ASKER: ContextVar[str] = ContextVar("koschey_asker", default="")
-"""On whose behalf something is fetched: a client's address; nothing for what Koschey does by itself."""
+"""The client for which a page is requested: its address, or nothing for Koschey's own requests."""
 PLACES = 100
-"""Pages that one process fetches at once."""
+"""Pages that one process requests at once."""
 LEAST = 2.0
-"""Seconds for which an upstream may be silent before a place is given up for others."""
+"""Seconds of silence after which a request can lose its place to others."""
 EVERY = 0.05
-"""Seconds between two places that are given up: where all are silent, each has five seconds, however many wait."""
+"""Seconds between two lost places: if all are silent, each has five seconds, however many wait."""
 PATIENCE = 15.0
-"""Seconds for which a fetch waits for its place."""
+"""Seconds for which a request waits for its place."""
 MAX_WAITING = 500
-"""Fetches of one asker that wait."""
+"""Requests of one client that may wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,12 +40,12 @@ class Turn:
     """Whether the upstream has sent anything yet."""
 
     def hear(self) -> None:
-        """Note that the upstream has sent something."""
+        """Record that the upstream has sent something."""
         self.heard, self.heard_at = True, asyncio.get_running_loop().time()
 
 
 type Place = asyncio.Future[None]
-"""What a fetch waits for."""
+"""A request that waits for its place."""
 
 
 class Turns:
@@ -55,14 +55,14 @@ class Turns:
         self._free = places
         self._taken = set[Turn]()
         self._waiting = OrderedDict[str, list[Place]]()
-        """By asker, the next one first; the newest fetch last."""
+        """By client, the next one first; the newest request of each last."""
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def take(self, url: str) -> AsyncIterator[Turn]:
-        """Wait for a place and hold it. Raises `Busy` where none gets free.
+        """Wait for a place and hold it. Raises `Busy` if none becomes free.
 
-        Raises `UpstreamUnavailable` inside where the place is given up for others.
+        Raises `UpstreamUnavailable` inside the block if the place is lost to others.
         """
         asker, loop = ASKER.get(), asyncio.get_running_loop()
         await self._wait(asker, url)
@@ -113,7 +113,7 @@ class Turns:
                 del self._waiting[asker]
 
     def _give_back(self) -> None:
-        """Hand a place on to who is next."""
+        """Give a place to the next request."""
         while self._waiting:
             asker, places = self._waiting.popitem(last=False)
             place = places.pop()
@@ -125,7 +125,7 @@ class Turns:
         self._free += 1
 
     def _make_room(self) -> None:
-        """Have one place given up where others wait, and look again soon."""
+        """Take one place away if others wait, and check again soon."""
         loop, self._timer = asyncio.get_running_loop(), None
         if not self._waiting:
             return

@@ -1,4 +1,4 @@
-"""Sends alerts to the operator's webhook: one POST an alert, signed, under the rules of all outgoing requests."""
+"""Sends alerts to the operator's webhook: one signed POST for each alert, under the egress rules."""
 
 import asyncio
 import hashlib
@@ -14,23 +14,23 @@ from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress
 
 PATIENCE = 30.0
-"""Seconds for one request as a whole."""
+"""Seconds for one whole request."""
 REMEDY = "set KOSCHEY_ALLOW_PRIVATE_WEBHOOK to allow that"
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where alerts go."""
+    """The destination of alerts."""
 
     url: str = field(repr=False)
     secret: bytes | None = field(repr=False)
     allow_private: bool
 
     async def send(self, key: str, content: Mapping[str, object]) -> None:
-        """Send once. Whoever gets the same `Idempotency-Key` again has got it already.
+        """Send an alert once. A receiver ignores an `Idempotency-Key` that it has already received.
 
         Raises `EgressRefused` for a forbidden address, and `UpstreamUnavailable` unless the answer is 2xx. No error
-        names the address: that of a webhook is often a secret.
+        contains the URL, because the URL of a webhook is often a secret.
         """
         body = msgspec.json.encode(content, order="sorted")
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
@@ -52,7 +52,7 @@ class Webhook:
 
 
 def sign(secret: bytes, body: bytes) -> str:
-    """Return the header by which a receiver that knows the secret can tell who sent the body, and that it is whole."""
+    """Return the signature with which a receiver that knows the secret verifies the sender and the body."""
     return f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"
 
 
