@@ -17,7 +17,10 @@ from pydantic import AnyHttpUrl
 
 import koschey.app  # noqa: F401 - registers all operations of the API
 from koschey.auth.permissions import ROLES, Action
+from koschey.causes import CauseKind, UpstreamCause
 from koschey.cli import cli
+from koschey.events import AlertKind, Event
+from koschey.explained import Explained
 from koschey.hosting.upload_rules.switches import RULES
 from koschey.inspection.checks.check import Check, Code
 from koschey.inspection.checks.registry import BUILT_IN
@@ -263,6 +266,31 @@ VALUES = {
 }
 
 
+def events_page() -> str:
+    """The events of the journal, the kinds of alerts and the causes of states."""
+    return page(
+        "Events, alerts and causes",
+        "The texts are a promise to programs and stay as they are. The sentences beside them, called `reason`, are for "
+        "people and may become clearer with each version.",
+        "## Events of the journal",
+        "`action` in the API's journal and in the panel.",
+        _explained("event", Event),
+        "## Kinds of alerts",
+        "`kind` in the API, in `koschey alerts` and in what the [webhook](../webhook.md) receives.",
+        _explained("kind", AlertKind),
+        "## Causes of a file's state",
+        "The columns `cause`, `cause_subject`, `cause_scope` and `cause_version` of the table `standing`. Scope and "
+        "version say what a decision, a rule or a reservation covers.",
+        _explained("cause", CauseKind),
+        "What an upstream did or said is the subject of the cause `upstream`:",
+        _explained("subject", UpstreamCause),
+    )
+
+
+def _explained(heading: str, members: Iterable[Explained]) -> str:
+    return table((heading, "meaning"), [(f"`{member}`", member.meaning) for member in members])
+
+
 def assertions_page() -> str:
     """The assertions about the standards, with their ids."""
     chapters: dict[int, list[tuple[str, str]]] = {}
@@ -299,6 +327,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/checks.md": checks_page,
     "reference/upload-rules.md": upload_rules_page,
     "reference/rule-kinds.md": rule_kinds_page,
+    "reference/events.md": events_page,
     "reference/assertions.md": assertions_page,
     "adr/index.md": decisions_page,
 }

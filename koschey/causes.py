@@ -1,4 +1,4 @@
-"""Why a file has its state: the cause for programs, the reason for people. `docs/events.md` is rendered from here."""
+"""Why a file has its state: a cause for programs, a reason for people; see `docs/reference/events.md`."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the journal records and what alerts are about, by name. `docs/events.md` is rendered from here.
+"""What the journal records and what alerts are about, by name. `docs/reference/events.md` is rendered from here.
 
 The texts are a promise: they stand in journals that exist, and in the receivers of webhooks. They are never renamed.
 """

@@ -2,6 +2,20 @@
 -- A test compares it with a migrated database. Write it again with:
 --     pytest -n 0 --write-schema tests/koschey/db/test_schema.py
 
+CREATE FUNCTION public.forget_cause() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF (NEW.state, NEW.reason) IS DISTINCT FROM (OLD.state, OLD.reason)
+       AND NEW.cause_transaction IS DISTINCT FROM pg_current_xact_id() THEN
+        NEW.cause := 'unknown';
+        NEW.cause_subject := '';
+        NEW.cause_scope := '';
+        NEW.cause_version := NULL;
+    END IF;
+    RETURN NEW;
+END $$;
+
 CREATE FUNCTION public.forget_withdrawal() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -477,6 +491,12 @@ CREATE TABLE public.standing (
     held_until timestamp with time zone,
     withdrawn_at timestamp with time zone,
     state_before text,
+    cause text DEFAULT 'unknown'::text NOT NULL,
+    cause_subject text DEFAULT ''::text NOT NULL,
+    cause_scope text DEFAULT ''::text NOT NULL,
+    cause_version text,
+    cause_transaction xid8,
+    CONSTRAINT standing_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'decision'::text, 'rule'::text, 'reservation'::text, 'advisory'::text, 'check'::text, 'upstream'::text, 'archive'::text, 'filename'::text, 'upload'::text, 'status'::text, 'removal'::text, 'origin'::text, 'unknown'::text]))),
     CONSTRAINT standing_state_before_check CHECK ((state_before = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text]))),
     CONSTRAINT standing_state_check CHECK ((state = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text])))
 );
@@ -932,6 +952,8 @@ CREATE TRIGGER project_is_never_emptied BEFORE TRUNCATE ON public.project FOR EA
 CREATE TRIGGER project_keeps_name BEFORE UPDATE OF name, origin ON public.project FOR EACH ROW EXECUTE FUNCTION public.keep_name();
 
 CREATE TRIGGER provenance_is_immutable BEFORE DELETE OR UPDATE ON public.provenance FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER standing_forgets_cause BEFORE UPDATE OF state, reason ON public.standing FOR EACH ROW EXECUTE FUNCTION public.forget_cause();
 
 CREATE TRIGGER standing_forgets_withdrawal BEFORE UPDATE OF state ON public.standing FOR EACH ROW EXECUTE FUNCTION public.forget_withdrawal();
 

@@ -36,11 +36,11 @@ WORDS = {member.value for kind in (Event, AlertKind) for member in kind if " " i
 
 ALLOWED = {
     "koschey/conformance/status.py": "both forms of a page of any index have the same reason",
-    "koschey/db/files.py": "a reason that is written already is not written again",
+    "koschey/db/standings.py": "a reason that is written already is not written again",
     "koschey/db/decisions.py": "a signal that came twice is the same decision, down to the reviewer's own words",
     "koschey/hosting/projects.py": "a status with the same reason changes nothing",
     "koschey/mirror/intake.py": "a status that the upstream's page says with the same reason changes nothing",
-    "workflows/quarantine_release.py": "a reason that had to be cut is refused",
+    "workflows/quarantine.py": "a reason that had to be cut is refused",
 }
 
 
