@@ -75,7 +75,7 @@ SELECT_PROJECT_JOURNAL = """
 
 
 class WaitingRelease(NamedTuple):
-    """The files of one release that wait in the same state."""
+    """The files of one release in the same state."""
 
     project: NormalizedName
     version: str

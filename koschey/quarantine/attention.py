@@ -36,7 +36,7 @@ class RaisedAlert(Struct, frozen=True, kw_only=True):
 
 
 class OpenProposal(Struct, frozen=True, kw_only=True):
-    """A decision of one person. Whoever else decides the same about the same bytes puts it in force."""
+    """A decision of one person. It is active once another person decides the same about the same bytes."""
 
     action: str
     project: str
@@ -63,7 +63,7 @@ class OpenRequest(Struct, frozen=True, kw_only=True):
 
 
 class FileException(Struct, frozen=True, kw_only=True):
-    """Bytes that are served though they are held, until when, and who asked for it."""
+    """Bytes that are served although they are held: until when, and who requested that."""
 
     project: str
     version: str | None

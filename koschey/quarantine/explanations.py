@@ -34,7 +34,7 @@ from koschey.texts import shell_line
 
 
 class Availability(StrEnum):
-    """Whether whoever pins a release gets it."""
+    """Whether a client that pins a release gets it."""
 
     SERVED = "served"
     HELD = "held"

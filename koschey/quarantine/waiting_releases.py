@@ -15,7 +15,7 @@ WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):
-    """The files of one release that wait in the same state."""
+    """The files of one release in the same state."""
 
     project: str
     version: str
@@ -31,7 +31,7 @@ class WaitingRelease(Struct, frozen=True, kw_only=True):
 
 
 class Quarantine(Struct, frozen=True, kw_only=True):
-    """A part of what waits, security fixes and those that time releases first at the top."""
+    """A part of the held releases: security fixes first, then those whose windows end first."""
 
     serial: Serial
     total: int

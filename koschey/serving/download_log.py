@@ -27,7 +27,7 @@ type Waiting = tuple[NewDownload, asyncio.Future[bool]]
 
 
 class FileDownload(Struct, frozen=True, kw_only=True):
-    """Somebody took a file. Without a login nobody knows the account; the address is the client's, as proxies say."""
+    """A download. Without a login the account is unknown; the address is the client's, as trusted proxies state it."""
 
     # The API answers it and the command line prints it: its names stay when a column is renamed or added.
 

@@ -27,6 +27,6 @@ class Alerts(Struct, frozen=True, kw_only=True):
 
 @operation("GET", "/alerts", AlertsQuery, Alerts, needs=Action.DECIDE)
 async def read_alerts(call: Call[AlertsQuery]) -> Alerts:
-    """Return alerts, the newest first, and when the webhook took each."""
+    """Return alerts, the newest first, and when the webhook received each."""
     query = call.sent
     return Alerts(alerts=await attention.read_alerts(resources().pool, before=query.before, limit=query.limit))

@@ -106,7 +106,7 @@ async def request_release(call: Call[NewRequest]) -> Requested:
 
 @operation("GET", "/requests", Nothing, OpenRequests, needs=Action.DECIDE)
 async def read_requests(_: Call[Nothing]) -> OpenRequests:
-    """Return who asked for what and was not answered yet."""
+    """Return open requests for releases, and who made them."""
     return OpenRequests(requests=await attention.read_requests(resources().pool))
 
 

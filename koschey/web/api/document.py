@@ -40,11 +40,11 @@ IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of an earlier answer: nothing is changed where the project has moved on since.",
+    "description": "The ETag of an earlier answer; the request is refused where the project has changed since.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
 }
 ETAG = {"description": "The project's serial, or the policy's tag, for `If-Match`.", "schema": {"type": "string"}}
-OPEN = "Open to whoever may read the index: to everybody, unless it asks its readers for a login."
+OPEN = "Open to every client that may read the index."
 ABOUT = "Manage what a Koschey index hosts, and what it holds. Most of it needs an account; what is open says so."
 
 

@@ -25,7 +25,7 @@ class Downloads(Struct, frozen=True, kw_only=True):
 
 @operation("GET", "/projects/<project>/downloads", DownloadsQuery, Downloads, needs=Action.DECIDE)
 async def read_downloads(call: Call[DownloadsQuery]) -> Downloads:
-    """Return who took files of a project, or of one release; after a recall nobody is missing."""
+    """Return the downloads of a project, or of one release; after a recall the list is complete."""
     query = call.sent
     downloads = resources().downloads
     return Downloads(downloads=await downloads.read(call.project, query.version, after=query.after, limit=query.limit))

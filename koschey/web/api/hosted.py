@@ -47,19 +47,19 @@ async def unyank_file(call: Call[Why]) -> Changed:
 
 @operation("DELETE", RELEASE, Why, Changed, needs=Action.MANAGE)
 async def remove_release(call: Call[Why]) -> Changed:
-    """Remove a hosted release for ever; its filenames stay used."""
+    """Remove a hosted release permanently; its filenames stay used."""
     return _changed(call, await resources().with_connection(remove, _change(call)))
 
 
 @operation("DELETE", FILE, Why, Changed, needs=Action.MANAGE)
 async def remove_file(call: Call[Why]) -> Changed:
-    """Remove one hosted file for ever; its filename stays used."""
+    """Remove one hosted file permanently; its filename stays used."""
     return _changed(call, await resources().with_connection(remove, _change(call)))
 
 
 @operation("DELETE", PROJECT, Why, Changed, needs=Action.MANAGE)
 async def remove_project(call: Call[Why]) -> Changed:
-    """Remove all files of a hosted project for ever; its name stays reserved."""
+    """Remove all files of a hosted project permanently; its name stays reserved."""
     return _changed(call, await resources().with_connection(remove, _change(call)))
 
 

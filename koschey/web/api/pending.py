@@ -13,14 +13,14 @@ from koschey.web.context import resources
 
 
 class Proposals(Struct, frozen=True, kw_only=True):
-    """All decisions that wait for a second person."""
+    """All decisions that need a second person."""
 
     proposals: list[OpenProposal]
 
 
 @operation("GET", "/proposals", Nothing, Proposals, needs=Action.DECIDE)
 async def read_proposals(_call: Call[Nothing]) -> Proposals:
-    """Return what waits for a second person, the oldest first."""
+    """Return decisions that need a second person, the oldest first."""
     return Proposals(proposals=await attention.read_proposals(resources().pool))
 
 
@@ -31,12 +31,12 @@ class ExceptionsQuery(Input, frozen=True, kw_only=True):
 
 
 class Exceptions(Struct, frozen=True, kw_only=True):
-    """Exceptions that are in force, those that end first at the top."""
+    """Active exceptions, those that expire first at the top."""
 
     exceptions: list[FileException]
 
 
 @operation("GET", "/exceptions", ExceptionsQuery, Exceptions, needs=Action.DECIDE)
 async def read_exceptions(call: Call[ExceptionsQuery]) -> Exceptions:
-    """Return the exceptions that are in force, those that end first at the top."""
+    """Return the active exceptions, those that expire first at the top."""
     return Exceptions(exceptions=await attention.read_exceptions(resources().pool, call.sent.within))

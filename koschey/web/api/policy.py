@@ -43,7 +43,7 @@ MAX_POLICY = 2**20
 
 @operation("GET", "/policy", PolicyQuery, PolicyState, needs=Action.DECIDE)
 async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
-    """Return all rules in force, or those that cover one project, and what counts where none says otherwise."""
+    """Return all active rules, or those that cover one project, and the defaults."""
     shown = await resources().with_connection(show_policy, call.sent.name)
     return PolicyState(
         tag=shown.tag,
@@ -58,7 +58,7 @@ async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
     "PUT", "/policy", NewPolicy, PolicyChange, needs=Action.MANAGE, max_body=MAX_POLICY, also=(428,), misses=False
 )
 async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
-    """Put exactly these rules in force, beside exceptions; or with `dry_run` say what that would do."""
+    """Replace all rules except exceptions by these; with `dry_run`, only report what that would do."""
     authorize(call.account, Action.MANAGE, NormalizedName(EVERYTHING))
     sent, terms = call.sent, [_terms(rule) for rule in call.sent.rules]
     if sent.dry_run:
@@ -70,7 +70,7 @@ async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
 
 @operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, also=(428,), misses=False)
 async def put_rule(call: Call[NewRule]) -> PolicyChange:
-    """Put one rule in force, in place of the one of the same kind, scope and subject."""
+    """Set one rule, in place of the one of the same kind, scope and subject."""
     asked = (call.actor, _terms(call.sent), _agreed(call.sent.confirm))
     return _changed(await resources().with_connection(set_rule, *asked))
 

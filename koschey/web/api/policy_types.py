@@ -42,13 +42,13 @@ class RuleTerms(Input, frozen=True, kw_only=True):
 
 
 class NewRule(RuleTerms, frozen=True, kw_only=True):
-    """A rule that shall be in force, in place of the one of the same kind, scope and subject."""
+    """A rule to set, in place of the one of the same kind, scope and subject."""
 
     confirm: Confirm = None
 
 
 class LiftedRule(Input, frozen=True, kw_only=True):
-    """A rule that shall not be in force any more."""
+    """A rule to remove."""
 
     kind: Kind
     scope: Scope
@@ -58,7 +58,7 @@ class LiftedRule(Input, frozen=True, kw_only=True):
 
 
 class NewPolicy(Input, frozen=True, kw_only=True):
-    """All rules that shall be in force, beside exceptions."""
+    """All rules of the policy, without exceptions."""
 
     rules: list[RuleTerms]
     reason: Reason
@@ -67,7 +67,7 @@ class NewPolicy(Input, frozen=True, kw_only=True):
 
 
 class ShownRule(Struct, frozen=True, kw_only=True):
-    """A rule that is in force, or was."""
+    """A rule, active or expired."""
 
     kind: str
     scope: str
@@ -87,7 +87,7 @@ class KnownCheckShown(Struct, frozen=True, kw_only=True):
 
 
 class PolicyState(Tagged, frozen=True, kw_only=True):
-    """The rules in force, and what counts where none says otherwise."""
+    """The active rules, and the defaults."""
 
     window_days: float
     observed: list[str]

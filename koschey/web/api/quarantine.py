@@ -10,7 +10,7 @@ from koschey.web.context import resources
 
 @operation("GET", "/quarantine", QuarantineQuery, Quarantine, needs=Action.DECIDE)
 async def read_quarantine(call: Call[QuarantineQuery]) -> Quarantine:
-    """Return what waits, until when and why."""
+    """Return held releases, until when they are held, and why."""
     query = call.sent
     return await waiting_releases.read_quarantine(
         resources().pool, query.project, limit=query.limit, offset=query.offset

@@ -14,7 +14,7 @@ WORD = r"^[^\u0000-\u001f\u007f]*$"
 """A text on one line."""
 
 type Reason = Annotated[str, Meta(max_length=MAX_REASON, pattern=TEXT, description="Why; it is kept in the journal.")]
-type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at the most.")]
+type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
 type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
 type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]
 type Text = Annotated[str, Meta(max_length=200, pattern=WORD)]
@@ -57,21 +57,21 @@ class NewClaim(Input, frozen=True, kw_only=True):
 
 
 class NewStatus(Input, frozen=True, kw_only=True):
-    """The status that a project shall have (PEP 792). Its page shows the reason, but for `active`."""
+    """A new status of a project (PEP 792). Its page shows the reason, except for `active`."""
 
     status: ProjectStatus
     reason: Reason
 
 
 class NewDecision(Input, frozen=True, kw_only=True):
-    """A decision about what the index lets out. Without a version it is about the whole project."""
+    """A decision about which files are released. Without a version it is about the whole project."""
 
     choice: Choice
     project: Name
     version: Version | None = None
     reason: Reason
     days: Annotated[
-        float | None, Meta(description="Of `extend` and `except`: for how long from now on, at least or at the most.")
+        float | None, Meta(description="Of `extend` and `except`: days from now on, at least or at most.")
     ] = None
     filename: Annotated[Text | None, Meta(description="Of `except`: one file of the release, with its `sha256`.")] = (
         None
@@ -105,7 +105,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     changed: bool
     files: tuple[str, ...]
     waits: bool = False
-    """It is in force once a second person makes the same decision."""
+    """It is active once a second person makes the same decision."""
 
 
 class DownloadedFile(Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class DownloadedFile(Struct, frozen=True, kw_only=True):
     first_at: datetime
     last_at: datetime
     accounts: list[str | None]
-    """Those that ever downloaded it; null stands for clients without a login."""
+    """Those that ever downloaded it; null means clients without a login."""
 
 
 class Claimed(Changed, frozen=True, kw_only=True):
@@ -135,7 +135,7 @@ class Claimed(Changed, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error (RFC 9457), in the words of the one who asked."""
+    """An error (RFC 9457), in the words of the caller."""
 
     type: str
     status: int
