@@ -15,7 +15,6 @@ ADMIN = "/admin/"
 API = "/api/v1"
 REQUESTS = f"{API}/requests"
 PREFLIGHT = f"{API}/preflight"
-LIVE = "/_/live"
 READY = "/_/ready"
 STATISTICS = "/stats/"
 

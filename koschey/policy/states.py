@@ -24,8 +24,3 @@ LEGAL_MOVES: frozenset[tuple[State, State]] = frozenset(
         *((state, State.REMOVED) for state in State if state is not State.REMOVED),
     }
 )
-
-
-def may_move(before: State, after: State) -> bool:
-    """Tell whether a file may go from one state to the other."""
-    return (before, after) in LEGAL_MOVES

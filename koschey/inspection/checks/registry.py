@@ -6,7 +6,6 @@ a library of others. A check that cannot be loaded, or whose name is taken, stop
 out silently, nobody would notice.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,13 +76,8 @@ class Own:
 type Installed = Own | Isolated
 
 
-def installed(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
-    """Return all checks, loaded once to see what they are. Raises `StartError` where one cannot be loaded."""
-    return asyncio.run(load(limits, spool))
-
-
 async def load(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
-    """Return the same as `installed`, in a running event loop."""
+    """Return all checks, loaded once to read their names and codes. Raises `StartError` where one cannot be loaded."""
     found: list[Installed] = [Own(check) for check in BUILT_IN]
     for where, target in _targets():
         plain = Isolated(target, limits=limits or Limits(), spool=spool)

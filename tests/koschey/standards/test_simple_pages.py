@@ -574,7 +574,6 @@ def parse_html(body: bytes, url: str = URL) -> UpstreamPage:
     return simple_html.parse_project(body, url, SPAM, None)
 
 
-SIGNED, ODD = "X-Sig=a%2Fb.whl&e=1", "file=/x/y.whl&v=1/../spam-1.0.tar.gz"
 ZIP: dict[str, Any] = {"filename": "spam-1.0.zip", "sha256": None}
 BARE = replace(CLEAN, size=None, upload_time=None, requires_python=None, core_metadata=None)
 
