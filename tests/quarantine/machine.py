@@ -5,7 +5,9 @@ allows. What can happen stands in modules of their own, by who does it, and so d
 """
 
 from contextlib import suppress
+from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize
 from hypothesis.strategies import booleans, sampled_from
 
@@ -16,6 +18,15 @@ from tests.quarantine.fault_steps import FaultSteps
 from tests.quarantine.reference_evidence import CHECK, FEED
 from tests.quarantine.upstream_steps import UpstreamSteps
 from tests.support.chosen_check import register
+
+QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+SHORT = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+    phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=QUIET, print_blob=False,
+)  # fmt: skip
+"""The same examples every time, so that what fails here fails everywhere."""
+WITH_FEED: dict[str, Any] = {"advisories": "/nowhere/advisories.zip"}
+"""That there is a feed; it is read when a step of the machine says so."""
 
 
 class Quarantine(FaultSteps, UpstreamSteps):

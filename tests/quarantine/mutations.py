@@ -127,15 +127,24 @@ class Mutation:
 
     patches: Sequence[tuple[Any, str, Any]]
     steps: frozenset[str] = frozenset()
+    length: int = 30
+    """Steps of an example. In a short one each step still meets new releases."""
 
     @property
     def kept(self) -> frozenset[str]:
-        """The rules of the machine that stay."""
-        return USUAL | self.steps
+        """The rules of the machine that stay; a short example has none but its own."""
+        return self.steps if self.length < USUAL_LENGTH else USUAL | self.steps
+
+    @property
+    def examples(self) -> int:
+        """As many as give the same number of steps, whatever their length."""
+        return EXAMPLES * USUAL_LENGTH // self.length
 
 
+EXAMPLES, USUAL_LENGTH = 250, 30
 USUAL = frozenset({"upstream_adds", "look", "store", "settle", "time_passes"})
 CHECKS = frozenset({"check", "go_the_whole_way"})
+WHOLE_WAY = frozenset({"go_the_whole_way"})
 PEOPLE = frozenset({"approve", "block"})
 HICCUPS = frozenset({"upstream_hiccups"})
 PAIRS = frozenset({"approve", "block", "trust", "decide_in_turn", "set_policy"})
@@ -157,7 +166,7 @@ MUTATIONS = {
         [(admission, "window_start", believe_upload_time)], frozenset({"upstream_backdates"})
     ),
     "what reappears is let out": Mutation([(news, "insert_reappeared_project", do_nothing)], CHECKS | HICCUPS),
-    "a suspicion is passed over": Mutation([(verdict, "_suspected", lambda *_: None)], CHECKS | HICCUPS),
+    "a suspicion is passed over": Mutation([(verdict, "_suspected", lambda *_: None)], WHOLE_WAY, length=4),
     "all that comes back is let out": Mutation(
         [(where, "is_as_it_was", lambda *_: True) for where in (intake, news)], CHECKS | HICCUPS
     ),
