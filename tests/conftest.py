@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.support.app_in_process",
     "tests.support.recorder",
     "tests.support.file_order",
+    "tests.support.web_processes",
     "tests.conformance.examined",
     "tests.clients.matrix_index",
 ]

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.split_processes import free_port
 
 SERVERS = ("granian", "hypercorn")
+START = 240
+"""Seconds in which a process is up, also where many others are being started; one that ends is noticed at once."""
 
 
 class Web(NamedTuple):
@@ -46,7 +50,9 @@ def web_process(
     output = log.open("wb") if log else None
     process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=output, stderr=output)
     try:
-        wait_until(is_ready or (lambda: answers(f"http://127.0.0.1:{port}")), timeout=60)
+        ready = is_ready or (lambda: answers(f"http://127.0.0.1:{port}"))
+        wait_until(lambda: process.poll() is not None or ready(), timeout=START)
+        assert process.poll() is None, f"koschey web ended with {process.returncode}"
         yield Web(port, process)
     finally:
         process.terminate()
@@ -60,6 +66,13 @@ def web_process_url(koschey: Koschey, **variables: str) -> Iterator[str]:
     """A further web process beside the shared ones, with counters and settings of its own; its URL."""
     with web_process(koschey, SERVERS[0], None, None, **variables) as web:
         yield f"http://127.0.0.1:{web.port}"
+
+
+@pytest.fixture(scope="session")
+def closed_url(koschey: Koschey) -> Iterator[str]:
+    """The root of a web process of the shared index that answers nobody without a login."""
+    with web_process_url(koschey, KOSCHEY_ANONYMOUS_READING="false") as url:
+        yield url
 
 
 def answers(url: str) -> bool:

@@ -1,16 +1,10 @@
 """Limits on guesses: what they refuse, whom they never lock out, and what checking a password may cost."""
 
 import asyncio
-import base64
-import itertools
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from datetime import timedelta
-from http.client import HTTPConnection
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from argon2 import PasswordHasher
@@ -27,12 +21,9 @@ from koschey.db.accounts import insert_token, upsert_account
 from koschey.db.login_traces import select_traces
 from koschey.db.pool import Pool, open_pool
 from koschey.errors import Busy, TooManyGuesses
-from koschey.web.watched import ClientGone, WatchedReceive
-from tests.support.koschey_up import Koschey, new_address
-from tests.support.panel import PASSWORD, Person, add_account
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON
-from tests.support.web_processes import web_process_url
+from tests.support.waiting import eventually
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 RIGHT = ("ada", "open sesame")
@@ -162,7 +153,7 @@ async def test_equal_attempts_at_once_are_one(pool: Pool, ada: str, hasher: Hash
     hasher.open.clear()
     wrong = [asyncio.create_task(logins.prove(("ada", "old password"), HERE)) for _ in range(50)]
     right = [asyncio.create_task(logins.prove(RIGHT, THERE)) for _ in range(50)]
-    await _until(lambda: len(hasher.hashed) == 2)
+    await eventually(lambda: len(hasher.hashed) == 2)
     hasher.open.set()
     assert await asyncio.gather(*wrong) == [None] * 50
     assert {account.name for account in await asyncio.gather(*right) if account} == {"ada"}
@@ -213,11 +204,11 @@ async def test_the_owner_is_checked_next_during_a_flood(pool: Pool, ada: str, ha
     logins = Logins(pool)
     hasher.open.clear()
     flood = [asyncio.create_task(logins.prove(("ada", f"guess {n}"), f"203.0.113.{n % 3}")) for n in range(300)]
-    await _until(lambda: hasher.hashed)
-    await _until(lambda: sum(task.done() for task in flood) >= 300 - 3 * ADDRESS.most)
+    await eventually(lambda: hasher.hashed)
+    await eventually(lambda: sum(task.done() for task in flood) >= 300 - 3 * ADDRESS.most)
     assert len(hasher.hashed) <= AT_ONCE
     owner = asyncio.create_task(logins.prove(RIGHT, THERE))
-    await _until(lambda: RIGHT[1] in hasher.hashed + [check.password for check in logins._checks._waiting])
+    await eventually(lambda: RIGHT[1] in hasher.hashed + [check.password for check in logins._checks._waiting])
     hasher.open.set()
     account = await asyncio.wait_for(owner, 30)
     assert account is not None
@@ -234,9 +225,9 @@ async def test_a_known_address_goes_before_a_crowd(pool: Pool, ada: str, hasher:
     hasher.hashed.clear()
     hasher.open.clear()
     flood = [asyncio.create_task(logins.prove(("ada", f"guess {n}"), f"10.0.{n // 200}.{n % 200}")) for n in range(300)]
-    await _until(lambda: sum(task.done() for task in flood) >= 300 - WAITING - AT_ONCE)
+    await eventually(lambda: sum(task.done() for task in flood) >= 300 - WAITING - AT_ONCE)
     owner = asyncio.create_task(logins.prove(RIGHT, THERE))
-    await _until(lambda: any(check.password == RIGHT[1] for check in logins._checks._waiting))
+    await eventually(lambda: any(check.password == RIGHT[1] for check in logins._checks._waiting))
     hasher.open.set()
     assert await asyncio.wait_for(owner, 30) is not None
     assert hasher.hashed.index(RIGHT[1]) <= AT_ONCE + 1  # two places may become free together
@@ -266,7 +257,7 @@ async def test_two_at_once_and_twenty_wait(hasher: Hasher) -> None:
     queue = PasswordChecks()
     hasher.open.clear()
     tasks = await start(queue, checks(AT_ONCE + WAITING + 5, Rank.CLEAN))
-    await _until(lambda: sum(task.done() for task in tasks) == 5 and len(hasher.hashed) == AT_ONCE)
+    await eventually(lambda: sum(task.done() for task in tasks) == 5 and len(hasher.hashed) == AT_ONCE)
     assert all(isinstance(task.exception(), Busy) for task in tasks[-5:])
     hasher.open.set()
     assert await asyncio.gather(*tasks[:-5]) == [False] * (AT_ONCE + WAITING)
@@ -278,12 +269,12 @@ async def test_one_place_is_kept_from_those_that_fail(hasher: Hasher) -> None:
     queue = PasswordChecks()
     hasher.open.clear()
     failing = await start(queue, checks(1 + WAITING, Rank.FAILING))
-    await _until(lambda: len(hasher.hashed) == 1)
+    await eventually(lambda: len(hasher.hashed) == 1)
     await asyncio.sleep(0.05)
     assert len(hasher.hashed) == 1
     better = await start(queue, [*checks(2, Rank.CLEAN), *checks(1, Rank.KNOWN)])
-    await _until(lambda: len(hasher.hashed) == 2)
-    await _until(lambda: sum(task.done() for task in failing) == 2)
+    await eventually(lambda: len(hasher.hashed) == 2)
+    await eventually(lambda: sum(task.done() for task in failing) == 2)
     assert [task for task in failing if task.done()] == failing[-2:]
     hasher.open.set()
     await asyncio.gather(*failing, *better, return_exceptions=True)
@@ -297,16 +288,20 @@ async def test_who_has_gone_is_not_checked_and_not_counted(pool: Pool, ada: str,
     logins = Logins(pool)
     hasher.open.clear()
     blocking = [asyncio.create_task(logins.prove(("eve", f"{n}"), f"203.0.113.{n}")) for n in range(AT_ONCE)]
-    await _until(lambda: len(hasher.hashed) == AT_ONCE)
+    await eventually(lambda: len(hasher.hashed) == AT_ONCE)
     gone = [asyncio.create_task(logins.prove(("ada", f"gone {n}"), HERE)) for n in range(5)]
-    await _until(lambda: len(logins._checks._waiting) == 5)
+    await eventually(lambda: len(logins._checks._waiting) == 5)
     assert await _counted(pool, ADDRESS, HERE) == 5
     for task in gone:
         task.cancel()
     await asyncio.gather(*gone, return_exceptions=True)
     hasher.open.set()
     await asyncio.gather(*blocking)
-    await _until_async(lambda: _counted(pool, ADDRESS, HERE), 0)
+
+    async def is_forgiven() -> bool:
+        return await _counted(pool, ADDRESS, HERE) == 0
+
+    await eventually(is_forgiven)
     assert not [password for password in hasher.hashed if password.startswith("gone")]
     assert await logins.prove(RIGHT, HERE) is not None
 
@@ -317,7 +312,7 @@ async def test_a_check_that_waits_too_long_is_given_up(hasher: Hasher, monkeypat
     queue = PasswordChecks()
     hasher.open.clear()
     running = await start(queue, checks(AT_ONCE, Rank.CLEAN))
-    await _until(lambda: len(hasher.hashed) == AT_ONCE)
+    await eventually(lambda: len(hasher.hashed) == AT_ONCE)
     [waiting] = await start(queue, checks(1, Rank.KNOWN))
     with pytest.raises(Busy):
         await waiting
@@ -332,7 +327,7 @@ async def test_a_place_is_free_again_only_when_its_hash_has_ended(hasher: Hasher
     hasher.open.clear()
     for _ in range(3):
         tasks = await start(queue, checks(AT_ONCE, Rank.CLEAN))
-        await _until(lambda: len(hasher.hashed) >= AT_ONCE)
+        await eventually(lambda: len(hasher.hashed) >= AT_ONCE)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -472,149 +467,3 @@ async def test_any_name_is_just_wrong(pool: Pool, ada: str, hasher: Hasher, user
     assert await Logins(pool).prove_password(user.replace("\ud800", "?"), "x", HERE) is None
     assert hasher.hashed == ["x"]
     assert await _counted(pool, ADDRESS, HERE) == 1
-
-
-# Every door
-
-
-def basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def ask_from(
-    url: str, address: str, header: str, path: str = "/api/v1/journal", method: str = "GET", **more: str
-) -> Any:
-    """Send one request from an address of loopback; returns status, headers and body."""
-    with closing(HTTPConnection(urlsplit(url).netloc, timeout=60, source_address=(address, 0))) as connection:
-        body = b"--b--\r\n" if method == "POST" else None
-        headers = {"Authorization": header, "Content-Type": "multipart/form-data; boundary=b"}
-        headers |= {name.replace("_", "-"): value for name, value in more.items()}
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        return response.status, response.headers, response.read().decode()
-
-
-@pytest.mark.parametrize("door", ["api", "upload", "panel", "pages"])
-def test_every_door_counts_and_refuses(koschey: Koschey, door: str) -> None:
-    """Ten wrong passwords at one door close all of them to the address: 429, when to come back, a clear text (A4)."""
-    user, address = add_account(koschey, f"guessed-{door}", ("admin", "*")), new_address()
-    wrong = {"api": 401, "upload": 403, "panel": 401, "pages": 401}[door]
-    with web_process_url(koschey, KOSCHEY_ANONYMOUS_READING="false") as url:
-        person = Person(url)
-        person.address = address
-        ways: dict[str, Callable[[str], Any]] = {
-            "api": lambda password: ask_from(url, address, basic(user, password)),
-            "upload": lambda password: ask_from(url, address, basic(user, password), "/legacy/", "POST"),
-            "panel": lambda password: _by_panel(person, user, password),
-            "pages": lambda password: ask_from(url, address, basic(user, password), "/simple/"),
-        }
-        assert [ways[door](f"guess {n}")[0] for n in range(10)] == [wrong] * 10
-        for name, way in ways.items():
-            status, headers, body = way(PASSWORD)
-            assert status == 429, name
-            assert 0 < int(headers["Retry-After"]) <= 300
-            assert "Too many failed logins. Try again in" in body
-        assert ask_from(url, new_address(), basic(user, PASSWORD))[0] == 200
-        # The other processes count with it.
-        assert ask_from(koschey.url, address, basic(user, PASSWORD))[0] == 429
-
-
-def test_a_claimed_address_counts_only_behind_our_proxy(koschey: Koschey) -> None:
-    """A client cannot take another address for each guess; behind our proxy each client has its own limit (A4)."""
-    user, address = add_account(koschey, "proxied", ("admin", "*")), new_address()
-
-    def guess_as(url: str, claimed: str, password: str) -> int:
-        return int(ask_from(url, address, basic(user, password), X_Forwarded_For=claimed)[0])
-
-    with web_process_url(koschey, KOSCHEY_TRUSTED_PROXIES="127.0.0.0/8") as url:
-        assert [guess_as(url, "2001:db8:7::1", f"guess {n}") for n in range(10)] == [401] * 10
-        assert guess_as(url, "2001:db8:7::2", PASSWORD) == 429
-        assert guess_as(url, "2001:db8:8::2", PASSWORD) == 200
-    assert [guess_as(koschey.url, f"203.0.113.{n}", f"guess {n}") for n in range(10)] == [401] * 10
-    assert guess_as(koschey.url, "203.0.113.99", PASSWORD) == 429
-
-
-def _by_panel(person: Person, user: str, password: str) -> Any:
-    page = person.log_in(user, password)
-    return page.status, page.headers, page.text
-
-
-def test_wrong_credentials_do_not_keep_anybody_from_open_pages(koschey: Koschey) -> None:
-    """Where reading needs no credentials wrong ones are ignored, for however long, and take no login away."""
-    user, address = add_account(koschey, "behind-nat", ("admin", "*")), new_address()
-    for n in range(15):
-        assert ask_from(koschey.url, address, basic(user, f"old {n % 3}"), "/simple/")[0] == 200
-    assert ask_from(koschey.url, address, basic(user, PASSWORD))[0] == 200
-
-
-def test_a_login_from_elsewhere_works_during_a_flood(koschey: Koschey) -> None:
-    """While 300 guesses come at once from another address, the right password opens the panel and the API (A4)."""
-    user, attacker = add_account(koschey, "flooded", ("admin", "*")), new_address()
-    results: list[int] = []
-
-    def attack(numbers: Sequence[int]) -> None:
-        results.extend(ask_from(koschey.url, attacker, basic(user, f"guess {n}"))[0] for n in numbers)
-
-    threads = [threading.Thread(target=attack, args=(range(n, 300, 30),)) for n in range(30)]
-    for thread in threads:
-        thread.start()
-    statuses = [Person(koschey.url).log_in(user).status, ask_from(koschey.url, new_address(), basic(user, PASSWORD))[0]]
-    for thread in threads:
-        thread.join()
-    assert statuses == [303, 200]
-    assert len(results) == 300
-    assert results.count(401) <= 10
-    assert set(results) <= {401, 429, 503}
-
-
-# A client that goes away at the gate
-
-
-async def test_the_gate_sees_that_a_client_goes_away() -> None:
-    """Work for a client that closes the connection ends at once; what came before is there for who reads later."""
-    messages = asyncio.Queue[dict[str, Any]]()
-    watched = WatchedReceive(messages.get)
-    ended = asyncio.Event()
-
-    async def work() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    task = asyncio.create_task(watched.while_there(work()))
-    messages.put_nowait({"type": "http.request", "body": b"x", "more_body": False})
-    await asyncio.sleep(0.01)
-    messages.put_nowait({"type": "http.disconnect"})
-    with pytest.raises(ClientGone):
-        await asyncio.wait_for(task, 30)
-    assert ended.is_set()
-    assert [(await watched())["type"] for _ in range(2)] == ["http.request", "http.disconnect"]
-    watched.close()
-
-
-async def test_the_gate_loses_no_message() -> None:
-    """Whatever was read while the login was checked is read again by the application, in its order."""
-    bodies = [{"type": "http.request", "body": bytes([n]), "more_body": n < 99} for n in range(100)]
-    numbers = itertools.count()
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.sleep(0)
-        return bodies[next(numbers)]
-
-    watched = WatchedReceive(receive)
-    assert await watched.while_there(asyncio.sleep(0.05, "done")) == "done"
-    assert [await watched() for _ in range(100)] == bodies
-    watched.close()
-
-
-async def _until(what: Callable[[], object], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.01)
-
-
-async def _until_async(what: Callable[[], Awaitable[object]], expected: object, seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while await what() != expected:
-            await asyncio.sleep(0.02)

@@ -1,7 +1,6 @@
 """`/held/<project>/`, the headers that lead to it, and held files that are announced on their project's page."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from packaging.utils import NormalizedName
@@ -81,16 +80,15 @@ def test_names_of_all_kinds(koschey: Koschey, upstream: Upstream) -> None:
     assert ask(f"{koschey.url}/held/hp-closed-and-empty/").json["held"] == []
 
 
-def test_the_page_is_closed_where_reading_is(folder: Path, upstream: Upstream) -> None:
+def test_the_page_is_closed_where_reading_is(koschey: Koschey, closed_url: str, upstream: Upstream) -> None:
     """Without anonymous reading nobody learns what is held without a login."""
     upstream.add("hp-gate", "2.0", upload_time=datetime.now(UTC) - timedelta(hours=1))
-    with Koschey(folder / "held-gate", upstream.url, anonymous=False) as closed:
-        for path in ("/held/hp-gate/", "/held/hp-gate/2.0/", "/held/hp-gate-2.0/x/y/hp_gate-2.0-py3-none-any.whl"):
-            assert ask(closed.url + path).status == 401
-        token = closed.ready["upload_token"]
-        assert ask(f"{closed.url}/held/hp-gate/", Authorization=f"Bearer {token}").json["held"]
-        body = ask(f"{closed.url}/api/v1/preflight", method="POST", Content_Type="application/json")
-        assert body.status == 401
+    for path in ("/held/hp-gate/", "/held/hp-gate/2.0/", "/held/hp-gate-2.0/x/y/hp_gate-2.0-py3-none-any.whl"):
+        assert ask(closed_url + path).status == 401
+    token = koschey.ready["upload_token"]
+    assert ask(f"{closed_url}/held/hp-gate/", Authorization=f"Bearer {token}").json["held"]
+    body = ask(f"{closed_url}/api/v1/preflight", method="POST", Content_Type="application/json")
+    assert body.status == 401
 
 
 # Headers of the Simple API
