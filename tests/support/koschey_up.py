@@ -55,8 +55,11 @@ def new_address() -> str:
     return f"127.{os.getpid() % 200 + 2}.{number // 250}.{number % 250 + 1}"
 
 
-def wait_until(what: Callable[[], Any], *, timeout: float = 20) -> Any:
-    """Ask until the answer is true; fails with the question's last answer."""
+def wait_until(what: Callable[[], Any], *, timeout: float = 60) -> Any:
+    """Ask until the answer is true; fails with the question's last answer.
+
+    The default is for a machine with much else to do. Where the time is the promise, a test names it.
+    """
     deadline = time.monotonic() + timeout
     while not (answer := what()):
         assert time.monotonic() < deadline, f"never became true, last answer: {answer!r}"

@@ -82,6 +82,7 @@ async def test_hanging_inspection_is_killed_by_the_clock(begun: Callable[[], lis
         with pytest.raises(Refused, match=r"within 0\.5 seconds"):
             await inspector.inspect(slow.fileno(), SDIST)
         assert time.monotonic() - began < 2
+        inspector._limits = Limits()  # half a second is too little for an answer on a busy machine
         assert (await inspector.inspect(quick.fileno(), NAME)).project == "thing"
         await eventually(lambda: len(begun()) == 1)
 
