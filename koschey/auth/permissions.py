@@ -1,6 +1,6 @@
-"""What a role may do. Deny by default: what is not in the table is refused.
+"""The permissions of roles. An action that the table does not allow is refused.
 
-`Permissions` is the extension point; `RolePermissions` is the one that is built in.
+`Permissions` is the extension point; `RolePermissions` is the built-in implementation.
 """
 
 from enum import StrEnum
@@ -27,14 +27,21 @@ class Action(StrEnum):
 
 
 class Permissions(Protocol):
-    """Answers whether an account may do something to a project."""
+    """Decides whether an account may act on a project.
+
+    Koschey calls it for every request that needs a right, so it must be fast and do no I/O.
+    """
 
     def allows(self, grants: tuple[Grant, ...], action: Action, project: NormalizedName) -> bool:
-        """Tell whether the grants of an account allow the action. A pure function of its arguments."""
+        """Return whether the grants of an account allow the action on the project. A pure function of its arguments.
+
+        `grants` are all grants of one enabled account: each a role, and a scope that is a normalised project name
+        (PEP 503) or `*` for all projects. It raises nothing; an unknown role allows nothing.
+        """
 
 
-# Whoever may publish a release may also say that it was a mistake: a yank breaks nobody's lock and can be taken back.
-# A removal cannot, and a status shuts out all uploaders of the project, so both are left to an admin.
+# An account that may publish a release may also yank it: a yank breaks no lock file and can be undone. A removal cannot
+# be undone, and a status shuts out all uploaders of the project, so both need an admin.
 ROLES: dict[str, frozenset[Action]] = {
     "uploader": frozenset({Action.READ, Action.UPLOAD, Action.YANK}),
     "upload-only": frozenset({Action.UPLOAD}),
@@ -44,7 +51,7 @@ ROLES: dict[str, frozenset[Action]] = {
 
 
 def may_somewhere(grants: tuple[Grant, ...], action: Action) -> bool:
-    """Tell whether the grants allow the action on any project at all."""
+    """Return whether the grants allow the action on at least one project."""
     return any(action in ROLES.get(grant.role, frozenset()) for grant in grants)
 
 
@@ -52,5 +59,5 @@ class RolePermissions:
     """Roles, each granted for one project or for all."""
 
     def allows(self, grants: tuple[Grant, ...], action: Action, project: NormalizedName) -> bool:
-        """See `Permissions`."""
+        """Return whether a grant for this project, or for all, has a role that allows the action."""
         return any(action in ROLES.get(grant.role, frozenset()) and grant.scope in ("*", project) for grant in grants)
