@@ -20,6 +20,7 @@ from koschey.mirror.core_metadata import MetadataStore
 from koschey.mirror.damage import Repairs
 from koschey.mirror.fetch import FileFetcher
 from koschey.mirror.file_store import FileStore
+from koschey.mirror.leases import Leases
 from koschey.mirror.ranges import Pieces
 from koschey.mirror.refresh import Refresher
 from koschey.mirror.wheel_reader import WheelReader
@@ -152,13 +153,14 @@ def _upstream(settings: Settings, egress: Egress, egress_of_pages: Egress) -> Up
 
 def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClient, egress: Egress) -> Resources:
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
-    refresher = _refresher(settings, pool, upstream, Feed(settings.feed_max_age) if advisories else None)
-    store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), settings.spool)
+    leases = Leases(pool)
+    refresher = _refresher(settings, pool, upstream, leases, Feed(settings.feed_max_age) if advisories else None)
+    store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), leases, settings.spool)
     page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
-    listener = _listener(settings, refresher, store, project_list, (page_cache, document_cache))
+    listener = _listener(settings, leases, project_list, (page_cache, document_cache))
     served = Served(pool, settings.addresses, settings.upstream_url, settings.window)
     freshness = settings.page_freshness
     pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
@@ -176,7 +178,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
         judged_files=JudgedFiles(pool, refresher, ColdPaths(pool, refresher)),
         pieces=Pieces(upstream, store),
         metadata=metadata,
-        provenance=ProvenanceStore(pool, bucket, upstream, trust),
+        provenance=ProvenanceStore(pool, bucket, upstream, trust, leases),
         trust=trust,
         documents=documents,
         surveys=Surveys(pool, refresher, served),
@@ -191,10 +193,13 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
     )
 
 
-def _refresher(settings: Settings, pool: Pool, upstream: UpstreamClient, feed: Feed | None) -> Refresher:
+def _refresher(
+    settings: Settings, pool: Pool, upstream: UpstreamClient, leases: Leases, feed: Feed | None
+) -> Refresher:
     return Refresher(
         pool,
         upstream,
+        leases,
         window=settings.window,
         freshness=settings.page_freshness,
         feed=feed,
@@ -204,8 +209,7 @@ def _refresher(settings: Settings, pool: Pool, upstream: UpstreamClient, feed: F
 
 def _listener(
     settings: Settings,
-    refresher: Refresher,
-    store: FileStore,
+    leases: Leases,
     project_list: ProjectList,
     caches: Sequence[ProjectCache[Page] | ProjectCache[Document]],
 ) -> Listener:
@@ -216,10 +220,6 @@ def _listener(
         for cache in caches:
             cache.forget(name)
 
-    def hear_lease(key: str) -> None:
-        refresher.hear(key)
-        store.hear(key)
-
     def lose() -> None:
         project_list.change()
         for cache in caches:
@@ -227,6 +227,6 @@ def _listener(
 
     return Listener(
         str(settings.database_url),
-        {"koschey_project": hear_project, "koschey_lease": hear_lease},
+        {"koschey_project": hear_project, "koschey_lease": leases.hear},
         on_lost=lose,
     )

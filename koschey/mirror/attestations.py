@@ -4,21 +4,16 @@ A verdict says what an object proves. It never decides whether a file is served:
 """
 
 import asyncio
-import time
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from koschey.concurrency.flights import Flights
 from koschey.db import files, journal, projects
 from koschey.db.attestations import Attested, select_attestation, upsert_attestation
 from koschey.db.journal import Entry
-from koschey.db.leases import drop_lease, take_lease
 from koschey.db.pool import Pool
-from koschey.errors import Busy
 from koschey.events import Event
 from koschey.inspection.attestations.trust import Trust
+from koschey.mirror.leases import Leases
 from koschey.model import SYSTEM, AttestationVerdict, File, FileId, Origin, Sha256
 from koschey.standards.attestations import Judgement
 from koschey.standards.provenance import render_provenance
@@ -28,10 +23,6 @@ from koschey.upstream.client import UpstreamClient
 
 LEASE = 60.0
 """Seconds after which a fetch whose process died may be repeated by another."""
-PATIENCE = 25.0
-"""Seconds to wait for another process's fetch before the client is asked to come back."""
-POLL = 0.1
-"""Seconds between looks whether it has ended."""
 
 
 @dataclass(slots=True)
@@ -42,7 +33,7 @@ class ProvenanceStore:
     bucket: Bucket
     upstream: UpstreamClient
     trust: Trust
-    _holder: str = field(default_factory=lambda: str(uuid.uuid4()))
+    leases: Leases
     _flights: Flights[tuple[FileId, bool], AttestationVerdict | None] = field(default_factory=Flights)
 
     async def read(self, file: File) -> Attested | None:
@@ -81,7 +72,7 @@ class ProvenanceStore:
         await self._flights.close()
 
     async def _attach(self, file_id: FileId, *, again: bool) -> AttestationVerdict | None:
-        async with self._lease(f"provenance/{file_id}"):
+        async with self.leases.hold(f"provenance/{file_id}", LEASE, "this provenance"):
             item = await files.select_file(self.pool, file_id)
             known = await select_attestation(self.pool, file_id)
             if item is None or item.file.sha256 is None:
@@ -120,16 +111,3 @@ class ProvenanceStore:
             }
             entry = Entry(file.version, file.filename, detail)
             await journal.insert_entries(connection, SYSTEM, Event.ATTESTATION, file.project, [entry])
-
-    @asynccontextmanager
-    async def _lease(self, key: str) -> AsyncIterator[None]:
-        """Hold the lease on a fetch; wait while another process does."""
-        deadline = time.monotonic() + PATIENCE
-        while not await take_lease(self.pool, key, self._holder, LEASE):
-            if time.monotonic() > deadline:
-                raise Busy("another process is still fetching this provenance; try again soon")
-            await asyncio.sleep(POLL)
-        try:
-            yield
-        finally:
-            await drop_lease(self.pool, key, self._holder)

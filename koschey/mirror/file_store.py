@@ -1,8 +1,6 @@
 """A file's bytes for clients that may have them: from the bucket, or from the one fetch that is under way."""
 
 import asyncio
-import time
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,14 +9,13 @@ from pathlib import Path
 
 import structlog
 
-from koschey.concurrency.waiting import cancelled, set_within
 from koschey.db import files
-from koschey.db.leases import drop_lease, take_lease
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Busy, Damaged, KoscheyError, StoreUnavailable
 from koschey.mirror.damage import report_damage
 from koschey.mirror.fetch import FileFetcher
+from koschey.mirror.leases import Leases
 from koschey.mirror.spool import Fetch
 from koschey.model import File, FileId
 from koschey.outbox import FileWanted
@@ -28,9 +25,7 @@ from koschey.storage.s3 import Bucket, blob_key
 log = structlog.get_logger()
 
 LEASE = 15.0
-"""Seconds after which a fetch whose process died may be begun again by another; renewed at a third of it."""
-PATIENCE = 25.0
-"""Seconds to wait for another process's fetch before the client is asked to come back."""
+"""Seconds after which a fetch whose process died may be begun again by another process, or by the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +72,16 @@ class Body:
 class FileStore:
     """Opens files. One per process; holds the fetches that are under way in it."""
 
-    def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, spool: Path | None) -> None:
+    def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, leases: Leases, spool: Path | None) -> None:
         self._pool = pool
         self._bucket = bucket
         self._fetcher = fetcher
+        self._leases = leases
         self._spool = spool
-        self._holder = str(uuid.uuid4())
         self._fetches: dict[FileId, Fetch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._behind: set[FileId] = set()
         self._failing: set[FileId] = set()
-        self._signals: dict[str, set[asyncio.Event]] = {}
 
     async def open(self, file: File) -> Body:
         """Return the file's bytes, fetching them where they are not stored yet.
@@ -95,14 +89,13 @@ class FileStore:
         Raises `UpstreamError` where the fetch fails before it is worth answering, and `Busy` while another process
         fetches for too long.
         """
-        found = file if file.stored_at else await self._join_or_fetch(file)
-        if isinstance(found, Fetch):
-            await found.started()
-            if found.total is not None:
-                return Body(found.file, found.total, self._pool, self._bucket, found)
-            found = found.file
-        assert found.size is not None
-        return Body(found, found.size, self._pool, self._bucket, None)
+        fetch = None if file.stored_at else self._join_or_fetch(file)
+        if fetch is not None:
+            await fetch.started()
+            file = fetch.file
+        size = file.size if fetch is None else fetch.total
+        assert size is not None
+        return Body(file, size, self._pool, self._bucket, fetch)
 
     async def reload(self, file: File) -> File:
         """Return the file as its row is now."""
@@ -112,13 +105,11 @@ class FileStore:
 
     async def store(self, file: File) -> File:
         """Return the file once it is stored, fetching it where need be. Raises as `open` does."""
-        while not file.stored_at:
-            found = await self._join_or_fetch(file)
-            if isinstance(found, File):
-                return found
-            await found.finished()
-            file = found.file
-        return file
+        if file.stored_at:
+            return file
+        fetch = self._join_or_fetch(file)
+        await fetch.finished()
+        return fetch.file
 
     def fetch_behind(self, file: File) -> None:
         """Have a file fetched for which nobody waits."""
@@ -131,60 +122,24 @@ class FileStore:
         fetch = self._fetches.get(file)
         return file in self._failing or (fetch is not None and fetch.has_handed_out)
 
-    def hear(self, key: str) -> None:
-        """Another process gave a lease back."""
-        for signal in self._signals.get(key, ()):
-            signal.set()
-
     async def close(self) -> None:
         """End all fetches; the worker takes them up again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _join_or_fetch(self, file: File) -> Fetch | File:
-        """Return the fetch that runs here, the stored file, or a fetch that was begun now."""
-        key, deadline, signal = f"file/{file.id}", time.monotonic() + PATIENCE, asyncio.Event()
-        self._signals.setdefault(key, set()).add(signal)
-        try:
-            while True:
-                if fetch := self._fetches.get(file.id):
-                    return fetch
-                signal.clear()
-                if await take_lease(self._pool, key, self._holder, LEASE):
-                    return await self._begin(file, key)
-                current = await files.select_file(self._pool, file.id)
-                if current and current.file.stored_at:
-                    return current.file
-                if time.monotonic() > deadline:
-                    raise Busy(f"{file.filename} is being fetched by another process; try again soon")
-                await set_within(signal, 0.5)
-        finally:
-            self._signals[key].discard(signal)
-            if not self._signals[key]:
-                del self._signals[key]
+    def _join_or_fetch(self, file: File) -> Fetch:
+        """Return the fetch that runs here; it is begun unless there is one, and ends at once where the file is stored.
 
-    async def _begin(self, file: File, key: str) -> Fetch | File:
-        """Start the fetch, unless this process started it meanwhile or another process has finished it."""
-        try:
-            current = await files.select_file(self._pool, file.id)
-            if fetch := self._fetches.get(file.id):
-                return fetch
-            if not (current and current.file.stored_at):
-                return self._start(current.file if current else file, key)
-        except BaseException:
-            if file.id not in self._fetches:
-                await self._give_back(key)
-            raise
-        await self._give_back(key)
-        return current.file
-
-    def _start(self, file: File, key: str) -> Fetch:
+        Nothing is awaited, so that nobody begins another meanwhile.
+        """
+        if fetch := self._fetches.get(file.id):
+            return fetch
         try:
             fetch = self._fetches[file.id] = Fetch(file, self._spool)
         except OSError as error:
             raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
-        self._keep(asyncio.create_task(self._run(fetch, key)))
+        self._keep(asyncio.create_task(self._run(fetch)))
         return fetch
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -199,51 +154,65 @@ class FileStore:
         finally:
             self._behind.discard(file.id)
 
-    async def _run(self, fetch: Fetch, key: str) -> None:
-        """Fetch, and tell all who wait how that ended, whatever raised."""
-        renewal = asyncio.create_task(self._renew(key))
+    async def _run(self, fetch: Fetch) -> None:
+        """Wait for other processes, fetch, and tell all who wait how that ended, whatever raised."""
+        file = fetch.file
         try:
-            await self._ask_worker_to_finish(fetch.file)
-            fetch.succeed(await self._fetcher.bring(fetch))
+            async with self._leases.hold(f"file/{file.id}", LEASE, file.filename):
+                await self._fetch(fetch)
         except BaseException as error:
-            fetch.fail(_told(fetch.file, error))
-            log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
+            self._fail(fetch, error)
             if not isinstance(error, Exception):
                 raise
         finally:
+            self._forget(fetch)
+            self._failing.discard(file.id)
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        """Fetch what no other process has stored by now. Raises what that failed with, once the failure is noted."""
+        try:
+            if current := await files.select_file(self._pool, fetch.file.id):
+                fetch.file, fetch.total = current.file, current.file.size
+            if fetch.file.stored_at:
+                fetch.succeed(fetch.file)
+                return
+            await self._ask_worker_to_finish(fetch.file)
+            fetch.succeed(await self._fetcher.bring(fetch))
+        except BaseException as error:
+            self._fail(fetch, error)
+            await self._note_failure(fetch)
+            raise
+
+    def _fail(self, fetch: Fetch, error: BaseException) -> None:
+        """Tell all who wait of the first failure, unless the file is stored. The next client begins another fetch."""
+        if fetch.stored or fetch.error is not None:
+            return
+        fetch.fail(_told(fetch.file, error))
+        log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
+        self._forget(fetch)
+        if fetch.has_handed_out:
+            self._failing.add(fetch.file.id)  # until the row says so
+
+    def _forget(self, fetch: Fetch) -> None:
+        if self._fetches.get(fetch.file.id) is fetch:
             del self._fetches[fetch.file.id]
-            # Until the row says so: what was handed out of a fetch that failed.
-            self._failing |= {fetch.file.id} if fetch.error and fetch.has_handed_out else set()
-            await cancelled(renewal)
-            await self._give_back(key, fetch)
-            self._failing.discard(fetch.file.id)
 
-    async def _give_back(self, key: str, fetch: Fetch | None = None) -> None:
-        """End the lease, and note a failure of which clients were told: the worker need not repeat the fetch.
+    async def _note_failure(self, fetch: Fetch) -> None:
+        """Note a failure of which clients were told: the worker need not repeat the fetch.
 
-        Where PostgreSQL does not answer the lease ends by itself, and the worker tries once more.
+        Where PostgreSQL does not answer the worker tries once more.
         """
         try:
-            if fetch is not None and fetch.error is not None:
-                if fetch.has_handed_out:
-                    await files.update_mismatched(self._pool, fetch.file.id)
-                await delete_message(self._pool, FileWanted(fetch.file.id))
-            await drop_lease(self._pool, key, self._holder)
+            if fetch.has_handed_out:
+                await files.update_mismatched(self._pool, fetch.file.id)
+            await delete_message(self._pool, FileWanted(fetch.file.id))
         except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says
-            log.warning("a lease could not be given back", key=key, error=repr(error))
+            log.warning("a failed fetch could not be noted", file=fetch.file.filename, error=repr(error))
 
     async def _ask_worker_to_finish(self, file: File) -> None:
         """Leave word before the fetch begins; the commit of the fetch takes it back."""
         async with self._pool.acquire() as connection, connection.transaction():
             await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
-
-    async def _renew(self, key: str) -> None:
-        while True:
-            await asyncio.sleep(LEASE / 3)
-            try:
-                await take_lease(self._pool, key, self._holder, LEASE)
-            except Exception as error:  # noqa: BLE001 - the fetch goes on, and perhaps the next renewal succeeds
-                log.warning("a lease could not be renewed", key=key, error=repr(error))
 
 
 def _told(file: File, error: BaseException) -> KoscheyError:

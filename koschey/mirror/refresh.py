@@ -2,22 +2,19 @@
 
 import asyncio
 import time
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from packaging.utils import NormalizedName
 
 from koschey.concurrency.flights import Flights
-from koschey.concurrency.waiting import cancelled, set_within
 from koschey.db import projects
 from koschey.db.claims import is_handed_over
-from koschey.db.leases import drop_lease, take_lease
-from koschey.db.pool import LOST, Pool
+from koschey.db.pool import Pool
 from koschey.db.rules import select_rules
 from koschey.errors import Busy, UpstreamMissing
 from koschey.mirror.intake import Intake
+from koschey.mirror.leases import Leases
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY
 from koschey.policy.advisories import Feed
@@ -29,7 +26,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 LEASE = 60.0
 """Seconds after which a look whose process died may be repeated by another."""
 PATIENCE = 25.0
-"""Seconds for which a client waits for a first look, and a look for another process's; clients give up after 30."""
+"""Seconds for which a client waits for a first look; clients give up after 30."""
 MISSING_FOR = 60.0
 """Seconds for which it is believed that an upstream has no such project."""
 RETRY = 10.0
@@ -45,6 +42,7 @@ class Refresher:
         self,
         pool: Pool,
         upstream: UpstreamClient,
+        leases: Leases,
         *,
         window: timedelta,
         freshness: float,
@@ -53,14 +51,13 @@ class Refresher:
     ) -> None:
         self._pool = pool
         self._upstream = upstream
+        self._leases = leases
         self._intake = Intake(pool, window, feed, confirmed_after)
         self._freshness = timedelta(seconds=freshness)
-        self._holder = str(uuid.uuid4())
         self._looks = Flights[NormalizedName, Project | None]()
         self._behind = Flights[NormalizedName, Project | None]()
         self._missing: dict[NormalizedName, float] = {}
         self._tried: dict[NormalizedName, float] = {}
-        self._signals: dict[str, asyncio.Event] = {}
 
     async def find(self, name: NormalizedName) -> Project | None:
         """Return the project: known, or looked up now, or None where the upstream has none.
@@ -95,11 +92,6 @@ class Refresher:
         """
         return await self._looks.join(name, lambda: self._look_once(name, since))
 
-    def hear(self, key: str) -> None:
-        """Another process gave a lease back."""
-        if signal := self._signals.get(key):
-            signal.set()
-
     async def close(self) -> None:
         """Wait for no look any more."""
         await self._behind.close()
@@ -123,7 +115,7 @@ class Refresher:
 
     async def _look_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
         begun = await self._now()
-        async with self._lease(f"page/{name}"):
+        async with self._leases.hold(f"page/{name}", LEASE, f"the upstream's page of {name}"):
             project = await projects.select_project(self._pool, name)
             if project and project.looked_at and project.looked_at >= (since or begun):
                 return project
@@ -151,33 +143,6 @@ class Refresher:
         else:
             await self._intake.take_in(name, page, read_at)
         return await projects.select_project(self._pool, name)
-
-    @asynccontextmanager
-    async def _lease(self, key: str) -> AsyncIterator[None]:
-        """Hold the lease on a look; wait while another process does."""
-        deadline = time.monotonic() + PATIENCE
-        signal = self._signals.setdefault(key, asyncio.Event())
-        try:
-            while not await take_lease(self._pool, key, self._holder, LEASE):
-                if time.monotonic() > deadline:
-                    raise Busy("another process is still asking the upstream; try again soon")
-                signal.clear()
-                await set_within(signal, 0.5)
-            renewal = asyncio.create_task(self._renew(key))
-            try:
-                yield
-            finally:
-                await cancelled(renewal)
-                await drop_lease(self._pool, key, self._holder)
-        finally:
-            self._signals.pop(key, None)
-
-    async def _renew(self, key: str) -> None:
-        """Keep the lease for as long as the look takes; where that fails, another look at once does no harm."""
-        while True:
-            await asyncio.sleep(LEASE / 3)
-            with suppress(*LOST):
-                await take_lease(self._pool, key, self._holder, LEASE)
 
     async def _is_begun(self, project: Project) -> bool:
         """Tell whether the first look at a project has begun and not ended; one that changed hands has had others."""

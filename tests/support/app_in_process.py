@@ -266,8 +266,8 @@ class Inside:
 
     async def _hear_all(self) -> None:
         key, heard = f"heard/{next(NUMBERS)}", asyncio.Event()
-        signals = self.resources.refresher._signals
-        signals[key] = heard
+        signals = self.resources.refresher._leases._signals
+        signals[key] = {heard}
         for _ in range(200):
             await self.resources.pool.execute("SELECT pg_notify('koschey_lease', $1)", key)
             if await set_within(heard, 0.1):

@@ -16,6 +16,7 @@ from koschey.addresses import Addresses
 from koschey.db import files
 from koschey.db.pool import Pool
 from koschey.db.rules import write_rule
+from koschey.mirror.leases import Leases
 from koschey.mirror.refresh import Refresher
 from koschey.model import Actor, StandingFile, State
 from koschey.policy.absence import USUALLY
@@ -139,7 +140,7 @@ async def mirroring(pool: Pool, upstream: Upstream, feed: Feed | None = None) ->
     await set_clock(pool, NOON)
     egress = Egress(NO_HOSTS.with_urls([upstream.url]))
     client = UpstreamClient(egress, upstream.url, max_page=40 * MIB, max_file=100 * MIB)
-    refresher = Refresher(pool, client, window=WEEK, freshness=600, feed=feed)
+    refresher = Refresher(pool, client, Leases(pool), window=WEEK, freshness=600, feed=feed)
     try:
         yield Mirror(pool, upstream, refresher, feed)
     finally:

@@ -308,7 +308,7 @@ def test_verifying_again_joins_no_fetch_that_keeps_what_is_here(inside: Inside, 
     async def attach_twice() -> None:
         with upstream.hold(file.provenance_path):
             tasks = [asyncio.create_task(attach(stored, again=again)) for again in (False, True)]
-            while upstream.count(file.provenance_path) < len(tasks):
+            while not upstream.count(file.provenance_path):
                 await asyncio.sleep(0.01)
         await asyncio.gather(*tasks)
 
