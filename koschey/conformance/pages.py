@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.conformance.checks import check, require, require_none, skip
 from koschey.conformance.subject import FileEntry, ProjectPage, Subject
 from koschey.standards.names import version_of
+from koschey.standards.versions import parse_version_or_none
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
@@ -88,10 +89,7 @@ async def versions_are_complete(subject: Subject) -> str | None:
 
 
 def _canonical(version: str) -> Version | str:
-    try:
-        return Version(version)
-    except InvalidVersion:
-        return version
+    return parse_version_or_none(version) or version
 
 
 @check("T-7.1", "HTML pages are valid HTML5, and the text of each link is the last segment of its URL.")

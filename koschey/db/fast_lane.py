@@ -4,13 +4,13 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
 from koschey.db.advisories import COLUMNS, read_advisory
 from koschey.db.pool import Connection, Database
 from koschey.events import Event
 from koschey.model import MAIN_INDEX, Advisory
 from koschey.policy.advisories import fixes
+from koschey.standards.versions import version_key
 
 # Few projects have both: everything below is asked of these alone.
 SELECT_HELD = """
@@ -78,7 +78,7 @@ async def select_fast_lane(db: Database) -> list[FastLane]:
             mended = [had for had in taken[name] if fixes(advisory, had, version)]
             if mended:
                 downloads = sum(taken[name][had] for had in mended)
-                order = tuple(sorted(mended, key=_version_key))
+                order = tuple(sorted(mended, key=version_key))
                 found.append(FastLane(name, version, advisory.id, advisory.summary, order, downloads))
     return sorted(found, key=lambda fix: (-fix.downloads, fix.project, fix.version, fix.advisory))
 
@@ -94,10 +94,3 @@ def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:
     for fix in found:
         said.setdefault((fix.project, fix.version), []).append(str(fix))
     return {release: "; ".join(sentences) for release, sentences in said.items()}
-
-
-def _version_key(version: str) -> tuple[Version, str]:
-    try:
-        return Version(version), version
-    except InvalidVersion:
-        return Version("0"), version

@@ -19,8 +19,8 @@ from koschey.model import StandingFile, State
 from koschey.policy.advisories import ADVISORIES
 from koschey.policy.changes import RuleChange
 from koschey.policy.findings import FindingAction
-from koschey.policy.outlook import CLOSING, about
-from koschey.policy.rules import Rule, RuleKind, Rules, cause_of, covers
+from koschey.policy.outlook import about
+from koschey.policy.rules import CLOSING, Rule, RuleKind, Rules, cause_of, covers
 from koschey.policy.verdict import closed_by
 from koschey.quarantine.decision import Choice
 from koschey.texts import shell_line

@@ -13,8 +13,8 @@ from koschey.governance.terms import Terms, parse_rules
 from koschey.model import Actor, State
 from koschey.policy.advisories import Feed
 from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, tag_of, touched_by
-from koschey.policy.outlook import CLOSING, Outlook, about, foresee
-from koschey.policy.rules import Rule, Rules
+from koschey.policy.outlook import Outlook, about, foresee
+from koschey.policy.rules import CLOSING, Rule, Rules
 from koschey.policy.verdict import NOTHING_KNOWN
 from koschey.quarantine.evidence import gather_evidence
 

@@ -18,7 +18,7 @@ from koschey.mirror.leases import Leases
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY
 from koschey.policy.advisories import Feed
-from koschey.policy.rules import RuleKind
+from koschey.policy.rules import CLOSING, RuleKind
 from koschey.upstream.client import UpstreamClient
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -154,7 +154,7 @@ class Refresher:
     async def _is_closed(self, name: NormalizedName) -> bool:
         """Tell whether no upstream may be asked for a name that is not known here."""
         rules = await select_rules(self._pool, name)
-        return rules.find_whole(RuleKind.BLOCKED, RuleKind.RESERVED) is not None
+        return rules.find_whole(*CLOSING) is not None
 
     async def _is_reserved(self, name: NormalizedName) -> bool:
         """Tell whether the upstream of a mirrored name is no longer asked for it."""

@@ -7,15 +7,14 @@ the feed was read lately: a feed that was never read, or not for too long, relea
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 
-from packaging.utils import canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.causes import Grounds, by_advisory
 from koschey.model import Advisory, VersionRange
 from koschey.policy.findings import CheckFault, Finding, FindingAction, KnownCheck, Severity, action_for
 from koschey.policy.rules import Rules
+from koschey.standards.versions import canonical_version, parse_version_or_none
 
 MALICIOUS, VULNERABLE = "malicious", "vulnerable"
 ADVISORIES = KnownCheck("advisories", {MALICIOUS: FindingAction.BLOCK, VULNERABLE: FindingAction.NOTE})
@@ -49,10 +48,10 @@ def affects(advisory: Advisory, version: str) -> bool:
     """
     if advisory.withdrawn_at is not None:
         return False
-    wanted = canonicalize_version(version)
-    if any(canonicalize_version(listed) == wanted for listed in advisory.versions):
+    wanted = canonical_version(version)
+    if any(canonical_version(listed) == wanted for listed in advisory.versions):
         return True
-    parsed = _parse(version)
+    parsed = parse_version_or_none(version)
     if parsed is None:
         return advisory.malicious and bool(advisory.ranges)
     return any(_covers(span, parsed) for span in advisory.ranges)
@@ -64,7 +63,7 @@ def fixes(advisory: Advisory, had: str, offered: str) -> bool:
     The advisory is about the first and not about the second, which is later: so between them lies a version that the
     advisory calls fixed, or one that it calls the last.
     """
-    before, after = _parse(had), _parse(offered)
+    before, after = parse_version_or_none(had), parse_version_or_none(offered)
     later = before is not None and after is not None and after > before
     return later and affects(advisory, had) and not affects(advisory, offered)
 
@@ -104,17 +103,9 @@ def _finding(advisory: Advisory) -> Finding:
 
 def _covers(span: VersionRange, version: Version) -> bool:
     bounds = (span.introduced, span.fixed, span.last_affected)
-    introduced, fixed, last = (_parse(text) if text else None for text in bounds)
+    introduced, fixed, last = (parse_version_or_none(text) if text else None for text in bounds)
     return (
         (introduced is None or version >= introduced)
         and (fixed is None or version < fixed)
         and (last is None or version <= last)
     )
-
-
-@lru_cache(maxsize=10_000)
-def _parse(version: str) -> Version | None:
-    try:
-        return Version(version)
-    except InvalidVersion:
-        return None

@@ -6,12 +6,9 @@ from datetime import datetime, timedelta
 
 from koschey.model import StandingFile, State
 from koschey.policy.findings import Evidence
-from koschey.policy.rules import Rule, RuleKind, Rules, covers
+from koschey.policy.rules import Rule, Rules, covers
 from koschey.policy.verdict import Policy, Verdict, verdict
 from koschey.policy.windows import renew
-
-CLOSING = frozenset({RuleKind.BLOCKED, RuleKind.RESERVED})
-"""Kinds of rules that reach what is released too."""
 
 
 @dataclass(frozen=True, slots=True)

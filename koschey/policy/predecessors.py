@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.model import File, StandingFile, State
+from koschey.standards.versions import parse_version_or_none
 
 WHEEL = ".whl"
 
@@ -77,12 +77,4 @@ def _is_wheel(file: File) -> bool:
 
 
 def _version(file: File) -> Version | None:
-    return _parse(file.version)
-
-
-@lru_cache(maxsize=10_000)
-def _parse(version: str) -> Version | None:
-    try:
-        return Version(version)
-    except InvalidVersion:
-        return None
+    return parse_version_or_none(file.version)

@@ -55,6 +55,8 @@ class RuleKind(StrEnum):
     """An approval, an exception or trust becomes active once a second person agrees."""
 
 
+CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
+"""Kinds of rules under which nothing is served, also what is released; a name has an empty page under them."""
 FLAGS = frozenset(
     {
         RuleKind.TRUSTED,

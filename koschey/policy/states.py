@@ -24,3 +24,6 @@ LEGAL_MOVES: frozenset[tuple[State, State]] = frozenset(
         *((state, State.REMOVED) for state in State if state is not State.REMOVED),
     }
 )
+
+PENDING = (State.HELD, State.CONFLICT, State.MALFORMED)
+"""States of files that are not served and not refused: every surface lists and counts them as the quarantine."""

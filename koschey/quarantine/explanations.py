@@ -27,9 +27,8 @@ from koschey.policy.findings import Evidence, FindingAction
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, absence_of, closed_by, verdict
 from koschey.policy.windows import renew
 from koschey.standards.names import version_of
-from koschey.standards.project_page import version_key
 from koschey.standards.upstream_page import CAUSES
-from koschey.standards.versions import canonical_version, normalise_version
+from koschey.standards.versions import canonical_version, normalise_version, version_key
 from koschey.texts import shell_line
 
 

@@ -11,7 +11,7 @@ from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.errors import NotKnown
 from koschey.model import Origin, ProjectStatus, Serial, Standing, StandingFile, State
 from koschey.policy.verdict import Policy, Verdict, verdict
-from koschey.standards.project_page import version_key
+from koschey.standards.versions import version_key
 
 
 class ProjectFile(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ from itertools import groupby
 from operator import attrgetter
 
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
 
 from koschey.db import browse, files, policies, projects
 from koschey.db.browse import CheckedAttestation, JournalEntry, RuleInForce
@@ -21,6 +20,7 @@ from koschey.policy.verdict import Policy, verdict
 from koschey.quarantine.evidence import gather_evidence
 from koschey.quarantine.project_files import is_about_to_be_released, state_shown
 from koschey.quarantine.settle import STATES_BY_WEIGHT
+from koschey.standards.versions import version_key
 
 ENTRIES = 20
 """Journal entries that are shown with a project."""
@@ -165,7 +165,7 @@ def _releases(
         )
         for version, items in grouped
     ]
-    return sorted(releases, key=lambda release: _order(release.version), reverse=True)
+    return sorted(releases, key=lambda release: version_key(release.version), reverse=True)
 
 
 def _judge(item: StandingFile, policy: Policy, evidence: Evidence, now: datetime) -> ReviewedFile:
@@ -186,11 +186,3 @@ def _show_evidence(file: File, state: State, policy: Policy, evidence: Evidence)
         sorted(evidence.completed),
         sorted(missing),
     )
-
-
-def _order(version: str) -> tuple[bool, Version, str]:
-    """Order versions as PEP 440 does; what is none comes after all others on the page."""
-    try:
-        return True, Version(version), ""
-    except InvalidVersion:
-        return False, Version("0"), version

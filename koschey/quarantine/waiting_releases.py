@@ -10,8 +10,7 @@ from koschey.db.journal import select_serial
 from koschey.db.pool import Database
 from koschey.db.requests import select_asked
 from koschey.model import Serial, State
-
-WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
+from koschey.policy.states import PENDING
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):
@@ -42,7 +41,7 @@ async def read_quarantine(db: Database, name_part: str | None, *, limit: int, of
     """Return a part of the releases that wait, of the projects whose names contain a text, and how many there are."""
     # First of all: what is read after it can only be newer.
     serial = await select_serial(db)
-    found, total = await select_waiting_releases(db, WAITING, name_part, limit=limit, offset=offset)
+    found, total = await select_waiting_releases(db, PENDING, name_part, limit=limit, offset=offset)
     asked = await select_asked(db)
     releases = [
         WaitingRelease(**release._asdict(), asked=asked.get((release.project, release.version), 0)) for release in found

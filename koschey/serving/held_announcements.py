@@ -11,14 +11,13 @@ from datetime import datetime, timedelta
 
 from koschey.model import File, StandingFile, State
 from koschey.policy.rules import RuleKind
+from koschey.policy.states import PENDING
 from koschey.policy.verdict import Policy, Verdict, absence_of, verdict
 from koschey.policy.windows import renew
 from koschey.quarantine.explanations import request_command
 
 MAX_WHY = 500
 """Characters of a reason on a page; some reasons are letters to an auditor."""
-WAITING = (State.HELD, State.CONFLICT, State.MALFORMED)
-"""States whose files are counted as held on a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class KeptBack:
 def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> KeptBack:
     """Tell what a page says of files that are not served. One without a digest or a path cannot be listed."""
     announced, held = [], 0
-    for item in (renew(each, policy.rules, usual) for each in known if each.standing.state in WAITING):
+    for item in (renew(each, policy.rules, usual) for each in known if each.standing.state in PENDING):
         judged = verdict(item.file, item.standing, policy, now)
         if judged.served or judged.state is State.BLOCKED:
             continue

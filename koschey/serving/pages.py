@@ -17,10 +17,11 @@ from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
 from koschey.mirror.refresh import Refresher
 from koschey.model import ProjectStatus
+from koschey.policy.rules import CLOSING
 from koschey.serving.cache import ProjectCache
 from koschey.serving.encoded import Page, page_of
 from koschey.serving.project_list import ProjectList
-from koschey.serving.served import CLOSING, Served, seconds_left
+from koschey.serving.served import Served, seconds_left
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 

@@ -11,13 +11,10 @@ from koschey.db import files, projects
 from koschey.db.policies import load_policy
 from koschey.db.pool import Pool
 from koschey.model import Origin, ProjectStatus
-from koschey.policy.rules import RuleKind, Rules
+from koschey.policy.rules import CLOSING, RuleKind, Rules
 from koschey.policy.verdict import Policy, verdict
 from koschey.serving.held_announcements import announce
 from koschey.standards.project_page import ProjectPage
-
-CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
-"""Rules under which a name has a page without files, whether or not anything of it is here."""
 
 
 @dataclass(frozen=True, slots=True)

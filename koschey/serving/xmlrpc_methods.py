@@ -18,7 +18,7 @@ from koschey.serving.pages import Pages
 from koschey.standards.changelog import render_change
 from koschey.standards.negotiation import Form
 from koschey.standards.project_json import latest_version
-from koschey.standards.project_page import version_key
+from koschey.standards.versions import version_key
 from koschey.standards.xml_text import clean_xml
 from koschey.standards.xmlrpc import Call, CallFault, FaultCode, Value, render_value
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 from packaging.utils import NormalizedName
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.errors import UpstreamMalformed, UsageError
 from koschey.model import Advisory, VersionRange
 from koschey.standards.names import parse_name
 from koschey.standards.upstream_page import clean_text, clean_time
+from koschey.standards.versions import NO_VERSION, parse_version_or_none
 
 ECOSYSTEM = "PyPI"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
@@ -132,7 +133,7 @@ type Point = tuple[Version | None, int, str | None]
 
 def _order(point: Point) -> tuple[bool, Version, int]:
     version, kind, _ = point
-    return version is not None, version or Version("0"), kind
+    return version is not None, version or NO_VERSION, kind
 
 
 def _points(events: Iterable[Any]) -> Iterator[Point]:
@@ -142,7 +143,7 @@ def _points(events: Iterable[Any]) -> Iterator[Point]:
                 continue
             # "0" is the schema's word for "before all versions".
             text = None if event[name] == "0" and kind == INTRODUCED else _version(event[name])
-            parsed = _parse(text)
+            parsed = parse_version_or_none(text) if text else None
             if parsed is not None:
                 yield parsed, kind, text
             elif kind == INTRODUCED:
@@ -176,10 +177,3 @@ def _some(value: Any, limit: int, identity: str) -> list[Any]:
 def _version(value: Any) -> str | None:
     short = isinstance(value, str) and 0 < len(value) <= MAX_VERSION
     return value if short and value.isascii() and value.isprintable() else None
-
-
-def _parse(text: str | None) -> Version | None:
-    try:
-        return Version(text) if text else None
-    except InvalidVersion:
-        return None

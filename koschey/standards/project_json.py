@@ -11,9 +11,9 @@ from pypi_simple import UnparsableFilenameError, parse_filename
 from koschey.addresses import project_page, release_json
 from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
-from koschey.standards.project_page import ProjectPage, version_key, yank_reason
+from koschey.standards.project_page import ProjectPage, yank_reason
 from koschey.standards.simple_json import format_time, private_fields
-from koschey.standards.versions import canonical_version, parse_version_or_none
+from koschey.standards.versions import canonical_version, parse_version_or_none, version_key
 
 PACKAGE_TYPES = {
     "wheel": "bdist_wheel",

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from packaging.utils import NormalizedName
-from packaging.version import Version
 
 from koschey.addresses import NOWHERE, Addresses, provenance, relative
 from koschey.model import File, ProjectStatus, Serial
 from koschey.standards.names import quote_path
-from koschey.standards.versions import parse_version_or_none
+from koschey.standards.versions import version_key
 from koschey.texts import on_one_line
 
 API_VERSION = "1.4"
@@ -82,9 +81,3 @@ def is_secure(url: str) -> bool:
     """Tell whether an origin is https, or this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
-
-
-def version_key(version: str) -> tuple[bool, Version, str]:
-    """Sort by PEP 440; what is no PEP 440 version comes first."""
-    parsed = parse_version_or_none(version)
-    return parsed is not None, parsed or Version("0"), version

@@ -7,6 +7,7 @@ and what is returned here can be compared, hashed and printed without an error.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -17,12 +18,21 @@ MAX_VERSION = 250
 """Characters of a version. A filename, which must hold it, has no more either."""
 MAX_TEXT = 2**14
 """Characters of a requirement, or of a set of specifiers. Poetry's longest markers have about 5,000."""
+NO_VERSION = Version("0")
+"""In a key, in the place of a version that there is not; nothing is compared with it."""
 LONG_NUMBER = re.compile(r"[0-9]{251}")
 
 
+@lru_cache(maxsize=10_000)
 def parse_version_or_none(text: str) -> Version | None:
     """Return the version (PEP 440), or None where the text is none, or is too long to be one."""
     return _parse(Version, text) if len(text) <= MAX_VERSION else None
+
+
+def version_key(text: str) -> tuple[bool, Version, str]:
+    """Return a key that sorts by PEP 440; what is no version comes first, by its text. Raises nothing."""
+    version = parse_version_or_none(text)
+    return version is not None, version or NO_VERSION, text
 
 
 def normalise_version(text: str) -> str:

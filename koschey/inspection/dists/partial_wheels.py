@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from koschey.errors import Refused
 from koschey.inspection.archives.limits import MAX_METADATA, MIB
@@ -23,6 +23,7 @@ from koschey.inspection.archives.zip.content import inflate
 from koschey.inspection.archives.zip.framing import Entry, find_directory, read_directory
 from koschey.inspection.archives.zip.headers import DESCRIPTOR, HEADER_RULES, read_name
 from koschey.inspection.archives.zip.records import END, LOCAL, Header, Source, read_local
+from koschey.standards.versions import parse_version_or_none
 
 TAIL = 64 * 2**10
 """Bytes read from the end at first: the directory of all but the largest wheels."""
@@ -155,7 +156,4 @@ def _is_metadata_of(member: str, project: str, version: Version) -> bool:
     if path.name != "METADATA" or len(path.parts) != 2 or not folder.endswith(DIST_INFO):
         return False
     name, _, stated = folder.removesuffix(DIST_INFO).rpartition("-")
-    try:
-        return canonicalize_name(name) == project and Version(stated) == version
-    except InvalidVersion:
-        return False
+    return canonicalize_name(name) == project and parse_version_or_none(stated) == version

@@ -7,7 +7,6 @@ from packaging.version import Version
 
 from koschey.errors import UsageError
 from koschey.standards.names import parse_version
-from koschey.standards.project_page import version_key
 from koschey.standards.versions import (
     MAX_TEXT,
     canonical_version,
@@ -15,6 +14,7 @@ from koschey.standards.versions import (
     parse_requirement_or_none,
     parse_specifiers_or_none,
     parse_version_or_none,
+    version_key,
 )
 
 LONG = "9" * 5000
@@ -53,6 +53,20 @@ def test_what_is_valid_is_read() -> None:
     assert found is not None
     assert found.extras == {"b"}
     assert parse_requirement_or_none(f"a @ https://x.test/{'y' * MAX_TEXT}") is None
+
+
+def test_order() -> None:
+    """Versions sort by PEP 440, equal ones by their text, and before them all what is none."""
+    mixed = ["1.10", "1.9", "1.0.post1", "latest", "1.0.0", "1.0", "1.0rc1", "2004d-x", "1!0", "1.0a1", "1.0.dev1"]
+    ordered = ["2004d-x", "latest", "1.0.dev1", "1.0a1", "1.0rc1", "1.0", "1.0.0", "1.0.post1", "1.9", "1.10", "1!0"]
+    assert sorted(mixed, key=version_key) == ordered
+
+
+@given(st.lists(st.text() | PIECES.map("".join)))
+def test_every_list_has_an_order(texts: list[str]) -> None:
+    """Keys of any texts can be compared, and two texts that differ are never equal."""
+    keys = sorted(version_key(text) for text in texts)
+    assert len(set(keys)) == len(set(texts))
 
 
 @given(st.text() | PIECES.map("".join))
