@@ -7,7 +7,8 @@ from quart import request
 
 from koschey.admin.confirming import read_consent
 from koschey.admin.visit import account, visit
-from koschey.auth.permissions import Action, RolePermissions
+from koschey.auth.authorization import may
+from koschey.auth.permissions import Action
 from koschey.auth.sessions import leave_notice
 from koschey.errors import UsageError
 from koschey.model import Actor
@@ -74,7 +75,7 @@ async def carry_out(project: NormalizedName, draft: Draft) -> None:
 
 def may_decide(project: NormalizedName) -> bool:
     """Tell whether to offer forms for a project. `decide` asks again."""
-    return RolePermissions().allows(account().grants, Action.DECIDE, project)
+    return may(account(), Action.DECIDE, project)
 
 
 def parse_choice(text: str) -> Choice:

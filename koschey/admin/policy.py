@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 
-from packaging.utils import NormalizedName
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
@@ -10,7 +9,8 @@ from koschey.admin.confirming import Confirmation, ask_again, read_consent
 from koschey.admin.panel import blueprint, render
 from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
-from koschey.auth.permissions import Action, RolePermissions
+from koschey.auth.authorization import may
+from koschey.auth.permissions import Action
 from koschey.auth.sessions import leave_notice
 from koschey.errors import NotKnown, Unconfirmed, UsageError
 from koschey.governance.changes import Agreed, PolicyOutcome, set_rule, unset_rule
@@ -19,7 +19,7 @@ from koschey.governance.report import show_policy
 from koschey.governance.terms import SETTABLE, Terms
 from koschey.model import Actor
 from koschey.policy.findings import FindingAction
-from koschey.policy.rules import FLAGS, Rule, RuleKind
+from koschey.policy.rules import EVERYTHING, FLAGS, Rule, RuleKind
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 
@@ -66,7 +66,7 @@ async def change_policy() -> ResponseReturnValue:
 
 def may_manage() -> bool:
     """Tell whether to offer the forms. The functions that change the policy ask again."""
-    return RolePermissions().allows(account().grants, Action.MANAGE, NormalizedName("*"))
+    return may(account(), Action.MANAGE, EVERYTHING)
 
 
 async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:

@@ -1,15 +1,11 @@
-"""Whom a header names, whose a token is, and what an account may do. Passwords are proved by `koschey.auth.logins`."""
+"""Which account a header or a token names. Passwords are checked by `koschey.auth.logins`."""
 
 import base64
 
-from packaging.utils import NormalizedName
-
 from koschey.accounts import Account
-from koschey.auth.permissions import Action, Permissions, RolePermissions
 from koschey.auth.tokens import parse_token, proves
 from koschey.db.accounts import select_account, select_token
 from koschey.db.pool import Database
-from koschey.errors import NotAllowed
 
 TOKEN_USER = "__token__"
 
@@ -36,12 +32,3 @@ async def authenticate_token(db: Database, token: str) -> Account | None:
     if parts is None or found is None or not proves(parts.secret, found[1]):
         return None
     return await select_account(db, found[0])
-
-
-def authorize(
-    account: Account, action: Action, project: NormalizedName, permissions: Permissions | None = None
-) -> None:
-    """Raise `NotAllowed` unless the account may do this to the project."""
-    permissions = permissions or RolePermissions()
-    if not permissions.allows(account.grants, action, project):
-        raise NotAllowed(f"{account.name} may not {action} {project}; an admin can grant it")

@@ -7,17 +7,14 @@ that a changed rule covers, so that it is judged anew. What is released needs no
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from packaging.utils import NormalizedName
-
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.db import decisions, projects, rules, scopes
-from koschey.db.accounts import select_account
 from koschey.db.impacts import count_served_covered
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
-from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.errors import NotKnown, UsageError
 from koschey.events import Event
 from koschey.governance.effects import (
     NO_EFFECTS,
@@ -95,7 +92,7 @@ async def set_rule(
         if expires is not None:
             terms = replace(terms, expires=parse_expiry(expires, now))
         rule = parse_rule(terms, actor.name, now)
-        await _check_manager(connection, actor, rule.scope)
+        await authorize_actor(connection, actor, Action.MANAGE, rule.scope)
         changes = compare(await _in_place_of(connection, rule, agreed), [rule])
         return await _carry_out(connection, actor, changes, terms.reason, agreed)
 
@@ -115,7 +112,7 @@ async def unset_rule(
     name, version = parse_rule_scope(parsed, scope)
     lifted = Rule(parsed, version, reason, actor.name, name, parse_subject(parsed, subject))
     async with connection.transaction():
-        await _check_manager(connection, actor, name)
+        await authorize_actor(connection, actor, Action.MANAGE, name)
         before = await _in_place_of(connection, lifted, agreed)
         if not before:
             about_check = f" about {subject}" if subject else ""
@@ -129,7 +126,7 @@ async def apply_policy(
     """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
     _check_reason(reason)
     async with connection.transaction():
-        await _check_manager(connection, actor, EVERYTHING)
+        await authorize_actor(connection, actor, Action.MANAGE, EVERYTHING)
         await rules.lock_policy(connection)
         current = await select_policy(connection)
         agreed.check(current)
@@ -222,12 +219,3 @@ def _said(rule: Rule | None) -> str | None:
 def _check_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > MAX_REASON:
         raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept with the change")
-
-
-async def _check_manager(connection: Connection, actor: Actor, scope: str) -> None:
-    if actor.door == "cli":
-        return
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no account {actor.name!r} here")
-    authorize(account, Action.MANAGE, NormalizedName(scope))

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 
 from packaging.utils import NormalizedName
 
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.causes import BY_FILENAME, Cause, CauseKind, Grounds
 from koschey.db import claims, files, journal, projects, rules, scopes, standings
-from koschey.db.accounts import select_account
 from koschey.db.claims import Aside, Taken
 from koschey.db.impacts import select_takers
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
 from koschey.db.proposals import close_proposals
-from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.errors import NotKnown, UsageError
 from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
@@ -69,7 +68,7 @@ async def claim(
     """
     _check_reason(reason)
     async with connection.transaction():
-        await _check_manager(connection, actor, name)
+        await authorize_actor(connection, actor, Action.MANAGE, name)
         project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(
@@ -93,7 +92,7 @@ async def release_name(
     """
     _check_reason(reason)
     async with connection.transaction():
-        await _check_manager(connection, actor, name)
+        await authorize_actor(connection, actor, Action.MANAGE, name)
         project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(f"there is no project {name} here")
@@ -206,12 +205,3 @@ class _Handing:
 def _check_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
         raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")
-
-
-async def _check_manager(connection: Connection, actor: Actor, name: NormalizedName) -> None:
-    if actor.door == "cli":
-        return
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no account {actor.name!r} here")
-    authorize(account, Action.MANAGE, name)

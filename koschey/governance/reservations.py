@@ -8,16 +8,15 @@ import re
 
 from packaging.utils import canonicalize_name
 
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.db import journal, rules
-from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
-from koschey.errors import NotAllowed, UsageError
+from koschey.errors import UsageError
 from koschey.events import Event
 from koschey.model import Actor, Serial
-from koschey.policy.rules import Rule, RuleKind
+from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
 from koschey.standards.names import MAX_NAME, parse_name
 
@@ -61,12 +60,7 @@ async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: 
 async def _check(connection: Connection, actor: Actor, reason: str) -> None:
     if not reason.strip():
         raise UsageError("give a reason; it is kept with the reservation")
-    if actor.door == "cli":
-        return
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no account {actor.name!r} here")
-    authorize(account, Action.DECIDE, canonicalize_name("*"))
+    await authorize_actor(connection, actor, Action.DECIDE, EVERYTHING)
 
 
 async def _record(connection: Connection, actor: Actor, event: Event, pattern: str, reason: str) -> Serial:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from koschey.accounts import Account
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize
 from koschey.auth.permissions import Action
 from koschey.db.pending_uploads import PendingUpload
 from koschey.db.pool import LOST, Pool

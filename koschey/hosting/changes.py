@@ -11,14 +11,13 @@ from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.db import files, journal, projects
-from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
-from koschey.errors import NotAllowed, NotKnown, UsageError
+from koschey.errors import NotKnown, UsageError
 from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
@@ -135,7 +134,7 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
     _check_reason(change.reason)
     scope = change.scope
     async with connection.transaction():
-        await _check_account(connection, change.actor, action, scope.project)
+        await authorize_actor(connection, change.actor, action, scope.project)
         project = await projects.lock_project(connection, scope.project, change.expected)
         if project is None:
             raise NotKnown(f"there is no project {scope.project} here")
@@ -151,16 +150,6 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
 def _check_reason(reason: str) -> None:
     if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
         raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")
-
-
-async def _check_account(connection: Connection, actor: Actor, action: Action, project: NormalizedName) -> None:
-    """As for decisions: whoever has the database's own address at the command line needs no account."""
-    if actor.door == "cli":
-        return
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no account {actor.name!r} here")
-    authorize(account, action, project)
 
 
 def _mirrored(scope: Scope) -> str:

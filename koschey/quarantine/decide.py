@@ -6,15 +6,11 @@ process. Block beats approve: what is blocked must be unblocked, and then is hel
 
 from collections.abc import Awaitable, Callable
 
-from packaging.utils import NormalizedName
-
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.db import files, projects
-from koschey.db.accounts import select_account
 from koschey.db.journal import select_serial
 from koschey.db.pool import Connection
-from koschey.errors import NotAllowed
 from koschey.model import Actor, Serial
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.choices.blocking import block, recall, unblock
@@ -48,8 +44,7 @@ async def decide(connection: Connection, actor: Actor, decision: Decision, conse
     """
     decision.check()
     async with connection.transaction():
-        if actor.door != "cli":
-            await _check_reviewer(connection, actor, decision.project)
+        await authorize_actor(connection, actor, Action.DECIDE, decision.project)
         project = await projects.lock_project(connection, decision.project)
         known = await files.lock_release_files(connection, decision.project, decision.version)
         if consent != FULL_CONSENT and _is_guarded(decision):
@@ -75,10 +70,3 @@ async def decide_as_seen(
 def _is_guarded(decision: Decision) -> bool:
     """Tell whether a decision may stop all installs of a project, or takes back what machines have."""
     return decision.choice is Choice.RECALL or (decision.choice is Choice.BLOCK and decision.version is None)
-
-
-async def _check_reviewer(connection: Connection, actor: Actor, project: NormalizedName) -> None:
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no reviewer {actor.name!r} here")
-    authorize(account, Action.DECIDE, project)

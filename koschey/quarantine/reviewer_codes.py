@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from koschey.auth.authorization import COMMAND_LINE, authorize_actor
 from koschey.auth.codes import digest_code, new_code
-from koschey.auth.identity import authorize
 from koschey.auth.permissions import Action
 from koschey.db import projects
-from koschey.db.accounts import select_account
 from koschey.db.pool import Connection, Database
 from koschey.db.reviewer_codes import (
     CodeRow,
@@ -26,7 +25,7 @@ from koschey.db.reviewer_codes import (
     select_codes,
     update_used,
 )
-from koschey.errors import NotAllowed, UsageError
+from koschey.errors import UsageError
 from koschey.model import Actor, State
 from koschey.policy.advisories import Feed
 from koschey.quarantine.decide import decide
@@ -111,7 +110,7 @@ async def issue_code(
     """
     _check(choice, releases, days)
     async with connection.transaction():
-        await _check_reviewer(connection, actor, releases)
+        await authorize_actor(connection, actor, Action.DECIDE, *{project for project, _ in releases})
         if await count_open_codes(connection, actor.name, actor.door, LIFETIME) >= MOST_OPEN:
             raise UsageError(f"{actor.name} has {MOST_OPEN} codes that were not used; wait until some have expired")
         shown = await show_releases(connection, releases, feed)
@@ -155,16 +154,6 @@ def _check_held(shown: Sequence[ShownRelease]) -> None:
                 f"nothing of {release.project}=={release.version} is held, so no workflow reads signals about it; "
                 "decide in the panel, by the API or with koschey"
             )
-
-
-async def _check_reviewer(connection: Connection, actor: Actor, releases: Sequence[Release]) -> None:
-    if actor.door == "cli":
-        return
-    account = await select_account(connection, actor.name)
-    if account is None:
-        raise NotAllowed(f"there is no reviewer {actor.name!r} here")
-    for project in {project for project, _ in releases}:
-        authorize(account, Action.DECIDE, project)
 
 
 def judge_code(row: CodeRow | None, choice: str, reviewer: str, days: float | None) -> CodeState:
@@ -226,7 +215,7 @@ async def _carry_out(connection: Connection, row: CodeRow, decision: Decision, f
     """Decide if the release is still what was shown; otherwise return why not. The code is used up either way."""
     assert decision.version is not None
     # In the name of the account, by a code; or in that of the command line, where no account is checked.
-    actor = Actor(row.reviewer, "cli" if row.door == "cli" else "code")
+    actor = Actor(row.reviewer, COMMAND_LINE if row.door == COMMAND_LINE else "code")
     try:
         async with connection.transaction():
             await projects.lock_project(connection, decision.project)

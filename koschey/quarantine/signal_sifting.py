@@ -11,9 +11,9 @@ from functools import partial
 
 from packaging.utils import NormalizedName
 
+from koschey.auth.authorization import select_authorized
 from koschey.auth.codes import digest_code
-from koschey.auth.permissions import Action, RolePermissions
-from koschey.db.accounts import select_accounts
+from koschey.auth.permissions import Action
 from koschey.db.pool import Database
 from koschey.db.reviewer_codes import CodeRow, select_codes
 from koschey.quarantine.reviewer_codes import CHOICES, CodeState, is_in_time, judge_code, refusal
@@ -69,8 +69,7 @@ class Sifted:
 async def sift_by_account(db: Database, project: NormalizedName, candidates: Sequence[Candidate]) -> Sifted:
     """Choose the signals whose reviewer exists and may decide about the project."""
     named = {candidate.reviewer for candidate in candidates if candidate.reviewer.isprintable()}
-    found = await select_accounts(db, sorted(named))
-    may = {account.name for account in found if RolePermissions().allows(account.grants, Action.DECIDE, project)}
+    may = await select_authorized(db, named, Action.DECIDE, project)
     chosen = [place for place, candidate in enumerate(candidates) if candidate.reviewer in may]
     others = [place for place, candidate in enumerate(candidates) if candidate.reviewer not in may]
     return Sifted(chosen, [Refusal(UNKNOWN, others)] if others else [])

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from koschey.auth.permissions import Action, RolePermissions
+from koschey.auth.authorization import is_authorized
+from koschey.auth.permissions import Action
 from koschey.db import journal
-from koschey.db.accounts import select_account
 from koschey.db.journal import Entry
 from koschey.db.proposals import Proposal, close_proposals, insert_proposal, select_open_proposal
 from koschey.errors import UsageError
 from koschey.events import Event
-from koschey.model import StandingFile
+from koschey.model import Actor, StandingFile
 from koschey.policy.rules import RuleKind, Rules
 from koschey.quarantine.choices.change import Change
 from koschey.quarantine.decision import Outcome
@@ -48,10 +48,8 @@ async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datet
 
 async def _still_may(change: Change, proposal: Proposal) -> bool:
     """Tell whether the first person may still decide this; one who left, or lost the role, agrees to nothing."""
-    if proposal.door == "cli":
-        return True
-    account = await select_account(change.connection, proposal.actor)
-    return account is not None and RolePermissions().allows(account.grants, Action.DECIDE, change.decision.project)
+    first = Actor(proposal.actor, proposal.door)
+    return await is_authorized(change.connection, first, Action.DECIDE, change.decision.project)
 
 
 async def _propose(change: Change, digests: list[str], ends_at: datetime | None) -> Outcome:

@@ -1,6 +1,6 @@
 """Decisions about what the index lets out, through the one function of every door."""
 
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize
 from koschey.auth.permissions import Action
 from koschey.errors import UsageError
 from koschey.model import Sha256

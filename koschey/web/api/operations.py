@@ -15,7 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from koschey.accounts import Account
 from koschey.addresses import API
-from koschey.auth.identity import authorize, parse_authorization
+from koschey.auth.authorization import authorize
+from koschey.auth.identity import parse_authorization
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor

@@ -1,8 +1,6 @@
 """The policy for programs: read it, put another in its place, or change one rule."""
 
-from packaging.utils import NormalizedName
-
-from koschey.auth.identity import authorize
+from koschey.auth.authorization import authorize
 from koschey.auth.permissions import Action
 from koschey.governance.changes import (
     Agreed,
@@ -59,7 +57,7 @@ async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
 )
 async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
     """Replace all rules except exceptions by these; with `dry_run`, only report what that would do."""
-    authorize(call.account, Action.MANAGE, NormalizedName(EVERYTHING))
+    authorize(call.account, Action.MANAGE, EVERYTHING)
     sent, terms = call.sent, [_terms(rule) for rule in call.sent.rules]
     if sent.dry_run:
         asked = (call.actor, terms, _usual(), read_expected())

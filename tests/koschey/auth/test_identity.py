@@ -1,4 +1,4 @@
-"""Who somebody is, and what they may do: tokens, passwords, headers, roles."""
+"""Which account a header names: tokens, passwords, and the accounts that an index begins with."""
 
 import base64
 import itertools
@@ -15,18 +15,18 @@ from koschey.accounts import Account, Grant
 from koschey.auth import passwords
 from koschey.auth.bootstrap import ensure_accounts
 from koschey.auth.guesses import Rank
-from koschey.auth.identity import TOKEN_USER, authorize, parse_authorization
+from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
 from koschey.auth.passwords import Check, PasswordChecks, hash_password
-from koschey.auth.permissions import ROLES, Action, RolePermissions
+from koschey.auth.permissions import Action, allows
 from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
 from koschey.db.accounts import insert_grant, insert_token, select_account, select_token, upsert_account
 from koschey.db.pool import Connection, Database
-from koschey.errors import NotAllowed, UsageError
+from koschey.errors import UsageError
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON
 
-SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
+SPAM = NormalizedName("spam")
 TOKEN = f"kos_{'a' * 12}_{'b' * 43}"
 ADDRESSES = itertools.count()
 
@@ -180,72 +180,6 @@ async def test_without_a_hash_no_password_is_right(stored: str | None) -> None:
         assert not await check_password(password, stored)
 
 
-# Permissions
-
-
-@pytest.mark.parametrize(
-    ("role", "actions"),
-    [
-        ("uploader", {Action.READ, Action.UPLOAD, Action.YANK}),
-        ("upload-only", {Action.UPLOAD}),
-        ("reviewer", {Action.READ, Action.DECIDE}),
-        ("admin", set(Action)),
-        ("Admin", set()),
-        ("", set()),
-        ("*", set()),
-        ("owner", set()),
-    ],
-)
-@pytest.mark.parametrize("action", Action)
-def test_roles(role: str, actions: set[Action], action: Action) -> None:
-    """A role allows what the table says, for its scope, and everything else is denied."""
-    permissions = RolePermissions()
-    assert permissions.allows((Grant(role, "*"),), action, SPAM) is (action in actions)
-    assert permissions.allows((Grant(role, "spam"),), action, SPAM) is (action in actions)
-    assert not permissions.allows((Grant(role, "spam"),), action, EGGS)
-    assert not permissions.allows((Grant(role, "SPAM"), Grant(role, "spa*"), Grant(role, "")), action, SPAM)
-    assert not permissions.allows((), action, SPAM)
-
-
-async def test_the_database_knows_the_same_roles(connection: Connection) -> None:
-    """A role that can be granted is one that means something, and the other way round."""
-    account = await upsert_account(connection, "ada", None)
-    for role in ROLES:
-        await insert_grant(connection, account, role)
-    with pytest.raises(Exception, match="account_grant_role_check"):
-        await insert_grant(connection, account, "owner")
-
-
-def test_one_grant_is_enough() -> None:
-    """Grants add up; none takes another away."""
-    grants = (Grant("uploader", "eggs"), Grant("reviewer", "spam"))
-    permissions = RolePermissions()
-    assert permissions.allows(grants, Action.DECIDE, SPAM)
-    assert not permissions.allows(grants, Action.UPLOAD, SPAM)
-    assert permissions.allows(grants, Action.UPLOAD, EGGS)
-
-
-def test_authorize() -> None:
-    """Without permission there is an error that says who may not do what, and with it there is none."""
-    reviewer = Account("ada", None, (Grant("reviewer", "spam"),))
-    authorize(reviewer, Action.DECIDE, SPAM)
-    with pytest.raises(NotAllowed, match="ada may not decide eggs"):
-        authorize(reviewer, Action.DECIDE, EGGS)
-    with pytest.raises(NotAllowed, match="ada may not upload spam"):
-        authorize(reviewer, Action.UPLOAD, SPAM)
-
-
-def test_authorize_asks_the_plugin() -> None:
-    """Permissions that are given are asked in place of the built-in ones."""
-
-    class Nobody:
-        def allows(self, grants: tuple[Grant, ...], action: Action, project: NormalizedName) -> bool:
-            return not (grants and action and project)
-
-    with pytest.raises(NotAllowed):
-        authorize(Account("ada", None, (Grant("admin", "*"),)), Action.DECIDE, SPAM, Nobody())
-
-
 # In the database
 
 
@@ -339,7 +273,7 @@ async def test_first_accounts(connection: Connection, database: str) -> None:
         await ensure_accounts(database, admin_password=password, upload_token=token)
     admin = await authenticate(connection, "admin", "first")
     assert admin is not None
-    assert all(RolePermissions().allows(admin.grants, action, SPAM) for action in Action)
+    assert all(allows(admin.grants, action, SPAM) for action in Action)
     assert await name_of(connection, "admin", "second") is None
     with pytest.raises(UsageError, match="upload token"):
         await ensure_accounts(database, admin_password="x", upload_token="secret")
@@ -352,7 +286,7 @@ async def test_the_first_token_may_upload_and_nothing_else(connection: Connectio
     uploader = await authenticate(connection, TOKEN_USER, token)
     assert uploader is not None
     assert (uploader.name, uploader.password_hash) == ("uploader", None)
-    assert [action for action in Action if RolePermissions().allows(uploader.grants, action, SPAM)] == [Action.UPLOAD]
+    assert [action for action in Action if allows(uploader.grants, action, SPAM)] == [Action.UPLOAD]
 
 
 async def test_a_token_of_the_admin_moves_to_the_uploader(connection: Connection, database: str) -> None:

@@ -537,7 +537,7 @@ async def test_strangers(connection: Connection, name: str) -> None:
     await insert_grant(connection, account, "admin")
     await connection.execute("UPDATE account SET disabled_at = now()")
     before = await written(connection)
-    with pytest.raises(NotAllowed, match="there is no reviewer"):
+    with pytest.raises(NotAllowed, match="there is no account"):
         await choose(connection, Choice.APPROVE, actor=Actor(name, "signal"))
     assert await written(connection) == before
 
