@@ -123,13 +123,12 @@ def parse_signalled(decision: SignalledDecision) -> Decision:
     """Turn words that anybody may have written into a decision. Raises `UsageError` with what is wrong."""
     if decision.choice not in CHOICES:
         raise UsageError(f"{decision.choice!r} is none of {', '.join(sorted(CHOICES))}")
-    for name, text in (("reviewer", decision.reviewer), ("reason", decision.reason), ("version", decision.version)):
+    for name, text in (("reviewer", decision.reviewer), ("version", decision.version)):
         _check_printable(name, text)
     wanted = Decision(
         Choice(decision.choice), parse_name(decision.project), decision.version, decision.reason, days=decision.days
     )
-    wanted.check()
-    return wanted
+    return wanted.checked()
 
 
 def _check_printable(name: str, text: str) -> None:

@@ -12,6 +12,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.decisions import Candidate, Sifted, SignalledDecision
+    from koschey.policy.reasons import MAX_REASON
     from koschey.texts import on_one_line
     from workflows.options import CARRIED
 
@@ -50,9 +51,9 @@ def read_decision(project: str, version: str, choice: str, given: Sequence[Any])
         days = None
     elif not _is_length(days):
         raise NotADecision(choice, f', "days": <more than 0, at most {MOST_DAYS}>')
-    return SignalledDecision(
-        project, version, CHOICES[choice], reviewer[:100], reason[:2000], days, code[:LONGEST_CODE]
-    )
+    # One character more than a reason may have: a longer one is refused where it is read, and not shortened.
+    bounded = reason.strip()[: MAX_REASON + 1]
+    return SignalledDecision(project, version, CHOICES[choice], reviewer[:100], bounded, days, code[:LONGEST_CODE])
 
 
 def _is_length(days: object) -> bool:

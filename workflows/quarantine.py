@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.decisions import SignalledDecision
     from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
     from activities.release import Release, ReleaseActivities, ReleaseStatus
+    from koschey.policy.reasons import parse_reason
     from workflows.decider import Decider
     from workflows.decision_queue import DecisionQueue
     from workflows.details import render_details
@@ -142,9 +143,7 @@ class Quarantine:
     @decide.validator
     def validate_decide(self, *review: Any) -> None:
         """Refuse what is no decision before it enters the history."""
-        decision = self._decider.read(review)
-        if not decision.reason.strip() or decision.reason != review[0]["reason"]:
-            raise ValueError("give a reason of 1 to 2000 characters; it is kept with the decision")
+        parse_reason(self._decider.read(review).reason)
 
     @workflow.query
     def status(self) -> ReleaseStatus | None:

@@ -7,7 +7,8 @@ from koschey.admin.panel import blueprint, render
 from koschey.admin.visit import account
 from koschey.errors import UsageError
 from koschey.model import Actor
-from koschey.quarantine.decision import MAX_REASON, Choice
+from koschey.policy.reasons import parse_reason
+from koschey.quarantine.decision import Choice
 from koschey.quarantine.reviewer_codes import check_codes_decide, issue_code
 from koschey.quarantine.shown_releases import Release
 from koschey.quarantine.signal_commands import SIGNALS, signal_input, signal_lines
@@ -23,7 +24,8 @@ async def show_code() -> Response:
     """Make a code for the release of a form, or for all that a form lists, and show it."""
     check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     form = await request.form
-    choice, reason = parse_choice(form.get("choice", "")), form.get("reason", "").strip()[:MAX_REASON]
+    choice, given = parse_choice(form.get("choice", "")), form.get("reason", "")
+    reason = parse_reason(given) if given.strip() else ""  # it can be given with the signal
     days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None
     listed = form.getlist("release") or [f"{form.get('project', '')}{SEPARATOR}{form.get('version', '')}"]
     asked = (Actor(account().name, DOOR), choice, [_parse(text) for text in listed], resources().feed, days)

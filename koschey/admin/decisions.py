@@ -64,8 +64,6 @@ async def carry_out(project: NormalizedName, draft: Draft) -> None:
     """
     choice = parse_choice(draft.choice)
     version = _parse_version(draft.version, choice)
-    if "\0" in draft.reason + draft.ticket:
-        raise UsageError("the reason contains a character that cannot be kept")
     days = parse_days(draft.days) if choice in FOR_DAYS else None
     decision = Decision(choice, project, version, draft.reason, days=days, ticket=draft.ticket or None)
     consent = await read_consent(project)

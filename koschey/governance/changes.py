@@ -14,7 +14,7 @@ from koschey.db.impacts import count_served_covered
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection
 from koschey.db.record import Record
-from koschey.errors import NotKnown, UsageError
+from koschey.errors import NotKnown
 from koschey.events import Event
 from koschey.governance.effects import (
     NO_EFFECTS,
@@ -36,8 +36,8 @@ from koschey.governance.terms import (
 )
 from koschey.model import Actor, Serial, State
 from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, tag_of, touched_by
+from koschey.policy.reasons import Reason, parse_reason
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
-from koschey.quarantine.decision import MAX_REASON
 from koschey.quarantine.impact import FULL_CONSENT, Consent, Impact, measure
 
 LETTING_THROUGH = (RuleKind.OBSERVED, RuleKind.EXCEPTION)
@@ -94,7 +94,7 @@ async def set_rule(
         rule = parse_rule(terms, actor.name, now)
         await authorize_actor(connection, actor, Action.MANAGE, rule.scope)
         changes = compare(await _in_place_of(connection, rule, agreed), [rule])
-        return await _carry_out(connection, actor, changes, terms.reason, agreed)
+        return await _carry_out(connection, actor, changes, parse_reason(terms.reason), agreed)
 
 
 async def unset_rule(
@@ -107,30 +107,30 @@ async def unset_rule(
     agreed: Agreed = AGREED,
 ) -> PolicyOutcome:
     """Lift one rule. Raises as `set_rule` does, and `NotKnown` where there is no such rule."""
-    _check_reason(reason)
+    why = parse_reason(reason)
     parsed = parse_kind(kind)
     name, version = parse_rule_scope(parsed, scope)
-    lifted = Rule(parsed, version, reason, actor.name, name, parse_subject(parsed, subject))
+    lifted = Rule(parsed, version, why, actor.name, name, parse_subject(parsed, subject))
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.MANAGE, name)
         before = await _in_place_of(connection, lifted, agreed)
         if not before:
             about_check = f" about {subject}" if subject else ""
             raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
-        return await _carry_out(connection, actor, compare(before, []), reason, agreed)
+        return await _carry_out(connection, actor, compare(before, []), why, agreed)
 
 
 async def apply_policy(
     connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str, agreed: Agreed = AGREED
 ) -> PolicyOutcome:
     """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
-    _check_reason(reason)
+    why = parse_reason(reason)
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.MANAGE, EVERYTHING)
         await rules.lock_policy(connection)
         current = await select_policy(connection)
         agreed.check(current)
-        return await _carry_out(connection, actor, compare(current, wanted), reason, agreed)
+        return await _carry_out(connection, actor, compare(current, wanted), why, agreed)
 
 
 async def apply_terms(
@@ -155,7 +155,7 @@ async def _in_place_of(connection: Connection, rule: Rule, agreed: Agreed) -> Se
 
 
 async def _carry_out(
-    connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str, agreed: Agreed
+    connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: Reason, agreed: Agreed
 ) -> PolicyOutcome:
     if not changes:
         return PolicyOutcome(None, (), tag_of(await select_policy(connection)), 0)
@@ -190,7 +190,7 @@ async def _measure(connection: Connection, changes: Sequence[RuleChange], usual:
     return await measure(connection, closing(change.after for change in changes), hidden)
 
 
-async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: str) -> Serial:
+async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: Reason) -> Serial:
     """Write a row of the journal and a decision for each change; returns the last serial."""
     record = Record(connection, actor, EVERYTHING)
     for change in changes:
@@ -204,7 +204,7 @@ async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleCh
     return last
 
 
-def _entry(change: RuleChange, reason: str) -> Entry:
+def _entry(change: RuleChange, reason: Reason) -> Entry:
     rule = change.rule
     said = {"value": _said(change.after), "before": _said(change.before), "reason": reason}
     detail: dict[str, object] = {"kind": rule.kind, **said}
@@ -214,8 +214,3 @@ def _entry(change: RuleChange, reason: str) -> Entry:
 
 def _said(rule: Rule | None) -> str | None:
     return (rule.value or "in force") if rule else None
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > MAX_REASON:
-        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept with the change")

@@ -25,8 +25,8 @@ from koschey.errors import NotKnown, UsageError
 from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
+from koschey.policy.reasons import Reason, parse_reason
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.decision import MAX_REASON
 from koschey.quarantine.impact import FULL_CONSENT, NOTHING, Consent, Impact, measure
 
 WAITED = (State.HELD, State.RELEASED)
@@ -66,7 +66,7 @@ async def claim(
     `NotKnown` where there is none of that name, and `Unconfirmed` where `consent` does not say how many files would be
     served no more.
     """
-    _check_reason(reason)
+    why = parse_reason(reason)
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.MANAGE, name)
         project = await projects.lock_project(connection, name, expected)
@@ -75,7 +75,7 @@ async def claim(
                 f"{name} is not mirrored here, so there is nothing to claim; upload to it, or keep it for later: "
                 f"koschey reserve {name} --reason WHY"
             )
-        return await _Handing(connection, actor, project, Origin.HOSTED, reason, consent).run()
+        return await _Handing(connection, actor, project, Origin.HOSTED, why, consent).run()
 
 
 async def release_name(
@@ -90,7 +90,7 @@ async def release_name(
 
     Raises as `claim` does, and `UsageError` where the name is reserved.
     """
-    _check_reason(reason)
+    why = parse_reason(reason)
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.MANAGE, name)
         project = await projects.lock_project(connection, name, expected)
@@ -101,7 +101,7 @@ async def release_name(
                 f"{name} is reserved for private packages by '{rule.scope}' ({rule.reason}); give it free first: "
                 f"koschey unreserve '{rule.scope}' --reason WHY"
             )
-        return await _Handing(connection, actor, project, Origin.MIRRORED, reason, consent).run()
+        return await _Handing(connection, actor, project, Origin.MIRRORED, why, consent).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class _Handing:
     project: Project
     origin: Origin
     """Whose it shall be."""
-    reason: str
+    reason: Reason
     consent: Consent
 
     async def run(self) -> Handover:
@@ -200,8 +200,3 @@ class _Handing:
             ),
             *(Entry(each.version, each.filename, {"brought_back": True, "reason": self.reason}) for each in back),
         ]
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
-        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")

@@ -16,6 +16,7 @@ from koschey.db.pool import Connection
 from koschey.errors import UsageError
 from koschey.events import Event
 from koschey.model import Actor, Serial
+from koschey.policy.reasons import Reason, parse_reason
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
 from koschey.standards.names import MAX_NAME, parse_name
@@ -39,30 +40,26 @@ async def reserve(
     Raises `NotAllowed` where the actor may not decide for the whole index, and `Unconfirmed` where files would be
     served no more and `consent` does not say so.
     """
+    why = parse_reason(reason)
     async with connection.transaction():
-        await _check(connection, actor, reason)
+        await authorize_actor(connection, actor, Action.DECIDE, EVERYTHING)
         if consent != FULL_CONSENT:
-            closing = Rule(RuleKind.RESERVED, None, reason, actor.name, pattern)
+            closing = Rule(RuleKind.RESERVED, None, why, actor.name, pattern)
             consent.check(await measure(connection, [closing]))
-        await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, reason, actor)
-        return await _record(connection, actor, Event.RESERVE, pattern, reason)
+        await rules.upsert_rule(connection, RuleKind.RESERVED, pattern, None, why, actor)
+        return await _record(connection, actor, Event.RESERVE, pattern, why)
 
 
 async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: str) -> Serial | None:
     """Give the names of a pattern free again; None where it is not reserved. Raises as `reserve` does."""
+    why = parse_reason(reason)
     async with connection.transaction():
-        await _check(connection, actor, reason)
+        await authorize_actor(connection, actor, Action.DECIDE, EVERYTHING)
         if not await rules.delete_rule(connection, RuleKind.RESERVED, pattern, None):
             return None
-        return await _record(connection, actor, Event.UNRESERVE, pattern, reason)
+        return await _record(connection, actor, Event.UNRESERVE, pattern, why)
 
 
-async def _check(connection: Connection, actor: Actor, reason: str) -> None:
-    if not reason.strip():
-        raise UsageError("give a reason; it is kept with the reservation")
-    await authorize_actor(connection, actor, Action.DECIDE, EVERYTHING)
-
-
-async def _record(connection: Connection, actor: Actor, event: Event, pattern: str, reason: str) -> Serial:
+async def _record(connection: Connection, actor: Actor, event: Event, pattern: str, reason: Reason) -> Serial:
     # The pattern stands in the project's place: every process then forgets the pages that it may cover.
     return await journal.insert_entries(connection, actor, event, pattern, [Entry(detail={"reason": reason})])

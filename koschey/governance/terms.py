@@ -14,8 +14,8 @@ from koschey.errors import UsageError
 from koschey.governance.reservations import parse_pattern
 from koschey.policy.changes import Place, place
 from koschey.policy.findings import FindingAction
+from koschey.policy.reasons import UNSTORABLE, parse_reason
 from koschey.policy.rules import EVERYTHING, FLAGS, NEVER, UPSTREAM, Rule, RuleKind
-from koschey.quarantine.decision import MAX_REASON
 from koschey.standards.names import parse_scope
 
 MAX_DAYS = 3650
@@ -45,15 +45,15 @@ def parse_rule(terms: Terms, actor: str, now: datetime) -> Rule:
     """Return the rule that the terms describe. Raises `UsageError` where they describe none."""
     kind = parse_kind(terms.kind)
     scope, version = parse_rule_scope(kind, terms.scope)
-    _check_text("reason", terms.reason, MAX_REASON)
+    reason = parse_reason(terms.reason)
     if terms.ticket is not None:
-        _check_text("ticket", terms.ticket, MAX_TICKET)
+        _check_ticket(terms.ticket)
     if terms.expires is not None and terms.expires <= now:
         raise UsageError(f"the end {terms.expires:%Y-%m-%d %H:%M} UTC is not in the future; leave it out for no end")
     return Rule(
         kind=kind,
         version=version,
-        reason=terms.reason,
+        reason=reason,
         actor=actor,
         scope=scope,
         subject=parse_subject(kind, terms.subject),
@@ -181,8 +181,8 @@ def _what_it_takes(kind: RuleKind) -> str:
     return f"days from 0 to {MAX_DAYS}, or '{NEVER}'"
 
 
-def _check_text(what: str, text: str, longest: int) -> None:
-    if not text.strip() or len(text) > longest:
-        raise UsageError(f"give a {what} of 1 to {longest} characters; it is kept with the rule")
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise UsageError(f"the {what} holds a character that cannot be kept")
+def _check_ticket(text: str) -> None:
+    if not text.strip() or len(text) > MAX_TICKET:
+        raise UsageError(f"give a ticket of 1 to {MAX_TICKET} characters; it is kept with the rule")
+    if UNSTORABLE.search(text):
+        raise UsageError("the ticket holds a character that cannot be kept")

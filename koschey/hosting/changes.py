@@ -6,7 +6,7 @@ would be listed there still. What an index does against an upstream's files is a
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from packaging.utils import NormalizedName
@@ -21,7 +21,7 @@ from koschey.errors import NotKnown, UsageError
 from koschey.events import Event
 from koschey.model import Actor, Origin, Project, Serial, StandingFile, State
 from koschey.outbox import ReleaseHeld
-from koschey.quarantine.decide import MAX_REASON
+from koschey.policy.reasons import parse_reason
 
 
 class Noun(StrEnum):
@@ -131,7 +131,7 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
     `NotKnown` where there is no such project, release or file, and `UsageError` where the project is not hosted here
     or the reason cannot be kept.
     """
-    _check_reason(change.reason)
+    change = replace(change, reason=parse_reason(change.reason))
     scope = change.scope
     async with connection.transaction():
         await authorize_actor(connection, change.actor, action, scope.project)
@@ -145,11 +145,6 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
         if not chosen and scope.noun is not Noun.PROJECT:
             raise NotKnown(f"there is no {scope} here")
         yield Hosted(connection, change, project, chosen)
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
-        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept in the journal")
 
 
 def _mirrored(scope: Scope) -> str:

@@ -29,7 +29,7 @@ async def yank(connection: Connection, change: Change) -> Outcome:
     """
     _check(change.scope)
     async with changing(connection, Action.YANK, change) as hosted:
-        return await _mark(hosted, YANKS, change.reason)
+        return await _mark(hosted, YANKS, hosted.change.reason)
 
 
 async def unyank(connection: Connection, change: Change) -> Outcome:
@@ -60,7 +60,7 @@ async def remove(connection: Connection, change: Change) -> Outcome:
         removed = hosted.present
         if removed:
             who = change.actor.name
-            grounds = Grounds(Cause(CauseKind.REMOVAL, who), f"{change.reason} (removed by {who})")
+            grounds = Grounds(Cause(CauseKind.REMOVAL, who), f"{hosted.change.reason} (removed by {who})")
             await standings.update_states(connection, [item.file.id for item in removed], State.REMOVED, grounds)
             await hosted.wake_held()
         return await hosted.record(REMOVALS[change.scope.noun], removed)
@@ -73,9 +73,9 @@ async def set_status(connection: Connection, status: ProjectStatus, change: Chan
     The page shows the reason, but for `active`, which needs none. Raises as `changes.changing` does.
     """
     async with changing(connection, Action.MANAGE, change) as hosted:
-        before, shown = hosted.project, None if status is ProjectStatus.ACTIVE else change.reason
+        before, shown = hosted.project, None if status is ProjectStatus.ACTIVE else hosted.change.reason
         if (before.status, before.status_reason) == (status, shown):
             return hosted.unchanged
         await projects.update_status(connection, before.id, status, shown)
         await hosted.wake_held()
-        return await hosted.record_status({"status": status, "reason": change.reason, "was": before.status})
+        return await hosted.record_status({"status": status, "reason": hosted.change.reason, "was": before.status})

@@ -18,10 +18,10 @@ from koschey.quarantine.choices.change import Change
 from koschey.quarantine.choices.exception import make_exception
 from koschey.quarantine.choices.extension import extend
 from koschey.quarantine.choices.release import approve, trust, untrust
-from koschey.quarantine.decision import MAX_REASON, Choice, Decision, Outcome
+from koschey.quarantine.decision import Choice, Decision, Outcome
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
 
-__all__ = ["MAX_REASON", "Choice", "Decision", "Outcome", "decide", "decide_as_seen"]
+__all__ = ["Choice", "Decision", "Outcome", "decide", "decide_as_seen"]
 
 CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
     Choice.APPROVE: approve,
@@ -42,7 +42,7 @@ async def decide(connection: Connection, actor: Actor, decision: Decision, conse
     `Unconfirmed` where it would hide what is in use and `consent` does not say so, and `UsageError` where the decision
     cannot be made as things stand.
     """
-    decision.check()
+    decision = decision.checked()
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.DECIDE, decision.project)
         project = await projects.lock_project(connection, decision.project)

@@ -1,14 +1,14 @@
 """What a person can decide about what an index lets out, and what came of it: data, without the deciding."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from packaging.utils import NormalizedName
 
 from koschey.errors import UsageError
 from koschey.model import Serial, Sha256
+from koschey.policy.reasons import parse_reason
 
-MAX_REASON = 2000
 MAX_TICKET = 200
 MAX_EXTENSION = 3650.0
 """Days; a policy's window is no longer either."""
@@ -63,10 +63,12 @@ class Decision:
         """What it is about, as a person writes it."""
         return f"{self.project}=={self.version}" if self.version else self.project
 
-    def check(self) -> None:
-        """Raise `UsageError` where it is incomplete, or says more than its choice takes."""
-        if not self.reason.strip() or len(self.reason) > MAX_REASON:
-            raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is kept with the decision")
+    def checked(self) -> "Decision":
+        """Return it with its reason parsed.
+
+        Raises `UsageError` where it is incomplete, or says more than its choice takes.
+        """
+        reason = parse_reason(self.reason)
         if self.version is None and self.choice in OF_ONE_RELEASE:
             raise UsageError(OF_ONE_RELEASE[self.choice])
         self._check_days()
@@ -76,6 +78,7 @@ class Decision:
         elif (self.filename is None) is not (self.sha256 is None):
             raise UsageError("name the file together with its sha256: an exception is for exactly these bytes")
         self._check_ticket()
+        return replace(self, reason=reason)
 
     def _check_days(self) -> None:
         longest = LONGEST.get(self.choice)

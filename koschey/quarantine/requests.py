@@ -9,9 +9,9 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.db.requests import count_others, upsert_request
 from koschey.errors import NotKnown, TooManyRequests, UsageError
+from koschey.policy.reasons import parse_reason
 from koschey.quarantine.explanations import ASKABLE, Availability, Explanation, explain
 
-MAX_REASON = 2000
 MAX_OPEN = 100
 """Releases that one account or address can wait for at a time."""
 
@@ -31,14 +31,13 @@ async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reaso
     Raises `UsageError` where it is served or can never be, `NotKnown` where there is none, and `TooManyRequests` where
     they wait for too many already.
     """
-    if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
-        raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; the reviewers read it")
+    why = parse_reason(reason)
     explanation = await explain(pool, project, version, usual)
     _check(explanation)
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
         if await count_others(connection, who, project, explanation.version) >= MAX_OPEN:
             raise TooManyRequests(f"{who} waits for {MAX_OPEN} releases already; ask again when some are answered")
-        times = await upsert_request(connection, project, explanation.version, who, reason)
+        times = await upsert_request(connection, project, explanation.version, who, why)
     return Asked(explanation, who, times)
 
 

@@ -12,6 +12,7 @@ from koschey.events import Event
 from koschey.hosting.upload_rules import archive_rules, form_rules, index_rules, metadata_rules
 from koschey.hosting.upload_rules.rule import Rule
 from koschey.model import Actor, Serial
+from koschey.policy.reasons import parse_reason
 
 RULES: tuple[Rule[Any], ...] = (*form_rules.RULES, *index_rules.RULES, *archive_rules.RULES, *metadata_rules.RULES)
 """In the order in which an upload meets them."""
@@ -31,11 +32,10 @@ async def switch_rule(connection: Connection, actor: Actor, name: str, reason: s
         known = ", ".join(rule.name for rule in RULES if rule.default is not None)
         what = "is always on" if rule else "is no rule for uploads"
         raise UsageError(f"{name!r} {what}; these can be switched: {known}")
-    if not reason.strip():
-        raise UsageError("give a reason; it is kept with the switch")
+    why = parse_reason(reason)
     async with connection.transaction():
-        await upsert_switch(connection, name, reason, actor, enabled=enabled)
-        detail: dict[str, object] = {"rule": name, "enabled": enabled, "reason": reason}
+        await upsert_switch(connection, name, why, actor, enabled=enabled)
+        detail: dict[str, object] = {"rule": name, "enabled": enabled, "reason": why}
         return await journal.insert_entries(
             connection, actor, Event.SWITCH_UPLOAD_RULE, ALL_PROJECTS, [Entry(detail=detail)]
         )

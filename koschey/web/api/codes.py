@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from koschey.auth.permissions import Action
 from koschey.model import State
 from koschey.policy.findings import Severity
+from koschey.policy.reasons import parse_reason
 from koschey.quarantine.decision import Choice
 from koschey.quarantine.reviewer_codes import MOST_RELEASES, check_codes_decide, issue_code
 from koschey.quarantine.shown_releases import ShownRelease
@@ -84,6 +85,7 @@ async def make_code(call: Call[NewCode]) -> ReviewerCode:
     """Return a code for one decision by signal, bound to the caller, the releases as they are shown, and the choice."""
     check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     sent = call.sent
+    reason = "" if sent.reason is None else parse_reason(sent.reason)
     releases = [(parse_name(each.project), stored_version(each.version)) for each in sent.releases]
     asked = (call.actor, sent.choice, releases, resources().feed, sent.days)
     issued = await resources().with_connection(issue_code, *asked)
@@ -94,8 +96,8 @@ async def make_code(call: Call[NewCode]) -> ReviewerCode:
         days=issued.days,
         expires_at=issued.expires_at,
         signal=SIGNALS[issued.choice],
-        input=signal_input(issued, sent.reason or ""),
-        lines=signal_lines(issued, sent.reason or ""),
+        input=signal_input(issued, reason),
+        lines=signal_lines(issued, reason),
         releases=[_show(release) for release in issued.releases],
     )
 

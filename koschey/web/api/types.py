@@ -6,14 +6,17 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from koschey.model import Origin, ProjectStatus, Serial
-from koschey.quarantine.decide import MAX_REASON, Choice
+from koschey.policy.reasons import MAX_REASON
+from koschey.quarantine.decide import Choice
 
-TEXT = r"^[^\u0000]+$"
-"""A text without the one character that PostgreSQL cannot keep."""
 WORD = r"^[^\u0000-\u001f\u007f]*$"
 """A text on one line."""
 
-type Reason = Annotated[str, Meta(max_length=MAX_REASON, pattern=TEXT, description="Why; it is kept in the journal.")]
+type Reason = Annotated[
+    str,
+    Meta(description="Why; it is kept in the journal.", extra_json_schema={"minLength": 1, "maxLength": MAX_REASON}),
+]
+"""What the document says of it. `parse_reason` reads it, with the same words as at every other door."""
 type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
 type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
 type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]

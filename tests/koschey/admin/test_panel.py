@@ -437,7 +437,7 @@ def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Ups
     [
         ({"reason": " "}, 400, "give a reason"),
         ({"reason": "x" * 2001}, 400, "give a reason"),
-        ({"reason": "nul\0"}, 400, "cannot be kept"),
+        ({"reason": "n\0l"}, 400, "cannot be stored"),
         ({"choice": "delete"}, 400, "there is no decision 'delete'"),
         ({"choice": "trust"}, 400, "trust is for the whole project"),
         ({"version": ""}, 400, "choose a release"),

@@ -131,7 +131,7 @@ days = st.floats(0, 3650).map(lambda days: f"{int(days)}" if days.is_integer() e
 flags = [kind for kind in RuleKind if kind not in ("window", "unknown-age", "withdrawn", "check", "exception")]
 anything = {
     "version": st.none(),
-    "reason": texts,
+    "reason": texts.map(str.strip),
     "actor": st.just("ada"),
     "scope": st.sampled_from(SCOPES),
     "expires_at": st.none() | st.datetimes(datetime(2027, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001

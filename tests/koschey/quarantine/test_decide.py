@@ -18,7 +18,7 @@ from koschey.db.rules import select_rules, upsert_rule
 from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, ProjectStatus, Standing, State
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.decide import MAX_REASON, Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, Outcome, decide
 from koschey.quarantine.decision import LONGEST
 from koschey.quarantine.settle import SOONEST, note_failure, settle
 from tests.support.postgres import set_clock
@@ -306,7 +306,7 @@ async def test_a_block_in_force_beats_approval_and_trust(connection: Connection,
         (Choice.APPROVE, "9.9", "why", NotKnown, "spam==9.9 is not known here"),
         (Choice.APPROVE, None, "why", UsageError, "an approval is for one release"),
         *((choice, "1.0", reason, UsageError, "give a reason") for choice in Choice for reason in ("", " \n")),
-        (Choice.BLOCK, "1.0", "x" * (MAX_REASON + 1), UsageError, "give a reason"),
+        (Choice.BLOCK, "1.0", "x" * 2001, UsageError, "give a reason"),
     ],
 )
 async def test_refusals(
