@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 from temporalio import activity
 
-from activities.release import heartbeats
+from activities.execution import heartbeats
 from koschey.db.advisories import select_feed, update_fault
 from koschey.db.pool import Pool
 from koschey.errors import EgressRefused, UpstreamError

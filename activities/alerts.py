@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.release import expected_errors
+from activities.execution import expected_errors
 from koschey.addresses import Addresses, panel_journal, panel_project
 from koschey.db.alerts import Alert, select_alert, update_sent
 from koschey.db.pool import Pool

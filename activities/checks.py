@@ -1,19 +1,11 @@
-"""The steps of having checks look at a release.
-
-Wired, from the fields of `Resources`, as
-
-    CheckActivities(wire_checker(resources.pool, resources.bucket, resources.files, resources.provenance,
-                                 resources.settings.spool))
-
-and before the worker polls: `await register_checks(resources.pool)`, which is imported from here.
-"""
+"""Activities that have checks inspect a release. `koschey.worker.wiring` binds them; `register_checks` goes before."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio import activity
 
-from activities.release import heartbeats
+from activities.execution import heartbeats
 from koschey.db.pool import Pool
 from koschey.inspection.sandbox.inspector import Inspector
 from koschey.mirror.attestations import ProvenanceStore

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from temporalio import activity
 
-from activities.release import Release
+from activities.pages import Release
 from koschey.db import files
 from koschey.db.findings import select_evidence, select_known_checks
 from koschey.db.pool import Pool

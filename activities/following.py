@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.release import expected_errors, heartbeats
+from activities.execution import expected_errors, heartbeats
 from koschey.mirror.follower import Follower
 
 LOOKS = 200

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from temporalio import activity
 
-from activities.release import Page
+from activities.pages import Page
 from koschey.db.pool import Pool
 from koschey.db.waiting import select_unattested_ids, select_unstored_ids
 from koschey.quarantine.checking import Checker

@@ -6,7 +6,8 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.release import LISTED, Page, Release, heartbeats
+from activities.execution import heartbeats
+from activities.pages import LISTED, Page, Release
 from koschey.db import files
 from koschey.db.attestations import select_stored_ids
 from koschey.db.pool import Pool

@@ -1,15 +1,15 @@
-"""The steps of a release's quarantine."""
+"""Activities of a quarantine: store the files of a release, and settle it. One more finishes other downloads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.execution import expected_errors, heartbeats
+from activities.pages import LISTED, Release
 from koschey.db import files
 from koschey.db.pool import Pool
 from koschey.errors import (
@@ -33,31 +33,10 @@ log = structlog.get_logger()
 
 LOOK_AGAIN_IN = timedelta(minutes=5)
 """When a look at an upstream that did not answer is repeated."""
-LISTED = 200
-"""Ids that one answer names at the most: history is no place for those of ten thousand files."""
 FETCHES = 20
 """Files that one worker fetches for quarantines at once."""
 LASTING = (UpstreamMalformed, UpstreamMissing, EgressRefused)
 """What an upstream would say again if it were asked at once."""
-HEARTBEAT = 5.0
-"""Seconds between signs of life of a long activity; `workflows.options` waits for four of them."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """Which release."""
-
-    project: str
-    version: str
-
-
-@dataclass(frozen=True)
-class Page:
-    """The files of a release whose ids come after one, `LISTED` at the most."""
-
-    project: str
-    version: str
-    after: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,38 +149,6 @@ class FetchActivities:
             # The next client that asks will be told; there is nobody here to tell.
             return f"not fetched: {error}"
         return stored.sha256 or ""
-
-
-@contextmanager
-def expected_errors(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> Iterator[None]:
-    """Tell Temporal of an error that belongs to the trade: by its name and words, for a retry, without a traceback."""
-    try:
-        yield
-    except kinds as error:
-        kind = type(error).__name__
-        raise ApplicationError(str(error), type=kind, category=ApplicationErrorCategory.BENIGN) from None
-
-
-@asynccontextmanager
-async def heartbeats() -> AsyncIterator[None]:
-    """Tell Temporal that the activity lives, so that a dead worker is noticed long before the timeout.
-
-    A local one needs none: it lives and dies with its workflow's task.
-    """
-    if activity.info().is_local:
-        yield
-        return
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat()
-            await asyncio.sleep(HEARTBEAT)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
 
 
 def _status(settlement: Settlement) -> ReleaseStatus:

@@ -27,7 +27,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from activities.checks import register_checks
-from koschey.worker.process import QUICK_RUNNER
+from koschey.worker.wiring import QUICK_RUNNER
 from tests.support.koschey_up import Koschey, ask
 from tests.support.time_skipping import SkippingKoschey, new_database, skipping
 from tests.support.upstream.server import Upstream

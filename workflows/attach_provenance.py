@@ -13,8 +13,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from activities.pages import Release
     from activities.provenance import FileToAttest, ProvenanceActivities
-    from activities.release import Release
     from workflows.options import DATABASE, FETCH_AGAIN_IN, FILES_AT_ONCE, PROVENANCE_ROUNDS
 
 

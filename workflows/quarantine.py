@@ -25,7 +25,8 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     from activities.decisions import SignalledDecision
     from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
-    from activities.release import Release, ReleaseActivities, ReleaseStatus
+    from activities.pages import Release
+    from activities.release import ReleaseActivities, ReleaseStatus
     from koschey.policy.reasons import parse_reason
     from workflows.decider import Decider
     from workflows.decision_queue import DecisionQueue

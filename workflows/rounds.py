@@ -14,9 +14,10 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.checks import CheckActivities, CheckReport, CheckTask
+    from activities.pages import Page
     from activities.plan import Plan, PlanActivities
     from activities.provenance import AttachReport, ProvenanceActivities
-    from activities.release import Page, ReleaseActivities, StoreReport
+    from activities.release import ReleaseActivities, StoreReport
     from workflows.options import CHECK, EVENTS, FETCH, LOOK, PROVENANCE, READ
 
 

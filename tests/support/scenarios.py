@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from koschey.worker.process import ensure_search_attributes
+from koschey.worker.connection import ensure_search_attributes
 from workflows.quarantine import Quarantine
 
 DAY = timedelta(days=1)

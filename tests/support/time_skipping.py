@@ -31,8 +31,9 @@ from koschey.quarantine.reviewer_codes import issue_code
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.standards.negotiation import Form
-from koschey.worker.process import ensure_search_attributes, make_worker
+from koschey.worker.connection import ensure_search_attributes
 from koschey.worker.relay import Relay
+from koschey.worker.wiring import make_worker
 from tests.support.koschey_up import Koschey
 from tests.support.temporal_cli import program
 from workflows.names import quarantine_id

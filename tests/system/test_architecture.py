@@ -7,7 +7,7 @@ import pytest
 
 from koschey.app import BLUEPRINTS, create_front
 from koschey.settings import Settings
-from koschey.worker.process import WORKFLOWS, wire_activities
+from koschey.worker.wiring import WORKFLOWS, wire_activities
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("koschey", "workflows", "activities") for path in (ROOT / folder).rglob("*.py"))

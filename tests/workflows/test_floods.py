@@ -19,7 +19,7 @@ from koschey.auth.codes import new_code
 from koschey.embedded.temporal import LIMITS
 from koschey.model import quarantine_id
 from koschey.quarantine.decision import Choice
-from koschey.worker.process import QUICK_RUNNER
+from koschey.worker.wiring import QUICK_RUNNER
 from tests.support.koschey_up import Koschey, wait_until
 from tests.support.releases import hold_settled
 from tests.support.temporal_cli import review, temporal

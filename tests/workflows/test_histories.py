@@ -18,7 +18,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from koschey import __version__
-from koschey.worker.process import WORKFLOWS
+from koschey.worker.wiring import WORKFLOWS
 from tests.support.scenarios import record, scenarios
 from tests.support.temporal_cli import program
 

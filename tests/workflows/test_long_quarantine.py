@@ -24,11 +24,12 @@ from temporalio.worker import Replayer, Worker
 from activities.checks import CheckReport, CheckTask
 from activities.decisions import Sifted, SignalBatch, SignalledDecision
 from activities.description import ReleaseDescription
+from activities.pages import LISTED, Page, Release
 from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
-from activities.release import LISTED, Page, Release, ReleaseStatus, StoreReport
+from activities.release import ReleaseStatus, StoreReport
 from koschey.embedded.temporal import LIMITS
-from koschey.worker.process import ensure_search_attributes
+from koschey.worker.connection import ensure_search_attributes
 from tests.support.temporal_cli import program
 from workflows.names import TASK_QUEUE, quarantine_id
 from workflows.quarantine import Quarantine, QuarantineInput

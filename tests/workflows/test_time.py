@@ -17,7 +17,7 @@ from koschey.db.attestations import select_attestation
 from koschey.db.files import select_file
 from koschey.db.outbox import insert_message
 from koschey.outbox import FileWanted
-from koschey.worker.process import WORKFLOWS
+from koschey.worker.wiring import WORKFLOWS
 from tests.support.archives import read_core_metadata
 from tests.support.koschey_up import Koschey
 from tests.support.scenarios import without_machine
