@@ -5,11 +5,12 @@ Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the 
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,6 +37,7 @@ from koschey.worker.relay import Relay
 from koschey.worker.wiring import make_worker
 from tests.support.koschey_up import Koschey
 from tests.support.temporal_cli import program
+from tests.support.upstream.server import Upstream, UpstreamFile
 from workflows.names import quarantine_id
 
 CLOCK = """
@@ -44,6 +46,8 @@ CLOCK = """
     CREATE OR REPLACE FUNCTION koschey_now() RETURNS timestamptz LANGUAGE sql STABLE
         AS 'SELECT now() + ahead FROM test_clock';
 """
+
+NUMBERS = itertools.count()
 
 
 @dataclass
@@ -211,3 +215,24 @@ async def code_for(
         issued = await issue_code(connection, Actor(reviewer, "admin"), choice, [release], None, days)
     given = {"reviewer": reviewer, "reason": "seen", "code": issued.code}
     return given | ({"days": days} if days else {})
+
+
+@asynccontextmanager
+async def forging(
+    koschey: Koschey, upstream: Upstream, setting: str, *, skips: bool = True
+) -> AsyncIterator[SkippingKoschey]:
+    """An index with a reviewer, an uploader, and a reviewer of another project."""
+    database = await new_database(koschey, f"forged_{next(NUMBERS)}")
+    async with skipping(koschey, database, upstream.url, decisions_by_signal=setting, skips=skips) as running:
+        await add_account(running, "rita", "reviewer", "*")
+        await add_account(running, "ulf", "uploader", "*")
+        await add_account(running, "elsa", "reviewer", "elsewhere")
+        yield running
+
+
+async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
+    """Have a release of this moment held, fetched and waiting."""
+    file = upstream.add(project, "1.0", upload_time=datetime.now(UTC))
+    assert await index.see(project) == []
+    await index.wait_until_stored(file.filename)
+    return file

@@ -5,8 +5,7 @@ import itertools
 import random
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,13 +22,13 @@ from koschey.worker.open_codes import OpenCodes
 from tests.support.koschey_up import Koschey
 from tests.support.time_skipping import (
     SkippingKoschey,
-    add_account,
     code_for,
-    new_database,
-    skipping,
+    forging,
+    hold,
     wait_until_resting,
 )
-from tests.support.upstream.server import Upstream, UpstreamFile
+from tests.support.upstream.server import Upstream
+from tests.support.waiting import eventually
 from workflows.names import TASK_QUEUE, quarantine_id
 
 DAY = timedelta(days=1)
@@ -44,35 +43,6 @@ async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingK
     """An index on which codes decide."""
     async with forging(koschey, upstream, "code") as running:
         yield running
-
-
-@asynccontextmanager
-async def forging(
-    koschey: Koschey, upstream: Upstream, setting: str, *, skips: bool = True
-) -> AsyncIterator[SkippingKoschey]:
-    """An index with a reviewer, an uploader, and a reviewer of another project."""
-    database = await new_database(koschey, f"forged_{next(NUMBERS)}")
-    async with skipping(koschey, database, upstream.url, decisions_by_signal=setting, skips=skips) as running:
-        await add_account(running, "rita", "reviewer", "*")
-        await add_account(running, "ulf", "uploader", "*")
-        await add_account(running, "elsa", "reviewer", "elsewhere")
-        yield running
-
-
-async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
-    """Have a release of this moment held, fetched and waiting."""
-    file = upstream.add(project, "1.0", upload_time=datetime.now(UTC))
-    assert await index.see(project) == []
-    await index.wait_until_stored(file.filename)
-    return file
-
-
-async def until(what: Callable[[], Any]) -> Any:
-    """Ask until the answer is true."""
-    async with asyncio.timeout(30):
-        while not (answer := await what()):
-            await asyncio.sleep(0.05)
-    return answer
 
 
 async def count(index: SkippingKoschey, query: str, *values: object) -> int:
@@ -128,7 +98,7 @@ async def test_a_hundred_forged_signals_change_nothing(koschey: Koschey, upstrea
         for name, given in sent:
             await workflow.signal(name, args=given)
         await workflow.signal("approve", {"reviewer": "nobody", "reason": "the last"})
-        await until(lambda: _answers_with(workflow, "refused: "))
+        await eventually(lambda: _answers_with(workflow, "refused: "))
         await asyncio.sleep(1.5)
         after = await count(index, "journal"), await count(index, "decision"), await index.state_of(file.filename)
         assert after == before
@@ -161,7 +131,7 @@ async def test_a_signal_sent_twice_writes_one_decision(koschey: Koschey, upstrea
             workflow = index.workflow(f"{project}-{mode}", "1.0")
             review = await code_for(index, choice, f"{project}-{mode}", days=days)
             await asyncio.gather(*(workflow.signal(name, review) for _ in range(5)), return_exceptions=True)
-            await until(partial(count, index, "decision WHERE project = $1", f"{project}-{mode}"))
+            await eventually(partial(count, index, "decision WHERE project = $1", f"{project}-{mode}"))
             await workflow.signal(name, review) if project == "z-ext" else None
             await asyncio.sleep(0.5)
             for table in ("decision", "journal"):
@@ -175,8 +145,8 @@ async def test_extended_by_signal(index: SkippingKoschey, upstream: Upstream) ->
     workflow = index.workflow("z-long", "1.0")
     for days in (10, 20):
         await workflow.signal("extend", await code_for(index, Choice.EXTEND, "z-long", days=days))
-    await until(lambda: _answers_with(workflow, "extend by rita: serial"))
-    await until(lambda: _is(count(index, "decision WHERE project = 'z-long' AND action = 'extend'"), 2))
+    await eventually(lambda: _answers_with(workflow, "extend by rita: serial"))
+    await eventually(lambda: _is(count(index, "decision WHERE project = 'z-long' AND action = 'extend'"), 2))
     await index.pass_time(12 * DAY)
     await asyncio.sleep(0.5)
     assert (await index.state_of(file.filename))[0] == "held"
@@ -209,8 +179,8 @@ async def test_a_signal_that_waits_for_a_worker_is_in_time(waiting: SkippingKosc
     await asyncio.sleep(LIFETIME.total_seconds() + 1)
     await late.signal("approve", given["z-late"])
     await waiting.start_worker()
-    await until(lambda: _answers_with(early, "approve by rita: serial"))
-    [answer] = await until(lambda: _answers_with(late, "approve by rita"))
+    await eventually(lambda: _answers_with(early, "approve by rita: serial"))
+    [answer] = await eventually(lambda: _answers_with(late, "approve by rita"))
     assert "the code is late" in answer
     assert "koschey code approve" in answer
     assert await count(waiting, "decision WHERE action = 'approve'") == 1
@@ -240,8 +210,8 @@ async def test_a_signal_decides_though_no_task_of_its_workflow_begins(
     await unread.signal("approve", given["z-unread"])
     assert [await reading.look(), await reading.look()] == [[], []]
     await waiting.start_worker()
-    await until(partial(_answers_with, read, f"the code was used before, and then: {done}"))
-    await until(partial(_answers_with, unread, "the code is late"))
+    await eventually(partial(_answers_with, read, f"the code was used before, and then: {done}"))
+    await eventually(partial(_answers_with, unread, "the code is late"))
     assert (await waiting.state_of(files["z-unread"].filename))[0] == "held"
     assert await count(waiting, "decision WHERE action = 'approve'") == 1
 
@@ -259,11 +229,11 @@ async def test_nobody_can_date_a_late_code_back(index: SkippingKoschey, upstream
         other = await client.start_workflow(
             "Quarantine", forged, id=f"{quarantine_id('z-dated', '1.0')}/{number}", task_queue=TASK_QUEUE
         )
-        await until(partial(_answers_with, other, "the code is late"))
+        await eventually(partial(_answers_with, other, "the code is late"))
         await wait_until_resting(other)
         await other.terminate("enough")
     await workflow.signal("approve", {**given, "at": "2020-01-01T00:00:00Z", "received_in": run})
-    await until(lambda: _answers_with(workflow, "the code is late"))
+    await eventually(lambda: _answers_with(workflow, "the code is late"))
     assert (await index.state_of(file.filename))[0] == "held"
 
 
@@ -321,7 +291,7 @@ async def test_the_closed_door(koschey: Koschey, upstream: Upstream, setting: st
         file = await hold(index, upstream, project)
         workflow, review = index.workflow(project, "1.0"), await code_for(index, Choice.APPROVE, project)
         await workflow.signal("approve", review)
-        await until(lambda: _answers_with(workflow, "approve by rita: decisions by signal are switched off"))
+        await eventually(lambda: _answers_with(workflow, "approve by rita: decisions by signal are switched off"))
         answer = await workflow.execute_update("decide", {**review, "choice": "approve"})
         assert answer.startswith("decisions by signal are switched off")
         assert (await index.state_of(file.filename))[0] == "held"
@@ -336,7 +306,7 @@ async def test_the_trusted_door(koschey: Koschey, upstream: Upstream, setting: s
         file = await hold(index, upstream, project)
         workflow = index.workflow(project, "1.0")
         await workflow.signal("approve", {"reviewer": "elsa", "reason": "seen"})
-        await until(lambda: _answers_with(workflow, "approve by elsa: refused: there is no reviewer"))
+        await eventually(lambda: _answers_with(workflow, "approve by elsa: refused: there is no reviewer"))
         answer = await workflow.execute_update("decide", {"choice": "approve", "reviewer": "rita", "reason": "seen"})
         assert answer.startswith("serial ")
         assert (await index.state_of(file.filename))[0] == "released"
@@ -362,15 +332,15 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
     other = await client.start_workflow(
         "Quarantine", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
     )
-    await until(lambda: _answers_with(other, "refused: a code is missing"))
+    await eventually(lambda: _answers_with(other, "refused: a code is missing"))
     await wait_until_resting(other)
     await other.terminate("enough")
     assert (await index.state_of(file.filename))[0] == "held"
     assert await index.served("z-ended") == []
     await restart_held(index.resources.pool, FIRST)
     handle = index.workflow("z-ended", "1.0")
-    await until(lambda: _runs(handle))
-    await until(lambda: handle.query("status"))
+    await eventually(lambda: _runs(handle))
+    await eventually(lambda: handle.query("status"))
     await index.pass_time(8 * DAY)
     await index.wait_for_state(file.filename, "released")
 
@@ -388,5 +358,5 @@ async def test_restart_does_not_disturb_what_runs(index: SkippingKoschey, upstre
     before = (await workflow.describe()).history_length
     for _ in range(3):
         await restart_held(index.resources.pool, FIRST)
-    await until(lambda: _is(count(index, "outbox"), 0))
+    await eventually(lambda: _is(count(index, "outbox"), 0))
     assert (await workflow.describe()).history_length == before

@@ -31,6 +31,7 @@ from activities.release import ReleaseStatus, StoreReport
 from koschey.embedded.temporal import LIMITS
 from koschey.worker.connection import ensure_search_attributes
 from tests.support.temporal_cli import program
+from tests.support.waiting import eventually
 from workflows.names import TASK_QUEUE, quarantine_id
 from workflows.quarantine import Quarantine, QuarantineInput
 
@@ -174,13 +175,6 @@ async def approve(workflow: WorkflowHandle[Any, Any], reason: str) -> None:
             return
 
 
-async def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not what():
-            await asyncio.sleep(0.05)
-
-
 async def all_runs(client: Client, first: str) -> list[WorkflowHistory]:
     """The histories of all runs, each of which went on as the next."""
     runs, run_id = [], first
@@ -208,7 +202,7 @@ async def test_ten_thousand_files_and_five_thousand_signals() -> None:
         async with asyncio.TaskGroup() as sending:
             for number in range(5_000):
                 sending.create_task(send(number))
-        await wait_for(lambda: len(release.decided) >= 5_000 and len(release.stored) == 10_000, 800)
+        await eventually(lambda: len(release.decided) >= 5_000 and len(release.stored) == 10_000, seconds=800)
         await workflow.signal("look_again")
         assert (await workflow.result()).state == "released"
         assert workflow.first_execution_run_id
@@ -232,7 +226,7 @@ async def test_burst_of_signals_is_carried_out_whole() -> None:
         for first in range(0, 2_000, 100):
             numbers = range(first, first + 100)
             await asyncio.gather(*(approve(workflow, str(number)) for number in numbers))
-        await wait_for(lambda: len(release.decided) >= 2_000)
+        await eventually(lambda: len(release.decided) >= 2_000, seconds=120)
         await workflow.signal("look_again")
         await workflow.result()
     decided = [int(reason) for reason in release.decided]
@@ -246,7 +240,7 @@ async def test_a_long_check_keeps_no_flooded_run_open() -> None:
     release = Release10k(files=10, waits_for=1)
     async with working(release, raised=True) as client:
         workflow = await start(client)
-        await wait_for(lambda: release.listed != [] and release.attached)
+        await eventually(lambda: release.listed != [] and release.attached, seconds=120)
         turns = asyncio.Semaphore(50)
 
         async def send() -> None:
@@ -256,9 +250,9 @@ async def test_a_long_check_keeps_no_flooded_run_open() -> None:
         await asyncio.gather(*(send() for _ in range(6_000)))
         assert release.checked == 0
         await approve(workflow, "seen")
-        await wait_for(lambda: release.decided == ["seen"])
+        await eventually(lambda: release.decided == ["seen"], seconds=120)
         release.may_check.set()
-        await wait_for(lambda: release.checked == 10)
+        await eventually(lambda: release.checked == 10, seconds=120)
         assert (await workflow.result()).state == "released"
         assert workflow.first_execution_run_id
         runs = await all_runs(client, workflow.first_execution_run_id)
@@ -272,7 +266,7 @@ async def test_check_that_cannot_run_is_told_and_tried_again() -> None:
     release = quick(files=10, waits_for=1, broken=True)
     async with working(release, skips_time=True) as client:
         workflow = await start(client)
-        await wait_for(lambda: release.settled == 1)
+        await eventually(lambda: release.settled == 1, seconds=120)
         assert len(release.faults) == 1
         assert "the child died" in release.faults[0]
         release.broken = False

@@ -18,9 +18,9 @@ from koschey.quarantine.decision import Choice, Decision
 from koschey.worker.superseded import SUPERSEDED, SupersededRuns
 from tests.support.koschey_up import Koschey
 from tests.support.temporal_cli import temporal
-from tests.support.time_skipping import SkippingKoschey, code_for, wait_until_resting
+from tests.support.time_skipping import SkippingKoschey, code_for, forging, hold, wait_until_resting
 from tests.support.upstream.server import Upstream
-from tests.workflows.test_forged_messages import forging, hold, until
+from tests.support.waiting import eventually
 from workflows.names import HOUSEKEEPING_ID, TASK_QUEUE, quarantine_id
 
 WORKFLOWS_NOW = Path(__file__).parents[2] / "workflows"
@@ -74,7 +74,7 @@ async def be_seen(index: SkippingKoschey, number: int) -> None:
         query = f"ExecutionStatus = 'Running' AND WorkflowType IN ({names})"
         return (await index.environment.client.count_workflows(query)).count == number
 
-    await until(shown)
+    await eventually(shown)
 
 
 async def runs_of(index: SkippingKoschey, project: str) -> list[str]:
@@ -115,7 +115,7 @@ async def test_an_earlier_run_is_replaced_once_and_settled_by_its_rows(koschey: 
         assert (await elsewhere.describe()).status is WorkflowExecutionStatus.RUNNING
         await index.start_worker()
         await index.wait_for_state(due.filename, "released")
-        await until(lambda: index.workflow("s-held", "1.0").query("status"))
+        await eventually(lambda: index.workflow("s-held", "1.0").query("status"))
         assert (await index.state_of(held.filename))[0] == "held"
         assert await runs_of(index, "s-held") == ["Quarantine", "QuarantineRelease", "Quarantine"]
         assert (await index.workflow("s-other", "1.0").describe()).run_id == other
@@ -159,7 +159,7 @@ async def test_without_codes_only_what_no_run_received_is_decided(koschey: Kosch
         assert await replacing(index).replace_all() == 2
         await index.start_worker()
         await index.wait_for_state(new.filename, "released")
-        await until(lambda: index.workflow("s-received", "1.0").query("status"))
+        await eventually(lambda: index.workflow("s-received", "1.0").query("status"))
         assert (await index.state_of(old.filename))[0] == "held"
 
 

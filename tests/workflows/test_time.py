@@ -3,27 +3,24 @@
 import asyncio
 import hashlib
 import itertools
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
-from temporalio.worker import Replayer
+from temporalio.client import WorkflowExecutionStatus
 
-from koschey import __version__
 from koschey.db.attestations import select_attestation
 from koschey.db.files import select_file
 from koschey.db.outbox import insert_message
 from koschey.outbox import FileWanted
-from koschey.worker.wiring import WORKFLOWS
 from tests.support.archives import read_core_metadata
+from tests.support.histories import check_history
 from tests.support.koschey_up import Koschey
-from tests.support.scenarios import without_machine
 from tests.support.sigstore import Sigstore
-from tests.support.time_skipping import SkippingKoschey, new_database, skipping
-from tests.support.upstream.server import Upstream, UpstreamFile
+from tests.support.time_skipping import SkippingKoschey, hold, new_database, skipping
+from tests.support.upstream.server import Upstream
+from tests.support.waiting import eventually
 from workflows.names import fetch_id, metadata_id, provenance_id
 
 DAY = timedelta(days=1)
@@ -36,14 +33,6 @@ async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingK
     database = await new_database(koschey, f"skipping_{next(NUMBERS)}")
     async with skipping(koschey, database, upstream.url) as running:
         yield running
-
-
-async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
-    """Have a release of this moment held, fetched and waiting."""
-    file = upstream.add(project, "1.0", upload_time=datetime.now(UTC))
-    assert await index.see(project) == []
-    await index.wait_until_stored(file.filename)
-    return file
 
 
 async def test_release_is_held_for_seven_days_and_then_served(index: SkippingKoschey, upstream: Upstream) -> None:
@@ -211,7 +200,7 @@ async def test_provenance_waits_for_the_upstream_and_replays(
     assert item is not None
     await index.resources.files.store(item.file)
     workflow = index.environment.client.get_workflow_handle(provenance_id("t-proved", "1.0"))
-    await wait_for(lambda: fault.applied > 1)
+    await eventually(lambda: fault.applied > 1)
     await index.pass_time(timedelta(hours=3))
     assert await select_attestation(index.resources.pool, number) is None
     upstream.clear_faults()
@@ -235,7 +224,7 @@ async def test_provenance_is_given_up_in_the_end(
     item = await select_file(index.resources.pool, number)
     assert item is not None
     await index.resources.files.store(item.file)
-    await wait_for(lambda: fault.applied > 0)
+    await eventually(lambda: fault.applied > 0)
     workflow = index.environment.client.get_workflow_handle(provenance_id("t-mute", "1.0"))
     for _ in range(30):
         if (await workflow.describe()).status is not WorkflowExecutionStatus.RUNNING:
@@ -246,21 +235,3 @@ async def test_provenance_is_given_up_in_the_end(
     assert found.close_time is not None
     assert timedelta(hours=6) < found.close_time - found.start_time < DAY
     assert await index.served("t-mute") == [file.filename]
-
-
-async def wait_for(what: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    for _ in range(200):
-        if what():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("it never came to be so")
-
-
-async def check_history(history: WorkflowHistory, folder: Path | None, name: str) -> None:
-    """Replay a history, and keep it where that is requested and none is kept yet."""
-    await Replayer(workflows=WORKFLOWS).replay_workflow(history)
-    if folder is None or (folder / f"{name}-{__version__}.json").exists():
-        return
-    recorded = json.loads(without_machine(history))
-    (folder / f"{name}-{__version__}.json").write_text(json.dumps(recorded, indent=2) + "\n")

@@ -5,9 +5,7 @@ import hashlib
 import importlib.resources
 import json
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.utils import NormalizedName
@@ -25,24 +23,10 @@ from koschey.settings import Settings
 from koschey.storage.s3 import OpenBucket
 from tests.support.app_in_process import Store
 from tests.support.postgres import set_clock
+from tests.support.schema import schema_of
 
 UPGRADES = sorted((Path(__file__).parent / "upgrades").glob("*.zip"))
 """Of each version what its database and its bucket held, and which files its pages listed."""
-SCHEMA = {
-    "columns": """
-        SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
-         WHERE table_schema = 'public' ORDER BY table_name, column_name
-    """,
-    "constraints": """
-        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-         WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2
-    """,
-    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
-    "functions": "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
-    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public' ORDER BY 1",
-    "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
-    "moves": "SELECT from_state, to_state FROM legal_move ORDER BY 1, 2",
-}
 
 
 SELECT_CAUSES = """
@@ -65,11 +49,6 @@ CAUSES = {
     }
 }
 """By version and file: the causes of the states that it kept, as the sentences beside them say."""
-
-
-async def schema_of(connection: Connection) -> Mapping[str, Any]:
-    """All that migrations make, in an order of its own."""
-    return {name: [tuple(row) for row in await connection.fetch(query)] for name, query in SCHEMA.items()}
 
 
 def test_steps_are_numbered_without_gaps() -> None:

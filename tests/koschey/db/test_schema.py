@@ -13,7 +13,7 @@ import pytest
 from koschey.db.migrate import migrate, read_steps
 from koschey.db.pool import connect
 from koschey.embedded.binaries import find_binaries
-from tests.koschey.db.test_migrations import schema_of
+from tests.support.schema import schema_of
 
 SCHEMA = Path(str(files("koschey.db") / "schema.sql"))
 HEAD = """\

@@ -16,12 +16,12 @@ from koschey.events import AlertKind
 from koschey.mirror.follower import AT_ONCE, Follower
 from koschey.quarantine.sweep import tell_unsent
 from koschey.worker.background import keep_running, keep_telling, steady_workflows
+from tests.support.histories import check_history
 from tests.support.koschey_up import Koschey
 from tests.support.rows import raise_alert
 from tests.support.time_skipping import SkippingKoschey, new_database, skipping, wait_until_resting
 from tests.support.upstream.server import Upstream
 from tests.support.webhook import receiving
-from tests.workflows.test_time import check_history
 from workflows.names import FOLLOW_ID, HOUSEKEEPING_ID, alert_id
 
 NUMBERS = itertools.count()

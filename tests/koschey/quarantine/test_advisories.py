@@ -30,12 +30,12 @@ from koschey.standards.osv import parse_record
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.egress import Egress
 from tests.support.advisories import GOOD, archive, parse, record
+from tests.support.histories import check_history
 from tests.support.mirror import DAY, Mirror, mirroring
 from tests.support.rows import NOON, WEEK, new_file
 from tests.support.temporal_cli import program
 from tests.support.upstream.server import Upstream
 from tests.support.waiting import eventually
-from tests.workflows.test_time import check_history
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.names import ADVISORIES_ID, TASK_QUEUE
 
