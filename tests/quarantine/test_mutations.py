@@ -25,6 +25,7 @@ def mutable(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterato
         yield running
 
 
+@pytest.mark.timeout(900)  # some take a hundred seconds beside other suites
 @pytest.mark.parametrize("fault", MUTATIONS)
 def test_model_finds_faults(mutable: Inside, fault: str) -> None:
     """The steps that lead to a fault of the index find it."""
