@@ -19,6 +19,7 @@ import koschey.app  # noqa: F401 - registers all operations of the API
 from koschey.auth.permissions import ROLES, Action
 from koschey.causes import CauseKind, UpstreamCause
 from koschey.cli import cli
+from koschey.cli.base.lazy_group import LazyGroup
 from koschey.events import AlertKind, Event
 from koschey.explained import Explained
 from koschey.hosting.upload_rules.switches import RULES
@@ -91,7 +92,7 @@ def cli_page() -> str:
         "Exit codes: 0 done; 1 refused or failed; 2 cannot start, or the command line is wrong. `koschey check` and "
         "`koschey conformance` answer 1 where something is not served or fails, and 2 where they cannot tell.",
         "`-h` or `--help` shows the same as this page.",
-        *(part for name in sorted(cli.commands) for part in _command_parts(f"koschey {name}", cli.commands[name])),
+        *_group_parts("koschey", cli),
     )
 
 
@@ -107,10 +108,14 @@ def _command_parts(name: str, command: click.Command) -> list[str]:
         if isinstance(parameter, click.Option) and not parameter.hidden
     ]
     parts += [table(("option", "what it does"), records)] if records else []
-    if isinstance(command, click.Group):
-        for each in sorted(command.commands):
-            parts += _command_parts(f"{name} {each}", command.commands[each])
-    return parts
+    return parts + (_group_parts(name, command) if isinstance(command, LazyGroup) else [])
+
+
+def _group_parts(name: str, group: click.Command) -> list[str]:
+    assert isinstance(group, LazyGroup), name
+    return [
+        part for word, command in group.load_commands().items() for part in _command_parts(f"{name} {word}", command)
+    ]
 
 
 def _metavar(option: click.Option, context: click.Context) -> str:

@@ -1,19 +1,16 @@
-"""A client as simple as can be: one request, one complete answer."""
+"""The client that the checks use: one request, one complete answer. The caller of `examine` brings it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from koschey.errors import UpstreamMalformed
-from koschey.upstream.egress import Egress, read_chunks
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
 TEXT_HTML = "text/html"
-MAX_BODY = 100 * 2**20
-"""Bytes of the largest answer that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,37 +43,14 @@ class Answer:
             raise UpstreamMalformed(f"{self.url} is no JSON: {error}") from None
 
 
-class Client:
-    """Asks under the egress rules, and sends no header that a check did not ask for."""
-
-    def __init__(self, egress: Egress) -> None:
-        self._egress = egress
+class Client(Protocol):
+    """Sends no header that a check did not name. Underscores in header names stand for hyphens."""
 
     async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
-        """Send one request and follow no redirect. Underscores in header names stand for hyphens.
+        """Send one request and follow no redirect.
 
         Raises `UpstreamError` or `EgressRefused` where no answer comes.
         """
-        async with self._egress.send(method, url, _names(headers), body) as response:
-            content = await self._read(response)
-            return Answer(url, response.status, response.headers, content)
 
     async def fetch(self, url: str, **headers: str) -> Answer:
         """GET a URL as an installer does, following redirects. Raises as `ask` does."""
-        headers.setdefault("Accept_Encoding", "identity")
-        async with self._egress.get(url, _names(headers)) as response:
-            content = await self._read(response)
-            return Answer(str(response.url), response.status, response.headers, content)
-
-    @staticmethod
-    async def _read(response: Any) -> bytes:
-        body = bytearray()
-        async for chunk in read_chunks(response):
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise UpstreamMalformed(f"{response.url} is larger than {MAX_BODY // 2**20} MiB")
-        return bytes(body)
-
-
-def _names(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in headers.items()}

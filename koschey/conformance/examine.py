@@ -20,8 +20,6 @@ from koschey.conformance.checks import Check, Failed, Outcome, Skipped, register
 from koschey.conformance.client import Client
 from koschey.conformance.subject import Subject
 from koschey.errors import KoscheyError
-from koschey.settings.private_hosts import NO_HOSTS
-from koschey.upstream.egress import Egress
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,15 @@ class Result:
     detail: str = ""
 
 
-async def examine(url: str, names: Sequence[str] = ()) -> list[Result]:
-    """Run every check against the index. Raises `StartError` where it cannot be reached."""
-    # The operator names the address on the command line, and it may well be one of their own network.
-    egress = Egress(NO_HOSTS.with_urls([url]))
-    try:
-        subject = Subject(Client(egress), url, names)
-        await subject.load()
-        return [await run_check(check, subject) for check in registered()]
-    finally:
-        await egress.close()
+async def examine(client: Client, url: str, names: Sequence[str] = ()) -> list[Result]:
+    """Run every check against the index whose Simple API is at `url`.
+
+    Looks at the projects that are named, else at the first of the list. Raises `StartError` where the index cannot be
+    reached.
+    """
+    subject = Subject(client, url, names)
+    await subject.load()
+    return [await run_check(check, subject) for check in registered()]
 
 
 async def run_check(check: Check, subject: Subject) -> Result:

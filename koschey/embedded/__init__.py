@@ -11,9 +11,3 @@
 
 PostgreSQL, S3 and Temporal listen on loopback only.
 """
-
-from koschey.embedded.environment import settings_file
-from koschey.embedded.options import UpOptions, default_data_folder
-from koschey.embedded.up import run_up
-
-__all__ = ["UpOptions", "default_data_folder", "run_up", "settings_file"]

@@ -20,7 +20,7 @@ from koschey.embedded.probe import reachable_host
 from koschey.embedded.secret_file import Secrets
 from koschey.settings import Settings
 from koschey.settings.hosts import in_url
-from koschey.terminal import Terminal
+from koschey.terminal.tables import Terminal
 
 ADMIN = "admin"
 

@@ -9,11 +9,8 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
-import msgspec
 from packaging.utils import NormalizedName
 
 from koschey.db import files, projects
@@ -23,83 +20,16 @@ from koschey.db.policies import load_policy
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.db.rules import select_rules
 from koschey.model import FileId, LeftOut, LeftOutFile, StandingFile, State
+from koschey.policy.availability import Availability, Explanation, FileAccount
 from koschey.policy.findings import Evidence, FindingAction
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, absence_of, closed_by, verdict
 from koschey.policy.windows import renew
 from koschey.standards.names import version_of
 from koschey.standards.upstream_page import CAUSES
 from koschey.standards.versions import canonical_version, normalise_version, version_key
-from koschey.texts import shell_line
-
-
-class Availability(StrEnum):
-    """Whether a client that pins a release gets it."""
-
-    SERVED = "served"
-    HELD = "held"
-    CONFLICT = "conflict"
-    MALFORMED = "malformed"
-    BLOCKED = "blocked"
-    REMOVED = "removed"
-    OTHER_BYTES = "other bytes"
-    """No file of the release has one of the digests that were asked for."""
-    MISSING = "missing"
-    """Neither this index nor its upstream has the release."""
-    UNKNOWN = "unknown"
-    """It cannot be told now: the upstream does not answer, or there was no time to ask it."""
-
 
 BY_HOPE = (State.HELD, State.CONFLICT, State.MALFORMED, State.BLOCKED, State.REMOVED)
 """States that are not served, the one that ends the soonest first."""
-ASKABLE = (Availability.HELD, Availability.CONFLICT, Availability.MALFORMED, Availability.BLOCKED)
-"""What a reviewer can do something about."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileAccount:
-    """What is said of one file. Nothing here tells its bytes or where they are."""
-
-    filename: str
-    version: str
-    served: bool
-    state: State
-    reason: str
-    release_at: datetime | None = None
-    """When time alone lets it out; None where that is not so."""
-    findings: tuple[str, ...] = ()
-    """What checks found, in one line each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What is said of one release."""
-
-    project: NormalizedName
-    version: str
-    state: Availability
-    reason: str = ""
-    release_at: datetime | None = None
-    free: str | None = None
-    """The newest older version that is served."""
-    files: tuple[FileAccount, ...] = ()
-    left_out: tuple[LeftOutFile, ...] = ()
-    """Files that its upstream's page lists, and that are left out here."""
-
-    @property
-    def request(self) -> str | None:
-        """The command with which a developer asks for it; None where there is nothing to ask for."""
-        return request_command(self.project, self.version) if self.state in ASKABLE else None
-
-
-def describe(explanation: Explanation) -> dict[str, Any]:
-    """Return an explanation as programs read it; `msgspec.convert` reads it back."""
-    fields: dict[str, Any] = msgspec.to_builtins(explanation)
-    return fields | {"request": explanation.request}
-
-
-def request_command(project: str, version: str) -> str:
-    """Return the command with which a developer asks for a release."""
-    return shell_line("koschey", "request", f"{project}=={version}")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.db.requests import count_others, upsert_request
 from koschey.errors import NotKnown, TooManyRequests, UsageError
+from koschey.policy.availability import ASKABLE, Availability, Explanation
 from koschey.policy.reasons import parse_reason
-from koschey.quarantine.explanations import ASKABLE, Availability, Explanation, explain
+from koschey.quarantine.explanations import explain
 
 MAX_OPEN = 100
 """Releases that one account or address can wait for at a time."""

@@ -11,7 +11,8 @@ from koschey.db.explained import select_files_named
 from koschey.db.pool import Pool
 from koschey.mirror.refresh import Refresher
 from koschey.model import StandingFile
-from koschey.quarantine.explanations import FileAccount, Sight, explain_file, look_at
+from koschey.policy.availability import FileAccount
+from koschey.quarantine.explanations import Sight, explain_file, look_at
 from koschey.serving.pages import Pages
 from koschey.standards.names import is_safe_filename
 

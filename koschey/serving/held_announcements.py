@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from koschey.model import File, StandingFile, State
+from koschey.policy.availability import request_command
 from koschey.policy.rules import RuleKind
 from koschey.policy.states import PENDING
 from koschey.policy.verdict import Policy, Verdict, absence_of, verdict
 from koschey.policy.windows import renew
-from koschey.quarantine.explanations import request_command
 
 MAX_WHY = 500
 """Characters of a reason on a page; some reasons are letters to an auditor."""

@@ -18,7 +18,8 @@ from koschey.db.explained import select_known_names
 from koschey.db.pool import Pool
 from koschey.errors import Busy, EgressRefused, UpstreamError
 from koschey.mirror.refresh import Refresher
-from koschey.quarantine.explanations import Availability, Explanation, Sight, look_at
+from koschey.policy.availability import Availability, Explanation, Pin
+from koschey.quarantine.explanations import Sight, look_at
 from koschey.upstream.turns import ASKER
 
 AT_ONCE = 4
@@ -29,16 +30,6 @@ LOOKS = 300
 """Projects that are looked at for one list of pins; in the time that there is, an upstream hardly answers more."""
 PATIENCE = 12.0
 """Seconds for which the upstream is asked about one list of pins; less than clients wait."""
-MAX_PINS = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One release that a lock names, with the digests of the files that it allows."""
-
-    project: NormalizedName
-    version: str
-    hashes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from quart import Blueprint, Response, request
 
 from koschey import addresses
 from koschey.model import File, State
-from koschey.quarantine.explanations import describe
+from koschey.policy.availability import describe
 from koschey.standards.names import parse_name, quote_path
 from koschey.web import held_html
 from koschey.web.answer import NOTHING_RUNS

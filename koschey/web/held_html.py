@@ -6,7 +6,7 @@ from jinja2 import Environment, StrictUndefined
 
 from koschey.addresses import PROJECT_LIST, REQUESTS, Addresses, held_project, project_page
 from koschey.model import State
-from koschey.quarantine.explanations import FileAccount, request_command
+from koschey.policy.availability import FileAccount, request_command
 from koschey.texts import on_page
 
 HEAD = """<!DOCTYPE html>

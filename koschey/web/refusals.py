@@ -11,7 +11,7 @@ from quart import Response
 
 from koschey import addresses
 from koschey.model import StandingFile, State
-from koschey.quarantine.explanations import ASKABLE, FileAccount, request_command
+from koschey.policy.availability import ASKABLE, FileAccount, request_command
 from koschey.serving.explanations import release_word
 from koschey.standards.simple_json import format_time
 from koschey.texts import shell_line

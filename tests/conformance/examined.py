@@ -4,12 +4,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from koschey.client.http import HttpClient, open_egress
 from koschey.conformance.checks import Outcome, registered
-from koschey.conformance.client import Client
 from koschey.conformance.examine import run_check
 from koschey.conformance.subject import Subject
-from koschey.settings.private_hosts import NO_HOSTS
-from koschey.upstream.egress import Egress
 from tests.support.koschey_up import Koschey
 from tests.support.sigstore import Sigstore
 from tests.support.upstream.server import Upstream
@@ -48,16 +46,15 @@ def examined(request: pytest.FixtureRequest) -> tuple[str, list[str]]:
 @pytest.fixture
 async def keeps(request: pytest.FixtureRequest, examined: tuple[str, list[str]]) -> AsyncIterator[Keeps]:
     """Fail where the index does not keep an assertion; Koschey must also have all that it is about."""
-    egress = Egress(NO_HOSTS.with_urls([examined[0]]))
-    subject = Subject(Client(egress), *examined)
-    await subject.load()
     checks = {check.id: check for check in registered()}
+    async with open_egress(examined[0]) as egress:
+        subject = Subject(HttpClient(egress), *examined)
+        await subject.load()
 
-    async def keep(assertion: str) -> None:
-        result = await run_check(checks[assertion], subject)
-        if result.outcome is Outcome.SKIP and request.config.getoption("--index-url"):
-            pytest.skip(result.detail)
-        assert result.outcome is Outcome.PASS, f"{assertion}: {result.check.says} {result.detail}"
+        async def keep(assertion: str) -> None:
+            result = await run_check(checks[assertion], subject)
+            if result.outcome is Outcome.SKIP and request.config.getoption("--index-url"):
+                pytest.skip(result.detail)
+            assert result.outcome is Outcome.PASS, f"{assertion}: {result.check.says} {result.detail}"
 
-    yield keep
-    await egress.close()
+        yield keep

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from koschey.client.conformance import examine_index
 from koschey.conformance.checks import Outcome
-from koschey.conformance.examine import examine
 from tests.support import archives
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
 from tests.support.uploads import upload
@@ -101,6 +101,6 @@ async def test_t_17_3(koschey: Koschey, upstream: Upstream, kind: str) -> None:
     koschey.page(name)
     koschey.run("approve", f"{name}==1.0", "--reason", "needed")
     wait_until(lambda: koschey.filenames(name))
-    results = {result.check.id: result for result in await examine(koschey.index_url, [name])}
+    results = {result.check.id: result for result in await examine_index(koschey.index_url, [name])}
     for assertion in ("T-2.2", "T-3.1", "T-3.2", "T-6.1", "T-6.2", "T-6.3", "T-7.1", "T-7.2", "T-8.2"):
         assert results[assertion].outcome is Outcome.PASS, results[assertion].detail

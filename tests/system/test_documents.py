@@ -18,7 +18,7 @@ TOP = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "
 DOCUMENTS = [*TOP, *sorted(DOCS.rglob("*.md"))]
 GUIDES = [*TOP, *sorted(DOCS.glob("*.md"))]
 """Pages that people write; those of docs/reference are made from the code."""
-COMMANDS = sorted(cli.commands)
+COMMANDS = cli.load_commands()
 MAX_PICTURE = 150_000
 """Bytes."""
 
@@ -59,7 +59,7 @@ def test_readme_opens_with_the_two_commands() -> None:
 def test_shown_command_exists(line: str) -> None:
     """Each `koschey` command that a guide shows is parsed by the command line as it stands."""
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command = cli.commands[name]
+    command = COMMANDS[name]
     context = command.make_context(name, arguments)
     assert context.command is command
 
@@ -68,14 +68,14 @@ def test_shown_command_exists(line: str) -> None:
 def test_every_command_is_in_a_guide(name: str) -> None:
     """No command is missing from the guides, and each has a help that begins with a sentence."""
     assert any(re.search(rf"koschey {name}\b", page.read_text()) for page in GUIDES)
-    text = cli.commands[name].help or ""
+    text = COMMANDS[name].help or ""
     assert re.match(r"[A-Z].+\.", text), text
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help(name: str) -> None:
     """Every option that is shown says what it does."""
-    for parameter in cli.commands[name].params:
+    for parameter in COMMANDS[name].params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, parameter.name
 

@@ -7,11 +7,10 @@ from msgspec import Meta, Struct, field
 from quart import request
 
 from koschey.auth.permissions import Action
+from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.quarantine import attention
 from koschey.quarantine.attention import OpenRequest
-from koschey.quarantine.explanations import Availability, Explanation
 from koschey.quarantine.requests import ask, who_asks
-from koschey.serving.preflight import MAX_PINS, Pin
 from koschey.standards.names import parse_name
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Input, Name, Nothing, Reason, Version

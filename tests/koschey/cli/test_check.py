@@ -9,7 +9,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from koschey.commands.locks import Lock, read_lock
+from koschey.client.locks import Lock, read_lock
 from koschey.errors import StartError
 from tests.support.commands import isolated, run_koschey
 from tests.support.koschey_up import Koschey

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from koschey.client.conformance import examine_index
 from koschey.conformance.checks import Outcome, registered
-from koschey.conformance.examine import Result, examine
+from koschey.conformance.examine import Result
 from koschey.conformance.html import read_html
 from koschey.errors import EgressRefused
 from koschey.settings.private_hosts import NO_HOSTS
@@ -76,7 +77,7 @@ def failures(results: list[Result]) -> dict[str, str]:
 
 async def test_good_index_fails_only_at_what_it_does_not_do(odd: Odd) -> None:
     """Without a fault all that can be checked passes, and what is lacking is passed over with a reason."""
-    results = await examine(odd.url)
+    results = await examine_index(odd.url)
     assert set(failures(results)) == ALWAYS
     skipped = {result.check.id: result.detail for result in results if result.outcome is Outcome.SKIP}
     assert set(skipped) == LACKING
@@ -329,7 +330,7 @@ CASES = [
 async def test_misbehaviour_fails_what_it_should(odd: Odd, case: Case) -> None:
     """Each misbehaviour fails exactly its own assertions, beside those that fail here always, and says why."""
     odd.change_page, odd.change_answer = case.page, case.answer
-    failed = failures(await examine(odd.url))
+    failed = failures(await examine_index(odd.url))
     assert set(failed) == ALWAYS | set(case.fails)
     for assertion, fragment in case.fails.items():
         assert fragment in failed[assertion]

@@ -22,7 +22,6 @@ import psutil
 import pytest
 from temporalio.client import Client
 
-from koschey.embedded import UpOptions, default_data_folder, settings_file
 from koschey.embedded import binaries as binaries_module
 from koschey.embedded import supervisor as supervisor_module
 from koschey.embedded.account import Account, barrier_to, check_reachable, reachable_tree
@@ -30,8 +29,16 @@ from koschey.embedded.banner import announce
 from koschey.embedded.binaries import find_binaries
 from koschey.embedded.child import MAX_LOG, Child, Part, stop_all
 from koschey.embedded.data_folder import LOCK, claim, private_folder, write_private
-from koschey.embedded.environment import FOLDER_MARK, bare_environment, folder_mark, own_environment, settle_settings
+from koschey.embedded.environment import (
+    FOLDER_MARK,
+    bare_environment,
+    folder_mark,
+    own_environment,
+    settings_file,
+    settle_settings,
+)
 from koschey.embedded.leftovers import end_leftovers
+from koschey.embedded.options import UpOptions, default_data_folder
 from koschey.embedded.ports import Ports, choose_ports
 from koschey.embedded.postgres import cluster_folder
 from koschey.embedded.secret_file import Secrets, load_secrets

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from koschey.embedded import settings_file
+from koschey.embedded.environment import settings_file
 from koschey.settings import load_settings
 
 ROOT = Path(__file__).parents[3]

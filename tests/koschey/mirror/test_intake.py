@@ -19,8 +19,9 @@ from koschey.mirror import portions
 from koschey.mirror.intake import Intake
 from koschey.mirror.portions import divide
 from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
+from koschey.policy.availability import describe
 from koschey.quarantine.decide import Choice
-from koschey.quarantine.explanations import describe, look_at
+from koschey.quarantine.explanations import look_at
 from tests.support.mirror import DAY, Mirror, mirroring
 from tests.support.rows import NOON, WEEK, digest_of
 from tests.support.statements import recording

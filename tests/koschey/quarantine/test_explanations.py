@@ -12,9 +12,10 @@ from koschey.db.findings import CheckRun, write_runs
 from koschey.db.pool import Pool
 from koschey.db.rules import write_rule
 from koschey.model import FileId, Standing, State
+from koschey.policy.availability import Availability, Explanation
 from koschey.policy.findings import Finding, Severity
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.explanations import Availability, Explanation, explain, look_at
+from koschey.quarantine.explanations import explain, look_at
 from tests.support.koschey_up import JSON, Koschey
 from tests.support.postgres import set_clock
 from tests.support.releases import end_of_window

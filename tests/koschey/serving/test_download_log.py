@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from koschey.auth.tokens import new_token, parse_token
-from koschey.commands.downloads import COLUMNS
+from koschey.cli.base.downloads import COLUMNS
 from koschey.db.downloads import NewDownload, record_downloads, select_all_downloads, select_downloads
 from koschey.db.pool import LOST, Connection, Pool
 from koschey.errors import Busy
@@ -291,7 +291,7 @@ def test_the_report_of_a_command(koschey: Koschey, served: UpstreamFile) -> None
     assert cells[0] == list(COLUMNS)
     assert [row[-1] for row in cells[1:]] == ["'=cmd|'/c calc'!A1", "uv/0.9 [x]"]
     assert "2 downloads" in koschey.run("downloads", name).stdout
-    assert "Nobody has taken" in koschey.run("downloads", f"{name}==9").stdout
+    assert "Nobody has downloaded" in koschey.run("downloads", f"{name}==9").stdout
     unknown = koschey.run("downloads", "dl-never", check=False)
     assert (unknown.returncode, "not known here" in unknown.stderr) == (1, True)
 

@@ -14,11 +14,12 @@ from koschey.db.pool import Pool
 from koschey.db.projects import select_project
 from koschey.mirror.refresh import Refresher
 from koschey.model import Project, State
+from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.policy.verdict import verdict
 from koschey.quarantine import explanations
-from koschey.quarantine.explanations import Availability, Explanation, Sight
+from koschey.quarantine.explanations import Sight
 from koschey.serving import preflight as preflight_module
-from koschey.serving.preflight import AT_ONCE, LOOKS, MAX_PINS, Pin, Preflight
+from koschey.serving.preflight import AT_ONCE, LOOKS, Preflight
 from tests.support.api import NOBODY, Api, is_problem
 from tests.support.app_in_process import Inside
 from tests.support.koschey_up import Koschey, wait_until

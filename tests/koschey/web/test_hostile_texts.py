@@ -23,7 +23,8 @@ import koschey.cli
 from koschey.model import ProjectStatus, Serial
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
-from koschey.terminal import Terminal, emphasised, say, say_json
+from koschey.terminal.lines import say, say_json
+from koschey.terminal.tables import Terminal, emphasised
 from koschey.texts import on_lines, on_one_line, on_page, shell_line
 from tests.support.app_in_process import Inside
 from tests.support.commands import run_koschey
@@ -118,8 +119,8 @@ def test_all_commands_print_by_the_terminal() -> None:
     """No module of the commands prints in another way, so that a new one cannot forget."""
     root = Path(koschey.cli.__file__).parents[1]
     found = {}
-    for folder in ("cli", "commands", "embedded"):
-        for path in (root / folder).glob("*.py"):
+    for folder in ("cli", "client", "embedded"):
+        for path in (root / folder).rglob("*.py"):
             calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
             used = {ast.unparse(call.func) for call in calls} & PRINTING
             imports = {"rich.text", "rich.markup"} & {

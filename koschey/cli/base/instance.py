@@ -1,0 +1,48 @@
+"""The instance that a command works on: its settings, its database, and the account that acts in it."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from koschey.db.migrate import check_database
+from koschey.db.pool import LOST, Pool, open_pool
+from koschey.embedded.environment import settings_file
+from koschey.embedded.options import default_data_folder
+from koschey.errors import StartError
+from koschey.model import Actor
+from koschey.settings import Settings, load_instance, load_settings
+
+
+def run_on(data: Path | None, command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Run a command against the instance in the folder `data`; without one as the environment says, or KOSCHEY_DATA.
+
+    Raises `StartError` where there is no such instance, or PostgreSQL goes away while the command runs.
+    """
+    # What stands on the command line is meant, whatever else the environment is set up for.
+    settings = load_instance(settings_file(data)) if data else load_settings(file=settings_file(default_data_folder()))
+    try:
+        asyncio.run(command(settings))
+    except LOST as error:
+        raise StartError(f"PostgreSQL cannot do this now: {error or type(error).__name__}; try again soon") from None
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Pool]:
+    """Open a pool on a migrated database. Raises `StartError` where it cannot be used."""
+    await check_database(str(settings.database_url))
+    pool = await open_pool(str(settings.database_url), size=2)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def operator() -> Actor:
+    """Return the actor that the journal names for what this command line decides."""
+    try:
+        return Actor(getpass.getuser(), "cli")
+    except (KeyError, OSError):
+        return Actor("operator", "cli")

@@ -1,0 +1,43 @@
+"""Whether an index serves what a lock pins: each pin beside its place in the lock and the index's explanation."""
+
+from dataclasses import dataclass
+
+from koschey.client.index_api import IndexApi
+from koschey.client.locks import Lock, Place
+from koschey.errors import StartError, UsageError
+from koschey.policy.availability import Availability, Explanation, Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A pin, its place in the lock, and what the index says of it."""
+
+    pin: Pin
+    place: Place
+    told: Explanation
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it can be installed."""
+        return self.told.state is Availability.SERVED
+
+    @property
+    def message(self) -> str:
+        """All that is said of it, in one line."""
+        told = self.told
+        until = f" until {told.release_at:%Y-%m-%d}" if told.release_at else ""
+        free = f"; {told.free} is free" if told.free else ""
+        ask = f"; ask: {told.request} --reason WHY" if told.request else ""
+        return f"{told.project} {told.version} is {told.state}{until}: {told.reason}{free}{ask}"
+
+
+async def check_pins(api: IndexApi, lock: Lock) -> list[Checked]:
+    """Return what the index says of every pin, in the order of the lock.
+
+    Raises `StartError` where the index cannot be reached or refuses the list.
+    """
+    try:
+        told = await api.preflight(list(lock.pins))
+    except UsageError as error:
+        raise StartError(f"{api.shown} does not take the list: {error}") from None
+    return [Checked(pin, place, said) for (pin, place), said in zip(lock.pins.items(), told, strict=True)]

@@ -1,0 +1,62 @@
+"""The HTTP client of the developer commands: one request, one complete answer, under the egress rules."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from koschey.conformance.client import Answer
+from koschey.errors import UpstreamMalformed
+from koschey.settings.private_hosts import NO_HOSTS
+from koschey.upstream.egress import Egress, read_chunks
+
+MAX_BODY = 100 * 2**20
+"""Bytes of the largest answer that is read."""
+
+
+@asynccontextmanager
+async def open_egress(url: str) -> AsyncIterator[Egress]:
+    """Open connections that may also lead to the host of `url`.
+
+    The user names the index on the command line, and it may well be one of their own network.
+    """
+    egress = Egress(NO_HOSTS.with_urls([url]))
+    try:
+        yield egress
+    finally:
+        await egress.close()
+
+
+class HttpClient:
+    """Sends no header that its caller did not name; implements `koschey.conformance.client.Client`."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+        """Send one request and follow no redirect. Underscores in header names stand for hyphens.
+
+        Raises `UpstreamError` or `EgressRefused` where no answer comes.
+        """
+        async with self._egress.send(method, url, _names(headers), body) as response:
+            content = await self._read(response)
+            return Answer(url, response.status, response.headers, content)
+
+    async def fetch(self, url: str, **headers: str) -> Answer:
+        """GET a URL as an installer does, following redirects. Raises as `ask` does."""
+        headers.setdefault("Accept_Encoding", "identity")
+        async with self._egress.get(url, _names(headers)) as response:
+            content = await self._read(response)
+            return Answer(str(response.url), response.status, response.headers, content)
+
+    @staticmethod
+    async def _read(response: Any) -> bytes:
+        body = bytearray()
+        async for chunk in read_chunks(response):
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise UpstreamMalformed(f"{response.url} is larger than {MAX_BODY // 2**20} MiB")
+        return bytes(body)
+
+
+def _names(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,0 +1,141 @@
+"""From which file of an index a distribution was installed, and where the index has that file from (PEP 710).
+
+An installed distribution is mapped to the one wheel of its release whose tags are those in its WHEEL file and whose
+core metadata has the digest of its METADATA. This tells the wheels of a release apart; it does not prove that nobody
+has changed an installed module since.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+from packaging.utils import InvalidWheelFilename, NormalizedName, parse_wheel_filename
+
+from koschey.client.http import open_egress
+from koschey.client.installed import DIRECT, Distribution
+from koschey.errors import EgressRefused, UpstreamError, UpstreamMissing, UsageError
+from koschey.model import UpstreamFile
+from koschey.standards.provenance import parse_provenance
+from koschey.upstream.client import UpstreamClient
+
+AT_ONCE = 8
+"""Distributions that are looked up side by side."""
+MAX_PAGE = 100 * 2**20
+"""Bytes of the largest page that is read."""
+
+
+class Kind(StrEnum):
+    """How much is known of where a distribution came from."""
+
+    MIRRORED = "mirrored"
+    """The index downloaded its file, and has a record of that."""
+    PRIVATE = "private"
+    """The index hosts its file; nothing was downloaded from elsewhere, and there is no record."""
+    DIRECT = "direct"
+    """PEP 610: it did not come from an index by its name, and says itself from where."""
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What was found out about one distribution."""
+
+    name: str
+    version: str
+    kind: Kind
+    url: str | None = None
+    sha256: str | None = None
+    record: bytes | None = None
+    """PEP 710, as the index has it."""
+    why: str = ""
+    """Where it is unknown: what is missing, in words for the user."""
+
+
+async def find_origins(distributions: Sequence[Distribution], index: str) -> list[Origin]:
+    """Look every distribution up in the index whose Simple API is at `index`, in their order.
+
+    What cannot be found out is `Kind.UNKNOWN`, with its reason; no error of the index is raised.
+    """
+    async with open_egress(index) as egress:
+        finder = OriginFinder(UpstreamClient(egress, index, max_page=MAX_PAGE, max_file=0))
+        return list(await asyncio.gather(*(finder.find(distribution) for distribution in distributions)))
+
+
+class OriginFinder:
+    """Asks one index."""
+
+    def __init__(self, client: UpstreamClient) -> None:
+        self._client = client
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def find(self, distribution: Distribution) -> Origin:
+        """Find out where a distribution came from; what goes wrong is part of the answer."""
+        if distribution.is_direct:
+            return _read_direct(distribution)
+        try:
+            async with self._turns:
+                return await self._find(distribution)
+        except UpstreamMissing:
+            why = f"the index has no project {distribution.project}"
+        except (UpstreamError, EgressRefused, UsageError) as error:
+            why = str(error)
+        return Origin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
+
+    async def _find(self, distribution: Distribution) -> Origin:
+        name, version = distribution.project, distribution.version
+        file = _choose(distribution, await self._list(name))
+        answer = await self._client.fetch_record(file.url)
+        if answer.record is not None:
+            url, sha256 = parse_provenance(answer.record)
+            if sha256 != file.sha256:
+                raise UsageError(f"the index's record of {file.filename} is about other bytes than its page")
+            return Origin(name, version, Kind.MIRRORED, url, sha256, answer.record)
+        if answer.hosted:
+            return Origin(name, version, Kind.PRIVATE, file.url, file.sha256)
+        raise UsageError(f"the index has no record of where {file.filename} came from; it may not have fetched it yet")
+
+    async def _list(self, project: NormalizedName) -> Sequence[UpstreamFile]:
+        page = await self._client.fetch_page(project, None)
+        assert page is not None, "no ETag was sent"
+        return page.files
+
+
+def _choose(distribution: Distribution, files: Sequence[UpstreamFile]) -> UpstreamFile:
+    """Return the wheel that was installed. Raises `UsageError` unless exactly one can be it."""
+    release = [file for file in files if file.version == distribution.version]
+    if not release:
+        raise UsageError(f"the index lists no file of version {distribution.version}; it may be held or blocked there")
+    fitting = [file for file in release if _fits(distribution, file.filename)]
+    if not fitting:
+        raise UsageError("no wheel of the index has its tags; it may have been built from an sdist")
+    same = [file for file in fitting if file.core_metadata == distribution.metadata]
+    if len(same) == 1:
+        return same[0]
+    if same:
+        raise UsageError("several wheels of the index fit: " + ", ".join(file.filename for file in same))
+    if not any(file.core_metadata for file in fitting):
+        raise UsageError("the index gives no digest of core metadata (PEP 658) to compare with")
+    raise UsageError("its METADATA is not that of the index's wheel; it was built or changed elsewhere")
+
+
+def _fits(distribution: Distribution, filename: str) -> bool:
+    try:
+        _, _, build, tags = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        return False
+    return tags == distribution.tags and "".join(str(part) for part in build) == distribution.build
+
+
+class _DirectUrl(msgspec.Struct):
+    url: str = ""
+
+
+def _read_direct(distribution: Distribution) -> Origin:
+    try:
+        direct = msgspec.json.decode((distribution.folder / DIRECT).read_bytes(), type=_DirectUrl)
+    except (msgspec.DecodeError, UnicodeError, OSError) as error:
+        why = f"its {DIRECT} cannot be read: {error}"
+        return Origin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
+    return Origin(distribution.project, distribution.version, Kind.DIRECT, direct.url or None)

@@ -1,0 +1,25 @@
+"""Prints lines, JSON and documents."""
+
+import json
+from typing import Any
+
+import click
+import msgspec
+
+from koschey.texts import on_one_line
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines; a line break inside of one is shown as an escape."""
+    for line in lines:
+        click.echo(on_one_line(line), err=err)
+
+
+def say_json(value: Any) -> None:
+    """Print JSON in ASCII, on one line."""
+    click.echo(json.dumps(msgspec.to_builtins(value)))
+
+
+def write_document(text: str) -> None:
+    """Write a document for programs as it is; its own form must escape what may not stand in it."""
+    click.echo(text, nl=False)
