@@ -68,7 +68,15 @@ def _commands(name: str, workflow_id: str) -> Iterator[str]:
     yield "```"
     for signal, review in COMMANDS:
         yield shell_line(
-            *("temporal", "workflow", "signal", "--workflow-id", workflow_id, "--name", signal, "--input", review)
+            "temporal",
+            "workflow",
+            "signal",
+            "--workflow-id",
+            workflow_id,
+            "--name",
+            signal,
+            "--input",
+            review,
         )
     yield "```"
 

@@ -22,8 +22,20 @@ MAX_FILES = 1000
 COMMENT = re.compile(r"(^|\s+)#.*$")
 """pip: a `#` begins a comment at the start of a line or after a blank."""
 PASSED_OVER = (
-    *("-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host"),
-    *("--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--use-feature"),
+    "-i",
+    "--index-url",
+    "--pypi-url",
+    "--extra-index-url",
+    "--no-index",
+    "-f",
+    "--find-links",
+    "--trusted-host",
+    "--no-binary",
+    "--only-binary",
+    "--prefer-binary",
+    "--require-hashes",
+    "--pre",
+    "--use-feature",
 )
 """Options of pip that a requirements file may hold, and that pin nothing."""
 ADDRESS = re.compile(

@@ -139,6 +139,12 @@ def _row(each: Advisory) -> tuple[object, ...]:
     # Lists within a column's list would be taken for an array of more dimensions.
     versions, ranges = {"all": each.versions}, {"all": [asdict(span) for span in each.ranges]}
     return (
-        *(each.id, each.project, each.malicious, each.summary, versions, ranges),
-        *(each.modified, each.withdrawn_at),
+        each.id,
+        each.project,
+        each.malicious,
+        each.summary,
+        versions,
+        ranges,
+        each.modified,
+        each.withdrawn_at,
     )

@@ -26,9 +26,14 @@ CREATE DATABASE {DATABASE} OWNER {ROLE}
 
 
 INITDB = (
-    *("-U", "postgres", "--auth=scram-sha-256", "--no-instructions", "--encoding=UTF8"),
+    "--username=postgres",
+    "--auth=scram-sha-256",
+    "--no-instructions",
+    "--encoding=UTF8",
     # The collation is PostgreSQL's own: that of the system changes with the system, and breaks indexes when it does.
-    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
 )
 CAREFUL = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
 """Exit at the first error, and no statement in the log: one of them holds the password."""
@@ -105,7 +110,8 @@ def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account 
         title="PostgreSQL",
         command=(
             str(tree.programs / "bin" / "postgres"),
-            *("-D", str(cluster)),
+            "-D",
+            str(cluster),
             *(f"--{name}={value}" for name, value in settings.items()),
         ),
         environment=bare_environment(folder),

@@ -27,14 +27,14 @@ def s3_part(folder: Path, program: Path, port: int, secrets: Secrets) -> Part:
             "serve",
             "s3",
             str(served),
-            *("--addr", f"{LOOPBACK}:{port}"),
-            *("--config", ""),  # none: not the user's
-            *("--vfs-cache-mode", "off"),
+            f"--addr={LOOPBACK}:{port}",
+            "--config=",  # none: not the user's
+            "--vfs-cache-mode=off",
             # Otherwise it promises objects for minutes that somebody has removed from the folder.
-            *("--dir-cache-time", "1s"),
+            "--dir-cache-time=1s",
             # Otherwise it reads 16 MiB ahead for every client, also for those that read nothing.
-            *("--buffer-size", "0"),
-            *("--log-level", "NOTICE"),
+            "--buffer-size=0",
+            "--log-level=NOTICE",
         ),
         # The value is a line of CSV; the quotes keep key and secret in one field.
         environment=bare_environment(folder, {"RCLONE_AUTH_KEY": f'"{secrets.s3_access_key},{secrets.s3_secret_key}"'}),

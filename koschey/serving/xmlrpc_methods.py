@@ -30,10 +30,26 @@ MAX_TERMS = 20
 MAX_TERM = 200
 GONE = frozenset(
     {
-        *("changelog", "list_packages", "package_releases", "release_urls", "release_data", "package_urls"),
-        *("package_data", "top_packages", "package_roles", "user_packages", "browse", "release_downloads"),
-        *("package_hosting_mode", "updated_releases", "changed_packages", "package_stable_version"),
-        *("system.multicall", "system.listMethods", "system.methodHelp", "system.methodSignature"),
+        "changelog",
+        "list_packages",
+        "package_releases",
+        "release_urls",
+        "release_data",
+        "package_urls",
+        "package_data",
+        "top_packages",
+        "package_roles",
+        "user_packages",
+        "browse",
+        "release_downloads",
+        "package_hosting_mode",
+        "updated_releases",
+        "changed_packages",
+        "package_stable_version",
+        "system.multicall",
+        "system.listMethods",
+        "system.methodHelp",
+        "system.methodSignature",
     }
 )
 """Methods of the public index that nobody needs any more."""

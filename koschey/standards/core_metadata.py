@@ -52,8 +52,20 @@ UNKNOWN = "UNKNOWN"
 """What old build tools wrote where there was nothing."""
 
 SINGLE = (
-    *("metadata_version", "name", "version", "summary", "description_content_type", "keywords", "home_page"),
-    *("download_url", "author", "author_email", "maintainer", "maintainer_email", "license", "license_expression"),
+    "metadata_version",
+    "name",
+    "version",
+    "summary",
+    "description_content_type",
+    "keywords",
+    "home_page",
+    "download_url",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "license",
+    "license_expression",
     "requires_python",
 )
 """Fields that stand once; the header has hyphens for underscores."""

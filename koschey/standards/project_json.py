@@ -28,8 +28,19 @@ PYTHON_IN_NAME = re.compile(r"-py(\d+(?:\.\d+)?)")
 """Where eggs and Windows installers say for which Python they are."""
 NOT_COUNTED = {"last_day": -1, "last_week": -1, "last_month": -1}
 AS_WRITTEN = (
-    *("summary", "description", "description_content_type", "keywords", "license", "license_expression", "author"),
-    *("author_email", "maintainer", "maintainer_email", "requires_python", "home_page", "download_url"),
+    "summary",
+    "description",
+    "description_content_type",
+    "keywords",
+    "license",
+    "license_expression",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "requires_python",
+    "home_page",
+    "download_url",
 )
 """Fields of `info` that are those of the core metadata."""
 

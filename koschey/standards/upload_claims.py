@@ -32,7 +32,13 @@ FIELDS = {field: field for field in (*ONCE, *REPEATABLE)} | RENAMED
 PARTLY = frozenset(REPEATABLE) - {"classifiers", "project_urls", "requires_dist", "provides_extra"}
 """Fields of which some clients send only the last: hatch of those it does not know to be repeatable."""
 UNWRITTEN = frozenset({"license", "download_url"}) | {
-    *("platforms", "supported_platforms", "provides", "requires", "obsoletes", "provides_dist", "obsoletes_dist")
+    "platforms",
+    "supported_platforms",
+    "provides",
+    "requires",
+    "obsoletes",
+    "provides_dist",
+    "obsoletes_dist",
 }
 """Fields that flit states in its form but does not write into the metadata that it builds."""
 SHOWN = 80

@@ -14,6 +14,7 @@ from email.message import Message
 from pathlib import Path
 
 import koschey
+from koschey.inspection.sandbox.interpreter import ISOLATED
 from koschey.standards.core_metadata import CoreMetadata
 
 BOOT = "import sys; sys.path.append(sys.argv[1]); from koschey.hosting.upload_rules.description import main; main()"
@@ -51,7 +52,13 @@ def _parse_type(text: str | None) -> tuple[str, str]:
 async def _render(text: str, kind: str, variant: str) -> str | None:
     root = str(Path(str(koschey.__file__)).parents[1])
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT, root, kind, variant),
+        sys.executable,
+        *ISOLATED,
+        "-c",
+        BOOT,
+        root,
+        kind,
+        variant,
         stdin=PIPE,
         stdout=PIPE,
         stderr=DEVNULL,

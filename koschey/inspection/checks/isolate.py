@@ -23,6 +23,7 @@ import msgspec
 from koschey.inspection.archives.limits import MIB, Limits
 from koschey.inspection.checks.check import Code, FileFacts, Finding, Previous
 from koschey.inspection.checks.plugin_child import Question
+from koschey.inspection.sandbox.interpreter import ISOLATED
 from koschey.policy.findings import FindingAction, Severity
 
 BOOT = (
@@ -122,8 +123,12 @@ class Isolated:
             asked.write(msgspec.json.encode(question))
             asked.seek(0)
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
-                *(_import_paths(), *bounds),
+                sys.executable,
+                *ISOLATED,
+                "-c",
+                BOOT,
+                *_import_paths(),
+                *bounds,
                 stdin=asked,
                 stdout=PIPE,
                 stderr=DEVNULL,

@@ -13,6 +13,7 @@ from pathlib import Path
 import packaging
 
 import koschey
+from koschey.inspection.sandbox.interpreter import ISOLATED
 
 BOOT = """
 import sys; sys.path += sys.argv[1:3]
@@ -67,7 +68,11 @@ class Children:
         with asked:
             process = subprocess.Popen(  # noqa: S603 - of nobody's words
                 [
-                    *(sys.executable, "-I", "-S", "-B", "-X", "utf8", "-W", "ignore", "-c", BOOT),
+                    sys.executable,
+                    *ISOLATED,
+                    "-S",
+                    "-c",
+                    BOOT,
                     *(*roots, str(asked.fileno())),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -90,8 +90,20 @@ def read_central(block: memoryview, filename: str) -> Header:
     narrow = [(inflated, 8), (stored, 8), (offset, 8), (disk, 4)]
     inflated, stored, offset, disk = _widen_central(narrow, dict(extras).get(EXTRA_ZIP64), place)
     return Header(
-        *(place, name, version, flags, method, crc, stored, inflated, extras, length),
-        *(lengths[2], disk, attributes, offset),
+        place=place,
+        raw_name=name,
+        version=version,
+        flags=flags,
+        method=method,
+        crc=crc,
+        stored=stored,
+        inflated=inflated,
+        extras=extras,
+        length=length,
+        comment=lengths[2],
+        disk=disk,
+        attributes=attributes,
+        offset=offset,
     )
 
 
