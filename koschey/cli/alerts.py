@@ -11,8 +11,8 @@ from rich.table import Table
 
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
-from koschey.cli.base.rows import minute, timed
-from koschey.db.alerts import Alert, select_alerts
+from koschey.cli.base.rows import minute
+from koschey.quarantine.attention import RaisedAlert, read_alerts
 from koschey.settings import Settings
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
@@ -28,16 +28,16 @@ def command(data: Path | None, *, as_json: bool) -> None:
 
 async def _show(settings: Settings, *, as_json: bool) -> None:
     async with open_database(settings) as pool:
-        alerts = await select_alerts(pool)
+        alerts = await read_alerts(pool)
     if as_json:
-        say_json([timed(alert._asdict()) for alert in alerts])
+        say_json(alerts)
     elif alerts:
         Terminal().print(_table(alerts))
     else:
         Terminal().print("There is no alert.")
 
 
-def _table(alerts: Sequence[Alert]) -> Table:
+def _table(alerts: Sequence[RaisedAlert]) -> Table:
     table = Table("at (UTC)", "what", "project", "version", "file", "serial", "sent (UTC)")
     for alert in alerts:
         where = (alert.project or "", alert.version or "", alert.filename or "")

@@ -4,7 +4,6 @@ Example: koschey exceptions --within 14
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -13,11 +12,8 @@ from rich.table import Table
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
-from koschey.db.projects import select_now
-from koschey.db.rules import select_exceptions
-from koschey.policy.rules import Rule
+from koschey.quarantine.attention import FileException, read_exceptions
 from koschey.settings import Settings
-from koschey.standards.simple_json import format_time
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
 
@@ -35,10 +31,9 @@ def command(within: float | None, data: Path | None, *, as_json: bool) -> None:
 
 async def _show(settings: Settings, within: float | None, *, as_json: bool) -> None:
     async with open_database(settings) as pool:
-        until = await select_now(pool) + timedelta(days=within) if within is not None else None
-        exceptions = await select_exceptions(pool, until)
+        exceptions = await read_exceptions(pool, within)
     if as_json:
-        say_json([_as_json(rule) for rule in exceptions])
+        say_json(exceptions)
     elif exceptions:
         Terminal().print(_table(exceptions))
     else:
@@ -46,24 +41,10 @@ async def _show(settings: Settings, within: float | None, *, as_json: bool) -> N
         Terminal().print(none)
 
 
-def _table(exceptions: Sequence[Rule]) -> Table:
+def _table(exceptions: Sequence[FileException]) -> Table:
     table = Table("until (UTC)", "project", "version", "file", "by", "ticket", "why")
-    for rule in exceptions:
-        people = f"{rule.actor}, {rule.seconded_by}" if rule.seconded_by else rule.actor
-        said = (people, rule.ticket or "", rule.reason)
-        table.add_row(minute(rule.expires_at), rule.scope, rule.version or "", rule.subject, *said)
+    for each in exceptions:
+        people = f"{each.actor}, {each.seconded_by}" if each.seconded_by else each.actor
+        said = (people, each.ticket or "", each.reason)
+        table.add_row(minute(each.expires_at), each.project, each.version or "", each.filename, *said)
     return table
-
-
-def _as_json(rule: Rule) -> dict[str, str | None]:
-    return {
-        "project": rule.scope,
-        "version": rule.version,
-        "filename": rule.subject,
-        "sha256": rule.value,
-        "expires_at": format_time(rule.expires_at) if rule.expires_at else None,
-        "actor": rule.actor,
-        "seconded_by": rule.seconded_by,
-        "ticket": rule.ticket,
-        "reason": rule.reason,
-    }

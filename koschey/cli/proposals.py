@@ -11,8 +11,8 @@ from rich.table import Table
 
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
-from koschey.cli.base.rows import minute, timed
-from koschey.db.proposals import Proposal, select_open_proposals
+from koschey.cli.base.rows import minute
+from koschey.quarantine.attention import OpenProposal, read_proposals
 from koschey.settings import Settings
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
@@ -28,16 +28,16 @@ def command(data: Path | None, *, as_json: bool) -> None:
 
 async def _show(settings: Settings, *, as_json: bool) -> None:
     async with open_database(settings) as pool:
-        proposals = await select_open_proposals(pool)
+        proposals = await read_proposals(pool)
     if as_json:
-        say_json([timed(proposal._asdict()) for proposal in proposals])
+        say_json(proposals)
     elif proposals:
         Terminal().print(_table(proposals))
     else:
         Terminal().print("No decision awaits a second person.")
 
 
-def _table(proposals: Sequence[Proposal]) -> Table:
+def _table(proposals: Sequence[OpenProposal]) -> Table:
     table = Table("what", "project", "version", "files", "by", "since (UTC)", "why", "ticket")
     for proposal in proposals:
         what = (proposal.action, proposal.project, proposal.version or "all", str(len(proposal.digests)))

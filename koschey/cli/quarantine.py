@@ -21,12 +21,12 @@ from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.files import select_files_by_state
 from koschey.db.requests import select_asked
 from koschey.model import StandingFile, State
+from koschey.policy.states import PENDING
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
 
-PENDING = (State.HELD, State.CONFLICT, State.MALFORMED)
 LAST = sys.maxsize
 """The place of a release that fixes nothing."""
 

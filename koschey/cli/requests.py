@@ -12,7 +12,7 @@ from rich.table import Table
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
-from koschey.db.requests import Request, select_requests
+from koschey.quarantine.attention import OpenRequest, read_requests
 from koschey.settings import Settings
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
@@ -28,16 +28,16 @@ def command(data: Path | None, *, as_json: bool) -> None:
 
 async def _show(settings: Settings, *, as_json: bool) -> None:
     async with open_database(settings) as pool:
-        found = await select_requests(pool)
+        found = await read_requests(pool)
     if as_json:
-        say_json([each._asdict() for each in found])
+        say_json(found)
     elif found:
         Terminal().print(_table(found))
     else:
         Terminal().print("No request is open.")
 
 
-def _table(found: Sequence[Request]) -> Table:
+def _table(found: Sequence[OpenRequest]) -> Table:
     table = Table("project", "version", "who", "times", "last (UTC)", "why")
     for each in found:
         table.add_row(each.project, each.version, each.who, str(each.times), minute(each.last_at), each.reason)

@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         expected[_file(item.nodeid)] += _estimate(item)
     # Every worker finds the same, for only the process that started them writes, at the end.
-    kept = config.cache.get(_key(config), {}) if config.cache else {}
+    kept = config.cache.get(_key(config), {}) if getattr(config, "cache", None) else {}
     expected.update({file: kept[file] for file in expected if file in kept})
     items.sort(key=lambda item: (-expected[_file(item.nodeid)], _file(item.nodeid)))
 
@@ -37,8 +37,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Keep what was counted, but not of files of which this run left tests out."""
     config = session.config
+    if getattr(config, "cache", None) is None:  # `-p no:cacheprovider`
+        return
     is_whole = not (config.option.keyword or config.option.lf or any("::" in each for each in config.args))
-    if config.cache and is_whole and not hasattr(config, "workerinput") and session.exitstatus == pytest.ExitCode.OK:
+    if is_whole and not hasattr(config, "workerinput") and session.exitstatus == pytest.ExitCode.OK:
         kept = config.cache.get(_key(config), {})
         config.cache.set(_key(config), kept | {file: round(spent, 1) for file, spent in _seconds.items()})
 
