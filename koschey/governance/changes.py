@@ -174,8 +174,8 @@ async def _carry_out(
     still = await select_still_blocked(connection, lifted_by(changes))
     late = await select_late(connection, changes)
     judged_anew = await scopes.insert_held(connection, touched)
-    serial = await _record(connection, actor, changes, reason)
     tag = tag_of(await select_policy(connection))
+    serial = await _record(connection, actor, changes, reason)
     return PolicyOutcome(serial, changes, tag, judged_anew, Effects(closed, opened, still, late))
 
 

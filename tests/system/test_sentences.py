@@ -40,7 +40,6 @@ ALLOWED = {
     "koschey/db/decisions.py": "a signal that came twice is the same decision, down to the reviewer's own words",
     "koschey/hosting/projects.py": "a status with the same reason changes nothing",
     "koschey/mirror/intake.py": "a status that the upstream's page says with the same reason changes nothing",
-    "workflows/quarantine.py": "a reason that had to be cut is refused",
 }
 
 

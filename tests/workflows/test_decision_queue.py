@@ -45,12 +45,12 @@ def test_what_is_no_review_is_told_what_to_send(given: list[object]) -> None:
 
 
 def test_what_a_review_may_be() -> None:
-    """Without a code it is a review too, for a Temporal that is trusted; words are cut to what can be kept."""
+    """A review may lack a code, for a trusted Temporal. Texts are cut; a reason stays too long, so that it is refused."""
     assert read_decision("six", "1.0", "reject", [{"reviewer": "rita", "reason": "no"}]).code == ""
     read = read_decision(
         "six", "1.0", "extend", [{"reviewer": "r" * 500, "reason": "w" * 5000, "code": "c" * 500, "days": 7, "x": 1}]
     )
-    assert (len(read.reviewer), len(read.reason), len(read.code), read.days) == (100, 2000, 40, 7)
+    assert (len(read.reviewer), len(read.reason), len(read.code), read.days) == (100, 2001, 40, 7)
 
 
 @pytest.mark.parametrize("letter", ["x", "ü", "\ud800", '"', "\0"])

@@ -169,13 +169,13 @@ def test_a_running_worker_replaces_them(koschey: Koschey, upstream: Upstream) ->
     assert "Housekeeping" in described
     temporal(koschey, *_start("KeepHouse", "keep-house"))
     temporal(koschey, *_start("QuarantineRelease", "quarantine/s-unknown/1.0"))
-    temporal(koschey, *_start("QuarantineRelease", "quarantine/S_forged/../1.0"))
+    temporal(koschey, *_start("QuarantineRelease", "quarantine/S_Imposter/../1.0"))
     began = datetime.now(UTC)
     while "Terminated" not in _all(koschey) or "Running" in _all(koschey):
         assert datetime.now(UTC) - began < timedelta(minutes=3)
     listed = temporal(koschey, "workflow", "list", "--query", "WorkflowType = 'Quarantine'")
     assert "quarantine/s-unknown/1.0" in listed
-    assert "forged" not in listed
+    assert "Imposter" not in listed
 
 
 def _start(kind: str, name: str) -> tuple[str, ...]:

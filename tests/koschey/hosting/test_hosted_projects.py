@@ -379,7 +379,7 @@ def test_removal_asks_for_the_name(api: Api) -> None:
     assert api.actions("api-asked") == ["add file"]
     done = typed(api.koschey, "api-asked\n")
     assert (done.returncode, done.stdout.startswith("remove api-asked: serial ")) == (0, True)
-    assert "for ever" in done.stderr
+    assert "permanently" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_path_whose_page_cannot_be_looked_at_is_no_404(
 def test_path_that_no_page_can_list_costs_nothing(inside: Inside, upstream: Upstream, path: str) -> None:
     """A path that is no public path, or a name that no page lists with a version, is 404 at once."""
     assert inside.ask(path.format(0)).status == 404
-    assert upstream.requests == []
+    assert upstream.about("none", "/simple/-", "/simple/.") == []
 
 
 def test_private_names_are_asked_of_nobody(inside: Inside, upstream: Upstream) -> None:
@@ -139,7 +139,7 @@ def test_private_names_are_asked_of_nobody(inside: Inside, upstream: Upstream) -
     )
     for filename in ("at_home-1.0-py3-none-any.whl", "at-home-1.0.zip", "acme_cold_tools-1.0-py3-none-any.whl"):
         assert inside.ask(f"/packages/ab/cd/{1:060}/{filename}").status in (403, 404)
-    assert upstream.requests == []
+    assert upstream.about("at-home", "at_home", "acme") == []
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_metadata_is_read_out_of_the_wheel(inside: Inside, upstream: Upstream, f
     assert corrections(inside, file.filename) == []
     upstream.forget_requests()
     assert inside.ask(f"{file.path}.metadata").body == own(file)
-    assert upstream.requests == []
+    assert upstream.about(file.filename) == []
     assert inside.ask(file.path).body == file.content
 
 

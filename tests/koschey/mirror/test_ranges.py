@@ -94,7 +94,7 @@ def test_range_of_a_cold_wheel_is_answered_at_once(
     assert ranges_of(upstream, file) == [span.replace("bytes=", "bytes="), None]
     upstream.forget_requests()
     assert inside.ask(file.path, Range=span).body == answer.body
-    assert upstream.requests == []
+    assert upstream.about(file.project, file.filename) == []
     query = "SELECT count(*) AS count FROM download WHERE file_id = $1"
     assert inside.fetch(query, inside.file(file.filename).file.id)[0]["count"] == 2
 

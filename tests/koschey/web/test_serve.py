@@ -92,7 +92,7 @@ def test_socket_that_cannot_be_taken(place: Path) -> None:
 
 def test_unix_socket_needs_a_public_address(place: Path) -> None:
     """Nobody can be told a socket."""
-    with pytest.raises(ValueError, match="KOSCHEY_BASE_URL: a unix socket is no address"):
+    with pytest.raises(ValueError, match="KOSCHEY_BASE_URL: users cannot reach a unix socket"):
         listening(f"unix:{place}")
 
 
@@ -109,6 +109,6 @@ def test_port_and_host_that_cannot_be_taken() -> None:
 @pytest.mark.parametrize("address", ["::1:7233", "temporal", "[::1]", "http://temporal:7233", ""])
 def test_address_of_temporal(address: str) -> None:
     """It has a port, and an IPv6 address stands in brackets."""
-    with pytest.raises(ValueError, match="no host and port"):
+    with pytest.raises(ValueError, match="not a host and a port"):
         Settings.model_validate({"database_url": DATABASE, "temporal_address": address})
     Settings.model_validate({"database_url": DATABASE, "temporal_address": "[::1]:7233"})

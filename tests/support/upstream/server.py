@@ -173,6 +173,10 @@ class Upstream(Catalogue):
         """How many GETs there were of this exact path or glob; without a slash, of a project or filename."""
         return sum(request.method == "GET" and matches(pattern, request.path) for request in self.requests)
 
+    def about(self, *texts: str) -> list[Request]:
+        """The requests whose paths have one of these texts: a running index also refreshes pages by itself."""
+        return [request for request in self.requests if any(text in request.path for text in texts)]
+
     def forget_requests(self) -> None:
         """Count from zero again."""
         with self._lock:
