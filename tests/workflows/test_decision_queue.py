@@ -45,7 +45,7 @@ def test_what_is_no_review_is_told_what_to_send(given: list[object]) -> None:
 
 
 def test_what_a_review_may_be() -> None:
-    """A review may lack a code, for a trusted Temporal. Texts are cut; a reason stays too long, so that it is refused."""
+    """A review may lack a code, for a trusted Temporal. Texts are cut, a reason to a length that is refused."""
     assert read_decision("six", "1.0", "reject", [{"reviewer": "rita", "reason": "no"}]).code == ""
     read = read_decision(
         "six", "1.0", "extend", [{"reviewer": "r" * 500, "reason": "w" * 5000, "code": "c" * 500, "days": 7, "x": 1}]

@@ -127,7 +127,7 @@ class Isolated:
                 *ISOLATED,
                 "-c",
                 BOOT,
-                *_import_paths(),
+                _import_paths(),
                 *bounds,
                 stdin=asked,
                 stdout=PIPE,
