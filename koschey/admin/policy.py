@@ -113,5 +113,5 @@ def _order(rule: Rule) -> tuple[int, str, str, str]:
 def _say(outcome: PolicyOutcome) -> str:
     if outcome.serial is None:
         return "Nothing to change, it was so already."
-    anew = f"{count_of(outcome.judged_anew, 'held release')} judged anew"
-    return ". ".join([f"The policy has changed (serial {outcome.serial}), {anew}", *outcome.effects.sentences]) + "."
+    checked = f"{count_of(outcome.judged_anew, 'held release')} re-checked"
+    return ". ".join([f"The policy has changed (serial {outcome.serial}), {checked}", *outcome.effects.sentences]) + "."

@@ -9,13 +9,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from koschey.cli.base.instance import open_database, run_on
+from koschey.cli.base.listing import show_list
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
 from koschey.quarantine.attention import RaisedAlert, read_alerts
-from koschey.settings import Settings
-from koschey.terminal.lines import say_json
-from koschey.terminal.tables import Terminal
 
 
 @click.command("alerts", help=__doc__)
@@ -23,18 +20,7 @@ from koschey.terminal.tables import Terminal
 @JSON
 def command(data: Path | None, *, as_json: bool) -> None:
     """Print a row for each alert."""
-    run_on(data, lambda settings: _show(settings, as_json=as_json))
-
-
-async def _show(settings: Settings, *, as_json: bool) -> None:
-    async with open_database(settings) as pool:
-        alerts = await read_alerts(pool)
-    if as_json:
-        say_json(alerts)
-    elif alerts:
-        Terminal().print(_table(alerts))
-    else:
-        Terminal().print("There is no alert.")
+    show_list(data, read_alerts, _table, "There is no alert.", as_json=as_json)
 
 
 def _table(alerts: Sequence[RaisedAlert]) -> Table:

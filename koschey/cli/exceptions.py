@@ -9,13 +9,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from koschey.cli.base.instance import open_database, run_on
+from koschey.cli.base.listing import show_list
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
 from koschey.quarantine.attention import FileException, read_exceptions
-from koschey.settings import Settings
-from koschey.terminal.lines import say_json
-from koschey.terminal.tables import Terminal
 
 
 @click.command("exceptions", help=__doc__)
@@ -26,19 +23,8 @@ from koschey.terminal.tables import Terminal
 @JSON
 def command(within: float | None, data: Path | None, *, as_json: bool) -> None:
     """Print a row for each exception."""
-    run_on(data, lambda settings: _show(settings, within, as_json=as_json))
-
-
-async def _show(settings: Settings, within: float | None, *, as_json: bool) -> None:
-    async with open_database(settings) as pool:
-        exceptions = await read_exceptions(pool, within)
-    if as_json:
-        say_json(exceptions)
-    elif exceptions:
-        Terminal().print(_table(exceptions))
-    else:
-        none = "No exception is active." if within is None else f"No exception expires within {within:g} days."
-        Terminal().print(none)
+    none = "No exception is active." if within is None else f"No exception expires within {within:g} days."
+    show_list(data, lambda pool: read_exceptions(pool, within), _table, none, as_json=as_json)
 
 
 def _table(exceptions: Sequence[FileException]) -> Table:

@@ -42,8 +42,8 @@ def print_outcome(outcome: PolicyOutcome, *, as_json: bool) -> None:
     if outcome.serial is None:
         say("nothing to change")
     else:
-        anew = f"{outcome.judged_anew} held release{'' if outcome.judged_anew == 1 else 's'} judged anew"
-        say(f"serial {outcome.serial}, {anew}")
+        checked = f"{outcome.judged_anew} held release{'' if outcome.judged_anew == 1 else 's'} re-checked"
+        say(f"serial {outcome.serial}, {checked}")
     for sentence in outcome.effects.sentences:
         say(sentence)
 

@@ -108,7 +108,7 @@ def test_the_policy_is_set_and_lifted(koschey: Koschey, admin: Person) -> None:
     assert koschey.fetch_value("SELECT value FROM rule WHERE project = 'admin-slow-*'") == "30"
     page = send(admin, "/admin/policy", **{**rule, "choice": "unset", "reason": "done"}, subject="")
     assert page.told.startswith("The policy has changed")
-    assert page.told.endswith("0 held releases judged anew.")
+    assert page.told.endswith("0 held releases re-checked.")
     assert koschey.fetch_value("SELECT count(*)::text FROM rule WHERE project = 'admin-slow-*'") == "0"
 
 
