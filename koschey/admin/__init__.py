@@ -1,9 +1,9 @@
 """HTTP for people: the admin panel under `/admin/`. One module and one template per noun.
 
-Nothing else imports this package but the line that registers `blueprint`; without it the index works as before.
+Only the line that registers `blueprint` imports this package; the index works without it.
 """
 
-# Imported for their routes, before `panel.blueprint` is handed to the application.
+# Imported to register their routes before the application receives `panel.blueprint`.
 from koschey.admin import attention, codes, journal, login, policy, projects, quarantine
 from koschey.admin.panel import blueprint
 

@@ -1,4 +1,4 @@
-"""What wants attention: alerts, decisions that wait for a second person, and releases that people ask for."""
+"""What needs attention: alerts, decisions that need a second person, and requests for releases."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ MAX_DIGITS = 18
 
 @blueprint.get("/attention", merge_slashes=False)
 async def attention() -> Response:
-    """Show what somebody should look at, of the projects that the visitor decides about."""
+    """Show alerts, proposals and requests of the projects that the visitor may decide about, and alerts about none."""
     before = _parse_before(request.args.get("before"))
     found = await read_attention(resources().pool, before=before, limit=PER_PAGE + 1)
     shown = found.alerts[:PER_PAGE]
@@ -34,7 +34,7 @@ async def attention() -> Response:
 
 @blueprint.get("/projects/<project>/downloads", merge_slashes=False)
 async def downloads(project: str) -> Response:
-    """Show who took files of a project, or of one release: what a recall wants to know."""
+    """Show who downloaded files of a project, or of one release: a recall needs to know that."""
     name, version = parse_name(project), request.args.get("version") or None
     if not may_decide(name):
         raise NotAllowed(f"who took files of {name} is for those who decide about it")

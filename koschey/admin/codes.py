@@ -1,4 +1,4 @@
-"""Codes for Temporal: shown once, beside all that they are bound to, with ready lines to copy."""
+"""Codes for Temporal: each is shown once, with all that it is bound to and with command lines to copy."""
 
 from quart import Response, request
 
@@ -21,11 +21,11 @@ SEPARATOR = "=="
 
 @blueprint.post("/codes", merge_slashes=False)
 async def show_code() -> Response:
-    """Make a code for the release of a form, or for all that a form lists, and show it."""
+    """Make a code for the release that the form names, or for all releases that it lists, and show it."""
     check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))
     form = await request.form
     choice, given = parse_choice(form.get("choice", "")), form.get("reason", "")
-    reason = parse_reason(given) if given.strip() else ""  # it can be given with the signal
+    reason = parse_reason(given) if given.strip() else ""  # the signal can give it
     days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None
     listed = form.getlist("release") or [f"{form.get('project', '')}{SEPARATOR}{form.get('version', '')}"]
     asked = (Actor(account().name, DOOR), choice, [_parse(text) for text in listed], resources().feed, days)
@@ -40,7 +40,7 @@ async def show_code() -> Response:
 
 
 def _parse(text: str) -> Release:
-    """Read a release as the panel's own forms name it; old versions are not always PEP 440."""
+    """Parse a release as the panel's own forms name it; old versions do not always follow PEP 440."""
     name, _, version = text.partition(SEPARATOR)
     if not version or len(version) > 200 or not version.isprintable():
         raise UsageError("choose a release; a code is for one release, or for several")

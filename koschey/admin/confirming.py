@@ -1,4 +1,4 @@
-"""The step between a button and a change that hides what is in use: how much that is, and the name once more."""
+"""The step between a button and a change that hides files in use: it shows how many, and asks for the name again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,25 +13,25 @@ MAX_DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What is shown: the same form again, with what it would hide, and a field for the name."""
+    """What the page shows: the same form again, the number of files that it would hide, and a field for the name."""
 
     action: str
-    """Where the form goes."""
+    """The URL to which the form is sent."""
     fields: Mapping[str, str]
-    """What was sent before."""
+    """The fields of the first form."""
     name: str
-    """What must be typed."""
+    """The name that the person must type."""
     files: int
-    """What is agreed to."""
+    """The number of files that the person agrees to hide."""
 
 
 def ask_again(unconfirmed: Unconfirmed, action: str, fields: Mapping[str, str], name: str) -> Confirmation:
-    """Return the step for a change that nobody has agreed to yet."""
+    """Return the confirmation for a change that nobody has agreed to yet."""
     return Confirmation(action, fields, name, unconfirmed.counts["files"])
 
 
 async def read_consent(name: str) -> Consent:
-    """Return what the form agrees to. Raises `UsageError` where another name was typed."""
+    """Return what the form agrees to. Raises `UsageError` for another name, or if `confirm` is not a number."""
     form = await request.form
     files = form.get("confirm", "")
     if not files:

@@ -1,4 +1,4 @@
-"""From a form to a decision: every button of the panel ends in the one function."""
+"""Turns a form into a decision: every button of the panel that decides calls `carry_out`."""
 
 from dataclasses import asdict, dataclass
 
@@ -19,7 +19,7 @@ DOOR = "admin"
 MAX_VERSION = 200
 WHOLE_PROJECT_ONLY = (Choice.TRUST, Choice.UNTRUST)
 FOR_DAYS = (Choice.EXTEND, Choice.EXCEPT)
-"""Choices that say for how long."""
+"""Choices that need a number of days."""
 DONE = {
     Choice.APPROVE: "Approved",
     Choice.BLOCK: "Blocked",
@@ -34,7 +34,7 @@ DONE = {
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody typed into a form, to be shown again where it could not be carried out."""
+    """The fields of a form, which the page shows again if the decision could not be carried out."""
 
     project: str
     version: str
@@ -45,12 +45,12 @@ class Draft:
 
     @property
     def fields(self) -> dict[str, str]:
-        """What the form sent."""
+        """The fields as the form sent them."""
         return asdict(self)
 
 
 async def read_draft(project: str | None = None) -> Draft:
-    """Read the form; the project is named by it or by the path."""
+    """Read the form; the path or the form names the project."""
     form = await request.form
     reason, days, ticket = (form.get(name, "").strip() for name in ("reason", "days", "ticket"))
     named, choice = project or form.get("project", ""), form.get("choice", "")
@@ -58,9 +58,9 @@ async def read_draft(project: str | None = None) -> Draft:
 
 
 async def carry_out(project: NormalizedName, draft: Draft) -> None:
-    """Decide, and leave a notice of what changed. Raises `UsageError` in words for the person who decides.
+    """Make the decision, and leave a notice of what changed. Raises `UsageError` with a message for the reviewer.
 
-    `Unconfirmed` is one of them: the decision would hide what is in use, and the form does not agree to it.
+    Its subclass `Unconfirmed` means that the decision would hide files in use, and that the form does not agree to it.
     """
     choice = parse_choice(draft.choice)
     version = _parse_version(draft.version, choice)
@@ -72,12 +72,12 @@ async def carry_out(project: NormalizedName, draft: Draft) -> None:
 
 
 def may_decide(project: NormalizedName) -> bool:
-    """Tell whether to offer forms for a project. `decide` asks again."""
+    """Return whether to offer forms for a project. `decide` checks the permission again."""
     return may(account(), Action.DECIDE, project)
 
 
 def parse_choice(text: str) -> Choice:
-    """Read a choice. Raises `UsageError`."""
+    """Parse a choice. Raises `UsageError`."""
     try:
         return Choice(text)
     except ValueError:
@@ -85,7 +85,7 @@ def parse_choice(text: str) -> Choice:
 
 
 def parse_days(text: str) -> float:
-    """Read a number of days; `Decision` checks it. Raises `UsageError`."""
+    """Parse a number of days; `Decision` checks its range. Raises `UsageError`."""
     try:
         return float(text)
     except ValueError:
@@ -93,7 +93,7 @@ def parse_days(text: str) -> float:
 
 
 def _parse_version(text: str, choice: Choice) -> str | None:
-    """Return the version as the files have it; old ones are not always PEP 440, so it is not parsed."""
+    """Return the version as the files have it. It is not parsed, because old ones do not always follow PEP 440."""
     if len(text) > MAX_VERSION or not text.isprintable():
         raise UsageError("that is not a version")
     if text and choice in WHOLE_PROJECT_ONLY:

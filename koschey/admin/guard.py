@@ -1,4 +1,4 @@
-"""What stands before every route of the panel, so that no route can forget it: same origin, CSRF token, a session."""
+"""Checks every request to the panel, so that no route can forget it: same origin, CSRF token, a session."""
 
 from urllib.parse import urlsplit
 
@@ -13,11 +13,11 @@ from koschey.web.context import resources
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN = frozenset({"admin.login", "admin.log_in"})
-"""Endpoints for people who are not logged in. The style sheet is the third; it needs no visit at all."""
+"""Endpoints that need no login. The style sheet needs none either, nor a visit."""
 STATIC = "admin.static"
 FORM = "application/x-www-form-urlencoded"
 FORM_TIMEOUT = 15
-"""Seconds in which a form must have arrived."""
+"""Seconds within which a whole form must arrive."""
 
 
 async def guard() -> ResponseReturnValue | None:
@@ -46,10 +46,10 @@ async def _check_form() -> None:
 
 
 def is_same_origin(headers: Headers, public_url: str) -> bool:
-    """Tell whether the browser says that one of our own pages sent this request.
+    """Return whether the browser says that one of our own pages sent this request.
 
-    `Host` is only compared with: another site's page cannot choose the one that the browser sends. Without either
-    header the sender is no present browser, and the token alone decides.
+    `Host` is only compared with `Origin`: another site's page cannot choose the `Host` that the browser sends. A
+    request without `Sec-Fetch-Site` and `Origin` is not from a current browser, so the token alone decides.
     """
     if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         return False

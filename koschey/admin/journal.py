@@ -15,7 +15,7 @@ MAX_DIGITS = 18
 
 @blueprint.get("/journal", merge_slashes=False)
 async def journal() -> Response:
-    """Show the changes before a serial, or the last ones of all."""
+    """Show the last changes before a serial, or the last ones in total."""
     before = _parse_serial(request.args.get("before"))
     entries = await read_journal_before(resources().pool, before, limit=PER_PAGE + 1)
     return await render("journal.html", entries=entries[:PER_PAGE], before=before, more=len(entries) > PER_PAGE)

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""Login and logout."""
 
 import structlog
 from quart import Response, redirect, request, url_for
@@ -17,7 +17,7 @@ WRONG = "User name or password is wrong."
 
 @blueprint.get("/login", merge_slashes=False)
 async def login() -> Response:
-    """Show the form. The browser gets an id here, so that the form has a token like every other."""
+    """Show the form, and give the browser an id, so that this form has a CSRF token like every other."""
     if visit().session is not None:
         return _see("admin.quarantine")
     return await _form(200)
@@ -25,9 +25,9 @@ async def login() -> Response:
 
 @blueprint.post("/login", merge_slashes=False)
 async def log_in() -> Response:
-    """Compare the password and open a session.
+    """Verify the password and open a session.
 
-    A token is no way in: tokens lie in the configuration of build servers, and a session may do more than they.
+    A token is not accepted: build servers keep tokens in their configuration, and a session may do more than a token.
     """
     form = await request.form
     user, password = form.get("user", "").strip(), form.get("password", "")
@@ -38,7 +38,7 @@ async def log_in() -> Response:
     except Busy as error:
         return await _later(error, RETRY_AFTER)
     if person is None:
-        # Without the name: people type passwords into the wrong field.
+        # The log omits the name, because people type passwords into the wrong field.
         log.warning("a login failed", address=request.remote_addr)
         return await _form(401, WRONG, user)
     if not may_enter(person):
@@ -51,7 +51,7 @@ async def log_in() -> Response:
 
 @blueprint.post("/logout", merge_slashes=False)
 async def logout() -> Response:
-    """End the session, here and in the browser."""
+    """Delete the session and the browser's cookie."""
     await close_session(resources().pool, visit().id)
     response = _see("admin.login")
     drop_cookie(response)

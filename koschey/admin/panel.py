@@ -1,4 +1,4 @@
-"""The blueprint, and what all of its answers have in common: headers, errors, and how a page is rendered."""
+"""The blueprint, and what all its answers share: headers, errors, and how a page is rendered."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from koschey.web.errors import RETRY_AFTER, status_of
 log = structlog.get_logger()
 
 HEADERS = {
-    # `form-action` keeps injected markup from sending a form, token and all, to another host.
+    # `form-action` prevents injected markup from sending a form with its token to another host.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
@@ -26,7 +26,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Not `no-referrer`: with it browsers send `Origin: null`, and the guard could not tell our forms from others.
+    # Not `no-referrer`: browsers would send `Origin: null`, and the guard could not distinguish our forms from others.
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -35,7 +35,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 STATIC_FILES = frozenset(path.name for path in STATIC_FOLDER.iterdir())
-"""The file system is asked for no other name: one that is too long is an error there, not an absence."""
+"""Only these names are looked up in the file system, which raises an error for a name that is too long."""
 
 blueprint = Blueprint("admin", "koschey.admin", url_prefix="/admin", template_folder="templates")
 blueprint.before_request(guard)
@@ -44,7 +44,7 @@ for name, function in show.FILTERS.items():
 
 
 async def render(template: str, status: int = 200, **context: object) -> Response:
-    """Render a page for the person who asks, with the notice that the last request left for them."""
+    """Render a page for the visitor, with the notice that the previous request left for them."""
     session = visit().session
     notice = session.notice if session else None
     if notice and request.method == "GET":
@@ -57,7 +57,7 @@ async def render(template: str, status: int = 200, **context: object) -> Respons
 
 
 async def render_error(status: int, title: str, detail: str) -> Response:
-    """Render a page that says what went wrong. Asks no store, for that may be what is wrong."""
+    """Render a page that says what went wrong. It reads no store, because a store may be what failed."""
     page = await render_template(
         "admin/error.html", visit=visit(), session=visit().session, status=status, title=title, detail=detail
     )
@@ -71,7 +71,7 @@ async def render_error(status: int, title: str, detail: str) -> Response:
 async def static(filename: str) -> Response:
     """Serve the style sheet and the icon.
 
-    Every route of the panel turns `merge_slashes` off: Quart merges by a redirect to the host that the request claims.
+    Every route of the panel turns `merge_slashes` off: Quart merges by a redirect to the host that the request names.
     """
     if filename not in STATIC_FILES:
         raise NotFound(f"There is no page {filename!r} in this panel.")
@@ -86,26 +86,26 @@ async def nothing(rest: str) -> Response:
 
 @blueprint.after_request
 async def add_headers(response: Response) -> Response:
-    """Put the headers on every answer, errors included."""
+    """Add the headers to every answer, including errors."""
     response.headers.update(HEADERS)
     return response
 
 
 @blueprint.errorhandler(KoscheyError)
 async def koschey_error(error: KoscheyError) -> Response:
-    """Say it in the error's own words."""
+    """Render the error's own message."""
     return await render_error(*status_of(error), str(error))
 
 
 @blueprint.errorhandler(HTTPException)
 async def http_error(error: HTTPException) -> Response:
-    """Show what Quart or a handler raised as a page."""
+    """Render an error of Quart or of a handler as a page."""
     return await render_error(error.code or 500, error.name, error.description or error.name)
 
 
 async def _store_error(error: Exception) -> Response:
     log.warning("a store does not answer", error=repr(error))
-    # A decision may have been committed just before; only a look can tell.
+    # A decision may have been committed just before; the reviewer has to check.
     advice = "Try again in a few seconds. If you sent a decision, look first whether it was carried out."
     return await render_error(503, "The database does not answer", advice)
 

@@ -1,4 +1,4 @@
-"""The policy: every rule that is in force, and for admins a form to set one and to lift one."""
+"""The policy: every active rule, and for admins forms that set and lift a rule."""
 
 from dataclasses import asdict, dataclass
 
@@ -29,7 +29,7 @@ FIELDS = ("kind", "scope", "subject", "value", "expires", "ticket", "reason")
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody typed into the form, to be shown again where it could not be carried out."""
+    """The fields of the form, which the page shows again if the change could not be carried out."""
 
     kind: str = ""
     scope: str = ""
@@ -65,7 +65,7 @@ async def change_policy() -> ResponseReturnValue:
 
 
 def may_manage() -> bool:
-    """Tell whether to offer the forms. The functions that change the policy ask again."""
+    """Return whether to offer the forms. The functions that change the policy check the permission again."""
     return may(account(), Action.MANAGE, EVERYTHING)
 
 

@@ -1,4 +1,4 @@
-"""One project: where it comes from, what is in force for it, and every release with its files."""
+"""One project: its origin, the rules that apply to it, and every release with its files."""
 
 from typing import Any
 

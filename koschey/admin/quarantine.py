@@ -1,4 +1,4 @@
-"""The quarantine: all releases that wait, and the daily decisions on them."""
+"""The quarantine: all pending releases, and the daily decisions about them."""
 
 from typing import Any
 
@@ -19,24 +19,24 @@ from koschey.web.errors import status_of
 PER_PAGE = 100
 LAST_PAGE = 10_000
 NAMES = 20
-"""Most projects that a search names beside the releases that wait."""
+"""Maximum number of projects that a search lists beside the pending releases."""
 
 
 @blueprint.get("", merge_slashes=False)
 async def without_slash() -> ResponseReturnValue:
-    """Go to the panel. Spelt out, because Quart's own redirect would name the host that the request claims."""
+    """Redirect to the panel. Quart's own redirect would go to the host that the request names."""
     return redirect(url_for("admin.quarantine"), 308)
 
 
 @blueprint.get("/", merge_slashes=False)
 async def quarantine() -> Response:
-    """List what waits."""
+    """List the pending releases."""
     return await _page()
 
 
 @blueprint.post("/", merge_slashes=False)
 async def decide_on_release() -> ResponseReturnValue:
-    """Approve or block one release."""
+    """Make a decision about one release."""
     draft = await read_draft()
     try:
         if not draft.version:
@@ -60,7 +60,7 @@ async def _page(
     place = _place()
     found = await _read(place)
     if not found.releases and place.pop("page", None):
-        # The last release of the last page was decided on.
+        # The decision removed the only release of the last page.
         found = await _read(place)
     number, part = int(place.get("page", 1)), place.get("q")
     names = await find_projects(resources().pool, part, limit=NAMES) if part else []
@@ -88,7 +88,7 @@ async def _read(place: dict[str, Any]) -> Quarantine:
 
 
 def _place() -> dict[str, Any]:
-    """Return the search and the page number of the request, cleaned, as arguments for a link back to here."""
+    """Return the search and the page number of the request, cleaned, as arguments for a link back to this page."""
     part = canonicalize_name(request.args.get("q", "").strip().replace("\0", ""))[:MAX_NAME]
     number = request.args.get("page", "")
     place = {"q": part} if part else {}

@@ -1,4 +1,4 @@
-"""How values read on a page. Pure functions, used as filters of the templates."""
+"""Formats values for pages. Pure functions, which the templates use as filters."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,9 @@ from koschey.texts import shell_line
 MINUTE, HOUR, DAY = 60, 3600, 86400
 UNITS = ((365 * DAY, "y"), (DAY, "d"), (HOUR, "h"), (MINUTE, "min"))
 MAX_JSON = 20_000
-"""Characters of evidence on a page."""
+"""Maximum number of characters of evidence on a page."""
 LISTED = 10
-"""Of a longer list the first are shown."""
+"""Number of items of a list that are shown; of a longer list, the first."""
 SIZES = ("kB", "MB", "GB", "TB")
 
 
@@ -49,7 +49,7 @@ def show_span(span: timedelta) -> str:
 
 
 def show_size(size: int) -> str:
-    """Return a number of bytes, short."""
+    """Return a number of bytes in a decimal unit, as in `1.5 MB`."""
     if size < 1000:
         return f"{size} B"
     scaled = float(size)
@@ -61,20 +61,20 @@ def show_size(size: int) -> str:
 
 
 def show_json(value: Mapping[str, Any]) -> str:
-    """Return evidence as JSON that people can read, cut where it is very long."""
+    """Return evidence as indented JSON, cut after `MAX_JSON` characters."""
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= MAX_JSON else f"{text[:MAX_JSON]}\n… ({len(text):,} characters in all)"
 
 
 def show_detail(detail: Mapping[str, Any]) -> str:
-    """Return what a journal entry says beside its action: the reason as it is, all else with its name."""
+    """Return the details of a journal entry: first the reason alone, then all other values with their names."""
     named = [f"{key}: {_cut(value)}" for key, value in detail.items() if key != "reason" and value is not None]
     reason = detail.get("reason")
     return "; ".join([str(reason), *named] if reason else named)
 
 
 def _cut(value: object) -> object:
-    """A list may be of thousands."""
+    """Return the first items of a list as text, because a list may have thousands; return other values unchanged."""
     if not isinstance(value, list):
         return value
     more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
@@ -82,7 +82,7 @@ def _cut(value: object) -> object:
 
 
 def without_login(url: str) -> str:
-    """Return a URL without the user name and password that a setting may hold."""
+    """Return a URL without the user name and password that a setting may contain."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
@@ -93,7 +93,7 @@ def count_of(number: int, noun: str) -> str:
 
 
 def show_command(words: Sequence[str]) -> str:
-    """Return a command to copy."""
+    """Return a command line to copy."""
     return shell_line(*words)
 
 

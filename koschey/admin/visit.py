@@ -1,4 +1,4 @@
-"""Who asks: the cookie of a request and the session behind it."""
+"""The visitor: the cookie of a request and the session behind it."""
 
 from dataclasses import dataclass, field
 from typing import cast
@@ -14,11 +14,11 @@ from koschey.web.context import resources
 
 @dataclass(slots=True)
 class Visit:
-    """One request's view of the browser it came from."""
+    """What one request says about the browser that sent it."""
 
     id: SessionId = field(default_factory=new_id)
     known: bool = False
-    """Whether the browser holds the id already."""
+    """Whether the browser already has the id."""
     session: Session | None = None
 
     @property
@@ -28,7 +28,7 @@ class Visit:
 
 
 def visit() -> Visit:
-    """Return the visit that the current request belongs to."""
+    """Return the visit of the current request."""
     if "visit" not in g:
         g.visit = read_visit()
     return cast(Visit, g.visit)
@@ -42,13 +42,13 @@ def account() -> Account:
 
 
 def read_visit() -> Visit:
-    """Read the cookie; nobody is logged in yet."""
+    """Read the cookie; the session is not looked up yet."""
     found = parse_id(request.cookies.get(cookie_name()))
     return Visit(found, known=True) if found else Visit()
 
 
 async def find_person() -> None:
-    """Look the session up. It counts only while its account may enter: a role taken away works at once."""
+    """Look up the session. It is valid only while its account may enter: a revoked role has an effect at once."""
     seen = visit()
     if seen.known:
         session = await find_session(resources().pool, seen.id)
@@ -56,37 +56,38 @@ async def find_person() -> None:
 
 
 def may_enter(person: Account) -> bool:
-    """Tell whether any role of the account, for whatever project, lets it decide something."""
+    """Return whether any role of the account, for any project, lets it make decisions."""
     return may_somewhere(person.grants, Action.DECIDE)
 
 
 def is_secure() -> bool:
-    """Tell whether people reach this index by https."""
+    """Return whether people reach this index by https."""
     return resources().settings.public_url.startswith("https:")
 
 
 def cookie_name() -> str:
     """Return the cookie's name.
 
-    `__Host-` would demand Path=/, and so send the cookie with every request for an uploaded file. `__Secure-` takes
-    any path and still keeps plain http from planting a cookie. What it does not do is keep out a sibling host of the
-    same domain; a planted id is worth nothing there, since a login takes a new one and the origin of forms is checked.
+    `__Host-` would require Path=/, so browsers would send the cookie with every request for an uploaded file.
+    `__Secure-` allows any path, and still prevents plain http from setting the cookie. It does not prevent another host
+    of the same domain from setting it. Such an id is worthless: a login creates a new one, and the guard checks the
+    origin of forms.
     """
     return "__Secure-koschey_admin" if is_secure() else "koschey_admin"
 
 
 def cookie_path() -> str:
-    """Return the only place that the cookie is sent to: not to the index's pages, nor to files of strangers."""
+    """Return the path below which browsers send the cookie: not to the index's pages, nor to files of strangers."""
     return resources().addresses.here(ADMIN).removesuffix("/")
 
 
 def set_cookie(response: Response, session_id: SessionId) -> None:
-    """Hand an id to the browser, until it is closed."""
+    """Give the browser an id, which it keeps until it is closed."""
     response.set_cookie(
         cookie_name(), session_id, path=cookie_path(), secure=is_secure(), httponly=True, samesite="Lax"
     )
 
 
 def drop_cookie(response: Response) -> None:
-    """Let the browser forget its id."""
+    """Make the browser delete its id."""
     response.delete_cookie(cookie_name(), path=cookie_path(), secure=is_secure(), httponly=True, samesite="Lax")
