@@ -1,4 +1,4 @@
-"""How a page leaves: content negotiation, compression and caching headers, for every way to serve it."""
+"""Answers requests for pages: content negotiation, compression and caching headers, for `fast` and `simple`."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from koschey.standards.negotiation import Coding, Form, choose_coding, choose_fo
 from koschey.web.conditional import Answer, matches
 
 COMPRESS_FROM = 1000
-"""Bytes from which compression is worth it."""
+"""Minimum number of bytes of a body that is compressed."""
 NOTHING_RUNS = "sandbox; default-src 'none'"
-"""Content-Security-Policy of index pages: names and reasons in them come from strangers."""
+"""Content-Security-Policy of index pages, because they contain names and reasons that strangers wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request for a page says of the form that it wants; a header that is not there is empty."""
+    """The parts of a request that choose the form of a page; a header that the request lacks is empty."""
 
     accept: str
     format_: str
@@ -23,21 +23,21 @@ class Asked:
     head: bool
 
     def form(self) -> Form | None:
-        """The form that the client prefers (PEP 691); None where it takes none of them."""
+        """Return the form that the client prefers (PEP 691), or None if it accepts none of them."""
         return choose_form(self.accept, self.format_)
 
     def coding(self, content: Encoded) -> Coding:
-        """The coding for a body."""
+        """Return the content coding for a body."""
         return coding_of(content, self.accept_encoding)
 
 
 def coding_of(content: Encoded, accept_encoding: str) -> Coding:
-    """Return the coding in which a body leaves."""
+    """Return the content coding in which a body is sent."""
     return choose_coding(accept_encoding) if len(content.plain) >= COMPRESS_FROM else Coding.IDENTITY
 
 
 def encoded_content(page: Page, asked: Asked) -> tuple[Encoded, Coding] | None:
-    """Return what has to be compressed, and how, before the page can be answered without others having to wait."""
+    """Return the body to compress in a thread before `answer_page`, and its coding, or None if that is not needed."""
     form = asked.form()
     if form is None:
         return None
@@ -50,7 +50,7 @@ def answer_page(page: Page, asked: Asked) -> Answer:
     """Answer GET or HEAD for a page."""
     headers = {
         "Vary": "Accept, Accept-Encoding",
-        # Clients that obey a longer age would hide a fresh upload, and a fresh block.
+        # A client that caches the page for longer would miss a new upload, or a new block.
         "Cache-Control": "max-age=0, must-revalidate",
         "X-PyPI-Last-Serial": str(page.serial),
         "X-Content-Type-Options": "nosniff",

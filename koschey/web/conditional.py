@@ -1,6 +1,6 @@
 """ETag, 304, HEAD and byte ranges (RFC 9110, sections 9.3.2, 13 and 14), for every answer that has an ETag.
 
-One range per request; several are answered with the whole.
+Only one range per request is supported; a request for several gets the whole file.
 """
 
 import re
@@ -22,13 +22,13 @@ class Answer:
 
 
 class Unsatisfiable(Exception):
-    """No byte of the file lies in the range: 416."""
+    """The range contains no byte of the file: the answer is 416."""
 
 
 def parse_bounded(header: str | None) -> tuple[str, int] | None:
     """Return a range whose length does not depend on the file's size, as `first-last` or `-length`, and the length.
 
-    None for every other range, also for one without an end: so does a client resume a download.
+    Returns None for every other range, including one without an end, with which a client resumes a download.
     """
     match = RANGE.fullmatch((header or "").strip())
     if match is None or not match[2]:
@@ -38,7 +38,7 @@ def parse_bounded(header: str | None) -> tuple[str, int] | None:
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return `(start, stop)`, stop not included, or None for the whole. Raises `Unsatisfiable`."""
+    """Return `(start, stop)`, stop not included, or None for the whole file. Raises `Unsatisfiable`."""
     match = RANGE.fullmatch((header or "").strip())
     if match is None or match[0] == "bytes=-":
         return None
@@ -56,7 +56,7 @@ def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def matches(if_none_match: str, etag: str) -> bool:
-    """Tell whether `If-None-Match` names this ETag (RFC 9110, 13.1.2)."""
+    """Return whether `If-None-Match` names this ETag (RFC 9110, 13.1.2)."""
     if not if_none_match:
         return False
     named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
@@ -64,12 +64,12 @@ def matches(if_none_match: str, etag: str) -> bool:
 
 
 def client_has(etag: str) -> bool:
-    """Tell whether the client of the current request says that it has what bears this ETag."""
+    """Return whether the client of the current request says that it has the content with this ETag."""
     return request.method in ("GET", "HEAD") and matches(request.headers.get("If-None-Match", ""), etag)
 
 
 def applicable_range(etag: str) -> str | None:
-    """Return the `Range` of the current request; None also where `If-Range` (13.1.5) names other bytes than ours."""
+    """Return the `Range` of the current request, or None if `If-Range` (13.1.5) names another ETag than this one."""
     return request.headers.get("Range") if request.headers.get("If-Range") in (None, etag) else None
 
 
@@ -79,22 +79,22 @@ def not_modified(headers: dict[str, str]) -> Response:
 
 
 def whole(body: bytes, headers: dict[str, str]) -> Response:
-    """Return 200 with a body, and to HEAD with its length alone."""
+    """Return 200 with a body, or for HEAD with its length alone."""
     response = Response(b"" if request.method == "HEAD" else body, 200, headers)
-    # Quart counts what is sent; for HEAD that is nothing.
+    # Quart counts the bytes that are sent; for HEAD there are none.
     response.headers["Content-Length"] = str(len(body))
     return response
 
 
 def whole_unless_known(body: bytes, headers: dict[str, str]) -> Response:
-    """Return 304 where the client has what the header `ETag` names, else 200 with the body."""
+    """Return 304 if the client has the content that the header `ETag` names, else 200 with the body."""
     return not_modified(headers) if client_has(headers["ETag"]) else whole(body, headers)
 
 
 def streamed(
     content: AsyncIterator[bytes] | bytes, size: int, span: tuple[int, int] | None, headers: dict[str, str]
 ) -> Response:
-    """Return 200 with a file of so many bytes, or 206 with a part of it; the last byte of the span is not included."""
+    """Return 200 with a file of `size` bytes, or 206 with a part of it; the span does not include its stop."""
     response = Response(content, 206 if span else 200, headers)
     start, stop = span or (0, size)
     if span:
@@ -106,7 +106,7 @@ def streamed(
 
 
 def as_response(answer: Answer) -> Response:
-    """Return an answer as Quart sends it."""
+    """Return an answer as a response of Quart."""
     response = Response(answer.body, answer.status, answer.headers)
     if length := answer.headers.get("Content-Length"):
         response.headers["Content-Length"] = length
@@ -114,7 +114,7 @@ def as_response(answer: Answer) -> Response:
 
 
 def register(app: Quart) -> None:
-    """Have no 304 say of its empty body what would be said of the 200: caches put it into what they keep.
+    """Remove the length and the type of the empty body from every 304: caches copy them to the answer that they store.
 
     RFC 9110, 8.6 and 15.4.5; RFC 9111, 4.3.4. Quart gives an answer without content a length of 0 and the type of HTML.
     """

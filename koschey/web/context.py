@@ -1,4 +1,4 @@
-"""How a handler reaches what the process holds open."""
+"""Gives handlers the resources of their process, such as the connections that it keeps open."""
 
 from typing import cast
 

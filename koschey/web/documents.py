@@ -1,4 +1,4 @@
-"""How a document of one form leaves: compression, validators and caching headers."""
+"""Answers requests for documents that have only one form: compression, validators and caching headers."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ from koschey.web.conditional import client_has, not_modified, whole
 
 
 async def answer_document(document: Document, content_type: str, **more: str) -> Response:
-    """Answer GET, HEAD or POST with a document; underscores in the names of more headers stand for hyphens."""
+    """Answer GET, HEAD or POST with a document; `more` are headers, with underscores instead of hyphens."""
     coding = coding_of(document.content, request.headers.get("Accept-Encoding", ""))
     etag = f'"{document.etag}"' if coding is Coding.IDENTITY else f'"{document.etag}-{coding}"'
     headers = {
         "Vary": "Accept-Encoding",
-        # A longer age would hide a fresh upload, and a fresh block.
+        # A client that caches the document for longer would miss a new upload, or a new block.
         "Cache-Control": "max-age=0, must-revalidate",
         "X-Content-Type-Options": "nosniff",
         "ETag": etag,

@@ -1,4 +1,4 @@
-"""From a request to the row that says who took a file."""
+"""Records which client downloads a file."""
 
 from quart import request
 
@@ -9,9 +9,9 @@ MAX_USER_AGENT = 200
 
 
 async def record_download(file: File) -> None:
-    """Write down that the file goes to whoever sent the current request, before the first byte of it leaves.
+    """Record that the client of the current request gets the file, before the first byte of it is sent.
 
-    Credentials that prove nobody say nothing: where everybody may read, they need not be right. Raises as
+    Credentials that prove no account are ignored: if every client may read, they need not be correct. Raises as
     `DownloadLog.hand_out` and `Logins.find` do.
     """
     header, logins = request.headers.get("Authorization"), resources().logins
@@ -22,7 +22,7 @@ async def record_download(file: File) -> None:
 
 
 def _clean(user_agent: str | None) -> str | None:
-    """Cut, and without what could steer the terminal of whoever reads the report."""
+    """Return the header cut, and without characters that could control the terminal of a reader of the report."""
     if not user_agent:
         return None
     return "".join(letter if letter.isprintable() else "?" for letter in user_agent[:MAX_USER_AGENT])

@@ -1,6 +1,6 @@
 """The edge: the layer that checks a request before any other layer reads it.
 
-Behind it the target is a path, the host is one of ours, and the path is that of a route, whatever a proxy did to it.
+Behind it the target is a path, the host is one of ours, and a prefix that a proxy left in the path is removed.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from koschey.web.mount import Mount
 from koschey.web.targets import read_target
 
 METHODS = "GET, HEAD, POST, PUT, DELETE"
-"""Of all routes together."""
+"""The methods of all routes together."""
 
 
 class Edge:
-    """Lets a request through with its path read, or answers it."""
+    """Passes a request on with the path of a route, or answers it with an error."""
 
     def __init__(self, application: Any, hosts: OwnHosts, mount: Mount) -> None:
         self.application = application
@@ -29,7 +29,7 @@ class Edge:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "websocket":
-            # Nothing here speaks it; a server answers 403.
+            # No route uses WebSocket; the server answers 403.
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] == "http":
@@ -44,9 +44,9 @@ class Edge:
         await self.application(scope, receive, send)
 
     def _read(self, scope: Any) -> Any:
-        """Return the scope for the application, or an answer. Raises `UsageError`."""
+        """Return the scope for the application, or an error as an answer. Raises `UsageError`."""
         if scope["path"] == "*":
-            # RFC 9110, section 9.3.7: about the server as a whole. The target of CONNECT is no path either, and 400.
+            # RFC 9110, section 9.3.7: `*` means the whole server. The target of CONNECT is not a path either: 400.
             response = problem(405, "Method not allowed", f"this index knows {METHODS}, each of a path")
             response.headers["Allow"] = METHODS
             return response

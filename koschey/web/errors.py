@@ -1,4 +1,4 @@
-"""Errors as answers: one table from the error tree to statuses, one body for machines and people (RFC 9457)."""
+"""Turns errors into answers: one table from error classes to statuses, one body for programs and people (RFC 9457)."""
 
 import json
 
@@ -31,11 +31,11 @@ from koschey.texts import on_one_line
 log = structlog.get_logger()
 
 PERMANENT = 424
-"""Failed Dependency (RFC 4918, section 11.4): the upstream is at fault, and asking again soon changes nothing.
+"""Failed Dependency (RFC 4918, section 11.4): the upstream is at fault, and a retry soon changes nothing.
 
-pip asks up to five times more after 500, 502 and 503, and uv after every 5xx; then pip prints "too many 502 error
-responses", and neither prints a reason. They ask once after 424, and uv prints the reason of a page. Not 403: uv takes
-that for missing credentials, and prints no reason either. What may work later stays 503.
+pip retries up to five times after 500, 502 and 503, and uv after every 5xx; then pip prints "too many 502 error
+responses", and neither prints a reason. Neither retries after 424, and uv prints the reason of a page. 403 is not used:
+uv interprets it as missing credentials, and prints no reason either. An error that may pass stays 503.
 """
 
 STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
@@ -56,11 +56,11 @@ STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
     Busy: (503, "Come back soon"),
 }
 RETRY_AFTER = 5
-"""Seconds after which a client may try again what is not available now."""
+"""Seconds after which a client may retry a request that failed with 503."""
 
 
 def problem(status: int, title: str, detail: str, **extensions: object) -> Response:
-    """Return `application/problem+json`; the text stands in a header too, for clients that drop bodies.
+    """Return `application/problem+json`. A header repeats the text, for clients that discard the body.
 
     Title and detail are cleaned: uv prints them on the user's terminal.
     """
@@ -78,7 +78,7 @@ def problem(status: int, title: str, detail: str, **extensions: object) -> Respo
 
 
 def problem_of(error: KoscheyError) -> Response:
-    """Return the answer to a request that failed by this error."""
+    """Return the answer to a request that failed with this error."""
     status, title = status_of(error)
     if isinstance(error, Unconfirmed):
         remedy = f'; to carry it out all the same, send "confirm": {error.counts["files"]}'

@@ -1,4 +1,4 @@
-"""A thin ASGI layer in front of Quart that answers pages from memory, and passes everything else on."""
+"""A thin ASGI layer in front of Quart that answers requests for cached pages, and passes on all others."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,10 +20,10 @@ READ = frozenset({b"accept", b"accept-encoding", b"if-none-match"})
 
 
 class FastPages:
-    """Answers `GET` and `HEAD` of `/simple/` and `/simple/<name>/` where the page is in the cache.
+    """Answers `GET` and `HEAD` of `/simple/` and `/simple/<name>/` if the page is in the cache.
 
-    It decides nothing: a page that is not in the cache, that has still to be compressed, or whose name is not
-    normalised, is Quart's business.
+    It makes no decision. Quart answers for a page that is not in the cache, that has not been compressed yet, or whose
+    name is not normalised.
     """
 
     def __init__(self, app: Quart, prefix: str) -> None:
@@ -43,7 +43,7 @@ class FastPages:
             await self._pass_on(scope, receive, limited(send))
             return
         answer = answer_page(page, asked)
-        if len(answer.body) > PIECE:  # what is smaller fits into the server's buffers
+        if len(answer.body) > PIECE:  # a smaller body fits into the server's buffers
             send = limited(send)
         await send(
             {
@@ -55,9 +55,9 @@ class FastPages:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let Quart answer. A body that breaks off must break the connection, so that no client takes it as whole."""
+        """Let Quart answer. An error in a body must abort the connection, so that no client accepts a part as whole."""
         if self._prefix and scope["type"] == "http":
-            # As ASGI has it: Quart takes the path below, and puts the prefix before the links that it makes.
+            # As ASGI specifies: Quart routes the path below the prefix, and adds the prefix to the links that it makes.
             scope = {**scope, "root_path": self._prefix, "path": self._prefix + scope["path"]}
         try:
             await self.quart(scope, receive, send)

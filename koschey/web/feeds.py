@@ -16,19 +16,19 @@ RSS = "text/xml; charset=utf-8"
 
 @blueprint.get("/rss/packages.xml")
 async def newest_projects() -> Response:
-    """The projects that this index began to serve last."""
+    """Answer with the projects that this index began to serve last."""
     return await answer_document(await resources().surveys.newest_projects(), RSS)
 
 
 @blueprint.get("/rss/updates.xml")
 async def newest_releases() -> Response:
-    """The releases that this index began to serve last."""
+    """Answer with the releases that this index began to serve last."""
     return await answer_document(await resources().surveys.newest_releases(), RSS)
 
 
 @blueprint.get("/rss/project/<project>/releases.xml")
 async def project_releases(project: str) -> Response:
-    """The releases of one project."""
+    """Answer with the releases of one project."""
     name = parse_name(project)
     if name != project:
         return moved(addresses.project_feed(name))
@@ -40,11 +40,11 @@ async def project_releases(project: str) -> Response:
 
 @blueprint.get("/stats/")
 async def statistics() -> Response:
-    """How large the largest projects are, and all together; in JSON, whatever is asked for."""
+    """Answer with the sizes of the largest projects and of all together, in JSON whatever the `Accept` header says."""
     return await answer_document(await resources().surveys.sizes(), "application/json")
 
 
 @blueprint.get("/stats")
 async def statistics_without_slash() -> Response:
-    """The same address as a person would type it."""
+    """Redirect from the address that a person would type."""
     return moved(addresses.STATISTICS)

@@ -1,4 +1,4 @@
-"""Files below `/packages/`, the core metadata and the provenance beside them: every form through the one verdict."""
+"""Serves files below `/packages/`, their core metadata and their records. One verdict decides about all three."""
 
 import hashlib
 from collections.abc import AsyncGenerator
@@ -28,14 +28,14 @@ from koschey.web.refusals import refuse
 blueprint = Blueprint("files", __name__)
 
 METADATA = ".metadata"
-"""PEP 658: "appended to the URL of the file"."""
+"""Suffix for the core metadata (PEP 658): "appended to the URL of the file"."""
 RECORD = ".provenance_url.json"
-"""PEP 710's name of the file, appended in the same way."""
+"""Suffix for the record, which PEP 710 names; it is appended in the same way."""
 
 
 @blueprint.get("/packages/<path:rest>")
 async def package(rest: str) -> Response:
-    """Serve a file, or what stands beside it."""
+    """Serve a file, its core metadata or its record."""
     path = f"/packages/{rest}"
     beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
     judged = await resources().judged_files.at(path.removesuffix(beside))
@@ -55,7 +55,7 @@ async def _file(file: File) -> Response:
     try:
         return await _answer(file)
     except Damaged:
-        # Nothing was sent, and the damage is noted: what an upstream has is fetched now.
+        # No byte has been sent, and the damage is recorded: a mirrored file is now downloaded again.
         return await _answer(await resources().files.reload(file))
 
 
@@ -83,7 +83,7 @@ async def _answer(file: File) -> Response:
 
 
 async def _cold_piece(file: File, wanted: str | None) -> Piece | None:
-    """Return a part of a wheel that is not stored, where the upstream may be asked for that alone."""
+    """Return a part of a wheel that is not stored, or None if the client has to wait for the whole wheel."""
     bounded = parse_bounded(wanted)
     if file.stored_at or bounded is None:
         return None
@@ -91,7 +91,7 @@ async def _cold_piece(file: File, wanted: str | None) -> Piece | None:
 
 
 async def _begun(file: File, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """Take the first bytes before an answer begins: where there are none it says why, and does not break off."""
+    """Read the first bytes and record the download before the answer begins, so that a failure becomes an error."""
     try:
         first = await anext(chunks, b"")
         await record_download(file)
@@ -109,7 +109,7 @@ async def _begun(file: File, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[by
 
 
 def _headers(file: File) -> dict[str, str]:
-    """Return the headers of a file. The type is never a guess: clients would undo a guessed encoding."""
+    """Return the headers of a file. The type is not guessed, because clients would decode a guessed encoding."""
     headers = {
         "Content-Type": "application/octet-stream",
         "Accept-Ranges": "bytes",
@@ -124,7 +124,7 @@ def _etag(file: File) -> str:
 
 
 def _is_known(file: File) -> bool:
-    """Whether the client says that it has these bytes."""
+    """Return whether the client says that it has these bytes."""
     return bool(file.sha256) and client_has(_etag(file))
 
 
@@ -135,14 +135,14 @@ async def _metadata(file: File) -> Response:
     headers = {
         "Content-Type": "application/octet-stream",
         "Cache-Control": immutable(resources().settings),
-        # Of what is sent: it may not be what the page promised when the file was found.
+        # The digest of the bytes that are sent: they may differ from those that the page listed.
         "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
     }
     return whole_unless_known(body, headers)
 
 
 def _record(file: File) -> Response:
-    """Serve the PEP 710 record byte for byte; the origin tells why there is none, or will be one."""
+    """Serve the PEP 710 record byte for byte. If there is none, the 404 names the origin, which explains why."""
     if file.record is None:
         hosted = file.upstream_url is None
         why = "was uploaded here" if hosted else "was not downloaded from the upstream yet"

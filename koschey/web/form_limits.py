@@ -1,4 +1,4 @@
-"""What the fields of upload forms may cost: each form by itself, and all that a process reads at once."""
+"""Limits on the fields of upload forms: for each form, and for all forms that a process reads at once."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,25 +8,25 @@ from koschey.settings import Settings
 
 MIB = 2**20
 OVERHEAD = 300
-"""Bytes that a field costs beside its name and its text."""
+"""Bytes of memory that a field needs in addition to its name and its text."""
 ALL_FORMS = 32 * MIB
-"""Bytes of all forms that one process reads or works with. Forms of large projects have about 0.3 MiB."""
+"""Maximum bytes of all forms that one process holds. Forms of large projects have about 0.3 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormLimits:
-    """The bounds of one form."""
+    """The limits for one form."""
 
     fields: int = 20_000
     bytes: int = 12 * MIB
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Return the bounds that the operator has set."""
+        """Return the limits that the operator has set."""
         return cls(settings.max_form_fields, int(settings.max_form_mib * MIB))
 
     def check(self, fields: int, size: int, name: str) -> None:
-        """Raise `Refused` where a form has too much with the field `name`, which is its last so far."""
+        """Raise `Refused` if a form exceeds a limit with the field `name`, its latest so far."""
         if fields > self.fields:
             raise Refused(
                 f"The form has more than {self.fields:,} fields; {name[:100]!a} is one too many. Leave fields out, for "
@@ -42,17 +42,17 @@ class FormLimits:
 
 
 class FormBudget:
-    """The memory that all forms under way in one process share."""
+    """The memory that all forms in one process share."""
 
     def __init__(self, size: int = ALL_FORMS) -> None:
         self._left = size
 
     def take(self, size: int) -> None:
-        """Take a part of it. Raises `Busy` where other uploads have the rest."""
+        """Reserve `size` bytes. Raises `Busy` if other uploads hold too many of them."""
         if size > self._left:
             raise Busy("the forms of the uploads that arrive now are too large together; try again soon")
         self._left -= size
 
     def give(self, size: int) -> None:
-        """Give a part back."""
+        """Release `size` reserved bytes."""
         self._left += size

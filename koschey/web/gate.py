@@ -1,8 +1,8 @@
-"""Who may read, where not everybody may: a layer in front of all routes, which lets no request past without a login.
+"""A layer in front of all routes that passes no request on without a login, if the index is not open to all readers.
 
-Everything is closed but what asks for itself: the panel, the API, uploads, and the health of the process. So a new
-route is closed before anybody has thought of it. 401 with a challenge is what pip answers with a login; a 404 would
-send installers on to the next index.
+Every path is closed, except the health of the process and the paths that check credentials themselves: the panel, the
+API and uploads. So a new route is closed by default. pip answers a 401 that has a challenge with a login; a 404 would
+send installers to the next index.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ CHALLENGE = 'Basic realm="koschey", charset="UTF-8"'
 
 
 class ReadGate:
-    """Asks for a login before the application behind it sees a request."""
+    """Requires a login before the application behind it sees a request."""
 
     def __init__(self, application: Any, logins: Callable[[], Logins]) -> None:
         self._application = application
@@ -42,7 +42,7 @@ class ReadGate:
         if (parse_authorization(header) or (TOKEN_USER, ""))[0] == TOKEN_USER:
             await self._serve(scope, receive, send, await self._refusal(scope, header))
             return
-        # A password may have to wait for its turn. Where the client does not wait any more, it is not checked.
+        # The check of a password may have to wait for its turn. It is dropped if the client has gone by then.
         watched = WatchedReceive(receive)
         try:
             await self._serve(scope, watched, send, await watched.while_there(self._refusal(scope, header)))
@@ -58,7 +58,7 @@ class ReadGate:
             await self._application(scope, receive, _private(send))
 
     async def _refusal(self, scope: Any, header: str) -> Response | None:
-        """Return why the request goes no further, or None."""
+        """Return the refusal of a request, or None if it may pass."""
         try:
             if await self._logins().find(header, (scope.get("client") or [None])[0]) is not None:
                 return None
@@ -79,7 +79,7 @@ def _is_open(path: str) -> bool:
 
 
 def _private(send: Any) -> Any:
-    """Tell caches between us and the client that the answer is for this client alone (RFC 9111, 5.2.2.7)."""
+    """Return a `send` that marks answers as private, for caches on the way to the client (RFC 9111, 5.2.2.7)."""
 
     async def send_private(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -94,5 +94,5 @@ def _private(send: Any) -> Any:
 
 
 def _is_for_one(value: bytes) -> bool:
-    """Tell whether no shared cache keeps an answer as it is."""
+    """Return whether this `Cache-Control` already keeps shared caches from storing the answer."""
     return b"no-store" in value or b"private" in value

@@ -1,7 +1,8 @@
-"""Whether this process works, for load balancers and supervisors. No path below `/_/` asks for a login or a host.
+"""Health of this process, for load balancers and supervisors. No path below `/_/` needs a login or a certain host.
 
-`/_/live` asks nobody: a supervisor that restarts what fails here never restarts all processes for an outage elsewhere.
-`/_/ready` fails while this process cannot serve. `/_/health` is the older of the two, for PostgreSQL alone.
+`/_/live` depends on no other service, so a supervisor that restarts a process when it fails never restarts all
+processes because of an outage elsewhere. `/_/ready` fails while this process cannot serve. `/_/health` is older than
+`/_/ready`, and checks PostgreSQL alone.
 """
 
 from datetime import timedelta
@@ -19,13 +20,13 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/_/live")
 async def live() -> Response:
-    """200 while this process answers requests at all."""
+    """Answer 200 while this process answers requests at all."""
     return _answer(200, {"status": "live"})
 
 
 @blueprint.get("/_/ready")
 async def ready() -> Response:
-    """200 while PostgreSQL answers and this process hears of every commit; all else is reported and changes nothing."""
+    """Answer 200 while PostgreSQL answers and this process hears of every commit; only report all other facts."""
     found = await resources().readiness.check()
     stores = {"postgresql": found.is_ready, "listener": found.listener, "bucket": found.bucket}
     status = "ready" if found.is_ready else "not ready"
@@ -34,13 +35,13 @@ async def ready() -> Response:
 
 @blueprint.get("/_/health")
 async def health() -> Response:
-    """200 while PostgreSQL answers; Temporal is not needed to serve."""
+    """Answer 200 while PostgreSQL answers; Temporal is not needed to serve."""
     pulse = await resources().readiness.pulse()
     return _answer(200, {"status": "ok", **_seconds(ages_of(pulse))})
 
 
 def _seconds(ages: dict[str, timedelta | None]) -> dict[str, float | None]:
-    """Return ages in seconds; null where there is nothing to count from."""
+    """Return ages in seconds; null if there is no time to count from."""
     return {name: None if age is None else round(age.total_seconds(), 1) for name, age in ages.items()}
 
 

@@ -1,6 +1,6 @@
-"""`/held/`: what is kept back, why, until when and how to ask for it; for people, programs and refused clients.
+"""`/held/`: which files are not served, why, until when, and how to request them; for people, programs and clients.
 
-Only names, versions, states, reasons and dates are said here: neither a digest of held bytes nor where they are.
+These pages contain only names, versions, states, reasons and dates: no digest of held bytes, and not where they are.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from koschey.web.refusals import missing_project, refusal
 blueprint = Blueprint("held", __name__)
 
 BESIDE = (".metadata", ".provenance_url.json", "/provenance")
-"""What stands beside a file, and is refused with it."""
+"""Suffixes of a file's metadata, record and provenance, which are refused together with it."""
 PROBLEM, JSON, HTML = "application/problem+json", "application/json", "text/html"
 HEADERS = {"Cache-Control": "no-store", "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
 SAFE = {"Content-Security-Policy": NOTHING_RUNS}
@@ -31,7 +31,7 @@ SAFE = {"Content-Security-Policy": NOTHING_RUNS}
 
 @blueprint.get("/held/<project>/")
 async def project(project: str) -> Response:
-    """List all that is kept back of one project."""
+    """List the files of one project that are not served, except removed ones."""
     name = parse_name(project)
     if name != project:
         return moved(addresses.held_project(name))
@@ -46,7 +46,7 @@ async def project(project: str) -> Response:
 
 @blueprint.get("/held/<project>/<version>/")
 async def release(project: str, version: str) -> Response:
-    """Explain one release, served or not."""
+    """Explain the state of one release, served or not."""
     name = parse_name(project)
     sight = await resources().explanations.project(name)
     return missing_project(name) if sight is None else _json(describe(sight.explain(version)))
@@ -54,8 +54,8 @@ async def release(project: str, version: str) -> Response:
 
 @blueprint.get("/held/<release>/<state>/<ask>/<path:filename>")
 async def file(release: str, state: str, ask: str, filename: str) -> Response:
-    """Refuse a file with all that there is to say; what has been let out since is sent on to."""
-    del state, ask  # decoration
+    """Refuse a file with all details; redirect to the file if it has been released since."""
+    del state, ask  # They only inform the reader of the URL.
     beside = next((suffix for suffix in BESIDE if filename.endswith(suffix)), "")
     found = await resources().explanations.refused_file(release, filename.removesuffix(beside))
     if found is None:
@@ -80,7 +80,7 @@ def _served(file: File, beside: str) -> Response:
 
 
 def _wants_html() -> bool:
-    """Tell whether a person looks: a browser prefers HTML, while installers take anything."""
+    """Return whether a person reads the answer: a browser prefers HTML, while installers accept anything."""
     return request.accept_mimetypes.best_match((PROBLEM, JSON, HTML)) == HTML
 
 

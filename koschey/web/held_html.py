@@ -1,4 +1,4 @@
-"""What is kept back, as a page for a person. Nothing on it runs, and every name and reason is escaped."""
+"""Pages for people about files that are not served. They contain no script, and escape every name and reason."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ _file, _project = _environment.from_string(FILE), _environment.from_string(PROJE
 
 
 def render_file(project: str, account: FileAccount, free: str | None, ours: Addresses) -> str:
-    """Render why one file is not served."""
+    """Render the page that says why one file is not served."""
     return _file.render(
         title=f"{project} {account.version} is {account.state}",
         project=project,
@@ -74,7 +74,7 @@ def render_file(project: str, account: FileAccount, free: str | None, ours: Addr
 
 
 def render_project(project: str, accounts: Sequence[FileAccount], ours: Addresses) -> str:
-    """Render all that is kept back of a project."""
+    """Render the list of a project's files that are not served."""
     version = accounts[-1].version if accounts else ""
     return _project.render(
         title=f"What is held of {project}",

@@ -1,4 +1,4 @@
-"""The front page, for a person who opens the address in a browser."""
+"""The front page, for a person who opens the index in a browser."""
 
 from html import escape
 
@@ -27,7 +27,7 @@ lets them out.</p>
 
 @blueprint.get("/")
 async def home() -> Response:
-    """Say what this is and how to use it."""
+    """Show what this index is and how clients use it."""
     ours = resources().addresses
     body = PAGE.format(
         version=__version__,

@@ -1,6 +1,6 @@
 """`/integrity/<project>/<version>/<filename>/provenance`: provenance objects (PEP 740) as the public index serves them.
 
-The bytes are those of the upstream or of the uploader's attestations; what this index made of them is in a header.
+The bytes are those of the upstream or of the uploader's attestations; a header has this index's verdict on them.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ async def provenance(project: str, version: str, filename: str) -> Response:
 
 
 def _choose_form() -> str | None:
-    """Return the type to answer with; the same object is sent under either."""
+    """Return the content type of the answer, or None if the client accepts neither; the object is the same in both."""
     accepted = request.accept_mimetypes
     return accepted.best_match(FORMS) if request.headers.get("Accept") else INTEGRITY
 

@@ -1,7 +1,7 @@
-"""Which hosts a request may be for (RFC 9110, section 7.4): those of this index alone, where it knows its own name.
+"""Which hosts a request may name (RFC 9110, section 7.4): only those of this index, if it knows its own.
 
-Another site's name that leads here (DNS rebinding, a forgotten record, a cache that trusts the header) gets nothing.
-Ports are compared only where a setting names one: proxies leave them out or put in their own.
+A request under another site's name (DNS rebinding, a forgotten record, a cache that trusts the header) is refused.
+Ports are compared only if a setting names one, because proxies omit them or insert their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,11 +10,11 @@ from koschey.errors import Misdirected, UsageError
 from koschey.settings.hosts import Host, parse_host
 
 OPEN_BELOW = "/_/"
-"""Health checks ask by whatever address they have."""
+"""Health checks may use any host, because they connect to the address that they have."""
 
 
 class OwnHosts:
-    """The hosts that this index answers for; where there are none, every host is served."""
+    """The hosts for which this index answers; if the set is empty, it answers for every host."""
 
     def __init__(self, hosts: Iterable[Host], public: str) -> None:
         self._hosts = frozenset(hosts)
@@ -23,8 +23,8 @@ class OwnHosts:
     def check(self, named: Sequence[bytes], authority: str | None, version: str, path: str) -> None:
         """Check the values of `Host` of a request for a path, or the authority of its target.
 
-        Raises `UsageError` for a request that names no host or several (RFC 9112, section 3.2), `Misdirected` for one
-        that names another.
+        Raises `UsageError` for a request that names no host or several (RFC 9112, section 3.2), and `Misdirected` for
+        a request that names another host.
         """
         host = _read(named, authority, version)
         if not self._hosts or path.startswith(OPEN_BELOW):
@@ -37,7 +37,7 @@ class OwnHosts:
 
 
 def _read(named: Sequence[bytes], authority: str | None, version: str) -> Host | None:
-    """Return the host that a request names; None where an HTTP/1.0 request names none. Raises `UsageError`."""
+    """Return the host that a request names, or None if an HTTP/1.0 request names none. Raises `UsageError`."""
     if len(named) > 1:
         raise UsageError("the request has several Host headers; send one")
     text = named[0].decode("latin-1").strip() if named else ""

@@ -1,8 +1,9 @@
-"""The path of a route in a request to an index that is reached under a path of its own, such as `/pypi`.
+"""Finds the route of a request to an index whose public URL has a path of its own, such as `/pypi`.
 
-Some proxies pass that path on, others take it away; nothing in a request tells which. So the reading counts that is a
-route: `/pypi/simple/six/` is a page behind a proxy that passes the path on, and `/pypi/six/json` is the JSON API behind
-one that took it away. Only below `/pypi` both can be routes; there the first reading counts.
+Some proxies pass that path on, others remove it, and a request does not say which. So Koschey chooses the
+interpretation that is a route: `/pypi/simple/six/` is a page behind a proxy that passes the path on, and
+`/pypi/six/json` is the JSON API behind a proxy that removed it. Only below `/pypi` can both be routes; there the first
+interpretation counts.
 """
 
 from werkzeug.exceptions import HTTPException
@@ -10,14 +11,14 @@ from werkzeug.routing import Map, RequestRedirect
 
 
 class Mount:
-    """Finds the path below the public address."""
+    """Finds the path below the public URL."""
 
     def __init__(self, prefix: str, routes: Map) -> None:
         self._prefix = prefix
         self._routes = routes.bind("")
 
     def inner(self, path: str, method: str) -> str:
-        """Return the path of a route that a request names."""
+        """Return the path of the route that a request means."""
         if not self._prefix or not (path == self._prefix or path.startswith(f"{self._prefix}/")):
             return path
         below = path.removeprefix(self._prefix) or "/"

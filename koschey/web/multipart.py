@@ -1,7 +1,7 @@
-"""The body of an upload, read as it arrives: fields into memory, the file to disk, and nothing faster than we write.
+"""Reads the body of an upload as it arrives: fields into memory, the file to disk, and no faster than it is written.
 
-Quart would keep all that a client has sent in memory until a handler reads it. For the paths in `STREAMED` its
-connection class is replaced by one that leaves the body where it is: with the server, until it is asked for.
+Quart would keep all that a client has sent in memory until a handler reads it. `UploadConnection` replaces Quart's
+connection class. For the paths in `STREAMED` it leaves the body with the server until a handler reads it.
 """
 
 import asyncio
@@ -20,37 +20,37 @@ from koschey.web.form_limits import OVERHEAD, FormBudget, FormLimits
 from koschey.web.spool import Spool
 
 STREAMED = ("/legacy/", "/legacy", "/pypi", "/pypi/", "/RPC2")
-"""Uploads, and XML-RPC: nobody is asked who he is there, and a call may be far smaller than what Quart would keep."""
+"""Paths of uploads and of XML-RPC, which needs no login and allows far smaller bodies than Quart would keep."""
 BODY = "koschey.body"
 """Key of the body in the ASGI scope."""
 
 IGNORED = "gpg_signature"
-"""A file beside the file, from times when indexes kept signatures; twine sends it still, and it is dropped."""
+"""A signature, which indexes used to keep beside the file. twine still sends it, and Koschey drops it."""
 STALL = 15.0
-"""Seconds without a byte after which an upload is given up."""
+"""Seconds without a byte after which an upload is refused."""
 WINDOW = 60.0
 LEAST = 240 * 2**10
-"""Bytes that must arrive in every window of so many seconds: 4 KiB a second, less than a slow modem's line. Only the
-time counts in which Koschey waits for the client."""
+"""Bytes that must arrive in every `WINDOW` seconds: 4 KiB a second, less than a slow modem's line. Only the time in
+which Koschey waits for the client counts."""
 PIECE = 2**16
 """Bytes given to the decoder at a time."""
 MAX_HEADERS = 2 * PIECE
-"""Bytes of a part's headers, and of what stands before the first part."""
+"""Maximum bytes of a part's headers, and of the text before the first part."""
 LINGER = 30.0
-"""Seconds for which the rest of a refused upload is read and dropped: most clients read an answer only when they have
-sent all, and would see a reset connection instead."""
+"""Seconds for which the rest of a refused upload is read and dropped: most clients read the answer only after they have
+sent everything, and would see a reset connection instead."""
 LINGER_IDLE = 2.0
 
 
 class Pace:
-    """How fast a body arrives: a client that sends little holds its place no longer than a window."""
+    """Measures how fast a body arrives, so that a client that sends too little is refused after one window."""
 
     def __init__(self) -> None:
         self._waited = 0.0
         self._received = 0
 
     def note(self, seconds: float, size: int) -> None:
-        """Note that a chunk arrived after so many seconds of waiting. Raises `Refused` where the body is too slow."""
+        """Count a chunk that arrived after so many seconds of waiting. Raises `Refused` if the body is too slow."""
         self._waited += seconds
         self._received += size
         if self._waited < WINDOW:
@@ -92,11 +92,11 @@ class Body:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it was read."""
+        """Whether the whole body was read."""
         return self._complete
 
     async def linger(self) -> None:
-        """Drop what the client still sends, for a while."""
+        """Drop what the client still sends, for at most `LINGER` seconds, or until it pauses for `LINGER_IDLE`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER):
                 while not (self._complete or self._gone):
@@ -108,14 +108,14 @@ class Body:
         if not self._announced:
             self._announced = True
             return {"type": "http.request", "body": b"", "more_body": False}
-        # While the body is being read the reader sees first that the client is gone.
+        # While the body is being read, its reader is the first to see that the client is gone.
         await self._answered.wait()
         while not self._gone:
             await self._next()
         return {"type": "http.disconnect"}
 
     def end(self) -> None:
-        """The answer is out; from now on only the end of the connection is awaited."""
+        """Record that the answer was sent: from now on only the end of the connection is awaited."""
         self._answered.set()
 
     async def _next(self) -> bytes:
@@ -126,10 +126,10 @@ class Body:
 
 
 class UploadConnection(ASGIHTTPConnection):
-    """Serves one request; one to a path in `STREAMED` finds its body under `BODY` in the scope."""
+    """Serves one request. If its path is in `STREAMED`, the handler finds the body under `BODY` in the scope."""
 
     async def __call__(self, receive: Any, send: Any) -> None:
-        """Serve it."""
+        """Serve the request."""
         path = self.scope["path"].removeprefix(self.scope.get("root_path", ""))
         if self.scope["method"] != "POST" or path not in STREAMED:
             await super().__call__(receive, send)
@@ -139,7 +139,7 @@ class UploadConnection(ASGIHTTPConnection):
 
         async def send_then_linger(message: Any) -> None:
             if message["type"] == "http.response.start" and not body.is_complete:
-                # Servers close when they have sent as much as was announced. So nothing is announced.
+                # A server closes once it has sent the announced length, so the answer announces none.
                 headers = [header for header in message["headers"] if header[0].lower() != b"content-length"]
                 message = {**message, "headers": headers}
             is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
@@ -153,17 +153,17 @@ class UploadConnection(ASGIHTTPConnection):
 
 
 class FormReader:
-    """Reads one form, of which one part, `content`, is a file. Close it when its fields are needed no more."""
+    """Reads one form, whose part `content` is a file. The caller closes it when it no longer needs the fields."""
 
     def __init__(self, spool: Spool, limits: FormLimits | None = None, budget: FormBudget | None = None) -> None:
         self.fields: list[tuple[str, str]] = []
         self.filename: str | None = None
         self.content_type: str | None = None
-        """Of the part with the file; None where it has none."""
+        """The `Content-Type` of the file's part, or None if the part has none."""
         self._spool = spool
         self._name = ""
         self._text: bytearray | None = None
-        """The bytes of the field that is being read; None while it is the file."""
+        """The bytes of the current field, or None while the file is being read."""
         self._limits = limits or FormLimits()
         self._budget = budget or FormBudget()
         self._count = 0
@@ -173,7 +173,7 @@ class FormReader:
     async def read(self, chunks: AsyncIterator[bytes], content_type: str) -> None:
         """Read the form to its end.
 
-        Raises `Refused` where it is none, or is too large, and `Busy` where all forms together are too large now.
+        Raises `Refused` if the body is not such a form or is too large, and `Busy` if all current forms are too large.
         """
         kind, options = parse_options_header(content_type)
         boundary = options.get("boundary", "")
@@ -197,7 +197,7 @@ class FormReader:
         await self._spool.flush()
 
     def close(self) -> None:
-        """Forget the fields, and give back the memory that they had."""
+        """Drop the fields, and release their memory in the budget."""
         self.fields = []
         self._budget.give(self._taken)
         self._taken = 0

@@ -1,11 +1,12 @@
-"""Whose request it is: the client's address, where the peer is one of the operator's own proxies.
+"""Finds the client's address if the peer is one of the operator's own proxies.
 
-Written to `scope["client"]` once, in front of everything, so that no handler knows of proxies. What servers bring for
-this believes too much: hypercorn's `ProxyFixMiddleware` counts hops and believes whoever connects, granian's and
-uvicorn's take any text for an address, and none reads `Forwarded` from the right.
+This layer writes the address to `scope["client"]` once, in front of all others, so that no handler needs to know about
+proxies. The layers that servers provide trust too much: hypercorn's `ProxyFixMiddleware` counts hops and trusts any
+peer, those of granian and uvicorn accept any text as an address, and none reads `Forwarded` from the right.
 
-A proxy adds what it saw at the end of `X-Forwarded-For`, or of `Forwarded` (RFC 7239, section 4); all that stands to
-the left of it is what somebody claims. So both are read from the right, as far as our proxies wrote them.
+A proxy adds the address that it saw at the end of `X-Forwarded-For`, or of `Forwarded` (RFC 7239, section 4). Anybody
+may have written the addresses to the left of it. So Koschey reads both headers from the right, as far as our proxies
+wrote them.
 """
 
 import re
@@ -24,18 +25,18 @@ NODE = re.compile(r"\[(?P<six>[0-9A-Fa-f:.]+)\](?::[\w.-]+)?|(?P<four>[0-9.]+)(?
 
 
 class BehindProxies:
-    """Tells the application behind it who the client is, and not who the proxy is."""
+    """Gives the application behind it the address of the client instead of that of the proxy."""
 
     def __init__(self, application: Any, networks: Sequence[Network], *, behind_socket: bool = False) -> None:
         self._application = application
         self._networks = networks
         self._behind_socket = behind_socket
-        """Whether a proxy of ours is at the other end of the unix socket that is listened on."""
+        """Whether the peer at the unix socket on which the server listens is one of our proxies."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            # Nobody at a unix socket has an address; servers leave the peer out, or give an empty text.
+            # The peer at a unix socket has no address; servers omit the peer, or give an empty text.
             peer = (scope.get("client") or ("",))[0]
             is_known = bool(peer) or self._behind_socket
             client = client_address(peer or None, scope["headers"], self._networks) if is_known else None
@@ -45,12 +46,11 @@ class BehindProxies:
 
 
 def client_address(peer: str | None, headers: Sequence[tuple[bytes, bytes]], networks: Sequence[Network]) -> str | None:
-    """Return the address of the client that our proxies report; None where it has to be the peer's.
+    """Return the address of the client that our proxies report, or None if the peer's address must be used.
 
-    A peer without an address is a proxy of ours at the other end of a unix socket.
-
-    That is so where the peer is no proxy of ours, where what a proxy wrote is no address, and where both headers are
-    there and disagree: a proxy hands the one that it does not write through, as the client made it up.
+    A peer without an address is one of our proxies at a unix socket. The result is None if the peer is not one of our
+    proxies, if a proxy wrote something other than an address, or if the request has both headers and they disagree: a
+    proxy passes on the header that it does not write, and the client may have forged that one.
     """
     if peer is not None and ((proxy := _parse_node(peer)) is None or not _is_ours(proxy, networks)):
         return None
@@ -64,7 +64,7 @@ def client_address(peer: str | None, headers: Sequence[tuple[bytes, bytes]], net
 
 
 def _elements(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> list[str]:
-    """Return the elements of a header from the right; where it stands several times, the last line comes first."""
+    """Return the elements of a header from the right; if it is repeated, the last line comes first."""
     value = ",".join(value.decode("latin-1") for key, value in headers if key.lower() == name)
     return value.split(",")[::-1] if value.strip() else []
 
@@ -72,7 +72,7 @@ def _elements(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> list[str]:
 def _first_other(
     elements: Sequence[str], parse: Callable[[str], Address | None], networks: Sequence[Network]
 ) -> Address | None:
-    """Return the first address that is no proxy's, or the last of all; None where something else is met before."""
+    """Return the first address that is not a proxy's, else the last one; None if an earlier element is no address."""
     address = None
     for element in elements:
         address = parse(element)
@@ -86,9 +86,9 @@ def _is_ours(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def _parse_element(text: str) -> Address | None:
-    """Return the address that an element of `Forwarded` names. A comma in quotes is not understood, and so no address.
+    """Return the address that an element of `Forwarded` names; an element with a comma in quotes has none.
 
-    Whoever split at commas in quotes from the left could be led past what our proxy added by a quote left open.
+    A parser that respected commas in quotes from the left could be led past our proxy's element by an unclosed quote.
     """
     found: list[str] = []
     for part in text.split(";"):
@@ -100,7 +100,7 @@ def _parse_element(text: str) -> Address | None:
 
 
 def _parse_node(text: str) -> Address | None:
-    """Return the address in `192.0.2.1:80`, `[2001:db8::1]:80`, or without a port; None for `unknown` and the like."""
+    """Return the address in `192.0.2.1:80`, `[2001:db8::1]:80`, or without a port; None for `unknown` and others."""
     node = NODE.fullmatch(text.strip())
     if node is None:
         return None

@@ -1,8 +1,9 @@
-"""What is not served, said in a way that reaches whoever waits before a terminal.
+"""Refuses files in a way that reaches a developer at a terminal.
 
-Every refusal of a file is a redirect to a URL that explains itself, for the URL is all that pip prints of an answer:
-`/held/six-1.17.0/quarantine-until-2026-11-29/ask-with-koschey-request/six-1.17.0-py2.py3-none-any.whl`. What stands
-between release and filename is decoration. Behind it is the refusal itself, with a body for those who read it.
+Every refusal of a file is a redirect to a URL that explains itself, because pip prints only the URL of an answer:
+`/held/six-1.17.0/quarantine-until-2026-11-29/ask-with-koschey-request/six-1.17.0-py2.py3-none-any.whl`. The two parts
+between release and filename only inform the reader. This URL answers with the refusal itself, whose body has all
+details.
 """
 
 from urllib.parse import quote
@@ -30,7 +31,7 @@ WORDS = {
 
 
 async def refuse(item: StandingFile, beside: str = "") -> Response:
-    """Send a client on to where it is told why it does not get a file, or what stands `beside` it."""
+    """Redirect a client to the URL that says why it does not get a file, or the object with the suffix `beside`."""
     account = await resources().explanations.file(item)
     if item.file.set_aside_at is not None:
         return _set_aside(item.file.project, account)
@@ -38,7 +39,7 @@ async def refuse(item: StandingFile, beside: str = "") -> Response:
 
 
 def _set_aside(project: str, account: FileAccount) -> Response:
-    """Refuse a file of the project's former origin on the spot: under its name another file may be found by now."""
+    """Refuse a file of the project's former origin without a redirect: another file may have its name by now."""
     return problem(
         403,
         f"{project} {account.version} is {account.state}",
@@ -53,8 +54,8 @@ def _set_aside(project: str, account: FileAccount) -> Response:
 
 
 def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
-    """Return the path under which a refusal explains itself; nothing in it tells of the file's bytes."""
-    # What was let out in this very moment is said to be held; the page behind sends the client back to it.
+    """Return the path that explains a refusal; it discloses nothing about the file's bytes."""
+    # A file that was released just now is called held here; the page at that path redirects the client to the file.
     word, ask = WORDS.get(account.state, WORDS[State.HELD])
     if account.state is State.HELD and account.release_at:
         word = f"quarantine-until-{account.release_at:%Y-%m-%d}"
@@ -62,7 +63,7 @@ def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
 
 
 def refusal(project: str, account: FileAccount, free: str | None) -> Response:
-    """Say why a file is not served, until when, and where to ask (RFC 9457)."""
+    """Return the answer that says why a file is not served, until when, and how to request it (RFC 9457)."""
     ours = resources().addresses
     askable = account.state in {State(state) for state in ASKABLE}
     command = f"{request_command(project, account.version)} --reason WHY"
@@ -84,13 +85,13 @@ def refusal(project: str, account: FileAccount, free: str | None) -> Response:
 
 
 def missing_project(name: str) -> Response:
-    """Say that nobody has a project of that name."""
+    """Return the answer that neither this index nor its upstream has a project of that name."""
     upstream = resources().settings.upstream_url
     return problem(404, "No such project", f"neither this index nor its upstream {upstream} has a project {name}")
 
 
 def told(project: str, account: FileAccount, free: str | None) -> str:
-    """Return all that a developer should know of a refusal, for a terminal."""
+    """Return all that a developer should know about a refusal, as text for a terminal."""
     when = f" until {format_time(account.release_at)}" if account.release_at else ""
     lines = [f"{account.filename} is {account.state}{when}: {account.reason}."]
     if free:

@@ -27,7 +27,7 @@ async def project_list() -> Response:
 
 @blueprint.get("/simple")
 async def project_list_without_slash() -> Response:
-    """PEP 503: URLs end with a slash."""
+    """Redirect to the URL that ends with a slash (PEP 503)."""
     return moved(addresses.PROJECT_LIST)
 
 
@@ -45,7 +45,7 @@ async def project_detail(project: str) -> Response:
 
 @blueprint.get("/legacy/+simple/<project>/")
 async def uploaded_project(project: str) -> Response:
-    """Give the same page below the upload URL, where hatch looks before it uploads, to skip what is there."""
+    """List the same files below the upload URL: hatch reads that page before an upload, to skip existing files."""
     name = parse_name(project)
     page = await resources().pages.project_below(name, UPLOADED_DEPTH)
     return missing_project(name) if page is None else await _respond(page)
@@ -53,7 +53,7 @@ async def uploaded_project(project: str) -> Response:
 
 @blueprint.get("/simple/<project>")
 async def project_detail_without_slash(project: str) -> Response:
-    """PEP 503: URLs end with a slash."""
+    """Redirect to the URL that ends with a slash (PEP 503)."""
     return moved(addresses.project_page(parse_name(project)))
 
 

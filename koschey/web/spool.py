@@ -1,4 +1,4 @@
-"""The file of an upload on its way: hashed and written to the disk as it arrives, under no name."""
+"""The file of an upload in progress: hashed and written to disk as it arrives, without a name."""
 
 import asyncio
 import hashlib
@@ -13,7 +13,7 @@ BATCH = 2**17
 
 
 class Spool:
-    """A file in flight: without a name, so that it is gone when it is closed, whatever happens to us."""
+    """A temporary file without a name, so that it is gone when it is closed, even if this process is killed."""
 
     def __init__(self, folder: Path | None, max_size: int) -> None:
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - closed by `close`
@@ -28,16 +28,16 @@ class Spool:
 
     @property
     def descriptor(self) -> int:
-        """Where the bytes can be read, by position."""
+        """The descriptor from which the bytes can be read by position."""
         return self._file.fileno()
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digests of the bytes so far, by the names that the form has for them."""
+        """Digests of the bytes that were flushed so far, by the names of their form fields."""
         return {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
 
     async def write(self, chunk: bytes) -> None:
-        """Take more bytes."""
+        """Add bytes. Raises `Refused` if the file is too large, and `StoreUnavailable` as `flush` does."""
         self.size += len(chunk)
         if self.size > self._max_size:
             raise Refused(
@@ -50,7 +50,7 @@ class Spool:
             await self.flush()
 
     async def flush(self) -> None:
-        """Hash and write what was taken."""
+        """Hash and write the bytes added so far. Raises `StoreUnavailable` if the disk refuses them."""
         batch, self._batch = self._batch, bytearray()
         try:
             await asyncio.to_thread(self._work, batch)
@@ -58,7 +58,7 @@ class Spool:
             raise StoreUnavailable(f"there is no room for the upload now: {error.strerror}") from error
 
     def close(self) -> None:
-        """Drop the file."""
+        """Delete the file."""
         self._file.close()
 
     def _work(self, batch: bytearray) -> None:

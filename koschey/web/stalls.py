@@ -1,9 +1,9 @@
-"""Limits on clients that do not read: what is sent must be taken within a time, or the connection is broken off.
+"""Limits on clients that do not read: a client must read each piece within a time, or the connection is aborted.
 
-A server's `send` returns once there is room for more, under granian and under hypercorn. While a client reads nothing
+A server's `send` returns once there is room for more, under granian and under hypercorn. While a client reads nothing,
 it never returns: without a limit such a client keeps its answer, and all that the answer holds, as long as it likes.
-Granian holds several messages for each client, so messages are small. What it holds when an answer is broken off is
-still on its way to the client, and only the kernel can end that.
+Granian buffers several messages for each client, so messages are small. When an answer is aborted, granian still tries
+to send the messages in its buffer, and only the kernel can end that.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 STALL = 30.0
-"""Seconds in which a client must take one piece."""
+"""Seconds within which a client must read one piece."""
 PIECE = 64 * 2**10
-"""Bytes of a piece: so the slowest client that is served takes about 2 KB a second."""
+"""Bytes of a piece: a client must therefore read at least about 2 kB a second."""
 
 OPEN_FILES = Path("/proc/self/fd")
 UNACKNOWLEDGED = 40_000
@@ -25,11 +25,11 @@ UNACKNOWLEDGED = 40_000
 
 
 def limit_connections() -> None:
-    """Have the kernel end connections whose clients do not read, of every port on which this process listens.
+    """Make the kernel end connections whose clients do not read, for every port on which this process listens.
 
     Connections inherit the option of the socket that accepts them. No server names its sockets to an application, and
-    granian opens them after the application has started, so they are found among the open files once there is a
-    request. Where there is no `/proc`, nothing is limited.
+    granian opens them after the application has started, so this function finds them among the open files at the first
+    request. On a system without `/proc`, it limits nothing.
     """
     sockets = list(_own_sockets())
     try:
@@ -45,7 +45,7 @@ def limit_connections() -> None:
 def _own_sockets() -> Iterator[socket.socket]:
     """Yield the TCP sockets of this process, as copies that the caller closes."""
     for descriptor in OPEN_FILES.iterdir() if OPEN_FILES.exists() else ():
-        # What was closed since it was listed cannot be copied.
+        # A descriptor that was closed after it was listed cannot be copied.
         with suppress(OSError):
             if str(descriptor.readlink()).startswith("socket:"):
                 found = socket.socket(fileno=os.dup(int(descriptor.name)))
@@ -60,7 +60,7 @@ def _port(found: socket.socket) -> int:
 
 
 def limited(send: Any) -> Any:
-    """Return an ASGI `send` that raises `ConnectionAbortedError` where the client stalls."""
+    """Return an ASGI `send` that raises `ConnectionAbortedError` if the client stalls."""
 
     async def send_in_time(message: Any) -> None:
         for piece in _pieces(message):
@@ -74,7 +74,7 @@ def limited(send: Any) -> Any:
 
 
 def _pieces(message: Any) -> Iterator[Any]:
-    """Split a body that a slow client could not take within the time."""
+    """Split a message into pieces that a slow client can read within the time."""
     body = message.get("body", b"")
     if len(body) <= PIECE:
         yield message

@@ -1,7 +1,7 @@
-"""The request target (RFC 9112, section 3.2). The edge reads it once, and refuses a target that is no path.
+"""The request target (RFC 9112, section 3.2). The edge parses it once, and refuses a target that is not a path.
 
-Behind this every path is Unicode without control characters, with segments of a bounded length. So no handler, no log
-line and no statement meets a NUL, half a character or a number of thousands of digits from a path.
+Behind the edge, every path is Unicode without control characters, and the length of its segments is bounded. So no
+handler, log line or SQL statement gets a NUL, half a character or a number of thousands of digits from a path.
 """
 
 import re
@@ -11,14 +11,14 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from koschey.errors import UsageError
 
 MAX_SEGMENT = 1000
-"""Characters between two slashes; the longest that mean anything are filenames, of 250."""
+"""Maximum characters between two slashes; the longest meaningful segments are filenames, of 250."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 ABSOLUTE = ("http://", "https://")
 
 
 class Target(NamedTuple):
-    """What a request asks for."""
+    """The target of a request."""
 
     path: str
     """Decoded, beginning with a slash."""
@@ -27,9 +27,9 @@ class Target(NamedTuple):
 
 
 def read_target(scope: Any) -> Target:
-    """Return the target of an ASGI scope. Raises `UsageError` where it is no path.
+    """Return the target of an ASGI scope. Raises `UsageError` if it is not a path.
 
-    A server that resolves the absolute form by itself leaves no authority to see.
+    If the server itself resolves the absolute form, the authority is None.
     """
     path, authority = scope["path"], None
     if not path.startswith("/") and path.lower().startswith(ABSOLUTE):
@@ -45,7 +45,7 @@ def read_target(scope: Any) -> Target:
 
 
 def _check_path(path: str, raw: bytes | None) -> None:
-    # Nearly every path passes here: this is asked of each request.
+    # The cheap test first, because it runs for each request: nearly every path passes it.
     if not (path.isascii() and path.isprintable()):
         if CONTROL.search(path):
             raise UsageError("the path contains a control character; leave it out")
@@ -58,7 +58,10 @@ def _check_path(path: str, raw: bytes | None) -> None:
 
 
 def _is_utf8(path: str, raw: bytes | None) -> bool:
-    """Servers put U+FFFD in the place of bytes that they cannot decode; only the raw path tells it from a real one."""
+    """Return whether a path is UTF-8.
+
+    Servers replace bytes that they cannot decode by U+FFFD; only the raw path tells that from a real U+FFFD.
+    """
     if raw is None:
         return "\ufffd" not in path
     try:

@@ -1,4 +1,4 @@
-"""Uploads: `POST /legacy/`, what twine and `uv publish` send. Never a redirect: clients abort, or drop the body."""
+"""Uploads by twine and `uv publish`: `POST /legacy/`. Never redirects, because clients abort or drop the body then."""
 
 import asyncio
 import json
@@ -27,12 +27,12 @@ blueprint = Blueprint("upload", __name__)
 
 INSPECTOR, BUDGET, TURNS = "koschey_inspector", "koschey_form_budget", "koschey_upload_turns"
 NOBODY = "Invalid or non-existent authentication information."
-"""The public index's words, and its 403: clients ask nobody for a password while they upload."""
+"""The message that the public index sends with 403. Clients do not prompt for a password during an upload."""
 
 
 @blueprint.record_once
 def prepare(state: BlueprintSetupState) -> None:
-    """Let bodies of uploads be read as streams, and share among them what bounds the memory of all."""
+    """Make the application stream the bodies of uploads, and create what all uploads share to bound their memory."""
     assert isinstance(state.app, Quart)
     state.app.asgi_http_class = UploadConnection
     state.app.extensions[INSPECTOR] = Inspector()
@@ -43,7 +43,7 @@ def prepare(state: BlueprintSetupState) -> None:
 @blueprint.post("/legacy/")
 @blueprint.post("/legacy")
 async def legacy() -> Response:
-    """Take a file in."""
+    """Accept an uploaded file, or refuse it with a reason."""
     try:
         account = await _account()
         accepted = await _receive(account)
@@ -61,7 +61,7 @@ async def legacy() -> Response:
 
 
 async def _account() -> Account:
-    """Return who uploads, before a byte of the body is read."""
+    """Return the account that uploads, before a byte of the body is read. Raises `NotAllowed` if there is none."""
     credentials = parse_authorization(request.headers.get("Authorization"))
     account = await resources().logins.prove(credentials, request.remote_addr) if credentials else None
     if account is None:
@@ -82,7 +82,7 @@ async def _receive(account: Account) -> Accepted:
     reader = FormReader(spool, limits, current_app.extensions[BUDGET])
     try:
         await reader.read(body.chunks(), request.headers.get("Content-Type", ""))
-        # The public index reads the action from the query too.
+        # Like the public index, Koschey also reads the action from the query.
         fields = [*reader.fields, *((name, value) for name, value in request.args.items() if name == ":action")]
         # In a thread: a form may have ten thousand fields.
         form = await asyncio.to_thread(parse_upload_form, fields, reader.filename, reader.content_type)
@@ -100,13 +100,13 @@ def _intake() -> Intake:
 
 
 def _refuse(status: int, message: str) -> Response:
-    """Say it where each client looks: uv in JSON, all others in a text. There is no reason phrase in ASGI."""
+    """Return a refusal as the client prints it: JSON for uv, text for all others. ASGI has no reason phrase."""
     title = HTTPStatus(status).phrase
     if "application/json" not in request.headers.get("Accept", ""):
         response = _answer(status, "text/plain; charset=utf-8", message)
     else:
         body = {"message": message, "code": f"{status} {message}", "title": title}
-        # With a charset uv would print the JSON as it stands.
+        # With a charset, uv would print the raw JSON.
         response = _answer(status, "application/json", json.dumps(body))
     response.headers["X-Error-Message"] = problem(status, title, message).headers["X-Error-Message"]
     return response

@@ -1,4 +1,4 @@
-"""What a client sends while nothing reads it yet: kept for who reads it later, and looked through for its end."""
+"""Watches whether a client disconnects before its request is read, and keeps its messages for a later reader."""
 
 import asyncio
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 KEPT = 16
-"""Messages that are kept; a client that sends more has not gone."""
+"""Maximum number of messages kept; a client that has sent so many is no longer watched."""
 
 
 class ClientGone(Exception):
@@ -22,16 +22,16 @@ class WatchedReceive:
         self._next: asyncio.Task[Any] | None = None
 
     async def __call__(self) -> Any:
-        """Return the next message, those first that came while nobody read."""
+        """Return the next message; first those that arrived during `while_there`."""
         return self._kept.popleft() if self._kept else await self._take()
 
     def close(self) -> None:
-        """End a call that is under way; the request has been answered."""
+        """Cancel a pending call, once the request has been answered."""
         if self._next is not None:
             self._next.cancel()
 
     async def while_there[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what the work returns. Raises `ClientGone`, and ends the work, where the client goes away first."""
+        """Return the result of `work`. Raises `ClientGone`, and cancels the work, if the client disconnects first."""
         task = asyncio.create_task(work)
         try:
             while not task.done() and len(self._kept) < KEPT:
@@ -46,7 +46,7 @@ class WatchedReceive:
             task.cancel()
 
     async def _take(self) -> Any:
-        """Return what the server hands over next. A call that is under way is awaited, for it may hold a message."""
+        """Return the server's next message. Awaits a pending call first, because it may already have a message."""
         if self._next is None:
             return await self._receive()
         message = await self._next

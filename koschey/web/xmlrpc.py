@@ -14,7 +14,7 @@ from koschey.web.multipart import BODY, Body
 blueprint = Blueprint("xmlrpc", __name__)
 
 MAX_BODY = 64 * 2**10
-"""Bytes of a call; the longest that means anything has a few hundred."""
+"""Maximum bytes of a call; the longest meaningful call has a few hundred."""
 XML = "text/xml; charset=utf-8"
 ACCEPTED = ("text/xml", "application/xml")
 
@@ -23,7 +23,7 @@ ACCEPTED = ("text/xml", "application/xml")
 @blueprint.post("/pypi/")
 @blueprint.post("/RPC2")
 async def xmlrpc() -> Response:
-    """Answer one call; what is wrong with it is a fault, with status 200."""
+    """Answer one call. An error in the call is a fault, which is sent with status 200."""
     if request.mimetype not in ACCEPTED:
         return problem(
             415, "Not XML-RPC", f"send an XML-RPC call as {ACCEPTED[0]}, not {request.mimetype or 'nothing'}"
@@ -39,7 +39,7 @@ async def xmlrpc() -> Response:
 
 
 async def _read() -> bytes:
-    """Return the body of the request. Raises `Refused` for one that is too long, when that is known."""
+    """Return the body of the request. Raises `Refused` as soon as it is known to be too long."""
     refusal = Refused(f"a call has at most {MAX_BODY // 2**10} KiB", status=413)
     if (request.content_length or 0) > MAX_BODY:
         raise refusal
