@@ -1,4 +1,4 @@
-"""The management API, `/api/v1/`: JSON for programs, with a token on every request and problem+json for every error."""
+"""The management API, `/api/v1/`: JSON for programs, with credentials in a header and problem+json for every error."""
 
 from koschey.web.api import (
     alerts,

@@ -1,4 +1,4 @@
-"""Alerts: what somebody should know at once, for those who can decide something about it."""
+"""Alerts: facts that need attention at once, for accounts that may make decisions."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What developers ask: whether a lock can be installed, and for what is held. Open to whoever may read."""
+"""Preflights of locks, and requests for releases. Every client that may read may send both; reviewers list requests."""
 
 from datetime import datetime
 from typing import Annotated
@@ -17,7 +17,7 @@ from koschey.web.api.types import Input, Name, Nothing, Reason, Version
 from koschey.web.context import resources
 
 MAX_LOCK = 2**20
-"""Bytes of a list of pins."""
+"""Maximum bytes of a list of pins."""
 
 type Digest = Annotated[str, Meta(pattern="^[a-z0-9_]{1,32}:[0-9a-f]{1,256}$", description="As in `sha256:<hex>`.")]
 

@@ -1,4 +1,4 @@
-"""Names that change hands: to private packages, and to their upstream again."""
+"""Hands names from their upstream to private packages, and back."""
 
 from koschey.auth.permissions import Action
 from koschey.governance.claims import Handover, claim, release_name

@@ -1,4 +1,4 @@
-"""Codes with which a signal to Temporal decides in the name of the calling account."""
+"""Codes with which a signal to Temporal makes a decision in the name of the calling account."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,7 +21,7 @@ from koschey.web.api.types import Input, Name, Reason, Version
 from koschey.web.context import resources
 
 MAX_BODY = 2**20
-"""Bytes of a request: room for the longest list of releases."""
+"""Maximum bytes of a request: enough for the longest list of releases."""
 
 
 class CodedRelease(Input, frozen=True, kw_only=True):

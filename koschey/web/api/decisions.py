@@ -1,4 +1,4 @@
-"""Decisions about what the index lets out, through the one function of every door."""
+"""Decisions about which files are released, by the same function as on every other surface."""
 
 from koschey.auth.authorization import authorize
 from koschey.auth.permissions import Action
@@ -30,7 +30,7 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
         sha256=Sha256(sent.sha256.lower()) if sent.sha256 else None,
         ticket=sent.ticket,
     )
-    # Asked of the account as the credentials gave it; `decide` asks the database once more.
+    # Checks the account as the credentials gave it; `decide` checks again in the database.
     authorize(call.account, Action.DECIDE, name)
     asked = (call.actor, decision, consent_to(sent.confirm), read_expected())
     outcome, serial = await resources().with_connection(decide_as_seen, *asked)
@@ -47,7 +47,7 @@ def _parse_version(sent: NewDecision) -> str | None:
 
 
 def stored_version(text: str) -> str:
-    """Return a version as the files have it: normalised, or as it stands where it is from before PEP 440."""
+    """Return a version as the files have it: normalised, or unchanged if it does not follow PEP 440."""
     try:
         return parse_version(text)
     except UsageError:

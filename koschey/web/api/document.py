@@ -1,7 +1,8 @@
 """The OpenAPI document of the management API, made from the operations and their types.
 
-Not by quart-schema: of msgspec's types it keeps the outermost alone, so that references lead nowhere, it knows errors
-only as `application/json`, and it wraps how every answer of the application is made, to convert what ours never need.
+Koschey does not use quart-schema, which keeps only the outermost of msgspec's types, so that references lead nowhere,
+supports only `application/json` for errors, and wraps the creation of every answer for conversions that ours never
+need.
 """
 
 import re
@@ -35,7 +36,7 @@ ERROR_HEADERS: dict[int, dict[str, Any]] = {
     503: {"Retry-After": {"schema": {"type": "integer"}}},
 }
 ERROR_BODIES: dict[int, type[Problem]] = {428: Unconfirmed}
-"""Errors that say more than what is wrong."""
+"""Types of the errors that have more fields than `Problem`."""
 IF_MATCH = {
     "name": "If-Match",
     "in": "header",
@@ -57,7 +58,7 @@ async def openapi() -> Response:
 
 @cache
 def build_document(prefix: str = "") -> dict[str, Any]:
-    """Return the document, OpenAPI 3.1, of an index that is reached under a path of its own, or under none."""
+    """Return the OpenAPI 3.1 document; `prefix` is the path of the index's public URL, empty if it has none."""
     schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -66,7 +67,7 @@ def build_document(prefix: str = "") -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Koschey", "version": __version__, "description": ABOUT},
-        # Without a host it is read as that of this document, whatever name a client knows (section 4.8.5).
+        # A URL without a host is relative to that of this document, whatever host the client uses (section 4.8.5).
         "servers": [{"url": prefix or "/"}],
         "paths": paths,
         "security": [{"token": []}, {"password": []}],

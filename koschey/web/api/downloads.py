@@ -1,4 +1,4 @@
-"""Who took which file of a project: for those who decide about it."""
+"""Who downloaded which file of a project: for accounts that may decide about it."""
 
 from msgspec import Struct
 

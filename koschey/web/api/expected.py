@@ -1,4 +1,4 @@
-"""Optimistic concurrency: a change can name the serial or tag that its author saw, and is refused where it is old."""
+"""Optimistic concurrency: a change can name the serial or tag that its author saw, and is refused if that is old."""
 
 import re
 
@@ -11,7 +11,7 @@ TAG = re.compile(r'"([0-9]{1,18})"', re.ASCII)
 
 
 def read_expected() -> Serial | None:
-    """Return what `If-Match` (RFC 9110, 13.1.1) names; None where there is none. Raises `UsageError` for no number."""
+    """Return the number in `If-Match` (RFC 9110, 13.1.1), or None. Raises `UsageError` for any other value."""
     header = request.headers.get("If-Match")
     if header is None:
         return None

@@ -1,4 +1,4 @@
-"""The journal for programs that follow it: what came after a serial, for those who can decide something."""
+"""The journal for programs that follow it: the changes after a serial, for accounts that may make decisions."""
 
 from koschey.auth.permissions import Action
 from koschey.governance.journal import Journal, read_journal_after

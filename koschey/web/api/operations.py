@@ -1,7 +1,7 @@
-"""The one way to add an operation to the API: what is registered here asks who it is, is read strictly and documented.
+"""The only way to add an operation to the API: `operation` adds authentication, strict parsing and documentation.
 
-Only the `Authorization` header says who somebody is. A cookie is never looked at, and a body must be JSON: what another
-site's form could make a browser send opens nothing here.
+Only the `Authorization` header identifies the caller. Cookies are ignored, and a body must be JSON: a request that
+another site's form makes a browser send has no effect here.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,17 +29,17 @@ from koschey.web.errors import problem
 blueprint = Blueprint("api", __name__, url_prefix=API)
 
 MAX_BODY = 2**16
-"""Bytes of a request; the longest reason fits several times."""
+"""Maximum bytes of a request; the longest reason fits several times."""
 JSON = "application/json"
 ANYBODY = Account("", None, ())
-"""Who calls what is open to readers without saying who they are."""
+"""The account of a caller without credentials, for operations that are open to readers."""
 TAGGED = (Project, Changed, Tagged)
-"""Answers with an ETag for a later `If-Match`: of one project its serial."""
+"""Answers with an ETag for a later `If-Match`: the serial of one project, or the tag of a `Tagged`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call[T: Input]:
-    """A request that was read, by somebody who may make it."""
+    """A parsed request of an account that may make it."""
 
     account: Account
     path: Mapping[str, str]
@@ -47,7 +47,7 @@ class Call[T: Input]:
 
     @property
     def actor(self) -> Actor:
-        """Who stands in the journal."""
+        """The actor that the journal names."""
         return Actor(self.account.name, "api")
 
     @property
@@ -61,33 +61,33 @@ type Handler[T: Input] = Callable[[Call[T]], Awaitable[msgspec.Struct]]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """All that is said about an operation, once."""
+    """All facts about an operation, for its route and for its documentation."""
 
     name: str
     about: str
     method: str
     rule: str
-    """Below the prefix."""
+    """The path below the prefix of the API."""
     takes: type[Input]
     answers: type[msgspec.Struct]
     needs: Action | None
-    """None: whoever may read the index may call it, also with no account where nobody needs one to read."""
+    """None if every client that may read the index may call it, without an account if reading needs none."""
     max_body: int = MAX_BODY
     also: tuple[int, ...] = ()
-    """Statuses with which it can be refused beside the usual ones."""
+    """Statuses with which it can be refused, in addition to the usual ones."""
     misses: bool = True
-    """Whether a change can be about something that is not there."""
+    """Whether a change can name something that does not exist."""
     alters: bool = True
-    """Whether it alters what the index serves, where its method says so."""
+    """Whether it alters what the index serves, if its method is not GET."""
 
     @property
     def reads_body(self) -> bool:
-        """Whether the input is a body; else it is the query, for RFC 9110 gives the body of a DELETE no meaning."""
+        """Whether the input is a body, else the query: RFC 9110 gives the body of a DELETE no meaning."""
         return self.method in ("POST", "PUT")
 
     @property
     def changes(self) -> bool:
-        """Whether it changes what the index serves, and so takes `If-Match`."""
+        """Whether it changes what the index serves, and therefore accepts `If-Match`."""
         return self.method != "GET" and self.needs is not None and self.alters
 
     @property
@@ -117,7 +117,7 @@ def operation[T: Input](
     misses: bool = True,
     alters: bool = True,
 ) -> Callable[[Handler[T]], Handler[T]]:
-    """Register a handler. Its name and docstring go into the document."""
+    """Register a handler. The OpenAPI document contains its name and docstring."""
 
     def register(handler: Handler[T]) -> Handler[T]:
         name, about = getattr(handler, "__name__", ""), handler.__doc__ or ""
@@ -146,9 +146,9 @@ async def _answer[T: Input](
 
 
 async def _identify(operation: Operation) -> Account | None:
-    """Return who calls; nobody in particular where the operation and the index are open. Wrong credentials are none.
+    """Return the account of the caller, or `ANYBODY` if the operation and the index are open and it sent no header.
 
-    Raises as `Logins.prove` does.
+    Returns None if the credentials are missing or wrong. Raises as `Logins.prove` does.
     """
     header = request.headers.get("Authorization")
     if header is None and operation.needs is None and resources().settings.anonymous_reading:
@@ -165,7 +165,7 @@ def _ask_who() -> Response:
 
 
 def _check_permission(account: Account, action: Action, path: Mapping[str, str]) -> None:
-    """Raise `NotAllowed` before anything of the request is read; whoever changes something is asked again there."""
+    """Raise `NotAllowed` before the input is read; the function that makes a change checks the permission again."""
     if "project" in path:
         authorize(account, action, parse_name(path["project"]))
     elif not may_somewhere(account.grants, action):
@@ -191,7 +191,7 @@ def _read_query[T: Input](takes: type[T]) -> T:
     if len(given) != len(request.args):
         raise UsageError("the query names a value more than once")
     try:
-        # A query has only texts; numbers among them are read as such.
+        # A query contains only text; `strict=False` also parses numbers from it.
         return msgspec.convert(given, takes, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(f"the query is not what this request takes: {error}") from None

@@ -1,4 +1,4 @@
-"""What people still have to look at: decisions that wait for a second person, and exceptions that end."""
+"""Pending work of reviewers: decisions that need a second person, and exceptions that will expire."""
 
 from typing import Annotated
 

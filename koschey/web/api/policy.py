@@ -1,4 +1,4 @@
-"""The policy for programs: read it, put another in its place, or change one rule."""
+"""The policy for programs: read it, replace it, or change one rule."""
 
 from koschey.auth.authorization import authorize
 from koschey.auth.permissions import Action
@@ -36,7 +36,7 @@ from koschey.web.api.policy_types import (
 from koschey.web.context import resources
 
 MAX_POLICY = 2**20
-"""Bytes of a whole policy."""
+"""Maximum bytes of a whole policy."""
 
 
 @operation("GET", "/policy", PolicyQuery, PolicyState, needs=Action.DECIDE)

@@ -1,4 +1,4 @@
-"""What the operations on the policy take and answer."""
+"""The inputs and answers of the operations on the policy."""
 
 from datetime import datetime
 from typing import Annotated
@@ -25,7 +25,7 @@ class PolicyQuery(Input, frozen=True, kw_only=True):
 
     @property
     def name(self) -> NormalizedName | None:
-        """The project, normalised. Raises `UsageError` where it is no name."""
+        """The project, normalised. Raises `UsageError` if it is not a valid name."""
         return parse_name(self.project) if self.project is not None else None
 
 
@@ -91,7 +91,7 @@ class PolicyState(Tagged, frozen=True, kw_only=True):
 
     window_days: float
     observed: list[str]
-    """Scopes under observation: what would be held there is served."""
+    """Scopes under observation: files that would be held there are served."""
     rules: list[ShownRule]
     checks: list[KnownCheckShown]
 
@@ -131,22 +131,22 @@ class LateName(Struct, frozen=True, kw_only=True):
     name: str
     files: int
     downloaded: int
-    """How many of these were ever downloaded."""
+    """The number of these files that were ever downloaded."""
 
 
 class PolicyChange(Tagged, frozen=True, kw_only=True):
     """What a request changed in the policy, or would change."""
 
     serial: Serial | None
-    """None where it changed nothing."""
+    """None if it changed nothing."""
     changed: bool
     releases_judged_anew: int
     files_served_no_more: int
     files_served_again: int
     mirrored: list[LateName]
-    """Names of a reservation that are mirrored already: `POST /projects/{project}/claim` hands them over."""
+    """Reserved names that are mirrored already: `POST /projects/{project}/claim` hands each to private packages."""
     still_blocked: list[BlockedRelease]
-    """What lifted rules have blocked; `POST /decisions` with `unblock` has it held again. Empty for a dry run."""
+    """Releases that lifted rules blocked; `POST /decisions` with `unblock` holds them again. Empty for a dry run."""
     rules: list[ChangedRule]
     files: list[FileOutlook]
-    """Of a dry run: what would become of files."""
+    """The files that would change, for a dry run; empty otherwise."""

@@ -1,4 +1,4 @@
-"""One project as those see it who may: every file, with what the verdict says of it."""
+"""One project for accounts that may read it: every file, with its verdict."""
 
 from koschey.auth.permissions import Action
 from koschey.quarantine import project_files

@@ -1,4 +1,4 @@
-"""What waits, a page at a time: for those who can decide something, as in the panel."""
+"""The pending releases, a page at a time: for accounts that may make decisions, as in the panel."""
 
 from koschey.auth.permissions import Action
 from koschey.quarantine import waiting_releases

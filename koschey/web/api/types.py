@@ -1,4 +1,4 @@
-"""What the management API takes and answers. The document is made from these types, and so is what is refused."""
+"""The inputs and answers of the management API. These types validate requests and make the OpenAPI document."""
 
 from datetime import datetime
 from typing import Annotated
@@ -16,7 +16,7 @@ type Reason = Annotated[
     str,
     Meta(description="Why; it is kept in the journal.", extra_json_schema={"minLength": 1, "maxLength": MAX_REASON}),
 ]
-"""What the document says of it. `parse_reason` reads it, with the same words as at every other door."""
+"""A reason as the document describes it. `parse_reason` checks it, with the same errors as on all other surfaces."""
 type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
 type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
 type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]
@@ -33,11 +33,11 @@ type Position = Annotated[int, Meta(ge=0, le=MAX_POSITION)]
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body or the query of a request. What it does not name is refused."""
+    """The body or the query of a request. A request with any other field is refused."""
 
 
 class Tagged(Struct, frozen=True, kw_only=True):
-    """An answer about more than one project, with a number that differs where what it is about does."""
+    """An answer about more than one project, with a number that changes whenever its subject changes."""
 
     tag: Annotated[int, Meta(description="Its ETag, for a later `If-Match`.")]
 
@@ -82,7 +82,7 @@ class NewDecision(Input, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$")] | None = None
     ticket: Annotated[Text | None, Meta(description="Where the reason is written down; an exception needs it.")] = None
     confirm: Confirm = None
-    """Of `recall`, and of `block` for a whole project."""
+    """For `recall`, and for `block` of a whole project."""
 
 
 class QuarantineQuery(Input, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class Changed(Struct, frozen=True, kw_only=True):
     changed: bool
     files: tuple[str, ...]
     waits: bool = False
-    """It is active once a second person makes the same decision."""
+    """Whether the decision is pending, until a second person makes the same decision."""
 
 
 class DownloadedFile(Struct, frozen=True, kw_only=True):
@@ -119,22 +119,22 @@ class DownloadedFile(Struct, frozen=True, kw_only=True):
     sha256: str | None
     downloads: int
     forgotten: int
-    """How many of these the log of downloads has forgotten; `GET /projects/{project}/downloads` has the others."""
+    """The number of these that the log has deleted; `GET /projects/{project}/downloads` lists the others."""
     first_at: datetime
     last_at: datetime
     accounts: list[str | None]
-    """Those that ever downloaded it; null means clients without a login."""
+    """The accounts that ever downloaded it; null means clients without a login."""
 
 
 class Claimed(Changed, frozen=True, kw_only=True):
     """What became of a name; `files` are served no more."""
 
     origin: Origin
-    """Whose the name is now."""
+    """The origin of the name now."""
     brought_back: tuple[str, ...]
-    """Files that the name had from this origin at an earlier time."""
+    """Files of the name that came from this origin earlier, and that belong to it again."""
     downloaded: list[DownloadedFile]
-    """What was ever downloaded under the name, from whatever origin."""
+    """The files that were ever downloaded under the name, from any origin."""
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -150,9 +150,9 @@ class Unconfirmed(Problem, frozen=True, kw_only=True):
     """A change would hide what is in use. Nothing was changed; the same request with `confirm` carries it out."""
 
     files: int
-    """Files that are served now, and would be no more."""
+    """The number of files that are served now, and would no longer be served."""
     downloads: int
     machines: int
-    """Different pairs of account and address that downloaded them, as far as that is known."""
+    """The number of different pairs of account and address that downloaded them, as far as they are known."""
     confirm: int
-    """What the request must say to be carried out."""
+    """The value of `confirm` with which the request is carried out."""
