@@ -37,7 +37,7 @@ class NewPreflight(Input, frozen=True, kw_only=True):
 
 
 class CheckedPin(Struct, frozen=True, kw_only=True):
-    """What is said of a pin."""
+    """The result for one pin."""
 
     project: str
     version: str
@@ -49,13 +49,13 @@ class CheckedPin(Struct, frozen=True, kw_only=True):
 
 
 class Preflight(Struct, frozen=True, kw_only=True):
-    """What is said of every pin, in the order of the lock."""
+    """The results for all pins, in the order of the lock."""
 
     pins: list[CheckedPin]
 
 
 class NewRequest(Input, frozen=True, kw_only=True):
-    """Somebody needs a release that is held or blocked."""
+    """A request for a release that is held or blocked."""
 
     project: Name
     version: Version
@@ -63,7 +63,7 @@ class NewRequest(Input, frozen=True, kw_only=True):
 
 
 class Requested(Struct, frozen=True, kw_only=True):
-    """A request that was written down."""
+    """A recorded request."""
 
     project: str
     version: str
@@ -74,21 +74,21 @@ class Requested(Struct, frozen=True, kw_only=True):
 
 
 class OpenRequests(Struct, frozen=True, kw_only=True):
-    """The requests that nobody has answered, the last one first."""
+    """Open requests, the latest first."""
 
     requests: list[OpenRequest]
 
 
 @operation("POST", "/preflight", NewPreflight, Preflight, needs=None, max_body=MAX_LOCK)
 async def check_lock(call: Call[NewPreflight]) -> Preflight:
-    """Say of every pin of a lock whether it is served, until when it is held, and what older version is free."""
+    """Return for each pin of a lock whether it is served, until when it is held, and which older version is served."""
     pins = [Pin(parse_name(pin.name), pin.version, tuple(pin.hashes)) for pin in call.sent.pins]
     return Preflight(pins=[_show(explanation) for explanation in await resources().preflight.check(pins)])
 
 
 @operation("POST", "/requests", NewRequest, Requested, needs=None, also=(404, 429))
 async def request_release(call: Call[NewRequest]) -> Requested:
-    """Ask for a release that is held or blocked."""
+    """Request a release that is held or blocked."""
     sent, who = call.sent, who_asks(call.account.name or None, request.remote_addr)
     window = resources().settings.window
     asked = await ask(resources().pool, parse_name(sent.project), sent.version, who, sent.reason, window)

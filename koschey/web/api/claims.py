@@ -13,7 +13,7 @@ PROJECT = "/projects/<project>"
 
 @operation("POST", f"{PROJECT}/claim", NewClaim, Claimed, needs=Action.MANAGE, also=(428,))
 async def claim_name(call: Call[NewClaim]) -> Claimed:
-    """Hand a mirrored name to private packages: its files are served no more, and uploads are accepted."""
+    """Hand a mirrored name to private packages: its files are no longer served, and uploads are accepted."""
     consent, expected = consent_to(call.sent.confirm), read_expected()
     asked = (call.actor, call.project, call.sent.reason, consent, expected)
     return _show(await resources().with_connection(claim, *asked))

@@ -41,7 +41,7 @@ class NewCode(Input, frozen=True, kw_only=True):
 
 
 class CodedFinding(Struct, frozen=True, kw_only=True):
-    """What a check or an advisory says of a file."""
+    """What a check or an advisory reports about a file."""
 
     check: str
     code: str
@@ -59,7 +59,7 @@ class CodedFile(Struct, frozen=True, kw_only=True):
 
 
 class ShownToReviewer(Struct, frozen=True, kw_only=True):
-    """A release with what the code is bound to."""
+    """A release, with the files and findings to which the code is bound."""
 
     project: str
     version: str
@@ -67,7 +67,7 @@ class ShownToReviewer(Struct, frozen=True, kw_only=True):
 
 
 class ReviewerCode(Struct, frozen=True, kw_only=True):
-    """A code, which is shown once, and what a signal has to carry. It is good until a signal is received in time."""
+    """A code, which is shown once, and the input of its signal. The signal must be received before the code expires."""
 
     code: str
     reviewer: str

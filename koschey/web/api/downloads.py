@@ -10,7 +10,7 @@ from koschey.web.context import resources
 
 
 class DownloadsQuery(Input, frozen=True, kw_only=True):
-    """Which part of the log: what came after a number, the oldest first."""
+    """Which part of the log: the downloads after a number, the oldest first."""
 
     version: Version | None = None
     after: Position = 0

@@ -29,7 +29,7 @@ async def yank_release(call: Call[Why]) -> Changed:
 
 @operation("DELETE", f"{RELEASE}/yank", Why, Changed, needs=Action.YANK)
 async def unyank_release(call: Call[Why]) -> Changed:
-    """Take the yank of a hosted release back."""
+    """Unyank a hosted release (PEP 592)."""
     return _changed(call, await resources().with_connection(unyank, _change(call)))
 
 
@@ -41,7 +41,7 @@ async def yank_file(call: Call[Why]) -> Changed:
 
 @operation("DELETE", f"{FILE}/yank", Why, Changed, needs=Action.YANK)
 async def unyank_file(call: Call[Why]) -> Changed:
-    """Take the yank of one hosted file back."""
+    """Unyank one hosted file (PEP 592)."""
     return _changed(call, await resources().with_connection(unyank, _change(call)))
 
 

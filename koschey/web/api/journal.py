@@ -10,5 +10,5 @@ from koschey.web.context import resources
 
 @operation("GET", "/journal", JournalQuery, Journal, needs=Action.DECIDE)
 async def read_journal(call: Call[JournalQuery]) -> Journal:
-    """Return what changed after a serial, the oldest first; serials have no gaps."""
+    """Return the changes after a serial, the oldest first; serials have no gaps."""
     return await read_journal_after(resources().pool, Serial(call.sent.after), limit=call.sent.limit)

@@ -30,7 +30,7 @@ class PolicyQuery(Input, frozen=True, kw_only=True):
 
 
 class RuleTerms(Input, frozen=True, kw_only=True):
-    """What a rule says."""
+    """The terms of a rule."""
 
     kind: Kind
     scope: Scope
@@ -80,7 +80,7 @@ class ShownRule(Struct, frozen=True, kw_only=True):
 
 
 class KnownCheckShown(Struct, frozen=True, kw_only=True):
-    """A check that some worker has brought, and what it proposes for each code that it can find."""
+    """A check that a worker has registered, and the action that it proposes for each code that it can find."""
 
     name: str
     proposes: dict[str, FindingAction]
@@ -97,7 +97,7 @@ class PolicyState(Tagged, frozen=True, kw_only=True):
 
 
 class ChangedRule(Struct, frozen=True, kw_only=True):
-    """A rule that comes (`+`), goes (`-`), or says something else (`~`)."""
+    """A rule that is added (`+`), removed (`-`), or changed (`~`)."""
 
     change: str
     before: ShownRule | None
@@ -126,7 +126,7 @@ class BlockedRelease(Struct, frozen=True, kw_only=True):
 
 
 class LateName(Struct, frozen=True, kw_only=True):
-    """A name that was mirrored before it was reserved, and takes no upload until it is claimed."""
+    """A name that was mirrored before it was reserved, and accepts no upload until it is claimed."""
 
     name: str
     files: int

@@ -43,11 +43,11 @@ class Tagged(Struct, frozen=True, kw_only=True):
 
 
 class Nothing(Input, frozen=True, kw_only=True):
-    """A request that says all in its path."""
+    """A request with neither a body nor a query."""
 
 
 class Why(Input, frozen=True, kw_only=True):
-    """The reason of a change."""
+    """The reason for a change."""
 
     reason: Reason
 
@@ -94,14 +94,14 @@ class QuarantineQuery(Input, frozen=True, kw_only=True):
 
 
 class JournalQuery(Input, frozen=True, kw_only=True):
-    """Which part of the journal: what came after a serial, the oldest first."""
+    """Which part of the journal: the changes after a serial, the oldest first."""
 
     after: Position = 0
     limit: Limit = 100
 
 
 class Changed(Struct, frozen=True, kw_only=True):
-    """What a request changed: nothing, where it was so already."""
+    """What a request changed: nothing, if it was already so."""
 
     project: str
     serial: Serial
@@ -112,7 +112,7 @@ class Changed(Struct, frozen=True, kw_only=True):
 
 
 class DownloadedFile(Struct, frozen=True, kw_only=True):
-    """A file that was ever downloaded, also where the log of downloads has forgotten that."""
+    """A file that was ever downloaded, even if the log of downloads has deleted the entry."""
 
     filename: str
     version: str
@@ -127,7 +127,7 @@ class DownloadedFile(Struct, frozen=True, kw_only=True):
 
 
 class Claimed(Changed, frozen=True, kw_only=True):
-    """What became of a name; `files` are served no more."""
+    """The result for a name; `files` are no longer served."""
 
     origin: Origin
     """The origin of the name now."""
@@ -138,7 +138,7 @@ class Claimed(Changed, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error (RFC 9457), in the words of the caller."""
+    """An error (RFC 9457), in terms of the caller's request."""
 
     type: str
     status: int
@@ -147,7 +147,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 class Unconfirmed(Problem, frozen=True, kw_only=True):
-    """A change would hide what is in use. Nothing was changed; the same request with `confirm` carries it out."""
+    """The change would hide files in use. Nothing was changed; the same request with `confirm` carries it out."""
 
     files: int
     """The number of files that are served now, and would no longer be served."""
