@@ -1,1 +1,1 @@
-"""Mirroring: what comes from upstreams. Pages are refreshed and taken in, files fetched once, verified and stored."""
+"""Mirroring of upstreams: refreshes their pages, and downloads, verifies and stores each of their files once."""

@@ -1,6 +1,6 @@
-"""Provenance objects (PEP 740) of mirrored files: fetched once for all who ask, verified, and kept byte for byte.
+"""Provenance objects (PEP 740) of mirrored files: downloaded once for all callers, verified, and stored unchanged.
 
-A verdict says what an object proves. It never decides whether a file is served: that is `policy.verdict` alone.
+The verdict on an object states what it proves. Only `policy.verdict` decides whether a file is served.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from koschey.storage.s3 import Bucket
 from koschey.upstream.client import UpstreamClient
 
 LEASE = 60.0
-"""Seconds after which a fetch whose process died may be repeated by another."""
+"""Seconds after which another process may repeat a fetch whose process died."""
 
 
 @dataclass(slots=True)
 class ProvenanceStore:
-    """Gives out provenance objects and brings them here. One per process."""
+    """Returns provenance objects, and downloads them from upstreams. One per process."""
 
     pool: Pool
     bucket: Bucket
@@ -37,7 +37,7 @@ class ProvenanceStore:
     _flights: Flights[tuple[FileId, bool], AttestationVerdict | None] = field(default_factory=Flights)
 
     async def read(self, file: File) -> Attested | None:
-        """Return a file's object, fetched now where only the upstream has it; None where there is none.
+        """Return a file's provenance object, or None if it has none. Downloads it if only the upstream has it.
 
         Raises `UpstreamError`, `EgressRefused` or `Busy`.
         """
@@ -48,15 +48,15 @@ class ProvenanceStore:
         return found
 
     async def attach(self, file: FileId, *, again: bool = False) -> AttestationVerdict | None:
-        """Make sure that the object that the upstream lists is here and verified; None where it lists none.
+        """Ensure that the object that the upstream lists is stored and verified; None if there is no object.
 
-        With `again` also what is here is fetched and verified anew. Raises as `read` does, and keeps what is here.
+        With `again`, a stored object is downloaded and verified again. Raises as `read` does; the stored object stays.
         """
-        # Who wants it verified again is not served by a fetch that keeps what is here.
+        # `again` is part of the key: a caller that needs a new verification must not join work that skips it.
         return await self._flights.join((file, again), lambda: self._attach(file, again=again))
 
     async def ensure_record(self, file: File) -> None:
-        """Write the PEP 710 record of a downloaded file that has none, as where rows came out of the bucket."""
+        """Write the PEP 710 record of a downloaded file that has none, as after a rebuild from the bucket."""
         if file.record is not None or file.stored_at is None or file.sha256 is None or file.upstream_url is None:
             return
         record = render_provenance(file.upstream_url, file.sha256)
@@ -68,7 +68,7 @@ class ProvenanceStore:
             await journal.insert_entries(connection, SYSTEM, Event.FILE_FACTS, file.project, [entry])
 
     async def close(self) -> None:
-        """End all fetches; the next request begins them again."""
+        """Cancel all fetches; the next request starts them again."""
         await self._flights.close()
 
     async def _attach(self, file_id: FileId, *, again: bool) -> AttestationVerdict | None:
@@ -95,7 +95,7 @@ class ProvenanceStore:
         return await asyncio.to_thread(self.trust.judge, body, file.filename, sha256)
 
     async def _keep(self, file: File, new: Attested) -> None:
-        """Write the row, and the journal where the object or its verdict has changed."""
+        """Write the row, and the journal if the object or its verdict has changed."""
         judgement = new.judgement
         async with self.pool.acquire() as connection, connection.transaction():
             await projects.lock_project(connection, file.project)

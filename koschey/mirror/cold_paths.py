@@ -1,4 +1,4 @@
-"""Finding a file by a path of which there is no row yet, for the sake of lock files: its project's page is looked at.
+"""Finds a file by a path that has no row yet, for lock files: refreshes the page of its project.
 
 A client may know a path before this index does: from a lock that was made elsewhere, or from a newer page.
 """
@@ -16,11 +16,11 @@ from koschey.model import Origin, StandingFile
 from koschey.standards.names import PUBLIC_INDEX_PATH, possible_projects
 
 LOOK_AGAIN = timedelta(seconds=10)
-"""How old a look at a known project may be before an unknown path has it repeated."""
+"""How old the last refresh of a project may be before an unknown path causes another."""
 TRIED = 3
-"""Projects that are tried for one path: a filename does not always say where the version begins."""
+"""Maximum number of projects to try for one path: a filename may not show where the version begins."""
 REMEMBERED = 10_000
-"""Names of which a process remembers that their look failed."""
+"""Maximum number of names for which a process remembers a failed refresh."""
 
 
 class ColdPaths:
@@ -32,14 +32,14 @@ class ColdPaths:
         self._failures: dict[NormalizedName, tuple[float, KoscheyError]] = {}
 
     async def find(self, path: str) -> StandingFile | None:
-        """Return the file under exactly this path, after a look at the pages that may list it; None where none does.
+        """Refresh the pages that may list this exact path. Returns the file, or None if no page lists it.
 
-        Raises `UpstreamError` or `Busy` where a page cannot be looked at: the file may exist.
+        Raises `UpstreamError`, `EgressRefused` or `Busy` if a page cannot be refreshed: the file may exist.
         """
         if not PUBLIC_INDEX_PATH.fullmatch(path):
             return None
         for place, name in enumerate(possible_projects(path.rpartition("/")[2])[:TRIED]):
-            # Of names that are not known here only the most likely one is told to the upstream.
+            # Of the names without a row, Koschey requests only the most likely one from the upstream.
             if await self._look(name, may_be_new=place == 0):
                 found = await files.select_file_by_path(self._pool, path)
                 if found is not None:
@@ -47,7 +47,7 @@ class ColdPaths:
         return None
 
     async def _look(self, name: NormalizedName, *, may_be_new: bool) -> bool:
-        """Look at a project's page, unless that was done just now; returns whether the project is an upstream's."""
+        """Refresh a project's page unless it was refreshed just now. Returns whether the project is mirrored."""
         project = await projects.select_project(self._pool, name)
         if (project is None and not may_be_new) or (project and project.origin is not Origin.MIRRORED):
             return False
@@ -62,7 +62,7 @@ class ColdPaths:
         return True
 
     def _raise_again(self, name: NormalizedName) -> None:
-        """Spare an upstream that has just failed: requests get the same answer for a while."""
+        """Raise a recent failure again for a while, to spare an upstream that has just failed."""
         until, error = self._failures.get(name, (0.0, None))
         if error is not None and until > time.monotonic():
             raise error

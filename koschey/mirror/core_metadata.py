@@ -1,8 +1,8 @@
-"""Core metadata beside a wheel (PEP 658): stored under its own digest, and brought once for all who ask.
+"""Core metadata beside a wheel (PEP 658): stored under its own digest, and downloaded once for all callers.
 
-A page's promise is only that. Where the upstream does not serve what it promised, METADATA is read out of the wheel;
-where the wheel holds another than was promised, that one is listed from then on, and where it holds none, nothing is.
-What has been stored may have been served: it binds the wheel, and is never replaced by another.
+An upstream's page only promises core metadata. If the upstream does not serve it, Koschey reads METADATA from the
+wheel. If that differs from the promise, the index lists it instead from then on; if the wheel has none, the index lists
+none. Stored core metadata may have been served: the wheel must match it, and it is never replaced.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from koschey.upstream.client import UpstreamClient
 log = structlog.get_logger()
 
 PATIENCE = 25.0
-"""Seconds to wait for a wheel that must be fetched whole before the client is asked to come back."""
+"""Seconds to wait for a wheel that must be downloaded whole before the client is asked to try again."""
 
 
 class MetadataStore:
-    """Gives out core metadata and brings it here. One per process."""
+    """Returns core metadata, and gets it from upstreams or wheels. One per process."""
 
     def __init__(
         self, pool: Pool, bucket: Bucket, upstream: UpstreamClient, wheels: WheelReader, store: FileStore
@@ -52,10 +52,10 @@ class MetadataStore:
         self._flights: Flights[FileId, bytes | None] = Flights()
 
     async def read(self, file: File) -> bytes | None:
-        """Return the core metadata of a wheel; None where it has none that is listed.
+        """Return the core metadata of a wheel, or None if none is listed.
 
-        Raises `UpstreamError` where neither the upstream nor the wheel can be read, `Damaged` where what was stored is
-        lost and cannot be brought again, `StoreUnavailable`, `EgressRefused` and `Busy`.
+        Raises `UpstreamError` if neither the upstream nor the wheel can be read, `Damaged` if stored core metadata is
+        lost and cannot be restored, `StoreUnavailable`, `EgressRefused` and `Busy`.
         """
         if file.core_metadata is None:
             return None
@@ -67,7 +67,7 @@ class MetadataStore:
         return await self._flights.join(file.id, lambda: self._bring(file))
 
     async def close(self) -> None:
-        """End all work; the next request begins it again."""
+        """Cancel all work; the next request starts it again."""
         await self._flights.close()
 
     async def _bring(self, file: File) -> bytes | None:
@@ -79,7 +79,7 @@ class MetadataStore:
         return await self._fetch(file, file.core_metadata)
 
     async def _fetch(self, file: File, promised: Sha256) -> bytes | None:
-        """Bring what the page promised, or what the wheel holds."""
+        """Get the core metadata that the page promised, or the METADATA in the wheel."""
         try:
             return await self._keep(file, promised, await self._read_beside(file, promised))
         except UpstreamError as error:
@@ -87,7 +87,7 @@ class MetadataStore:
             return await self._instead(file, promised, error)
 
     async def _read_beside(self, file: File, digest: Sha256) -> bytes:
-        """Return what the upstream serves beside the wheel, if it has the digest."""
+        """Return the core metadata that the upstream serves beside the wheel. Raises if its digest does not match."""
         if file.upstream_url is None:
             raise UpstreamMismatch(f"{file.filename} has no upstream")
         body = await self._upstream.fetch_metadata(file.upstream_url)
@@ -96,9 +96,9 @@ class MetadataStore:
         return body
 
     async def _instead(self, file: File, promised: Sha256, failure: UpstreamError) -> bytes | None:
-        """Return the wheel's own METADATA where the upstream did not serve what it promised.
+        """Return the wheel's own METADATA, because the upstream did not serve what it promised.
 
-        While it does not answer, the promise may be true: then another is not listed in its place.
+        If the upstream does not answer, the promise may be true, so no other core metadata is listed in its place.
         """
         try:
             body = await self._wheels.read(file)
@@ -115,7 +115,7 @@ class MetadataStore:
         return await self._replace(file, promised, body, None)
 
     async def _from_whole(self, file: File) -> bytes | None:
-        """Have the whole wheel stored, which compares its METADATA with the promise."""
+        """Store the whole wheel, which also compares its METADATA with the promise."""
         try:
             async with asyncio.timeout(PATIENCE):
                 stored = await self._files.store(file)
@@ -132,7 +132,7 @@ class MetadataStore:
         return body
 
     async def _replace(self, file: File, promised: Sha256, body: bytes | None, error: str | None) -> bytes | None:
-        """Take a promise back that nobody keeps, in favour of the wheel's own METADATA where it has one."""
+        """Replace a broken promise by the wheel's own METADATA, or by nothing if the wheel has none."""
         found = None if body is None else _digest(body)
         if body is not None and found is not None:
             await self._bucket.put(blob_key(found), body)
@@ -143,7 +143,7 @@ class MetadataStore:
         return body
 
     async def _restore(self, file: File, digest: Sha256) -> bytes:
-        """Bring exactly what was stored before from wherever it can be had, and store it again."""
+        """Get exactly the bytes that were stored before from any source that has them, and store them again."""
         failure: Exception | None = None
         for read in (self._read_stored, self._read_wheel, self._read_beside):
             try:

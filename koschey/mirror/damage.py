@@ -1,7 +1,7 @@
-"""What a process does about bytes that the bucket has lost or altered: it notes them once, and looks for them again.
+"""Records, once, that the bucket has lost or altered the bytes of a file, and checks whether it has them again.
 
-A damaged file counts as not stored, so no process serves it. What an upstream has is fetched again as a cold file is.
-What was uploaded here comes back with the same upload, or when an operator restores the object in the bucket.
+A damaged file counts as not stored, so no process serves it. A mirrored file is downloaded again like a file that was
+never stored. A hosted file returns with the same upload, or when an operator restores the object in the bucket.
 """
 
 import time
@@ -20,13 +20,13 @@ from koschey.storage.s3 import Bucket, blob_key
 log = structlog.get_logger()
 
 CHECK_AGAIN = 60.0
-"""Seconds for which an object that was found damaged is not read again as a whole."""
+"""Minimum number of seconds between two reads of a whole damaged object."""
 REMEMBERED = 10_000
-"""Files of which a process remembers that."""
+"""Maximum number of files for which a process remembers such a read."""
 
 
 async def report_damage(pool: Pool, file: File, error: Damaged) -> None:
-    """Mark a stored file as damaged. Raises nothing: its reader has an error of its own."""
+    """Mark a stored file as damaged. Does not raise if PostgreSQL is away: the reader raises its own error."""
     log.error("a stored file is damaged", file=file.filename, sha256=file.sha256, error=str(error))
     try:
         async with pool.acquire() as connection:
@@ -36,7 +36,7 @@ async def report_damage(pool: Pool, file: File, error: Damaged) -> None:
 
 
 async def report_metadata_damage(pool: Pool, file: File, error: Damaged) -> None:
-    """Mark the stored METADATA or PKG-INFO of a file as damaged. Raises nothing."""
+    """Mark the stored METADATA or PKG-INFO of a file as damaged. Does not raise if PostgreSQL is away."""
     log.error("stored core metadata is damaged", file=file.filename, error=str(error))
     try:
         async with pool.acquire() as connection:
@@ -46,12 +46,12 @@ async def report_metadata_damage(pool: Pool, file: File, error: Damaged) -> None
 
 
 def damage_of(error: Damaged) -> Damage:
-    """Return what an error says of an object."""
+    """Return the kind of damage that an error reports."""
     return Damage.MISSING if isinstance(error, ObjectMissing) else Damage.ALTERED
 
 
 def unrepaired(file: File, why: str | None = None) -> Damaged:
-    """Return the error for a damaged file that nothing has repaired yet, with what an operator can do."""
+    """Return the error for a damaged file that is not repaired yet. Its message names the remedy."""
     assert file.sha256 is not None
     remedy = why or f"upload the same file again, or restore {blob_key(file.sha256)} in the bucket from a backup"
     return Damaged(f"the bucket has {_what_became(file.damage)} the bytes of {file.filename}; {remedy}")
@@ -63,14 +63,14 @@ def _what_became(damage: Damage | None) -> str:
 
 @dataclass(slots=True)
 class Repairs:
-    """Looks whether the bucket has the bytes of damaged files again. One per process."""
+    """Checks whether the bucket has the bytes of damaged files again. One per process."""
 
     pool: Pool
     bucket: Bucket
     _read_at: dict[FileId, float] = field(default_factory=dict)
 
     async def find_restored(self, file: File) -> File | None:
-        """Return a damaged file as stored if the bucket has its bytes again; all of them are read."""
+        """Return a damaged file as stored if the bucket has its bytes again, otherwise None. Reads all bytes."""
         assert file.sha256 is not None
         assert file.size is not None
         if await self.bucket.size_of(blob_key(file.sha256)) != file.size or not self._may_read(file):
@@ -83,7 +83,7 @@ class Repairs:
         return current.file if current and current.file.stored_at else None
 
     def _may_read(self, file: File) -> bool:
-        """Bound what clients can cause: an object of the right size is read once in `CHECK_AGAIN`."""
+        """Limit the work that clients can cause: an object of the right size is read at most once in `CHECK_AGAIN`."""
         now = time.monotonic()
         if now - self._read_at.get(file.id, -CHECK_AGAIN) < CHECK_AGAIN:
             return False

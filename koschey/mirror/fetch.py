@@ -1,9 +1,9 @@
-"""Fetching a file from its upstream: verified, stored, and readable while it arrives.
+"""Downloads a file from its upstream, verifies and stores it. Clients read it while it arrives.
 
 Bytes first, row second. The bytes go into a spool, which clients read while it grows, and at the same time into a blob
-that comes to exist only when the digest matched. No client receives the end of a file before its digest is verified
-and its row is committed. Every step can be killed: an upload that is not completed leaves no blob, a blob without a
-row is found again by its digest, and the spool has no name.
+that exists only after the digest is verified. No client receives the end of a file before its digest is verified and
+its row is committed. The process can be killed at every step: an incomplete upload leaves no blob, a blob without a row
+is found again by its digest, and the spool has no name.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import Download, UpstreamClient
 
 GZIP = (("gzip",), ("x-gzip",))
-"""Content codings that are undone where the bytes on the wire are not the file's: some servers really compress."""
+"""Content codings that are decoded if the bytes as sent are not the file's: some servers really compress."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFetcher:
-    """Brings one file from its upstream into the bucket and its row. One per process."""
+    """Downloads files from their upstreams into the bucket, and writes their rows. One per process."""
 
     pool: Pool
     bucket: Bucket
@@ -44,9 +44,9 @@ class FileFetcher:
     repairs: Repairs
 
     async def bring(self, fetch: Fetch) -> File:
-        """Return the file as it is stored: fetched, verified and committed, or found whole in the bucket again.
+        """Return the file after it is stored: downloaded, verified and committed, or found whole in the bucket again.
 
-        Raises `KoscheyError`, and `OSError` where the spool cannot be written.
+        Raises `KoscheyError`, and `OSError` if the spool cannot be written.
         """
         file = fetch.file
         if file.damage is not None and (restored := await self.repairs.find_restored(file)):
@@ -60,7 +60,7 @@ class FileFetcher:
                 await files.update_mismatched(self.pool, file.id)
             if file.damage is None:
                 raise
-            # The file exists here, whatever the upstream says of it now: this is no 404.
+            # The file exists here, whatever its upstream answers now, so the client must not receive a 404.
             raise unrepaired(file, f"its upstream does not replace them: {error}") from error
 
     async def _fetch(self, fetch: Fetch, url: str) -> File:
@@ -73,7 +73,7 @@ class FileFetcher:
             return await keep(self.pool, self.bucket, fetched)
 
     async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
-        """Read all bytes, and make the blob exist if and only if they are the right ones."""
+        """Read all bytes, and commit the blob if and only if they are the right ones."""
         file, hasher = fetch.file, hashlib.sha256()
         if file.sha256 is None or fetch.total is None:
             await self._spool(fetch, download, hasher, None)
@@ -100,14 +100,14 @@ class FileFetcher:
                 if fetch.total is not None and fetch.received + len(chunk) > fetch.total:
                     if fetch.file.sha256 is None:
                         raise UpstreamMalformed(f"{fetch.file.filename} is longer upstream than its page says")
-                    # The digest will tell; until then nothing more is read, for clients were told another size.
+                    # The digest decides. Until then clients read no more, because they were promised another size.
                     fetch.total = None
                 await fetch.append(chunk)
                 if writer is not None:
                     await writer.write(chunk)
 
     async def _inspect(self, fetch: Fetch, file: File, url: str) -> Fetched:
-        """Read METADATA of a wheel while its bytes are still at hand."""
+        """Read METADATA of a wheel while its bytes are still in the spool."""
         if not file.filename.endswith(".whl"):
             return Fetched(file, url)
         try:
@@ -116,9 +116,9 @@ class FileFetcher:
             return Fetched(file, url, metadata_error=str(error))
 
     async def _check_promise(self, fetched: Fetched, url: str) -> Fetched:
-        """Where the wheel holds other METADATA than the page promised, see whether its upstream serves that.
+        """If the wheel's METADATA is not what the page promised, check whether the upstream serves the promised one.
 
-        What it serves was made to deceive resolvers, and blocks the file. What it does not have deceives nobody.
+        If it does, it deceives resolvers, and the file will be blocked. If it does not, the promise is only broken.
         """
         promised = fetched.file.core_metadata
         if promised is None or fetched.file.metadata_stored or promised == fetched.core_metadata:
@@ -132,23 +132,26 @@ class FileFetcher:
 
 
 def _expected_size(file: File, download: Download) -> int | None:
-    """Return how many bytes will be the file's, None where that is known only at their end.
+    """Return the expected number of bytes of the file, or None if it is known only after the last byte.
 
-    What counts is the digest. Where the page gives one, its size is a claim that the server's announcement corrects.
-    Where it gives none, both must agree.
+    The digest decides. If the page states one, its size is a claim that the server's announcement corrects. If it
+    states none, both sizes must agree: otherwise raises `UpstreamMalformed`.
     """
     if file.sha256 is None:
         if file.size is not None and download.size not in (None, file.size):
             raise UpstreamMalformed(f"{file.filename} has {download.size} bytes upstream, its page says {file.size}")
         return file.size if file.size is not None else download.size
     if download.codings and (download.size is None or download.size != file.size):
-        # Either the label is wrong or the bytes are encoded. No client reads them before one of the two is verified.
+        # Either the coding is stated wrongly or the bytes are encoded. No client reads them before one is verified.
         return None
     return download.size if download.size is not None else file.size
 
 
 def _verified(fetch: Fetch, digest: str) -> Sha256:
-    """Raise `UpstreamMismatch` unless the bytes are those that the page promised, whatever size it claims."""
+    """Return the digest if the bytes are those that the page promised, whatever size it claims.
+
+    Raises `UpstreamUnavailable` if bytes are missing, and `UpstreamMismatch` if the digest is another.
+    """
     file = fetch.file
     if digest == file.sha256:
         return file.sha256
@@ -163,7 +166,7 @@ def _verified(fetch: Fetch, digest: str) -> Sha256:
 
 
 async def _gather(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Join small chunks, so that each costs one write; the first ones go at once, for a quick first byte."""
+    """Join small chunks, to save writes. The first chunk is passed on at once, for a quick first byte."""
     buffer, least = bytearray(), 0
     async for chunk in chunks:
         buffer += chunk

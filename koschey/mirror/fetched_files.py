@@ -1,8 +1,9 @@
-"""The end of a fetch: what is written down once the bytes are verified and in the bucket, in one transaction.
+"""Writes the rows of a downloaded file in one transaction, after its bytes are verified and in the bucket.
 
-A wheel's METADATA is read from these bytes. Where the upstream serves another beside it (PEP 658), or this index did,
-or one where none can be read, the file is blocked: a resolver would be told other dependencies than are installed.
-Where the page promised none, or one that the upstream does not have, this one is listed from now on.
+Koschey reads a wheel's METADATA from these bytes. It blocks the file if the upstream serves other core metadata beside
+it (PEP 658), if this index has served other core metadata, or if core metadata is promised but the wheel's METADATA
+cannot be read: a resolver would see other dependencies than are installed. If the page promised no core metadata, or
+core metadata that the upstream does not have, the index lists the wheel's own METADATA from now on.
 """
 
 import hashlib
@@ -31,27 +32,27 @@ class Fetched:
     """A file whose bytes are in the bucket."""
 
     file: File
-    """With the sha256 and the size of these bytes."""
+    """The file with the SHA-256 and the size of these bytes."""
     url: str
-    """Where they came from in the end."""
+    """The URL that sent the bytes, after all redirects."""
     metadata: bytes | None = None
-    """METADATA of a wheel."""
+    """METADATA of a wheel, if it could be read."""
     metadata_error: str | None = None
-    """Why it has none that could be read."""
+    """Why the METADATA of a wheel could not be read."""
     broken_promise: Sha256 | None = None
-    """Digest of other core metadata that the page promised, and that the upstream does not have."""
+    """Digest of other core metadata that the page promised but the upstream does not have."""
 
     @property
     def core_metadata(self) -> Sha256 | None:
-        """Digest of METADATA."""
+        """SHA-256 of the METADATA."""
         return Sha256(hashlib.sha256(self.metadata).hexdigest()) if self.metadata is not None else None
 
 
 async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
-    """Write the rows. From here on the file is served from the bucket.
+    """Write the rows. From now on the file is served from the bucket.
 
-    Raises `StoreUnavailable` where the bucket lost the bytes, and `UpstreamMalformed` where the wheel does not hold the
-    METADATA that the page promised; the bytes are kept then, and the file is blocked.
+    Raises `StoreUnavailable` if the bucket lost the bytes, and `UpstreamMalformed` if the wheel does not contain the
+    METADATA that the page promised; the bytes are then kept and the file is blocked.
     """
     file, digest = fetched.file, fetched.core_metadata
     assert file.sha256 is not None
@@ -65,13 +66,13 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
     shown = replace(file, path=path, core_metadata=promised or digest)
     await write_manifest(bucket, shown, Origin.MIRRORED, record)
     async with pool.acquire() as connection, connection.transaction():
-        # The order of locks is everywhere: project, files, journal.
+        # All transactions lock in this order: project, files, journal.
         await projects.lock_project(connection, file.project)
         before = await files.select_file(connection, file.id)
         assert before is not None
         changes = Record(connection, SYSTEM, file.project)
         refused = await _Keeping(connection, fetched, before, changes).write(path, record)
-        # The record of PEP 710 stands on the page from now on.
+        # The page has the PEP 710 record from now on.
         await journal.notify(connection, file.project)
         await changes.write()
     stored = await files.select_file(pool, file.id)
@@ -83,7 +84,7 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
 
 @dataclass(frozen=True, slots=True)
 class _Keeping:
-    """The steps of the transaction."""
+    """The steps of the transaction that records a downloaded file."""
 
     connection: Connection
     fetched: Fetched
@@ -91,7 +92,7 @@ class _Keeping:
     record: Record
 
     async def write(self, path: str, record: str) -> str | None:
-        """Write all rows; returns why the file is blocked now, where it is."""
+        """Write all rows. Returns why the METADATA blocks the file, or None if it does not."""
         file, known = self.fetched.file, self.before.file
         assert file.sha256 is not None
         assert file.size is not None
@@ -105,7 +106,7 @@ class _Keeping:
             self._record(Event.REPAIRED, {"part": Part.FILE})
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
             facts: dict[str, object] = {"sha256": file.sha256, "size": file.size}
-            # With the right digest a wrong size on the page is a note, and no reason to refuse the file.
+            # If the digest is right, a wrong size on the page is recorded but does not block the file.
             is_corrected = known.size not in (None, file.size)
             self._record(Event.FILE_FACTS, facts | ({"listed_size": known.size} if is_corrected else {}))
         return refused
@@ -120,7 +121,7 @@ class _Keeping:
         elif found == promised:
             await files.update_metadata_stored(self.connection, file.id)
         elif promised != self.fetched.broken_promise or not await self._replace(promised):
-            # What cannot be compared is no better: a wheel that only some can read would go past the comparison.
+            # Unreadable METADATA counts as different: a wheel that only some tools can read must not escape the check.
             other = f"has sha256 {found}" if found else f"cannot be read ({self.fetched.metadata_error})"
             return await self._block(
                 f"METADATA in {file.filename} {other}, its core metadata was promised as {promised}; "
@@ -129,7 +130,7 @@ class _Keeping:
         return None
 
     async def _replace(self, promised: Sha256) -> bool:
-        """List the wheel's own METADATA, if no client can have been served another."""
+        """List the wheel's own METADATA, unless a client may have received other core metadata."""
         file, found, error = self.fetched.file, self.fetched.core_metadata, self.fetched.metadata_error
         return await described.replace_promise(self.connection, file, promised, found, error)
 

@@ -1,4 +1,4 @@
-"""A file's bytes for clients that may have them: from the bucket, or from the one fetch that is under way."""
+"""Opens a file's bytes for clients: from the bucket, or from the one fetch in progress."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -25,12 +25,12 @@ from koschey.storage.s3 import Bucket, blob_key
 log = structlog.get_logger()
 
 LEASE = 15.0
-"""Seconds after which a fetch whose process died may be begun again by another process, or by the worker."""
+"""Seconds after which another process, or the worker, may repeat a fetch whose process died."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Bytes that can be read in any range; `size` is of the whole."""
+    """Bytes that can be read in any range; `size` is that of the whole file in bytes."""
 
     file: File
     size: int
@@ -39,11 +39,11 @@ class Body:
     fetch: Fetch | None
 
     async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to `stop`.
+        """Yield the bytes from `start` up to, but not including, `stop`.
 
-        Raises what the fetch failed with, `StoreUnavailable`, and `Damaged` once the damage is noted.
+        Raises the error of the fetch, `StoreUnavailable`, or, after the damage is recorded, `Damaged`.
         """
-        # Asked when reading begins: between opening and reading the fetch may have ended and closed its spool.
+        # Checked when reading begins: since the file was opened, the fetch may have ended and closed its spool.
         if self.fetch is not None and not self.fetch.is_only_in_bucket:
             chunks = self.fetch.read(start, stop, self.size)
         else:
@@ -54,8 +54,8 @@ class Body:
 
     async def _read_stored(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
         assert file.sha256 is not None
-        # A part cannot be verified alone: the digest is of the whole. Of a part it is only known that the object has
-        # the right size. Installers that read parts compare the digest of the whole before they install it.
+        # A part cannot be verified alone, because the digest is that of the whole. For a part, only the size of the
+        # object is checked. Installers that read parts compare the digest of the whole before they install it.
         if (start, stop) == (0, self.size):
             chunks = stream_blob(self.bucket, file.sha256, self.size)
         else:
@@ -70,7 +70,7 @@ class Body:
 
 
 class FileStore:
-    """Opens files. One per process; holds the fetches that are under way in it."""
+    """Opens files, and holds the fetches in progress in this process. One per process."""
 
     def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, leases: Leases, spool: Path | None) -> None:
         self._pool = pool
@@ -84,10 +84,10 @@ class FileStore:
         self._failing: set[FileId] = set()
 
     async def open(self, file: File) -> Body:
-        """Return the file's bytes, fetching them where they are not stored yet.
+        """Return the file's bytes; fetch them if they are not stored yet.
 
-        Raises `UpstreamError` where the fetch fails before it is worth answering, and `Busy` while another process
-        fetches for too long.
+        Raises `UpstreamError` if the fetch fails before the answer can begin, and `Busy` if the fetch of another
+        process takes too long.
         """
         fetch = None if file.stored_at else self._join_or_fetch(file)
         if fetch is not None:
@@ -98,13 +98,13 @@ class FileStore:
         return Body(file, size, self._pool, self._bucket, fetch)
 
     async def reload(self, file: File) -> File:
-        """Return the file as its row is now."""
+        """Return the file from its current row."""
         current = await files.select_file(self._pool, file.id)
         assert current is not None
         return current.file
 
     async def store(self, file: File) -> File:
-        """Return the file once it is stored, fetching it where need be. Raises as `open` does."""
+        """Return the file after it is stored; fetch it if necessary. Raises as `open` does."""
         if file.stored_at:
             return file
         fetch = self._join_or_fetch(file)
@@ -112,26 +112,27 @@ class FileStore:
         return fetch.file
 
     def fetch_behind(self, file: File) -> None:
-        """Have a file fetched for which nobody waits."""
+        """Fetch a file in the background, for no waiting client."""
         if file.id not in self._behind and file.id not in self._fetches:
             self._behind.add(file.id)
             self._keep(asyncio.create_task(self._fetch_behind(file)))
 
     def has_handed_out(self, file: FileId) -> bool:
-        """Tell whether a client has received bytes of a fetch that is under way or has just failed."""
+        """Return whether a client has received bytes of a fetch that is in progress or has just failed."""
         fetch = self._fetches.get(file)
         return file in self._failing or (fetch is not None and fetch.has_handed_out)
 
     async def close(self) -> None:
-        """End all fetches; the worker takes them up again."""
+        """Cancel all fetches; the worker starts them again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _join_or_fetch(self, file: File) -> Fetch:
-        """Return the fetch that runs here; it is begun unless there is one, and ends at once where the file is stored.
+        """Return this process's fetch of a file; start one if there is none.
 
-        Nothing is awaited, so that nobody begins another meanwhile.
+        The fetch ends at once if the file is stored. This method awaits nothing, so that no other task can start a
+        second fetch in between.
         """
         if fetch := self._fetches.get(file.id):
             return fetch
@@ -155,7 +156,7 @@ class FileStore:
             self._behind.discard(file.id)
 
     async def _run(self, fetch: Fetch) -> None:
-        """Wait for other processes, fetch, and tell all who wait how that ended, whatever raised."""
+        """Wait for other processes, fetch, and notify all waiting clients of the result, whatever is raised."""
         file = fetch.file
         try:
             async with self._leases.hold(f"file/{file.id}", LEASE, file.filename):
@@ -169,7 +170,7 @@ class FileStore:
             self._failing.discard(file.id)
 
     async def _fetch(self, fetch: Fetch) -> None:
-        """Fetch what no other process has stored by now. Raises what that failed with, once the failure is noted."""
+        """Fetch a file unless another process has stored it. If that fails, record the failure and raise its error."""
         try:
             if current := await files.select_file(self._pool, fetch.file.id):
                 fetch.file, fetch.total = current.file, current.file.size
@@ -184,7 +185,10 @@ class FileStore:
             raise
 
     def _fail(self, fetch: Fetch, error: BaseException) -> None:
-        """Tell all who wait of the first failure, unless the file is stored. The next client begins another fetch."""
+        """Notify all waiting clients of the first failure, unless the file is stored.
+
+        The next client starts another fetch.
+        """
         if fetch.stored or fetch.error is not None:
             return
         fetch.fail(_told(fetch.file, error))
@@ -198,25 +202,28 @@ class FileStore:
             del self._fetches[fetch.file.id]
 
     async def _note_failure(self, fetch: Fetch) -> None:
-        """Note a failure of which clients were told: the worker need not repeat the fetch.
+        """Record a failure of which clients were notified, so that the worker does not repeat the fetch.
 
-        Where PostgreSQL does not answer the worker tries once more.
+        If PostgreSQL does not answer, the worker tries once more.
         """
         try:
             if fetch.has_handed_out:
                 await files.update_mismatched(self._pool, fetch.file.id)
             await delete_message(self._pool, FileWanted(fetch.file.id))
-        except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says
+        except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a failed fetch could not be noted", file=fetch.file.filename, error=repr(error))
 
     async def _ask_worker_to_finish(self, file: File) -> None:
-        """Leave word before the fetch begins; the commit of the fetch takes it back."""
+        """Queue the file for the worker before the fetch begins.
+
+        The transaction that stores the file deletes the message.
+        """
         async with self._pool.acquire() as connection, connection.transaction():
             await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
 
 
 def _told(file: File, error: BaseException) -> KoscheyError:
-    """Return what clients are told of an error that ended the fetch of a file."""
+    """Return the error that clients receive for an error that ended the fetch of a file."""
     if isinstance(error, KoscheyError):
         return error
     if isinstance(error, LOST):

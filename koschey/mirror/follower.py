@@ -1,6 +1,6 @@
-"""Following the upstream: pages are looked at again though nobody asks for them.
+"""Refreshes upstream pages that no client requests.
 
-So a withdrawal is noticed, and one that is suspected is confirmed or over.
+Koschey thus notices a withdrawal, and confirms or ends a suspected one.
 """
 
 import asyncio
@@ -20,23 +20,23 @@ from koschey.mirror.refresh import Refresher
 log = structlog.get_logger()
 
 AT_ONCE = 4
-"""Looks side by side: a mirror is a guest."""
+"""Maximum number of refreshes at once, to spare the upstream."""
 RECENT = timedelta(days=30)
-"""How long a file counts as taken or let out of late."""
+"""How long a file counts as recently downloaded or released."""
 RESTS = 900.0
-"""Seconds for which a project whose page could not be read keeps no other from its turn."""
+"""Seconds for which a project is skipped after its page could not be read, so that others get their turn."""
 RESTING_KEPT = 10_000
 RECHECK_EVERY = 15.0
-"""Seconds between two searches for looks that are due."""
+"""Seconds between two searches for pages that are due for a re-check."""
 RECHECKS = 200
-"""Pages of one such search."""
+"""Maximum number of pages in one such search."""
 RECHECK_RESTS = 60.0
-"""Seconds for which a page that could not be read then keeps no other from its turn."""
+"""Seconds for which a re-check skips a page that could not be read, so that others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What became of some looks."""
+    """The results of several refreshes."""
 
     looked: int
     failed: int
@@ -44,7 +44,7 @@ class Looks:
 
 @dataclass(slots=True)
 class Follower:
-    """Looks at pages that nobody has looked at for a while. One per process."""
+    """Refreshes pages that are stale or due for a re-check. One per process."""
 
     pool: Pool
     refresher: Refresher
@@ -52,7 +52,7 @@ class Follower:
     _resting: dict[NormalizedName, float] = field(default_factory=dict)
 
     async def look_at_stale(self, limit: int) -> Looks:
-        """Look at up to `limit` stale pages, a few at once; what fails is logged and left for later."""
+        """Refresh up to `limit` stale pages, a few at once. Failures are logged and retried later."""
         names = await select_stale_projects(self.pool, self.freshness, RECENT, self._rest(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 
@@ -64,7 +64,7 @@ class Follower:
         return Looks(sum(found), len(found) - sum(found))
 
     async def look_at_due(self, limit: int) -> Looks:
-        """Look at up to `limit` pages of which, or on which, an absence is suspected, once their looks are due."""
+        """Re-check up to `limit` pages that are due because the page, or a file on it, is suspected to be absent."""
         due = await select_rechecked(self.pool, self._rest(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 
@@ -76,7 +76,7 @@ class Follower:
         return Looks(sum(found), len(found) - sum(found))
 
     def _rest(self) -> list[NormalizedName]:
-        """Return the projects whose turn has not come again."""
+        """Return the projects that are still skipped after a failure."""
         now = time.monotonic()
         self._resting = {name: until for name, until in self._resting.items() if until > now}
         return list(self._resting)
@@ -93,10 +93,10 @@ class Follower:
 
 
 async def keep_rechecking(follower: Follower) -> None:
-    """Make the looks that confirm or end absences. Has no end.
+    """Make the re-checks that confirm or end absences. Runs until it is cancelled.
 
-    Every worker does, whether or not it follows the upstream: what is suspected is in PostgreSQL, and two workers
-    look at one page once.
+    Every worker runs it, whether or not it follows the upstream. Suspected absences are in PostgreSQL, and two workers
+    refresh one page only once.
     """
     while True:
         await follower.look_at_due(RECHECKS)

@@ -1,7 +1,7 @@
-"""What one look at an upstream's page changes here: in portions, each in a transaction of its own.
+"""Applies an upstream's page to the rows of its project, in portions of one transaction each.
 
-All that can be known beforehand is known before the first transaction; what other processes may change meanwhile is
-read again under the lock on the project, for the files of the portion alone.
+The intake plans as much as it can before the first transaction. Under the lock on the project, each portion reads its
+own files again, because other processes may have changed them since.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ from koschey.policy.news import is_as_it_was, is_estranged
 log = structlog.get_logger()
 
 WRITERS = 3
-"""Portions that one process writes side by side; more would only wait for the journal, with a connection each."""
+"""Portions that one process writes at once; more would only wait for the journal, each with a connection."""
 TRIES = 5
-"""Of one portion, where other writers are in the way."""
+"""Maximum number of attempts to write one portion while other writers interfere."""
 REST = 1.0
-"""Seconds between two tries at most."""
+"""Maximum number of seconds between two attempts."""
 PLAN_IN_THREAD = 2000
-"""Files above which a page is compared with the rows in a thread, so that other requests go on."""
+"""Number of files above which a page is compared with the rows in a thread, so that other requests continue."""
 
 
 @dataclass(slots=True)
@@ -58,18 +58,18 @@ class Intake:
 
     pool: Pool
     window: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
     feed: Feed | None = None
-    """That there is a feed with advisories, and how old what it said may be."""
+    """The advisory feed and its maximum age; None if no feed is configured."""
     confirmed_after: Sequence[timedelta] = USUALLY
-    """After how long further looks confirm an absence."""
+    """The times after which further refreshes confirm an absence, counted from the first one."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
     async def take_in(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
-        """Take over what a page says that was asked for at `read_at`. Does nothing to a hosted project.
+        """Apply a page that was requested at `read_at`. Does nothing to a hosted project.
 
-        Each portion is kept once it is written. Only the last one notes that the page was read: where one cannot be
-        written, the look has not taken place, and the next one takes over what is left.
+        A portion that is written stays. Only the last portion records that the page was read: if a portion cannot be
+        written, the refresh does not count, and the next refresh applies the rest.
         """
         project, known = await self._known(name)
         if project is not None and project.origin is not Origin.MIRRORED:
@@ -92,7 +92,7 @@ class Intake:
             return project, {item.file.filename: item async for item in known}
 
     async def _write(self, intake: "_Plan", portion: Portion) -> None:
-        """Write one portion, once more where another writer was in the way."""
+        """Write one portion; retry if another writer interferes."""
         for left in reversed(range(TRIES)):
             try:
                 async with self._turns, self.pool.acquire() as connection, connection.transaction():
@@ -102,7 +102,7 @@ class Intake:
                 if not left:
                     raise
                 log.info("a portion of a page is written again", project=intake.name, error=repr(error))
-            await asyncio.sleep(random.uniform(0, REST))  # noqa: S311 - so that two do not meet again
+            await asyncio.sleep(random.uniform(0, REST))  # noqa: S311 - random, so that two writers do not meet again
 
     async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> None:
         created = await projects.insert_project(connection, intake.name, intake.name, Origin.MIRRORED)
@@ -112,7 +112,7 @@ class Intake:
             return
         record = Record(connection, SYSTEM, intake.name)
         transaction = PortionTransaction(connection, project, await projects.select_now(connection), record)
-        # Of a project that was created just now there is no file.
+        # A project that was just created has no files.
         named = await files.select_files_named(connection, project.id, [] if created else portion.filenames)
         known = {item.file.filename: item for item in named}
         await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
@@ -125,7 +125,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that an intake knows before its first transaction."""
+    """The plan that an intake makes before its first transaction."""
 
     name: NormalizedName
     page: UpstreamPage
@@ -147,7 +147,7 @@ def _plan(
     absence, returned = None, Return()
     if project is not None and page.is_empty and known:
         absence = next_absence(project.absence, read_at, after)
-        # A page that is not there says nothing of the status, least of all that a quarantine is over.
+        # A missing page does not state a status, and must not end a quarantine.
         page = replace(page, status=project.status, status_reason=project.status_reason)
     elif project is not None:
         returned = _return_of(project, page, known)
@@ -164,13 +164,13 @@ def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, Standin
 
 @dataclass(frozen=True, slots=True)
 class _Changes:
-    """The steps of one portion."""
+    """The steps that apply one portion within its transaction."""
 
     transaction: PortionTransaction
     intake: _Plan
     portion: Portion
     known: Mapping[str, StandingFile]
-    """Those of its files that have a row now, also where another process has just added it."""
+    """Those of its files that have a row now, including rows that another process has just added."""
     window: timedelta
     feed: Feed | None
 
@@ -179,7 +179,7 @@ class _Changes:
         return self.transaction.connection
 
     async def make(self) -> None:
-        """Take over all that the portion says."""
+        """Apply all changes of the portion."""
         listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
         missing = [self.known[name] for name in self.portion.missing if name in self.known]
         await news.miss(self.transaction, missing, how)
@@ -195,9 +195,9 @@ class _Changes:
         await self._look()
 
     async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
-        """Take over what may change of a known file; other bytes under a known name are a conflict.
+        """Update what may change in existing files. Other bytes under an existing filename are a conflict.
 
-        An upload time never changes: the first that was claimed counts, and where none was, when we saw the file.
+        An upload time never changes: the first claimed time counts, or the time when Koschey first saw the file.
         """
         same = [(known, file) for known, file in listed if not conflicts(known, file)]
         moved = [(known, file) for known, file in same if listing_changed(known, file)]
@@ -218,7 +218,10 @@ class _Changes:
         )
 
     async def _want_provenance(self, moved: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
-        """Have provenance objects fetched that the upstream has begun to list; a file not stored yet has its turn."""
+        """Request the provenance objects that the upstream has begun to list.
+
+        If a file is not stored yet, its provenance is requested when it is stored.
+        """
         proved = {
             known.file.version for known, file in moved if known.file.stored_at and _gained_provenance(known, file)
         }
@@ -226,9 +229,9 @@ class _Changes:
         await insert_messages(self.connection, [ProvenanceWanted(name, version) for version in sorted(proved)])
 
     async def _look(self) -> None:
-        """Note the look itself, a change of the project's status (PEP 792), and that the project came back."""
+        """Record the refresh, a change of the project's status (PEP 792), and that the project came back."""
         project, page = self.transaction.project, self.intake.page
-        # A page that changes nothing has been told of before.
+        # If a page changes nothing, the return was reported before.
         if self.portion.is_first and self.intake.returned.estranged and not self.transaction.record.is_empty:
             news.tell_of_return(self.transaction, page)
         if self.portion.is_last:

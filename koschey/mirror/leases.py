@@ -1,7 +1,7 @@
-"""One fetch at a time for each key, across all processes: the others wait for its end, or until its process has died.
+"""Leases allow one fetch at a time for each key, across all processes.
 
-A lease is a row that ends by itself. Within a process `koschey.concurrency.flights` joins those who want the same; what
-it begins holds a lease while it works.
+The others wait until the fetch ends or its process has died. A lease is a row that expires. Within a process,
+`koschey.concurrency.flights` joins callers that need the same result; the work that it starts holds a lease.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from koschey.errors import Busy
 log = structlog.get_logger()
 
 PATIENCE = 25.0
-"""Seconds to wait for another's fetch before the client is sent away to come back; clients give up after 30."""
+"""Seconds to wait for another fetch before the client is asked to try again; clients give up after 30."""
 POLL = 0.5
-"""Seconds after which a lease is tried again although nobody said that it was given back."""
+"""Seconds after which a lease is tried again although no process has notified that it was released."""
 
 
 class Leases:
@@ -37,10 +37,11 @@ class Leases:
 
     @asynccontextmanager
     async def hold(self, key: str, seconds: float, what: str) -> AsyncIterator[None]:
-        """Hold the lease on a key, renewed while the block runs; wait while another holds it, also in this process.
+        """Hold the lease on a key, and renew it while the block runs.
 
-        `seconds` after the death of its process another takes the lease. Raises `Busy` where the wait takes longer
-        than `PATIENCE`; `what` is what is being fetched, for its message.
+        Waits while another task, in this process or another one, holds it. If the holder's process dies, another can
+        get the lease after `seconds`. Raises `Busy` if the wait takes longer than `PATIENCE`; its message names
+        `what` is being fetched.
         """
         await self._take(key, seconds, what)
         renewal = asyncio.create_task(self._renew(key, seconds))
@@ -51,7 +52,7 @@ class Leases:
             await self._give_back(key)
 
     def hear(self, key: str) -> None:
-        """Try again for a lease that another process gave back."""
+        """Wake the tasks that wait for a lease, because its holder has released it."""
         for signal in self._signals.get(key, ()):
             signal.set()
 
@@ -63,7 +64,7 @@ class Leases:
                 if time.monotonic() > deadline:
                     raise Busy(f"{what} is being fetched by another process; try again soon")
                 await set_within(signal, POLL)
-                # Before the next try: what is heard while that is under way must not be lost.
+                # Clear before the next try: a notification that arrives during the try must not be lost.
                 signal.clear()
         finally:
             self._signals[key].discard(signal)
@@ -71,7 +72,7 @@ class Leases:
                 del self._signals[key]
 
     async def _try(self, key: str, seconds: float) -> bool:
-        # To the database all tasks of this process are one holder.
+        # The database sees all tasks of this process as one holder.
         if key in self._held:
             return False
         self._held.add(key)
@@ -88,14 +89,14 @@ class Leases:
             await asyncio.sleep(seconds / 3)
             try:
                 await take_lease(self._pool, key, self._holder, seconds)
-            except Exception as error:  # noqa: BLE001 - the fetch goes on, and perhaps the next renewal succeeds
+            except Exception as error:  # noqa: BLE001 - the fetch continues, and the next renewal may succeed
                 log.warning("a lease could not be renewed", key=key, error=repr(error))
 
     async def _give_back(self, key: str) -> None:
-        """End the lease. Where PostgreSQL does not answer it ends by itself."""
+        """Release the lease. If PostgreSQL does not answer, the lease expires."""
         try:
             await drop_lease(self._pool, key, self._holder)
-        except Exception as error:  # noqa: BLE001 - nobody waits for this, whatever PostgreSQL says
+        except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a lease could not be given back", key=key, error=repr(error))
         finally:
             self._held.discard(key)

@@ -1,6 +1,6 @@
-"""Core metadata (PEP 658) of mirrored wheels for which the upstream gives none: read out of the wheel itself.
+"""Reads core metadata (PEP 658) from mirrored wheels for which the upstream serves none.
 
-It is then stored and advertised like any other; when the wheel is fetched one day, it is compared again.
+It is then stored and listed like any other. When the wheel is downloaded later, its METADATA is compared with it.
 """
 
 import asyncio
@@ -21,23 +21,23 @@ from koschey.model import SYSTEM, File, Sha256
 from koschey.storage.s3 import Bucket, blob_key
 
 BATCH = 40
-"""Wheels of one step; each step is one change of the project's page."""
+"""Maximum number of wheels in one step; each step is one change of the project's page."""
 AT_ONCE = 4
-"""Range requests under way at once."""
+"""Maximum number of wheels that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Reads METADATA where nobody gives it."""
+    """Reads METADATA from wheels for which no core metadata is listed."""
 
     pool: Pool
     bucket: Bucket
     wheels: WheelReader
 
     async def describe(self, project: NormalizedName) -> bool:
-        """Read METADATA of the next wheels of a project, the newest first; tells whether there may be more.
+        """Read METADATA of the next wheels of a project, the newest first. Returns whether there may be more wheels.
 
-        Raises `UpstreamUnavailable` where the upstream does not answer now; what was read until then is kept.
+        Raises `UpstreamUnavailable` if the upstream does not answer now; what was read is kept.
         """
         wheels = await described.select_undescribed(self.pool, project, BATCH)
         turns = asyncio.Semaphore(AT_ONCE)

@@ -1,4 +1,4 @@
-"""Files that an upstream's page lists and that are not known: each begins with the standing that policy gives it."""
+"""Adds the files that are new on an upstream's page, each in the state that the policy gives it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Additions:
 
     transaction: PortionTransaction
     known: Collection[StandingFile]
-    """All files that the project had before the intake."""
+    """All files of the project before the intake."""
     window: timedelta
     feed: Feed | None
 
@@ -39,7 +39,7 @@ class Additions:
         return self.transaction.connection
 
     async def add(self, new: Sequence[UpstreamFile], *, returned: bool) -> None:
-        """Add files; `returned` says that their project comes back with them, perhaps in other hands."""
+        """Add files; `returned` means that their project comes back with them and may have another owner."""
         if not new:
             return
         admission = await self._admission(new, returned=returned)
@@ -73,7 +73,7 @@ class Additions:
         )
 
     async def _with_feed(self, policy: Policy) -> Policy:
-        """While the feed says nothing of today, have trusted files held too, until it does."""
+        """Return a policy that also holds trusted files until the advisory feed is fresh, if it is not."""
         if self.feed is None:
             return policy
         state = await advisories.select_feed(self.connection)
@@ -89,13 +89,13 @@ class Additions:
         await insert_messages(self.connection, work)
 
     async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
-        """A path belongs to the project that had it first; another that lists the same file cannot have it."""
+        """Refuse a path that belongs to another project: the first project that lists a file keeps its path."""
         taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
         refused = Standing(State.MALFORMED, BY_FILENAME, "another project has a file under this path", None, None)
         return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
 
     async def _refuse_used_names(self, rows: Sequence[NewFile]) -> list[NewFile]:
-        """A filename stands for the bytes that were downloaded under it, also while the name was a private one."""
+        """Refuse other bytes under a filename that clients downloaded while the project had another origin."""
         used = await select_used_names(self.connection, self.transaction.project.name, [row.filename for row in rows])
         refused = Standing(
             State.CONFLICT, BY_FILENAME, "other bytes were downloaded under this filename before", None, None
@@ -104,7 +104,7 @@ class Additions:
 
 
 def _new_file(file: UpstreamFile, admission: Admission) -> NewFile:
-    # A file without a version is never served, and must not take a path from one that is.
+    # A file without a version is never served, and must not occupy the path of a file that is served.
     path = public_path(file.url, file.filename, file.sha256) if file.version else None
     standing: Standing = admit(file, path, admission)
     return NewFile(
@@ -130,6 +130,9 @@ def _lacks_metadata(row: NewFile) -> bool:
 
 
 def _claimed_blake2b(path: str | None, file: UpstreamFile) -> str | None:
-    """Return the digest in a path of the public index's form; one that we built has the sha256 in its place."""
+    """Return the BLAKE2b digest in a path of the public index's form.
+
+    Returns None for a path that Koschey built, which contains the SHA-256 instead.
+    """
     digest = path_digest(path) if path else None
     return digest if digest != file.sha256 else None

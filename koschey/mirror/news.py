@@ -1,4 +1,4 @@
-"""What an upstream's page says against files that are known already, acted upon within the intake."""
+"""Acts, within an intake, on news about existing files: missing, listed again, replaced, or late."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,30 +44,31 @@ REPLACED = Grounds(by_upstream(UpstreamCause.REPLACED), "the upstream lists othe
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What a look found missing, and how such absences are confirmed."""
+    """When a refresh found files missing, and how their absences are confirmed."""
 
     read_at: datetime
     after: Sequence[timedelta]
     page: Absence | None
-    """That the whole page is absent."""
+    """The absence of the whole page, or None if the page exists."""
 
     def judge(self, item: StandingFile) -> Absence:
-        """Return how the absence of a file stands after this look."""
+        """Return the absence of a file after this refresh."""
         return self.page or next_absence(item.file.absence, self.read_at, self.after)
 
     def suspect(self, items: Iterable[StandingFile]) -> list[StandingFile]:
-        """Return the files whose absence is suspected since this look."""
+        """Return the files whose absence this refresh is the first to suspect."""
         return [item for item in items if item.file.absence is None and not self.judge(item).is_confirmed]
 
     def confirm(self, items: Iterable[StandingFile]) -> list[StandingFile]:
-        """Return the files whose absence this look confirms."""
+        """Return the files whose absence this refresh confirms."""
         return [item for item in items if not item.file.is_gone and self.judge(item).is_confirmed]
 
 
 async def miss(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
-    """Note which files the upstream lists no more; those whose absence is confirmed are judged at once.
+    """Record which files the upstream no longer lists, and act on confirmed absences at once.
 
-    What is held is settled, and what was released lately is blocked; the rest goes on being served.
+    Held files are settled. Released files that were withdrawn soon after their upload are blocked; all other released
+    files stay served.
     """
     await files.update_absences(transaction.connection, [(item.file.id, how.judge(item)) for item in missing])
     suspected, gone = how.suspect(missing), how.confirm(missing)
@@ -81,7 +82,7 @@ async def miss(transaction: PortionTransaction, missing: Collection[StandingFile
 
 
 async def tell_of_missing(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
-    """Alert people of what the upstream lists no more, and of what becomes of it."""
+    """Raise alerts about the files that the upstream no longer lists, and about what happens to them."""
     suspected, gone = how.suspect(missing), how.confirm(missing)
     if suspected:
         transaction.record.alert(
@@ -96,7 +97,7 @@ async def tell_of_missing(transaction: PortionTransaction, missing: Collection[S
 
 
 async def note_absent_page(transaction: PortionTransaction, absence: Absence) -> None:
-    """Note how the absence of the whole page stands; what is new about it is journalled, a suspicion also told."""
+    """Record the absence of the whole page. The journal notes a suspicion, with an alert, and a confirmation."""
     project = transaction.project
     if absence == project.absence:
         return
@@ -110,7 +111,7 @@ async def note_absent_page(transaction: PortionTransaction, absence: Absence) ->
 
 
 async def end_absent_page(transaction: PortionTransaction) -> None:
-    """Note that there is a page again. What is held waits for a person, also where the absence was only suspected."""
+    """Record that the page is back. Held files wait for a reviewer even if the absence was only suspected."""
     project = transaction.project
     if project.absence is None:
         return
@@ -124,14 +125,14 @@ async def end_absent_page(transaction: PortionTransaction) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """What of a project a page lists again that was missing."""
+    """How a project comes back from an absence."""
 
     of_page: bool = False
-    """The whole page was absent."""
+    """Whether the whole page was absent."""
     estranged: bool = False
-    """It may be another's by now."""
+    """Whether the project may have another owner by now."""
     as_it_was: bool = True
-    """It lists nothing but what is known, or was never gone as a whole."""
+    """Whether the project is not quarantined, and is not estranged or lists only files that are unchanged."""
 
 
 async def give_back(
@@ -139,8 +140,8 @@ async def give_back(
 ) -> None:
     """Act on files that were missing and are listed again.
 
-    What was held waits for a person: it is blocked where its absence was confirmed. What was released before, and
-    blocked for its absence alone, is released again if it is as it was.
+    A held file waits for a reviewer; if its absence was confirmed, it is blocked. A file that was released before, and
+    was blocked only for its absence, is released again if it is unchanged.
     """
     if not back:
         return
@@ -161,7 +162,7 @@ async def give_back(
 
 
 async def _release_again(transaction: PortionTransaction, unchanged: Iterable[StandingFile]) -> None:
-    """Release what only a withdrawal has blocked, unless something else speaks against it by now."""
+    """Release files that only a withdrawal has blocked, unless another reason against them exists by now."""
     withdrawn = [item for item in unchanged if item.standing.withdrawn_at is not None]
     if not withdrawn:
         return
@@ -176,7 +177,7 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
         and closed_by(policy, item.file.version) is None
     ]
     for state in (State.HELD, State.RELEASED):
-        # Through the legal moves: what is blocked becomes held, and only what is held is released.
+        # These are the legal moves: a blocked file becomes held, and only a held file can be released.
         await standings.update_states(transaction.connection, [item.file.id for item in ready], state, RELEASED_AGAIN)
         transaction.record.add(Event(state), [_entry(item, reason=RELEASED_AGAIN.reason) for item in ready])
 
@@ -184,7 +185,10 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
 async def _withdrawn(
     transaction: PortionTransaction, gone: Iterable[StandingFile], how: Missing
 ) -> list[tuple[StandingFile, Grounds | None]]:
-    """Return the released files among them, and why each is blocked that was withdrawn soon after its upload."""
+    """Return the released files among `gone`, each with the reason to block it.
+
+    The reason is None unless the file was withdrawn soon after its upload.
+    """
     released = [item for item in gone if item.standing.state is State.RELEASED]
     if not released:
         return []
@@ -204,7 +208,7 @@ async def _block(
 
 
 async def _wake(transaction: PortionTransaction, items: Iterable[StandingFile]) -> None:
-    """Have the releases settled of which one of the files is held."""
+    """Request that the releases of those files that are held are settled."""
     held = sorted({item.file.version for item in items if item.standing.state is State.HELD})
     await insert_messages(transaction.connection, [ReleaseHeld(transaction.project.name, version) for version in held])
 
@@ -220,7 +224,7 @@ def _until(absence: Absence) -> str:
 
 
 def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
-    """Tell people that a project came back from an absence, perhaps in other hands."""
+    """Raise an alert that a project came back from an absence and may have another owner."""
     listed = [file.filename for file in page.files]
     entry = Entry(detail={"reason": RETURNED_PROJECT.reason, "files": len(page.files), "first": listed[:FIRST]})
     transaction.record.add(Event.PROJECT_RETURNED, [entry])
@@ -228,7 +232,7 @@ def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
 
 
 def tell_of_status(transaction: PortionTransaction, page: UpstreamPage) -> None:
-    """Note a change of the project's status (PEP 792); a quarantine is told at once, the verdict has closed all."""
+    """Record a change of the project's status (PEP 792). A quarantine raises an alert: the verdict closes all files."""
     entry = Entry(detail={"status": page.status, "reason": page.status_reason})
     transaction.record.add(Event.PROJECT_STATUS, [entry])
     if page.status is ProjectStatus.QUARANTINED:
@@ -238,9 +242,10 @@ def tell_of_status(transaction: PortionTransaction, page: UpstreamPage) -> None:
 async def refuse_other_bytes(
     transaction: PortionTransaction, conflicts: Sequence[tuple[StandingFile, UpstreamFile]]
 ) -> None:
-    """Keep the old bytes and let none of the new in: what is held stays so for a person, what is served goes on.
+    """Keep the old bytes and refuse the new ones.
 
-    Each other digest is recorded and told of once, and not with every look.
+    A held file becomes a conflict, on which a reviewer decides. A released file stays served. Each new digest is
+    recorded, with an alert, once rather than at every refresh.
     """
     seen = (
         await select_replaced(transaction.connection, [known.file.id for known, _ in conflicts]) if conflicts else set()
@@ -264,7 +269,7 @@ async def refuse_other_bytes(
 def tell_of_late_files(
     transaction: PortionTransaction, known: Iterable[StandingFile], added: Sequence[NewFile]
 ) -> None:
-    """Tell people of new files that come to a release which was let out before."""
+    """Raise an alert about new files of a release that was released before."""
     releases: dict[str, list[StandingFile]] = {}
     for item in known:
         releases.setdefault(item.file.version, []).append(item)

@@ -1,7 +1,8 @@
-"""A page of an upstream, divided into what one transaction writes.
+"""Divides an upstream's page into portions that one transaction writes.
 
-What takes something away comes first, and what is new comes release by release, the oldest first: where an intake is
-cut short, the project stands as the upstream had it some time ago, and no release is there in part.
+Missing files come first, then changed files, then new files release by release, the oldest release first. If an intake
+is interrupted, the project is as the upstream had it some time ago. No release is incomplete then, unless it has more
+files than one portion.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,31 +16,31 @@ from koschey.model import Absence, Project, ProjectStatus, StandingFile, Upstrea
 from koschey.policy.verdict import Policy
 
 PORTION = 1000
-"""Files of one transaction: some tenths of a second, on a busy machine one or two."""
+"""Maximum number of files in one transaction. It takes some tenths of a second, on a busy machine 1 or 2 seconds."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What one transaction takes in."""
+    """The files of a page that one transaction writes."""
 
     missing: Sequence[str] = ()
-    """Filenames that the page lists no more."""
+    """Filenames that the page no longer lists."""
     listed: Sequence[UpstreamFile] = ()
-    """Known files about which the page says something else than before."""
+    """Existing files about which the page states something else than before."""
     new: Sequence[UpstreamFile] = ()
     is_first: bool = False
     is_last: bool = False
 
     @property
     def filenames(self) -> list[str]:
-        """All that it is about."""
+        """The names of all files in the portion."""
         return [*self.missing, *(file.filename for file in (*self.listed, *self.new))]
 
 
 @dataclass
 class PortionTransaction:
-    """What the steps of one portion share: the connection, whose transaction locks the project, and what it records."""
+    """What the steps of one portion share: the connection, whose transaction locks the project, and the record."""
 
     connection: Connection
     project: Project
@@ -48,7 +49,7 @@ class PortionTransaction:
     _policy: Policy | None = None
 
     async def policy(self) -> Policy:
-        """Return the project's policy; read once, and only where it is needed."""
+        """Return the project's policy, which is read once and only if it is needed."""
         if self._policy is None:
             self._policy = await load_policy(self.connection, self.project)
         return self._policy
@@ -57,14 +58,15 @@ class PortionTransaction:
 def divide(
     page: UpstreamPage, known: Mapping[str, StandingFile], read_at: datetime, absence: Absence | None = None
 ) -> list[Portion]:
-    """Return the portions of a page, in the order in which they are to be written; at least one.
+    """Return the portions of a page, at least one, in the order in which they must be written.
 
-    `absence` is how it stands where the whole page is absent: while that is suspected it says nothing of any file.
+    `absence` is the state of the absence if the whole page is absent. While it is only suspected, no file counts as
+    missing.
     """
     listed = {file.filename: file for file in page.files}
     new = [file for name, file in listed.items() if name not in known]
     changed = [file for name, file in listed.items() if name in known and _is_changed(known[name], file)]
-    # Of a project that it has quarantined the upstream may list no file (PEP 792), which says nothing of any.
+    # An upstream may list no files of a project that it has quarantined (PEP 792): none of them counts as missing.
     is_whole = page.status is not ProjectStatus.QUARANTINED and (absence is None or absence.is_confirmed)
     missing = [
         name for name, item in known.items() if is_whole and name not in listed and _is_news(item, read_at, absence)
@@ -82,18 +84,18 @@ def divide(
 
 
 def conflicts(known: StandingFile, file: UpstreamFile) -> bool:
-    """Tell whether a page lists other bytes under a known name."""
+    """Return whether a page lists other bytes under an existing filename."""
     return file.sha256 is not None and known.file.sha256 is not None and file.sha256 != known.file.sha256
 
 
 def listing_changed(known: StandingFile, file: UpstreamFile) -> bool:
-    """Tell whether a page says something else of a file than its row."""
+    """Return whether a page states something else about a file than its row."""
     back = known.file.absent_since is not None
     return back or known.file.upstream_url != file.url or page_changed(known, file)
 
 
 def page_changed(known: StandingFile, file: UpstreamFile) -> bool:
-    """Tell whether our own page has to say something else of a file."""
+    """Return whether Koschey's own page of the project must change for a file."""
     gained = known.file.core_metadata is None and file.core_metadata not in (None, known.file.broken_promise)
     proved = known.file.provenance_url != file.provenance_url
     return gained or proved or known.file.yanked != file.yanked
@@ -104,7 +106,7 @@ def _is_changed(known: StandingFile, file: UpstreamFile) -> bool:
 
 
 def _is_news(item: StandingFile, read_at: datetime, page: Absence | None) -> bool:
-    """Tell whether it says anything new that a file is missing at this moment."""
+    """Return whether it is new information that a file is missing at `read_at`."""
     absence = item.file.absence
     if absence is None or absence.due_at is None:
         return absence is None
@@ -116,7 +118,7 @@ def _cut[T](items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _by_release(new: Iterable[UpstreamFile]) -> Iterator[Sequence[UpstreamFile]]:
-    """Yield new files in portions that divide no release, if it fits into one."""
+    """Yield new files in portions; a release is divided only if it does not fit into one portion."""
     releases: dict[str | None, list[UpstreamFile]] = {}
     for file in new:
         releases.setdefault(file.version, []).append(file)
@@ -130,5 +132,5 @@ def _by_release(new: Iterable[UpstreamFile]) -> Iterator[Sequence[UpstreamFile]]
 
 
 def _uploaded_at(release: Sequence[UpstreamFile]) -> datetime:
-    """Return when the last file of a release was uploaded; where pages give no times, their order stays."""
+    """Return when the last file of a release was uploaded; if a page states no times, its order is kept."""
     return max(file.upload_time or EARLIEST for file in release)

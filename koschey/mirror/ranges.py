@@ -1,6 +1,6 @@
-"""Parts of wheels that are not stored yet, as their upstream serves them, while the whole is fetched behind.
+"""Relays parts of wheels from their upstream until they are stored, and downloads the whole in the background.
 
-Such a part is not verified. docs/adr/0010-parts-of-wheels-before-they-are-stored.md says why the parts that are sent
+Such a part is not verified. docs/adr/0010-parts-of-wheels-before-they-are-stored.md explains why the relayed parts
 never make a whole file, and which ranges wait for the whole instead.
 """
 
@@ -17,9 +17,9 @@ from koschey.upstream.client import UpstreamClient
 log = structlog.get_logger()
 
 MOST = 2**20
-"""Bytes of a part, and of a wheel that is fetched as a whole as quickly as in part."""
+"""Maximum number of bytes of a part. A wheel of at most this size is downloaded whole as quickly as in part."""
 PATIENCE = 10.0
-"""Seconds to wait for a part; then the whole is waited for."""
+"""Seconds to wait for a part; after that the client waits for the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def stop(self) -> int:
-        """Where it ends, not included."""
+        """The offset of the first byte after the part."""
         return self.start + len(self.body)
 
 
@@ -44,9 +44,9 @@ class Pieces:
         self._store = store
 
     async def read(self, file: File, span: str, length: int) -> Piece | None:
-        """Return a part of a wheel that is not stored; None where the whole must be waited for.
+        """Return a part of a wheel that is not stored, or None if the client must wait for the whole.
 
-        `span` is `first-last` or `-length`, as in a `Range` header (RFC 9110, 14.1.2), and `length` its bytes.
+        `span` is `first-last` or `-length`, as in a `Range` header (RFC 9110, 14.1.2). `length` is its number of bytes.
         """
         start, _ = _extent(span, file.size or 0)
         if length > MOST or not self._may_relay(file) or (file.size and not _is_harmless(start, file.size)):
@@ -60,7 +60,7 @@ class Pieces:
             return None
         piece = Piece(found.start, found.body, found.size)
         is_right = (piece.start, piece.stop) == _extent(span, piece.size) and file.size in (None, piece.size)
-        # Asked again: meanwhile another client may have begun to read the wheel.
+        # Checked again: another client may have begun to read the wheel since.
         if not (is_right and _is_harmless(piece.start, piece.size) and self._may_relay(file)):
             return None
         self._store.fetch_behind(file)
@@ -74,7 +74,7 @@ class Pieces:
 
 
 def _extent(span: str, size: int) -> tuple[int, int]:
-    """Return where a range of a file of so many bytes begins and ends; a file may end before its range does."""
+    """Return the start and the end of a range in a file of `size` bytes; the file may end before the range does."""
     first, _, last = span.partition("-")
     if not first:
         return max(0, size - int(last)), size
@@ -82,5 +82,5 @@ def _extent(span: str, size: int) -> tuple[int, int]:
 
 
 def _is_harmless(start: int, size: int) -> bool:
-    """Tell whether parts that begin there never make a whole file."""
+    """Return whether parts that begin at `start` can never make a whole file."""
     return size > MOST and 2 * start >= size

@@ -1,4 +1,4 @@
-"""Looking at an upstream's page: once for all who ask, across all processes, and behind the answer where it can be."""
+"""Refreshes an upstream's page: once for all callers in all processes, and in the background if possible."""
 
 import asyncio
 import time
@@ -22,17 +22,17 @@ from koschey.policy.rules import CLOSING, RuleKind
 from koschey.upstream.client import UpstreamClient
 
 EVER = datetime.min.replace(tzinfo=UTC)
-"""As the moment after which a look is enough: any look at all is."""
+"""As `since`: a refresh at any time is recent enough."""
 LEASE = 60.0
-"""Seconds after which a look whose process died may be repeated by another."""
+"""Seconds after which another process may repeat a refresh whose process died."""
 PATIENCE = 25.0
-"""Seconds for which a client waits for a first look; clients give up after 30."""
+"""Seconds for which a client waits for a first refresh; clients give up after 30."""
 MISSING_FOR = 60.0
-"""Seconds for which it is believed that an upstream has no such project."""
+"""Seconds for which a process remembers that an upstream has no such project."""
 RETRY = 10.0
-"""Seconds after which requests for files may begin another look at a page, as the one before brought nothing new."""
+"""Seconds after which requests for files may start another refresh of a page that is still stale."""
 KEPT = 10_000
-"""Names of which such things are remembered at the most."""
+"""Maximum number of names that are remembered as missing, and of names that are remembered as tried."""
 
 
 class Refresher:
@@ -60,10 +60,11 @@ class Refresher:
         self._tried: dict[NormalizedName, float] = {}
 
     async def find(self, name: NormalizedName) -> Project | None:
-        """Return the project: known, or looked up now, or None where the upstream has none.
+        """Return the project from its row or after a first refresh.
 
-        A look that is too old is repeated in the background. Raises `UpstreamError` or `Busy` where a name that was
-        never seen cannot be looked up, or not in time: then the look goes on behind the answer.
+        Returns None if the upstream has no such project, or if a rule closes a name that is not in the database. A
+        stale project is refreshed in the background. Raises `UpstreamError` if the first refresh fails, and `Busy` if
+        it does not complete in time: it then continues in the background.
         """
         project = await projects.select_project(self._pool, name)
         if project is None and (self._is_missing(name) or await self._is_closed(name)):
@@ -75,25 +76,25 @@ class Refresher:
         return project
 
     def find_behind(self, name: NormalizedName) -> None:
-        """Look in the background, if the last look is too old."""
+        """Refresh a project in the background if it is stale."""
         self._behind.begin(name, lambda: self.find(name))
 
     def keep_fresh(self, project: Project, now: datetime) -> None:
-        """Look in the background, if the last look is too old, for who has the project at hand: this asks nothing."""
+        """Refresh a project in the background if it is stale. The caller has its row, so this queries nothing."""
         is_due = project.origin is Origin.MIRRORED and not self._is_fresh(project, now)
         if is_due and self._tried.get(project.name, 0.0) <= time.monotonic():
             _remember(self._tried, project.name, RETRY)
             self._look_behind(project.name, now)
 
     async def look(self, name: NormalizedName, *, since: datetime | None = None) -> Project | None:
-        """Look at the upstream's page now and return the project, or None where the upstream has none.
+        """Refresh the upstream's page now. Returns the project, or None if the upstream has no such project.
 
-        With `since`, a look by anybody after that moment is enough. Raises `UpstreamError` or `Busy`.
+        With `since`, a refresh by any process after that time is enough. Raises `UpstreamError` or `Busy`.
         """
         return await self._looks.join(name, lambda: self._look_once(name, since))
 
     async def close(self) -> None:
-        """Wait for no look any more."""
+        """Cancel all refreshes and wait for their end."""
         await self._behind.close()
         await self._looks.close()
 
@@ -110,7 +111,7 @@ class Refresher:
         return project
 
     def _look_behind(self, name: NormalizedName, now: datetime) -> None:
-        """Repeat the look in the background; a failure leaves what is known as it is."""
+        """Repeat the refresh in the background; a failure leaves the rows as they are."""
         self._looks.begin(name, lambda: self._look_once(name, now - self._freshness))
 
     async def _look_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
@@ -128,36 +129,39 @@ class Refresher:
         try:
             page = await self._upstream.fetch_page(name, _known_etag(project))
         except UpstreamMissing:
-            # What was released stays; what is held will not be released by time.
+            # Released files stay released; held files are not released automatically.
             page = UpstreamPage(files=())
         if page is None:
             assert project is not None
             await projects.update_looked_at(self._pool, project.id, read_at)
         elif project is None and page.is_empty:
-            # Some indexes have a page for every name that anybody asks for.
+            # Some indexes have a page for every name that a client requests.
             _remember(self._missing, name, MISSING_FOR)
             return None
         elif project is not None and page.is_empty and await self._is_begun(project):
-            # What was never there as a whole cannot be missed.
+            # A page that was never read to its end cannot be missing.
             return project
         else:
             await self._intake.take_in(name, page, read_at)
         return await projects.select_project(self._pool, name)
 
     async def _is_begun(self, project: Project) -> bool:
-        """Tell whether the first look at a project has begun and not ended; one that changed hands has had others."""
+        """Return whether the first refresh of a project has begun but not completed.
+
+        A project that changed hands has been refreshed before.
+        """
         return _is_half_taken(project) and not await is_handed_over(self._pool, project.id)
 
     async def _now(self) -> datetime:
         return await projects.select_now(self._pool)
 
     async def _is_closed(self, name: NormalizedName) -> bool:
-        """Tell whether no upstream may be asked for a name that is not known here."""
+        """Return whether a rule forbids requests to the upstream for a name that is not in the database."""
         rules = await select_rules(self._pool, name)
         return rules.find_whole(*CLOSING) is not None
 
     async def _is_reserved(self, name: NormalizedName) -> bool:
-        """Tell whether the upstream of a mirrored name is no longer asked for it."""
+        """Return whether a mirrored name is reserved, so that it is no longer requested from its upstream."""
         return (await select_rules(self._pool, name)).find_whole(RuleKind.RESERVED) is not None
 
     def _is_fresh(self, project: Project, now: datetime) -> bool:
@@ -168,12 +172,18 @@ class Refresher:
 
 
 def _known_etag(project: Project | None) -> str | None:
-    """Return the ETag of what is known; none while an absence is suspected, for an unchanged page is news then."""
+    """Return the ETag of the stored page.
+
+    Returns None while an absence is suspected, because even an unchanged page is news then.
+    """
     return project.upstream_etag if project and project.recheck_at is None else None
 
 
 def _is_half_taken(project: Project) -> bool:
-    """Tell whether no look at a project has ended: what is there of its page so far must not look like all of it."""
+    """Return whether no refresh of a mirrored project has completed.
+
+    The rows written so far must not be served as the whole page.
+    """
     return project.origin is Origin.MIRRORED and project.looked_at is None
 
 

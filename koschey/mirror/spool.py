@@ -1,7 +1,7 @@
-"""A file on its way from its upstream: what has arrived, readable by any number of clients while more arrives.
+"""A download from an upstream in progress: any number of clients read what has arrived while more arrives.
 
-The bytes stand in an unnamed temporary file, so a process that is killed leaves nothing behind. Clients read all but
-the last `HELD_BACK` bytes as they arrive, and the rest only after the row was committed.
+The bytes are in an unnamed temporary file, so a killed process leaves nothing behind. Clients read all but the last
+`HELD_BACK` bytes as they arrive, and the rest only after the row is committed.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from koschey.storage.s3 import CHUNK, BlobWriter
 
 
 class Fetch:
-    """One file on its way: what has arrived, and how it ended."""
+    """One download: the bytes that have arrived, and its result."""
 
     def __init__(self, file: File, spool: Path | None) -> None:
         self.file = file
@@ -29,7 +29,7 @@ class Fetch:
         self.stored = False
         self.error: KoscheyError | None = None
         self.has_handed_out = False
-        """Whether a client has received bytes before all were verified."""
+        """Whether a client has received bytes before the whole file was verified."""
         self._received = 0
         self._folder = spool
         self._spool = self._new_spool()
@@ -37,18 +37,18 @@ class Fetch:
         self._progress = asyncio.Event()
 
     async def started(self) -> None:
-        """Wait until bytes may be sent: enough to be worth it, or the end. Raises what the fetch failed with."""
+        """Wait until the size is known and some bytes are readable, or for the end. Raises the error of the fetch."""
         await self._until(lambda: self.total is not None and self._readable > 0)
 
     async def finished(self) -> None:
-        """Wait for the end. Raises what the fetch failed with."""
+        """Wait for the end. Raises the error of the fetch."""
         await self._until(lambda: False)
 
     async def read(self, start: int, stop: int, size: int) -> AsyncGenerator[bytes]:
-        """Yield the bytes from `start` up to `stop` as they become readable, of a file that has `size` bytes.
+        """Yield the bytes from `start` up to, but not including, `stop` as they become readable.
 
-        Raises what the fetch failed with, and `UpstreamMalformed` where the file turns out to have another size: its
-        client was promised so many bytes, and would take what comes for the whole.
+        `size` is the number of bytes that was announced to the client. Raises the error of the fetch, and
+        `UpstreamMalformed` if the file has another size: the client would mistake the bytes for the whole file.
         """
         self._readers += 1
         try:
@@ -66,26 +66,26 @@ class Fetch:
             self._close_spool()
 
     async def read_piece(self, start: int, stop: int) -> bytes:
-        """Return bytes that have arrived."""
+        """Return the bytes from `start` up to `stop`, which have arrived."""
         return await asyncio.to_thread(self._read_at, start, stop)
 
     async def copy_to(self, writer: BlobWriter) -> None:
-        """Give all that arrived to a blob's writer."""
+        """Write all bytes that have arrived to a blob."""
         for start in range(0, self._received, CHUNK):
             stop = min(start + CHUNK, self._received)
             await writer.write(await asyncio.to_thread(self._read_at, start, stop))
 
     async def append(self, chunk: bytes) -> None:
-        """Take bytes that arrived."""
+        """Append bytes that have arrived."""
         await asyncio.to_thread(_write_at, self._spool, self._received, chunk)
         self._received += len(chunk)
         self._wake()
 
     async def gunzip(self, limit: int) -> str | None:
-        """Replace what has arrived by what it decompresses to, and return its SHA-256.
+        """Decompress what has arrived in place, and return the SHA-256 of the result.
 
-        Returns None and changes nothing where it is not gzip (RFC 1952), or has more than `limit` bytes then. Nobody
-        may have read of it.
+        Returns None and changes nothing if it is not gzip (RFC 1952), or if the result has more than `limit` bytes.
+        No client may have read any of it.
         """
         target = self._new_spool()
         try:
@@ -98,25 +98,25 @@ class Fetch:
         return digest
 
     def succeed(self, file: File) -> None:
-        """Tell the readers that the file is stored."""
+        """Notify the readers that the file is stored."""
         self.file, self.total, self.stored = file, file.size, True
         self._wake()
         self._close_spool()
 
     def fail(self, error: KoscheyError) -> None:
-        """Tell the readers why the file is not stored. Nothing is awaited, so that nothing can come in between."""
+        """Notify the readers why the file is not stored. Awaits nothing, so that no other task can run in between."""
         self.error = error
         self._wake()
         self._close_spool()
 
     @property
     def is_only_in_bucket(self) -> bool:
-        """Whether the bytes are stored, and are not in the spool: it is gone, or was never filled."""
+        """Whether the bytes are stored but not in the spool, because it is closed or was never filled."""
         return self.stored and (self._spool.closed or self._received != self.total)
 
     @property
     def received(self) -> int:
-        """Bytes that have arrived."""
+        """The number of bytes that have arrived."""
         return self._received
 
     @property
@@ -127,18 +127,18 @@ class Fetch:
     def _readable(self) -> int:
         if self.stored:
             return self._received
-        # Also of what has arrived: where the page's size is too large, these bytes may be the last.
+        # The end of what has arrived is held back too: if the page states too large a size, it may be the file's end.
         return max(0, min(self._received, self.total or 0) - HELD_BACK)
 
     async def _until(self, is_reached: Callable[[], bool]) -> None:
-        """Wait for progress or for the end. Raises what the fetch failed with."""
+        """Wait until `is_reached` is true or the fetch has ended. Raises the error of the fetch."""
         while not (self._ended or is_reached()):
             await self._progress.wait()
         if self.error:
             raise self.error
 
     def _wake(self) -> None:
-        """Have all who wait look again; who waits from now on waits for the next progress."""
+        """Wake all waiting readers. Those that wait from now on wait for the next progress."""
         self._progress.set()
         self._progress = asyncio.Event()
 
@@ -153,7 +153,7 @@ class Fetch:
         return os.pread(self._spool.fileno(), stop - start, start)
 
 
-# By position, so that the writer and all readers share one open file.
+# Writes at a position, so that the writer and all readers share one open file.
 def _write_at(spool: IO[bytes], offset: int, chunk: bytes) -> None:
     while chunk:
         written = os.pwrite(spool.fileno(), chunk, offset)
@@ -161,7 +161,7 @@ def _write_at(spool: IO[bytes], offset: int, chunk: bytes) -> None:
 
 
 def _gunzip(source: IO[bytes], target: IO[bytes], limit: int) -> tuple[str, int]:
-    """Decompress a file into another; returns the SHA-256 and the size. Raises `OverflowError` above `limit`."""
+    """Decompress a file into another. Returns the SHA-256 and the size; raises `OverflowError` above `limit` bytes."""
     hasher, size = hashlib.sha256(), 0
     source.seek(0)
     with gzip.GzipFile(fileobj=source) as stream:

@@ -1,4 +1,4 @@
-"""METADATA out of a wheel of which only pieces are read: in the bucket where it is stored, else at its upstream."""
+"""Reads METADATA from pieces of a wheel: from the bucket if the wheel is stored, otherwise from its upstream."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from koschey.upstream.client import UpstreamClient
 
 @dataclass(frozen=True, slots=True)
 class WheelReader:
-    """Reads METADATA of wheels. Whoever stores the whole wheel compares what was read with it."""
+    """Reads METADATA of wheels. The code that stores a whole wheel compares its METADATA with what was read here."""
 
     pool: Pool
     bucket: Bucket
@@ -22,8 +22,8 @@ class WheelReader:
     async def read(self, wheel: File) -> bytes:
         """Return the METADATA of a wheel, byte for byte.
 
-        Raises `Refused` where it has none that can be read, `RangesUnsupported` where its upstream sends only whole
-        files, another `UpstreamError` or `EgressRefused`, and `StoreUnavailable`.
+        Raises `Refused` if the wheel has no readable METADATA, `RangesUnsupported` if its upstream sends only whole
+        files, another `UpstreamError`, `EgressRefused`, and `StoreUnavailable`.
         """
         return await (self._from_bucket(wheel) if wheel.stored_at else self._from_upstream(wheel))
 
@@ -51,11 +51,11 @@ class WheelReader:
                 raise UpstreamMalformed(f"{url} sends other bytes than were asked for")
             return piece.body
 
-        # From the end: where the page gives no size, this is how it is learned.
+        # The tail first: if the page states no size, this answer does.
         tail = await self.upstream.fetch_range(url, f"-{TAIL}")
         if tail.start + len(tail.body) != tail.size:
             raise UpstreamMalformed(f"{url} sends other bytes than were asked for")
-        # Where the page gives a digest, the size that it gives is a claim that the whole wheel will correct.
+        # If the page states a digest, its size is only a claim, which the whole wheel will correct.
         if wheel.sha256 is None and wheel.size not in (None, tail.size):
             raise UpstreamMalformed(f"{url} has {tail.size} bytes, its page says {wheel.size}")
         return await read_wheel_metadata(wheel.filename, tail.size, read, tail.body)
