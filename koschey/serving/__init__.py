@@ -1,1 +1,1 @@
-"""Serving: what goes out. Pages, documents and lists as ready bytes, made of released files alone."""
+"""Serving of pages, documents, lists and files to clients, as the verdict on each file allows."""

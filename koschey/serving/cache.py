@@ -1,7 +1,7 @@
-"""What was built of projects' rows, in memory: what is kept, and above all what is not.
+"""A cache, in memory, of pages and documents that were built from projects' rows.
 
-The cache is never trusted blindly: what is about a project is forgotten on the notification of a commit, and while the
-listening connection is lost nothing is kept and nothing is found. What was built while its project changed is not kept.
+The notification of a commit removes everything about its project. While the listening connection is lost, the cache
+stores nothing and returns nothing. It does not store what was built while its project changed.
 """
 
 import time
@@ -13,19 +13,19 @@ from packaging.utils import NormalizedName
 
 
 class Keepable(Protocol):
-    """Something that a cache can hold."""
+    """A value that the cache can hold."""
 
     @property
     def weight(self) -> int:
-        """Bytes of memory."""
+        """Estimated bytes of memory."""
 
     @property
     def expires_at(self) -> float:
-        """Until when it may be kept, by `time.monotonic`."""
+        """The time, by `time.monotonic`, until which the value may be kept."""
 
 
 class ProjectCache[T: Keepable]:
-    """Things by project and a key of their own; the least recently used projects leave first."""
+    """Values by project and key, up to `limit` bytes. The least recently used projects are dropped first."""
 
     def __init__(self, trusted: Callable[[], bool], *, limit: int) -> None:
         self._trusted = trusted
@@ -35,7 +35,7 @@ class ProjectCache[T: Keepable]:
         self._changes = 0
 
     def get(self, name: NormalizedName, key: str = "") -> T | None:
-        """Return what is kept, if it is certain that nothing has changed since it was built."""
+        """Return the value, or None unless it is certain that nothing has changed since it was built."""
         found = self._kept.get(name, {}).get(key)
         if found is None or not self._trusted() or time.monotonic() >= found.expires_at:
             return None
@@ -44,11 +44,11 @@ class ProjectCache[T: Keepable]:
 
     @property
     def changes(self) -> int:
-        """A number that differs once anything was forgotten; taken before rows are read, given back to `put`."""
+        """A counter that grows with every change. Callers read it before they read rows, and pass it to `put`."""
         return self._changes
 
     def put(self, name: NormalizedName, built: T, changes: int, key: str = "") -> None:
-        """Keep something, unless anything changed since `changes` was taken."""
+        """Store a value, unless any project has changed since the caller read `changes`."""
         if changes != self._changes or not self._trusted():
             return
         of_project = self._kept.setdefault(name, {})
@@ -60,14 +60,14 @@ class ProjectCache[T: Keepable]:
             self._drop(next(iter(self._kept)))
 
     def forget(self, name: str) -> None:
-        """A project changed."""
+        """Remove the values of a project, because it changed; `name` may be the scope of a rule for many projects."""
         self._changes += 1
-        if name.endswith("*") or name.startswith("@"):  # the scope of a rule for many projects
+        if name.endswith("*") or name.startswith("@"):  # a scope
             self.forget_all()
         self._drop(NormalizedName(name))
 
     def forget_all(self) -> None:
-        """Anything may have changed."""
+        """Remove all values, because any project may have changed."""
         self._changes += 1
         self._kept.clear()
         self._weight = 0

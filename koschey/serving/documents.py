@@ -1,4 +1,4 @@
-"""Documents in one form only, as ready bytes."""
+"""Documents that have a single form, as rendered bytes."""
 
 import hashlib
 import math
@@ -11,21 +11,21 @@ from koschey.serving.encoded import Encoded
 
 @dataclass(slots=True)
 class Document:
-    """A body, and the journal's serial that it is as new as."""
+    """A rendered body, with the serial of the journal at which it was made."""
 
     serial: Serial
     content: Encoded
     etag: str
     expires_at: float = math.inf
-    """Until when it may be kept: for a while only where something could not be had just now."""
+    """The time, by `time.monotonic`, until which the document may be kept. It is short if some data was unavailable."""
     built_at: float = field(default_factory=time.monotonic)
 
     @property
     def weight(self) -> int:
-        """Bytes of memory, with room for the compressed forms."""
+        """Estimated bytes of memory, including the compressed bodies."""
         return 2 * len(self.content.plain)
 
 
 def document_of(serial: Serial, body: bytes, *, lasts: float = math.inf) -> Document:
-    """Return the document with this body, to be kept for so many seconds; its strong ETag is a digest of it."""
+    """Return the document with this body, to be kept for `lasts` seconds. Its strong ETag is a digest of the body."""
     return Document(serial, Encoded(body), hashlib.sha256(body).hexdigest()[:32], time.monotonic() + lasts)

@@ -1,7 +1,7 @@
-"""The log of downloads: what is not written down is not handed out, and many are written down at once.
+"""The log of downloads: a client receives a file only after its download is recorded.
 
-Whoever waits while a statement is under way goes with the next one, so that one process commits a few hundred times a
-second at the most, however many clients it serves.
+One statement records many downloads. Those that arrive while a statement is in progress are recorded by the next one,
+so that a process commits at most a few hundred times a second, however many clients it serves.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from koschey.errors import Busy, NotKnown
 from koschey.model import FileId
 
 LINGER = 0.002
-"""Seconds in which requests that come together are gathered."""
+"""Seconds for which the first statement waits, to gather requests that arrive together."""
 MOST = 1000
-"""Rows of one statement."""
+"""Maximum number of rows in one statement."""
 
 type Waiting = tuple[NewDownload, asyncio.Future[bool]]
 
@@ -29,7 +29,7 @@ type Waiting = tuple[NewDownload, asyncio.Future[bool]]
 class FileDownload(Struct, frozen=True, kw_only=True):
     """A download. Without a login the account is unknown; the address is the client's, as trusted proxies state it."""
 
-    # The API answers it and the command line prints it: its names stay when a column is renamed or added.
+    # The API returns it and the command line prints it: its field names stay when a column is renamed or added.
 
     id: int
     at: datetime
@@ -43,7 +43,7 @@ class FileDownload(Struct, frozen=True, kw_only=True):
 
 
 class DownloadLog:
-    """One per process."""
+    """Records downloads before they begin, and reads them. One per process."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -51,14 +51,14 @@ class DownloadLog:
         self._writing: asyncio.Task[None] | None = None
 
     async def hand_out(self, file: FileId, login: Login | None, address: str | None, user_agent: str | None) -> None:
-        """Return once it is committed that a file goes to a client; the login says whose it is. Raises as `record`."""
+        """Commit the download of a file, with the account and token of `login`, if any. Raises as `record` does."""
         account, token = (login.account, login.token) if login else (None, None)
         await self.record(NewDownload(file, account, token, address, user_agent))
 
     async def record(self, download: NewDownload) -> None:
-        """Return once it is committed that this file goes to this client.
+        """Commit a download. After it returns, the file may be sent to the client.
 
-        Raises what asyncpg raises while PostgreSQL is away, and `Busy` where the file was blocked just now.
+        Raises asyncpg's errors while PostgreSQL is away, and `Busy` if the file was just blocked or removed.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((download, future))
@@ -68,33 +68,33 @@ class DownloadLog:
             raise Busy("what may be served has changed just now; ask again")
 
     async def read(self, project: NormalizedName, version: str | None, *, after: int, limit: int) -> list[FileDownload]:
-        """Return who downloaded files of a project, or of one release, in the order in which that was recorded.
+        """Return the downloads of a project, or of one release, in the order in which they were recorded.
 
-        It waits for what is being recorded. Raises `NotKnown` where there is no such project.
+        Waits for downloads that are being recorded. Raises `NotKnown` if there is no such project.
         """
         if await select_project(self._pool, project) is None:
             raise NotKnown(f"there is no project {project} here")
         return _show(await select_downloads(self._pool, project, version, after=after, limit=limit))
 
     async def read_all(self, project: NormalizedName, version: str | None) -> list[FileDownload]:
-        """Return all of them, however many there are; none for a project that is not known."""
+        """Return all downloads, however many there are. The list is empty if there is no such project."""
         return _show(await select_all_downloads(self._pool, project, version))
 
     async def close(self) -> None:
-        """Write down what waits."""
+        """Record the pending downloads."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
 
     async def _write(self) -> None:
-        """Write until nobody waits any more."""
+        """Write batches until no download is pending."""
         try:
             await asyncio.sleep(LINGER)
             while self._waiting:
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
                 await self._commit(batch)
         finally:
-            # Nothing is awaited between the last look and this: nobody can have come in between. Where this task is
-            # cancelled, no other will write for those who wait.
+            # Nothing is awaited between the last check and this line, so that no request can arrive in between. If
+            # this task is cancelled, no other task writes the pending downloads.
             left, self._waiting, self._writing = self._waiting, [], None
             for future in _open(left):
                 future.set_exception(Busy("this process is stopping"))
@@ -119,5 +119,5 @@ def _show(rows: Sequence[Download]) -> list[FileDownload]:
 
 
 def _open(batch: Sequence[Waiting]) -> list[asyncio.Future[bool]]:
-    """Return those of whom somebody still waits; a client may have gone."""
+    """Return the futures on which a caller still waits; a client may have disconnected."""
     return [future for _, future in batch if not future.done()]

@@ -1,4 +1,4 @@
-"""A page as ready bytes: in each form (PEP 691), and each form in every content coding, compressed once."""
+"""A page as rendered bytes in each form (PEP 691). Each form is compressed once for each content coding."""
 
 import gzip
 import hashlib
@@ -17,7 +17,7 @@ else:
     from backports import zstd
 
 SMALL = 64 * 2**10
-"""Bytes up to which compressing does not keep other requests waiting."""
+"""Maximum number of bytes that are compressed without a thread, because it does not delay other requests."""
 
 COMPRESSORS: dict[Coding, Callable[[bytes], bytes]] = {
     Coding.GZIP: lambda body: gzip.compress(body, compresslevel=6, mtime=0),
@@ -26,7 +26,7 @@ COMPRESSORS: dict[Coding, Callable[[bytes], bytes]] = {
 
 
 class Encoded:
-    """A body in every coding, each made once, when it is first asked for: the same bytes in every process."""
+    """A body in every coding. Each is made once, at the first request, with the same bytes in every process."""
 
     def __init__(self, plain: bytes) -> None:
         self._made = {Coding.IDENTITY: plain}
@@ -38,12 +38,12 @@ class Encoded:
         return self._made[coding]
 
     def is_at_hand(self, coding: Coding) -> bool:
-        """Whether `get` is quick; otherwise it belongs in a thread."""
+        """Return whether `get` is quick; otherwise it belongs in a thread."""
         return coding in self._made or len(self.plain) <= SMALL
 
     @property
     def made(self) -> tuple[Coding, ...]:
-        """The codings that somebody has asked for."""
+        """The codings that clients have requested."""
         return tuple(self._made)
 
     @property
@@ -69,16 +69,16 @@ class Page:
     built_at: float = field(default_factory=time.monotonic)
     expires_at: float = math.inf
     headers: dict[str, str] = field(default_factory=dict)
-    """What is said beside the body, whatever its form."""
+    """Additional response headers, the same for each form."""
 
     @property
     def weight(self) -> int:
-        """Bytes of memory, with room for the compressed forms."""
+        """Estimated bytes of memory, including the compressed bodies."""
         return 2 * sum(len(content.plain) for content in {variant.content for variant in self.forms.values()})
 
 
 def page_of(serial: Serial, json: bytes, html: bytes) -> Page:
-    """Return the page that these two renderings are."""
+    """Return the page with these two renderings."""
     as_json, as_html = Encoded(json), Encoded(html)
     return Page(
         serial,

@@ -1,4 +1,4 @@
-"""Why files are not served, for clients that were refused: of a project, of a file, and by the URL of a refusal."""
+"""Explains to refused clients why files are not served: for a project, a file, or the URL of a refusal."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ WORD = re.compile(r"[a-z0-9.-]{1,500}")
 
 @dataclass(frozen=True, slots=True)
 class ExplainedFile:
-    """A file, what is said of it, and what to install instead."""
+    """A file, its explanation, and the version to install instead."""
 
     item: StandingFile
     account: FileAccount
@@ -38,10 +38,10 @@ class Explanations:
     refresher: Refresher
     pages: Pages
     window: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
 
     async def project(self, name: NormalizedName) -> Sight | None:
-        """Return what is known of a project, or which rules close its name; None where the name has no page.
+        """Return the facts about a project, or the rules that close its name. Returns None if the name has no page.
 
         Raises as `Refresher.find` does.
         """
@@ -50,11 +50,11 @@ class Explanations:
         return await look_at(self.pool, name, self.window)
 
     async def file(self, item: StandingFile) -> FileAccount:
-        """Return what is said of one file."""
+        """Return the explanation of one file."""
         return await explain_file(self.pool, item, self.window)
 
     async def refused_file(self, word: str, filename: str) -> ExplainedFile | None:
-        """Return the file that the URL of a refusal names, where `word` is what `release_word` made of its release."""
+        """Return the file that the URL of a refusal names, or None. `word` is the `release_word` of its release."""
         if not WORD.fullmatch(word) or not is_safe_filename(filename):
             return None
         names = [canonicalize_name(prefix) for prefix in _prefixes(word)]

@@ -1,4 +1,4 @@
-"""Documents about the whole index: feeds and statistics, made once for all who ask, for as long as nothing changes."""
+"""Feeds and statistics of the index, made once for all callers until something changes."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ RELEASES = 100
 RELEASES_OF_PROJECT = 40
 LARGEST = 100
 REST = 20.0
-"""Statistics are served unchanged for so many times the time that they took to make: they read every file's row."""
+"""Statistics are served unchanged for this multiple of the time to make them, because they read every file's row."""
 
 
 class Surveys:
@@ -40,17 +40,17 @@ class Surveys:
         self._rested_at = 0.0
 
     async def newest_projects(self) -> Document:
-        """Return the feed of the projects that the index began to serve last."""
+        """Return the feed of the projects that the index began to serve most recently."""
         return await self._current("projects", self._projects)
 
     async def newest_releases(self) -> Document:
-        """Return the feed of the releases that the index began to serve last."""
+        """Return the feed of the releases that the index began to serve most recently."""
         return await self._current("releases", self._releases)
 
     async def project_releases(self, name: NormalizedName) -> Document | None:
-        """Return the feed of a project's releases, the newest first; None where nothing of it is served.
+        """Return the feed of a project's releases, the newest first, or None if none of its files is served.
 
-        Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
+        Raises `UpstreamError` or `Busy` if the first refresh of a project fails.
         """
         if await self._refresher.find(name) is None:
             return None
@@ -62,23 +62,23 @@ class Surveys:
         return document_of(page.serial, render_feed(feed))
 
     async def sizes(self) -> Document:
-        """Return how large the largest projects are, and all together."""
+        """Return the sizes of the largest projects, and the total size of all, in bytes."""
         kept = self._kept.get("sizes")
         if kept is not None and time.monotonic() <= self._rested_at:
             return kept
         return await self._making.join("sizes", self._measure)
 
     async def close(self) -> None:
-        """End what is being made."""
+        """Cancel the work in progress."""
         await self._making.close()
 
     async def _current(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
-        """Return what is kept, unless something was committed, or a rule has ended, since it was made."""
+        """Return the stored document, or make it again if a change was committed or a rule has expired since."""
         serial = await journal.select_serial(self._pool)
         document = self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
         if document.serial >= serial:
             return document
-        # It was being made before the last commit that this client may know of.
+        # Its making began before the last commit that this client may know of.
         return self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
 
     def _find(self, key: str, serial: Serial) -> Document | None:
@@ -108,7 +108,7 @@ class Surveys:
         return Item(f"{release.project} {release.version}", link, release.summary or "", release.at)
 
     def _items(self, page: ProjectPage) -> list[Item]:
-        """Return the releases by their upload times: those that were here before us have come all at once."""
+        """Return the releases by upload time: all releases older than the mirror became known at the same time."""
         releases = {
             version: min(file.upload_time or file.first_seen_at for file in files)
             for version, files in releases_of(page.files).items()

@@ -1,4 +1,4 @@
-"""Files that clients ask for, each with the verdict on it at this moment: by path, or by release and filename."""
+"""Finds files that clients request, by path or by release and filename, and whether they are served now."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class JudgedFile:
 
     @property
     def file(self) -> File:
-        """The file itself."""
+        """The file without its state."""
         return self.item.file
 
 
@@ -37,7 +37,7 @@ class JudgedFiles:
     cold_paths: ColdPaths
 
     async def at(self, path: str) -> JudgedFile | None:
-        """Return the file under exactly this path, which may be newer than what is known of its project.
+        """Return the file under exactly this path, which may be newer than the rows of its project.
 
         Raises as `ColdPaths.find` does.
         """
@@ -45,7 +45,7 @@ class JudgedFiles:
         return await self._judge(item) if item else None
 
     async def of_release(self, project: NormalizedName, version: str, filename: str) -> JudgedFile | None:
-        """Return a file of a release; a project that was never seen is looked up.
+        """Return a file of a release. A project without a row is first refreshed from its upstream.
 
         Raises as `Refresher.find` does.
         """

@@ -1,7 +1,7 @@
-"""Held files on a project's page: listed as yanked (PEP 592), with the reason why they are held.
+"""Lists held files on a project's page as yanked (PEP 592), with the reason why they are held.
 
-So a range passes over them, and whoever pins one is told why by most installers. Nothing that could be read of a held
-file is promised: neither its core metadata nor its provenance.
+An installer therefore skips them when it resolves a range, and most installers show the reason to a client that pins
+one. The page promises neither the core metadata nor the provenance of a held file.
 """
 
 import re
@@ -17,19 +17,22 @@ from koschey.policy.verdict import Policy, Verdict, absence_of, verdict
 from koschey.policy.windows import renew
 
 MAX_WHY = 500
-"""Characters of a reason on a page; some reasons are letters to an auditor."""
+"""Maximum number of characters of a reason on a page; some reasons are very long."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptBack:
-    """What of a project is not served: the files that are announced, and how many others wait."""
+    """The pending, not served files of a project: those that its page announces, and the number of the others."""
 
     announced: tuple[File, ...]
     held: int
 
 
 def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> KeptBack:
-    """Tell what a page says of files that are not served. One without a digest or a path cannot be listed."""
+    """Return the pending, not served files that a page announces, and count the others.
+
+    A file without a digest or a path cannot be announced.
+    """
     announced, held = [], 0
     for item in (renew(each, policy.rules, usual) for each in known if each.standing.state in PENDING):
         judged = verdict(item.file, item.standing, policy, now)

@@ -1,6 +1,6 @@
-"""A project's page as ready bytes: rendered once per change, through the one verdict, and kept in memory.
+"""Renders a project's page once per change, from the files that the verdict serves, and keeps it in memory.
 
-A page that was built while its project changed is answered once and not kept.
+A page that was built while its project changed is sent once and not kept.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 
 RENDER_IN_THREAD = 500
-"""Files above which a page is rendered in a thread, so that other requests go on."""
+"""Number of files above which a page is rendered in a thread, so that other requests continue."""
 
 
 class Pages:
-    """Builds pages from rows, through the one verdict."""
+    """Builds pages from the rows of files that the verdict serves."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Pages:
         self._building = Flights[tuple[NormalizedName, int, int], Page]()
 
     def cached(self, name: NormalizedName) -> Page | None:
-        """Return the page from memory; one that has grown old is refreshed behind the answer."""
+        """Return the page from memory, or None. The project of an old page is refreshed in the background."""
         page = self._cache.get(name)
         if page is not None and time.monotonic() - page.built_at > self._freshness:
             page.built_at = time.monotonic()
@@ -59,11 +59,11 @@ class Pages:
         return page
 
     def cached_list(self) -> Page | None:
-        """Return the project list from memory, while it is as new as it needs to be."""
+        """Return the project list from memory, or None if it is too old."""
         return self._list.cached()
 
     async def close(self) -> None:
-        """End what is being made."""
+        """Cancel the work in progress."""
         await self._building.close()
         await self._list.close()
 
@@ -72,7 +72,7 @@ class Pages:
         return await self._list.get()
 
     async def project(self, name: NormalizedName) -> Page | None:
-        """Return a project's page, or None where there is no such project. Raises `UpstreamError` or `Busy`."""
+        """Return a project's page, or None if there is no such project. Raises `UpstreamError` or `Busy`."""
         if page := self.cached(name):
             return page
         changes = self._cache.changes
@@ -80,7 +80,7 @@ class Pages:
         if project is None:
             page = await self._closed(name)
         else:
-            # Read again: what was found before `changes` was taken may be old by now.
+            # `_build` reads the rows again: what was read before this line may be outdated.
             changes = self._cache.changes
             page = await self._build(name)
         if page is not None:
@@ -88,7 +88,7 @@ class Pages:
         return page
 
     async def project_below(self, name: NormalizedName, depth: int) -> Page | None:
-        """Return a page for another place than its own, `depth` folders below the root; it is not kept.
+        """Return a page for another URL than its own, `depth` folders below the root. The page is not kept.
 
         Raises as `project` does.
         """
@@ -97,7 +97,7 @@ class Pages:
         return await self._build(name, depth)
 
     async def _closed(self, name: NormalizedName) -> Page | None:
-        """Return the page of a name that is blocked or reserved although nothing of it is here: never a 404."""
+        """Return the page of a blocked or reserved name that has no project here, so that it is never a 404."""
         begun, now = time.monotonic(), await select_now(self._pool)
         rules = await select_rules(self._pool, name)
         rule = rules.find_whole(*CLOSING)
@@ -109,12 +109,12 @@ class Pages:
         return page
 
     async def _build(self, name: NormalizedName, depth: int = 2) -> Page:
-        """Return the page as it is, built once for all who ask between two changes."""
+        """Return the current page, built once for all callers between two changes."""
         key = name, depth, self._cache.changes
         return await self._building.join(key, lambda: self._build_once(name, depth))
 
     async def _build_once(self, name: NormalizedName, depth: int) -> Page:
-        # Before PostgreSQL's clock is read: the page is forgotten a little too soon rather than too late.
+        # Taken before PostgreSQL's clock is read, so that the page expires a little too soon rather than too late.
         begun = time.monotonic()
         served = await self._served.load(name)
         assert served is not None
@@ -127,7 +127,7 @@ class Pages:
 def _render(page: ProjectPage) -> Page:
     rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
     if page.held:
-        # RFC 8288: where whoever misses a version is told why it is not listed.
+        # RFC 8288: the link shows a client that misses a version why it is not listed.
         story = relative(held_project(page.name), page.depth)
         rendered.headers = {"X-Koschey-Held": str(page.held), "Link": f'<{story}>; rel="help"'}
     return rendered

@@ -1,7 +1,8 @@
-"""Whether a lock can be installed: every pin explained, and names that were never seen looked up, a few at a time.
+"""Explains whether the pins of a lock can be installed, and looks up projects without rows at the upstream.
 
-Strangers may ask that, so one list costs a bounded amount of work: what is here is explained in a thread, and of what
-is not here only some names are looked up, for some seconds. The rest is unknown; the client asks again.
+Any client may request this, so one list of pins costs a bounded amount of work. Pins with rows are explained in a
+thread. Of the others, only some names are looked up, a few at once and for some seconds. The rest is unknown, and the
+client tries again.
 """
 
 import asyncio
@@ -23,45 +24,45 @@ from koschey.quarantine.explanations import Sight, look_at
 from koschey.upstream.turns import ASKER
 
 AT_ONCE = 4
-"""Projects that are looked at side by side for one asker: a lock must not keep installers waiting."""
+"""Maximum number of projects that are refreshed at once for one client: a lock must not delay installers."""
 READ_AT_ONCE = 4
-"""Projects that one process explains side by side, for all who ask."""
+"""Maximum number of projects that one process explains at once, for all clients."""
 LOOKS = 300
-"""Projects that are looked at for one list of pins; in the time that there is, an upstream hardly answers more."""
+"""Maximum number of refreshes for one list of pins; an upstream hardly answers more within `PATIENCE`."""
 PATIENCE = 12.0
-"""Seconds for which the upstream is asked about one list of pins; less than clients wait."""
+"""Total seconds that one list of pins may spend on requests to the upstream; less than clients wait."""
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What may be asked of the upstream for one list of pins."""
+    """The requests that one list of pins may send to the upstream."""
 
     turns: asyncio.Semaphore
-    """Of one asker, over all of his lists."""
+    """The turns of one client, shared by all of its lists."""
     until: float
-    """By the clock of the event loop."""
+    """The deadline, by the clock of the event loop."""
     looks: int = LOOKS
 
     def take(self) -> bool:
-        """Take one look, if there is one left, and time for it."""
+        """Use one refresh. Returns whether one was left, and time for it."""
         self.looks -= 1
         return self.looks >= 0 and asyncio.get_running_loop().time() < self.until
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Answers for lists of pins. One per process."""
+    """Explains lists of pins. One per process."""
 
     pool: Pool
     refresher: Refresher
     window: timedelta
     freshness: float
-    """Seconds after which an upstream's page is old, where it lacks what a pin names."""
+    """Seconds after which an upstream's page that lacks a pin is refreshed."""
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
     _turns: WeakValueDictionary[str, asyncio.Semaphore] = field(default_factory=WeakValueDictionary)
 
     async def check(self, pins: Sequence[Pin]) -> list[Explanation]:
-        """Explain every pin, in the order given."""
+        """Explain every pin. Returns the explanations in the order of `pins`."""
         turns = self._turns.setdefault(ASKER.get(), asyncio.Semaphore(AT_ONCE))
         allowance = Allowance(turns, asyncio.get_running_loop().time() + PATIENCE)
         by_project: defaultdict[NormalizedName, set[Pin]] = defaultdict(set)
@@ -80,7 +81,7 @@ class Preflight:
     async def _check_known(
         self, name: NormalizedName, pins: Collection[Pin], allowance: Allowance
     ) -> dict[Pin, Explanation]:
-        """Explain the pins of one project; what its page lacks is looked up once more where that page is old."""
+        """Explain the pins of one project. If its page lacks a pin and is old, the page is refreshed."""
         told = await self._explain(name, pins)
         missing = [pin for pin in pins if told[pin].state is Availability.MISSING]
         return told | await self._check_unknown(name, missing, allowance) if missing else told
@@ -88,7 +89,7 @@ class Preflight:
     async def _check_unknown(
         self, name: NormalizedName, pins: Collection[Pin], allowance: Allowance
     ) -> dict[Pin, Explanation]:
-        """Look a project up, and explain its pins. Without a look nothing is said of them, and nothing read."""
+        """Refresh a project and explain its pins. Without a refresh, no row is read and the pins are unknown."""
         try:
             fault = await self._look(name, allowance)
         except TimeoutError:
@@ -104,9 +105,9 @@ class Preflight:
             return await asyncio.to_thread(_tell, sight, pins)
 
     async def _look(self, name: NormalizedName, allowance: Allowance) -> str | None:
-        """Look at the upstream's page, unless somebody just did; returns why that could not be done.
+        """Refresh the upstream's page unless it is fresh. Returns why that failed, or None.
 
-        Raises `TimeoutError` where the list of pins had no time or no look left for it.
+        Raises `TimeoutError` if the list of pins has no time or no refresh left.
         """
         if not allowance.take():
             raise TimeoutError

@@ -1,4 +1,4 @@
-"""The JSON API's documents: built from what is served and from the metadata of one release, kept in memory."""
+"""Builds the JSON API's documents from the served files and the metadata of one release, and keeps them in memory."""
 
 import asyncio
 import math
@@ -29,19 +29,19 @@ from koschey.storage.s3 import Bucket
 log = structlog.get_logger()
 
 PATIENCE = 10.0
-"""Seconds to wait for metadata; without it a project is answered all the same."""
+"""Seconds to wait for metadata; after that the document is built without it."""
 RETRY_AFTER = 60.0
-"""Seconds for which an answer without the metadata that could not be had is kept."""
+"""Seconds for which a document is kept whose metadata was not available."""
 RENDER_IN_THREAD = 500
-"""Files above which a project is rendered in a thread, so that other requests go on."""
+"""Number of files above which a project is rendered in a thread, so that other requests continue."""
 MAX_SUMMARY = 512
-"""Characters of a summary that a search looks at; the public index takes no longer ones."""
+"""Maximum number of characters of a summary that a search reads; the public index accepts no longer ones."""
 LATEST = ""
-"""Key of the document with the latest release, which is no version."""
+"""Cache key of the document about the latest release; no version has this key."""
 
 
 class ProjectDocuments:
-    """Documents about projects. One per process."""
+    """Builds and caches documents about projects. One per process."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class ProjectDocuments:
         self._freshness = freshness
 
     async def get(self, name: NormalizedName, version: str | None) -> Document | None:
-        """Return the document about a project's latest release or about one of its versions; None where none is served.
+        """Return the document about a project's latest release or one of its versions, or None if it is not served.
 
-        Raises `UpstreamError` or `Busy` where a name that was never seen cannot be looked up.
+        Raises `UpstreamError` or `Busy` if the first refresh of a project fails.
         """
         key = canonical_version(version) if version is not None else LATEST
         if document := self._cached(name, key):
@@ -81,7 +81,7 @@ class ProjectDocuments:
         return document
 
     def _cached(self, name: NormalizedName, key: str) -> Document | None:
-        """Return the document from memory; one that has grown old is refreshed behind the answer."""
+        """Return the document from memory, or None. The project of an old one is refreshed in the background."""
         document = self._cache.get(name, key)
         if document is not None and time.monotonic() - document.built_at > self._freshness:
             document.built_at = time.monotonic()
@@ -105,7 +105,7 @@ class ProjectDocuments:
         return document_of(page.serial, body, lasts=lasts)
 
     async def _read_metadata(self, name: NormalizedName, files: Sequence[File]) -> tuple[CoreMetadata | None, float]:
-        """Return the metadata of a release, if it can be had, and for how long that is so."""
+        """Return the metadata of a release, or None, and for how many seconds the result may be kept."""
         lasts = math.inf
         for file in _best_files(files):
             try:
@@ -116,7 +116,7 @@ class ProjectDocuments:
                 lasts = RETRY_AFTER
                 continue
             metadata = await asyncio.to_thread(read_core_metadata, body) if body is not None else None
-            # What names another project says nothing about this one.
+            # Metadata that names another project does not describe this one.
             if metadata is not None and metadata.project == name:
                 return metadata, lasts
         return None, lasts
@@ -133,7 +133,7 @@ class ProjectDocuments:
 
 
 def _best_files(files: Sequence[File]) -> Iterator[File]:
-    """Yield the wheel whose metadata is the nearest at hand, then an sdist of which we have read it."""
+    """Yield one wheel, if possible one with stored metadata, then one file whose PKG-INFO is stored."""
     wheels = sorted((file for file in files if file.core_metadata), key=lambda file: not file.metadata_stored)
     yield from wheels[:1]
     yield from [file for file in files if file.pkg_info and not file.core_metadata][:1]

@@ -1,11 +1,11 @@
-"""The project list: kept up to date from what changed, rendered once per serial, never per request.
+"""The project list: updated from changed projects only, and rendered once per serial rather than per request.
 
-With hundreds of thousands of projects a rendering takes seconds. So it is done in a thread, once for all who ask, and
-for at most a tenth of the time: while a list is young, compared with what it cost, it is served although something
-has changed meanwhile.
+With hundreds of thousands of projects, a rendering takes seconds. It therefore runs in a thread, once for all callers,
+and for at most a tenth of the time: while a list is young compared with the time to make it, it is served although
+projects have changed since.
 
-It names every project that is known, also one that is quarantined: what is served of a project its own page decides,
-and a name that vanished would look to a mirror as if it had never changed.
+The list names every project in the database, including quarantined ones. A project's own page decides what is served
+of it. If a name vanished, a mirror would conclude that the project has not changed.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from koschey.serving.encoded import Page, page_of
 from koschey.standards import simple_html, simple_json
 
 REST = 9.0
-"""A list is served unchanged for so many times the time that it took to make."""
+"""A list is served unchanged for this multiple of the time to make it."""
 QUICK = 0.05
-"""Seconds of making up to which everybody waits for the new list."""
+"""If a list takes at most this number of seconds to make, clients wait for the new one."""
 OLDEST = 60.0
-"""Seconds of age from which everybody waits for it, however long it takes."""
+"""If the list is older than this number of seconds, clients wait for the new one, however long it takes."""
 
 
 class ProjectList:
@@ -43,11 +43,11 @@ class ProjectList:
         self._making = Flights[None, Page]()
 
     def change(self) -> None:
-        """Something was committed, or may have been."""
+        """Mark the list as outdated, because a change was committed or may have been."""
         self._changed = True
 
     def cached(self) -> Page | None:
-        """Return the list where nobody has to wait for a newer one."""
+        """Return the list from memory, or None if the client must wait for a newer one."""
         page = self._page
         if page is None or not (self._changed or not self._trusted()):
             return page
@@ -60,18 +60,18 @@ class ProjectList:
         return page
 
     async def get(self) -> Page:
-        """Return the list, waiting for a new one where `cached` has none."""
+        """Return the list; wait for a new one if `cached` returns None."""
         if page := self.cached():
             return page
         return await self._making.join(None, self._make)
 
     async def close(self) -> None:
-        """Wait for no list any more."""
+        """Cancel the rendering in progress."""
         await self._making.close()
 
     async def _make(self) -> Page:
         begun = time.monotonic()
-        # Before the rows are read: a change that is heard of from here on may be missing from them.
+        # Reset before the rows are read: they may lack a change that is notified from now on.
         self._changed = False
         try:
             changed = await select_listed_since(self._pool, self._serial)
@@ -86,7 +86,7 @@ class ProjectList:
         return page
 
     def _render(self, changed: list[tuple[NormalizedName, Serial]]) -> Page:
-        # Nearly sorted already, which is quick to sort.
+        # The names are nearly sorted already, so that sorting them is quick.
         self._serials = dict(sorted((self._serials | dict(changed)).items()))
         listed = list(self._serials.items())
         serial = Serial(max((number for _, number in changed), default=0))
@@ -95,7 +95,7 @@ class ProjectList:
             simple_json.render_project_list(listed, serial),
             simple_html.render_project_list(listed, serial),
         )
-        # What was asked for of the last list will be asked for of this one.
+        # Clients will request this list in the codings in which they requested the last one.
         for form, variant in self._page.forms.items() if self._page else ():
             for coding in variant.content.made:
                 page.forms[form].content.get(coding)

@@ -1,4 +1,4 @@
-"""Whether a web process can serve, and whether the work behind it goes on."""
+"""Checks whether a web process can serve, and whether the background work continues."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -13,9 +13,9 @@ from koschey.errors import StoreUnavailable
 from koschey.storage.s3 import Bucket
 
 PATIENCE = 2.0
-"""Seconds in which a store must answer; a probe waits little longer."""
+"""Seconds within which PostgreSQL and the bucket must answer; a probe waits little longer."""
 LATE: set[asyncio.Task[Any]] = set()
-"""Questions that are being cancelled; a task that nothing refers to may vanish."""
+"""Queries that are being cancelled. The set keeps a reference, because a task without one may vanish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +23,40 @@ class Report:
     """Which stores answered a process in time."""
 
     listener: bool
-    """Whether the process hears of every commit."""
+    """Whether the process is notified of every commit."""
     bucket: bool
     pulse: Pulse | None
-    """None where PostgreSQL did not answer, or the process does not listen."""
+    """None if PostgreSQL did not answer, or if the process is not listening."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether the process can serve: PostgreSQL answers, and the process hears of every commit."""
+        """Whether the process can serve: PostgreSQL answers, and the process is notified of every commit."""
         return self.pulse is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Asks the stores. One per process."""
+    """Queries PostgreSQL and the bucket. One per process."""
 
     pool: Pool
     bucket: Bucket
     listener: Listener
 
     async def check(self) -> Report:
-        """Ask every store, and wait for none that hangs."""
+        """Query PostgreSQL and the bucket; wait for each at most `PATIENCE` seconds."""
         listener = self.listener.is_listening
         bucket = asyncio.create_task(_within(self.bucket.check()))
-        # A question to a server that hangs keeps a connection of the pool; the listener notices that within seconds.
+        # A query to a server that hangs keeps a connection of the pool; the listener notices that within seconds.
         pulse = await _within(select_pulse(self.pool)) if listener else None
         return Report(listener, bool(await bucket), pulse)
 
     async def pulse(self) -> Pulse:
-        """Return how old the work behind is. Raises what asyncpg raises while PostgreSQL is away."""
+        """Return how long ago the background work was last seen. Raises asyncpg's errors while PostgreSQL is away."""
         return await select_pulse(self.pool)
 
 
 def ages_of(pulse: Pulse | None) -> dict[str, timedelta | None]:
-    """Return how long ago each part of the work behind was seen; None where there is nothing to count from."""
+    """Return how long ago each part of the background work was last seen, or None if it is unknown."""
     return {
         "outbox_age": pulse.outbox_age if pulse else None,
         "worker_seen": pulse.worker_seen if pulse else None,
@@ -65,9 +65,9 @@ def ages_of(pulse: Pulse | None) -> dict[str, timedelta | None]:
 
 
 async def _within[T](question: Coroutine[Any, Any, T]) -> T | None:
-    """Return the answer of a store; None where it does not answer, or not in time.
+    """Return the answer to a query, or None if the store is unavailable or takes longer than `PATIENCE` seconds.
 
-    A question that is late is cancelled, and not waited for: asyncpg tells the server of a cancellation, and waits.
+    A late query is cancelled without waiting for its end: asyncpg sends the cancellation to the server, and waits.
     """
     task = asyncio.create_task(question)
     if not (await asyncio.wait({task}, timeout=PATIENCE))[0]:
@@ -84,4 +84,4 @@ async def _within[T](question: Coroutine[Any, Any, T]) -> T | None:
 def _forget(task: asyncio.Task[Any]) -> None:
     LATE.discard(task)
     if not task.cancelled():
-        task.exception()  # it was reported as no answer
+        task.exception()  # the error was reported as None

@@ -1,4 +1,4 @@
-"""What of one project is served now: its rows through the one verdict."""
+"""Loads the files of one project that the verdict serves now."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from koschey.standards.project_page import ProjectPage
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Reads what is served."""
+    """Loads what is served of a project."""
 
     pool: Pool
     ours: Addresses
-    """Where the index is."""
+    """The URLs of this index."""
     upstream: str
-    """The Simple API that is mirrored."""
+    """The URL of the Simple API that is mirrored."""
     window: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
 
     async def load(self, name: NormalizedName) -> ProjectPage | None:
-        """Return the served files of a project that is known, or None."""
+        """Return the served files of a project, or None if it is not in the database."""
         async with (
             self.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -49,13 +49,16 @@ class Served:
 
 
 def seconds_left(rules: Rules, now: datetime) -> float:
-    """Return for how long what was judged by these rules stays true by itself, by PostgreSQL's clock."""
+    """Return the seconds until the first of these rules expires, by PostgreSQL's clock; infinity if none does.
+
+    Until then, a verdict under these rules does not change by itself.
+    """
     ends = rules.ends_next(now)
     return (ends - now).total_seconds() if ends else math.inf
 
 
 def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:
-    """Return what is said of the project (PEP 792); one that is closed here is shown as quarantined."""
+    """Return the status of the project and its reason (PEP 792). A project that a rule closes is quarantined."""
     kinds = CLOSING if policy.origin is Origin.MIRRORED else (RuleKind.BLOCKED,)
     if rule := policy.rules.find_whole(*kinds):
         return ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"

@@ -24,7 +24,7 @@ from koschey.standards.xmlrpc import Call, CallFault, FaultCode, Value, render_v
 
 MAX_CHANGES = 50_000
 CANDIDATES = 500
-"""Matching projects of which the served ones are kept."""
+"""Maximum number of projects that match a search, before those that are not served are dropped."""
 MAX_HITS = 100
 MAX_TERMS = 20
 MAX_TERM = 200
@@ -52,11 +52,11 @@ GONE = frozenset(
         "system.methodSignature",
     }
 )
-"""Methods of the public index that nobody needs any more."""
+"""Methods of the public index that Koschey refuses because clients no longer need them."""
 
 
 class MirrorCalls:
-    """Answers calls. One per process."""
+    """Answers XML-RPC calls. One per process."""
 
     def __init__(self, pool: Pool, pages: Pages) -> None:
         self._pool = pool
@@ -71,11 +71,11 @@ class MirrorCalls:
         }
 
     async def close(self) -> None:
-        """End what is being made."""
+        """Cancel the work in progress."""
         await self._listing.close()
 
     async def answer(self, call: Call) -> Document:
-        """Return the rendered answer to a call. Raises `CallFault` where the call is none of those."""
+        """Return the rendered answer to a call. Raises `CallFault` for any other method, and for wrong parameters."""
         if call.method in GONE:
             raise CallFault(
                 FaultCode.REFUSED,
@@ -99,7 +99,7 @@ class MirrorCalls:
         raise _invalid("changelog_since_serial takes one integer, a serial")
 
     async def _packages(self, parameters: Sequence[Any]) -> Document:
-        """What `/simple/` says; made once for each time that it changes."""
+        """Return the projects of `/simple/`, rendered once per change of that list."""
         if parameters:
             raise _invalid("list_packages_with_serial takes no parameter")
         page = await self._pages.project_list()
@@ -118,7 +118,7 @@ class MirrorCalls:
         )
         served = await search.select_served_versions(self._pool, [match.id for match in found])
         latest = [(match, latest_version(served.get(match.id, {}))) for match in found]
-        # One version that is not PEP 440 makes pip drop the whole answer.
+        # pip drops the whole answer if one version does not follow PEP 440.
         hits = [(match, version) for match, version in latest if version is not None and version_key(version)[0]]
         return await self._document(
             [
@@ -134,7 +134,7 @@ class MirrorCalls:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is searched for; `every` is whether all of the texts must be found, or one of them."""
+    """The texts of a search. If `every` is true, all of them must match; otherwise one is enough."""
 
     names: tuple[str, ...]
     summaries: tuple[str, ...]
@@ -150,7 +150,7 @@ def parse_search(parameters: Sequence[Any]) -> Search:
             every = operator == "and"
         case _:
             raise _invalid("search takes a struct of texts by field, and 'and' or 'or'")
-    # PEP 503: in names one run of these characters is as good as another.
+    # PEP 503: all runs of these characters are equal in names.
     names = tuple(re.sub(r"[-_.]+", "-", text).lower() for text in _texts(fields.get("name", [])))
     summaries = tuple(_texts(fields.get("summary", [])))
     if not names and not summaries:
