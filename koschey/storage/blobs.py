@@ -37,7 +37,7 @@ async def stream_blob(bucket: Bucket, digest: Sha256, size: int) -> AsyncGenerat
 
 
 async def is_whole(bucket: Bucket, digest: Sha256, size: int) -> bool:
-    """Tell whether the bucket has exactly these bytes. Reads all of them."""
+    """Return whether the bucket has exactly these bytes. Reads all of them."""
     try:
         async with aclosing(stream_blob(bucket, digest, size)) as chunks:
             async for _ in chunks:

@@ -34,23 +34,23 @@ STREAMS = 100
 CONNECTIONS = STREAMS + 50
 """Maximum number of connections of a process. Those beyond `STREAMS` serve requests that no client can slow down."""
 READ_BACK = (0.0, 0.1, 0.5)
-"""Seconds before each look at a small object that was put: another process may put the same at this moment, and servers
-that keep a bucket in a folder write it in place."""
+"""Seconds before each check of a small object that was put: another process may put the same object at this moment, and
+servers that keep a bucket in a folder write it in place."""
 CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
 
 
 def blob_key(digest: Sha256) -> str:
-    """Return the key of the bytes with this digest."""
+    """Return the key of the blob with this digest."""
     return f"blobs/sha256/{digest[:2]}/{digest[2:4]}/{digest}"
 
 
 def manifest_key(digest: Sha256) -> str:
-    """Return the key of the manifest beside them."""
+    """Return the key of the manifest beside a blob."""
     return f"manifests/{digest}.json"
 
 
 def provenance_key(digest: Sha256) -> str:
-    """Return the key of the provenance object (PEP 740) beside them."""
+    """Return the key of the provenance object (PEP 740) beside a blob."""
     return f"manifests/{digest}.provenance"
 
 
@@ -105,7 +105,7 @@ class Bucket:
             except ObjectMissing:
                 pass
             except StoreUnavailable as error:
-                # Also where another client is just writing the same object, and the server writes in place.
+                # Also if another client is writing the same object, and the server writes in place.
                 fault = error
         raise fault
 
@@ -122,7 +122,7 @@ class Bucket:
         A slow consumer loses its connection to other streams that wait. Raises `ObjectMissing`, and `ObjectAltered` if
         the object has another size.
         """
-        # No byte is asked of an empty object: no range of it exists (RFC 9110, 14.1.2).
+        # An empty object is read without a request: no range of it exists (RFC 9110, 14.1.2).
         while start < stop:
             async with self.lines.take() as line, self._reading(key, start, stop, size) as response:
                 line.close = response.close
@@ -204,7 +204,7 @@ class BlobWriter:
             with translated(self._where["Key"]):
                 await self._client.abort_multipart_upload(**self._where, UploadId=self._upload_id)
         except StoreUnavailable as error:
-            # Why the blob was not committed is what the caller must learn.
+            # The caller must receive the reason why the blob was not committed.
             log.warning("parts of an upload stay in the bucket", key=self._where["Key"], error=str(error))
 
     async def _send_part(self) -> None:
@@ -254,7 +254,7 @@ def _config(*, own_server: bool) -> Config:
         max_pool_connections=CONNECTIONS,
         retries={"max_attempts": 2, "mode": "standard"},
         s3={"addressing_style": "path" if own_server else "auto"},
-        # Servers other than AWS's need not know the newer checksum trailers; Koschey hashes all bytes itself.
+        # Servers other than AWS's may not support the newer checksum trailers; Koschey hashes all bytes itself.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -31,7 +31,7 @@ PARTS_OF_ONE = 2
 
 
 def check_spool(folder: Path | None) -> None:
-    """Raise `StartError` if no file can be written to the folder; None is the system's temporary folder."""
+    """Raise `StartError` if no file can be written to the folder; None means the system's temporary folder."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -47,14 +47,14 @@ class SpooledFile:
     descriptor: int
     size: int
     sha256: Sha256
-    """The digest of its bytes when they arrived."""
+    """The digest of the bytes at their arrival."""
 
 
 class Part(io.RawIOBase):
     """A part of a file in memory of its own, which goes back to the system with the part.
 
-    The S3 client reads from it piece by piece. Bytes it would copy as a whole, and memory that the C library has had
-    in such pieces it often keeps: 20 uploads at once left a process 60 MB larger.
+    The S3 client reads from it piece by piece. It would copy `bytes` as a whole, and the C library often keeps memory
+    that it allocated in such pieces: 20 uploads at once left a process 60 MB larger.
     """
 
     def __init__(self, size: int) -> None:
@@ -64,21 +64,21 @@ class Part(io.RawIOBase):
         self._at = 0
 
     def fill(self, descriptor: int, start: int, hasher: "hashlib._Hash") -> None:
-        """Read the part from where it begins in a file, and hash it."""
+        """Read the part from the offset `start` of a file, and hash it."""
         with memoryview(self._memory)[: self._size] as memory:
             filled = os.preadv(descriptor, [memory], start) if self._size else 0
             hasher.update(memory[:filled])
 
     def readable(self) -> bool:
-        """The client asks."""
+        """Return True: the S3 client checks this."""
         return True
 
     def seekable(self) -> bool:
-        """The client asks, to read once for its signature, and again where it tries again."""
+        """Return True: the S3 client reads once for its signature, and again if it retries."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read on."""
+        """Read from the current position into `buffer`. Returns the number of bytes."""
         end = min(self._at + len(buffer), self._size)
         count = end - self._at
         buffer[:count] = self._memory[self._at : end]
@@ -86,16 +86,16 @@ class Part(io.RawIOBase):
         return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place."""
+        """Move to a position and return it."""
         self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         return self._at
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the current position."""
         return self._at
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Return the memory to the system."""
         self._memory.close()
         super().close()
 
@@ -106,7 +106,7 @@ class UploadStore:
 
     bucket: Bucket
     turns: asyncio.Semaphore
-    """`PARTS_IN_MEMORY` of them, shared by all uploads of the process."""
+    """`PARTS_IN_MEMORY` turns, shared by all uploads of the process."""
 
     async def put_file(self, file: SpooledFile) -> None:
         """Put a file under its digest.
@@ -130,7 +130,7 @@ class UploadStore:
         await self.bucket.put(key, body)
 
     async def delete_file(self, sha256: Sha256) -> None:
-        """Delete a file, and the parts that an upload under its digest has left. What does not exist is no error."""
+        """Delete a file, and the parts that an upload under its digest has left. A missing object is not an error."""
         key = blob_key(sha256)
         await self.delete(key)
         for upload in await self._begun(key):
@@ -143,13 +143,13 @@ class UploadStore:
             with translated(key):
                 listed = await self.bucket.client.list_multipart_uploads(Bucket=self.bucket.name, Prefix=key)
         except StoreUnavailable as error:
-            # rclone says NoSuchUpload for none; others may lack the operation, or the permission for it.
+            # rclone answers NoSuchUpload if there are none; others may lack the operation, or the permission for it.
             log.debug("multipart uploads cannot be listed", key=key, error=str(error))
             return []
         return [begun["UploadId"] for begun in listed.get("Uploads", ())]
 
     async def delete(self, key: str) -> None:
-        """Delete a small object. A missing one is no error."""
+        """Delete a small object. A missing one is not an error."""
         with translated(key):
             await self.bucket.client.delete_object(Bucket=self.bucket.name, Key=key)
 
@@ -168,7 +168,7 @@ class UploadStore:
             with translated(key):
                 await client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
         except BaseException:
-            # What went wrong first is what counts.
+            # The first error counts.
             with suppress(StoreUnavailable), translated(key):
                 await client.abort_multipart_upload(**where)
             raise
