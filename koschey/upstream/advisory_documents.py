@@ -64,7 +64,7 @@ def read_feed(path: Path) -> list[Advisory]:
         if kept > MAX_KEPT:
             raise UpstreamMalformed(f"the advisory feed names more than {MAX_KEPT} versions")
     if not advisories:
-        # A feed that was cut to nothing would withdraw all that was known.
+        # An empty feed would withdraw all advisories.
         raise UpstreamMalformed("the advisory feed says nothing of any Python project; check KOSCHEY_ADVISORIES")
     return list(advisories.values())
 
@@ -99,7 +99,7 @@ def _in_archive(stream: BinaryIO) -> Iterator[Any]:
                 if member.is_dir() or not member.filename.endswith(".json"):
                     continue
                 if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                    # Others may ask for gigabytes before they give a byte.
+                    # Other methods may need gigabytes of memory before they yield a byte.
                     raise UpstreamMalformed("the advisory feed is an archive compressed by another method than deflate")
                 with archive.open(member) as content:
                     body = content.read(MAX_RECORD + 1)
@@ -146,7 +146,7 @@ def _in_json(stream: BinaryIO) -> Iterator[Any]:
 
 
 def _is_record(line: bytes) -> bool:
-    """Tell whether a line is a whole record rather than the beginning of a document of many lines."""
+    """Return whether a line is a whole record rather than the beginning of a document of many lines."""
     try:
         return isinstance(decode(line), dict)
     except UpstreamMalformed:

@@ -243,7 +243,7 @@ async def _limited(response: aiohttp.ClientResponse, limit: int) -> AsyncIterato
     while True:
         begun = time.monotonic()
         chunk = await anext(chunks, None)
-        # Only the time in which the upstream is waited for: what we do with a chunk may take long.
+        # Count only the time of waiting for the upstream: the caller may need long for a chunk.
         waited += time.monotonic() - begun
         if chunk is None:
             return
@@ -284,7 +284,7 @@ class _Problem(msgspec.Struct):
 
 
 def _origin(body: bytes) -> str:
-    """Return the origin that a refusal (RFC 9457) names, or nothing."""
+    """Return the origin that a refusal (RFC 9457) names, or an empty string."""
     try:
         return msgspec.json.decode(body, type=_Problem).origin
     except (msgspec.DecodeError, UnicodeError):

@@ -31,7 +31,7 @@ TIMEOUT = aiohttp.ClientTimeout(total=None, connect=10, sock_connect=5, sock_rea
 """In seconds. A large file may take hours; a silence may last `sock_read`."""
 
 # The special-purpose registries of IANA, less the blocks that exist for documentation: those lead nowhere.
-# With them go what IPv6 gave up: two ways to write an IPv4 address, tunnels like Teredo, and site-local addresses.
+# The list also has what IPv6 gave up: two ways to write an IPv4 address, tunnels like Teredo, and site-local addresses.
 INSIDE = tuple(
     ipaddress.ip_network(block)
     for block in (
@@ -61,7 +61,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def leads_inside(address: str) -> bool:
-    """Tell whether an IP address lies in the operator's own network, or embeds an address that does."""
+    """Return whether an IP address lies in the operator's own network, or embeds an address that does."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         hidden = ip.ipv4_mapped or ip.sixtofour
@@ -157,7 +157,7 @@ class Egress:
 
     async def _follow(self, url: str, headers: dict[str, str], *, raw: bool = False) -> aiohttp.ClientResponse:
         for _ in range(MAX_REDIRECTS + 1):
-            # Parsed once, by aiohttp's own parser: what is checked is what is connected to.
+            # Parsed once, by aiohttp's own parser, so that the client connects to the address that was checked.
             address = _parse(url)
             self._check(address)
             response = await self._session.get(address, headers=headers, allow_redirects=False, auto_decompress=not raw)
@@ -184,7 +184,7 @@ class Egress:
             if not any(letter.isalpha() for letter in host):
                 # `127.1` and the like: no name to resolve, but an address to the system.
                 raise EgressRefused(f"{host} is no host name, and no address in its usual form") from None
-            return  # a name: the resolver checks what it stands for
+            return  # a name: the resolver checks its addresses
         if inside and not is_listed:
             raise EgressRefused(f"{host}:{url.port} lies inside your network; {self._remedy}")
 

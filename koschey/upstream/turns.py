@@ -31,7 +31,7 @@ MAX_WAITING = 500
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A place that is taken."""
+    """A place that a request occupies."""
 
     asker: str
     limit: asyncio.Timeout
@@ -135,6 +135,6 @@ class Turns:
         kept = [turn for turn in self._taken if turn.limit.when() is None]
         silent = [turn for turn in kept if not turn.heard or turn.heard_at <= long_silent]
         turn = max(silent, key=lambda turn: (held[turn.asker], -turn.heard_at), default=None)
-        # Who has the most places is waited for: somebody else's only fetch must not be given up in its stead.
+        # Wait for the client with the most places: another client must not lose its only place instead.
         if turn is not None and turn.heard_at <= long_silent:
             turn.limit.reschedule(loop.time())
