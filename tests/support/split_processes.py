@@ -42,9 +42,9 @@ class Apart(Koschey):
         self.ready = {"upload_token": secrets.upload_token}
         self._variables = dict(variables)
         self._children: dict[str, Child] = {}
-        self._temporal = temporal_part(folder, find_binaries().temporal, free_port(), free_port())
-        address = self._temporal.command[self._temporal.command.index("--port") + 1]
-        self._variables["KOSCHEY_TEMPORAL_ADDRESS"] = f"127.0.0.1:{address}"
+        port = free_port()
+        self._temporal = temporal_part(folder, find_binaries().temporal, port, free_port())
+        self._variables["KOSCHEY_TEMPORAL_ADDRESS"] = f"127.0.0.1:{port}"
 
     @property
     def settings(self) -> dict[str, str]:
