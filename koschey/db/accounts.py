@@ -43,18 +43,18 @@ UPSERT_TOKEN = """
 
 
 async def select_account(db: Database, name: str) -> Account | None:
-    """Return the account of that name with its grants of this moment."""
+    """Return the account of that name with its current grants."""
     row = await db.fetchrow(SELECT_ACCOUNT, name)
     return _read(row) if row else None
 
 
 async def select_accounts(db: Database, names: Sequence[str]) -> list[Account]:
-    """Return the accounts of those names, each with its grants of this moment."""
+    """Return the accounts of those names, each with its current grants."""
     return [_read(row) for row in await db.fetch(SELECT_ACCOUNTS, names)]
 
 
 async def select_token(db: Database, token: str) -> tuple[str, str] | None:
-    """Return the owner's name and the digest of the secret of a token that is in force."""
+    """Return the owner's name and the digest of the secret of an active token."""
     row = await db.fetchrow(SELECT_TOKEN, token)
     return (row["name"], row["secret_sha256"]) if row else None
 
@@ -70,12 +70,12 @@ async def insert_grant(connection: Connection, account: int, role: str, scope: s
 
 
 async def insert_token(connection: Connection, token: str, account: int, digest: str, description: str) -> None:
-    """Add a token; one that exists stays as it is."""
+    """Add a token. An existing one is not changed."""
     await connection.execute(INSERT_TOKEN, token, account, digest, description)
 
 
 async def upsert_token(connection: Connection, token: str, account: int, digest: str, description: str) -> None:
-    """Add a token, or give the one with this secret to the account; whether it is revoked stays as it is."""
+    """Add a token, or assign the existing one with this secret to the account. A revoked token stays revoked."""
     await connection.execute(UPSERT_TOKEN, token, account, digest, description)
 
 

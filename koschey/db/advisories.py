@@ -1,4 +1,4 @@
-"""Statements on `advisory` and `advisory_feed`: what the feed said last, and when it was read."""
+"""Statements on `advisory` and `advisory_feed`: what the feed said when it was last read, and when that was."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -62,49 +62,49 @@ UPDATE_FAULT = "UPDATE advisory_feed SET tried_at = koschey_now(), fault = $1"
 
 
 class FeedState(NamedTuple):
-    """How the last reading of the feed went."""
+    """The result of the last reading of the feed."""
 
     read_at: datetime | None
-    """When it was last read as a whole, or was the same as then; None: never."""
+    """When the whole feed was last read, or was found unchanged; None if never."""
     etag: str | None
     fault: str | None
-    """Why the last try did not succeed."""
+    """Why the last attempt failed; None if it succeeded."""
     advisories: int
-    """How many are in force."""
+    """The number of advisories that are not withdrawn."""
 
 
 async def select_feed(db: Database) -> FeedState:
-    """Return how the feed stands."""
+    """Return the state of the feed."""
     row = await db.fetchrow(SELECT_FEED)
     return FeedState(*row) if row else FeedState(None, None, None, 0)
 
 
 async def lock_feed(connection: Connection) -> FeedState:
-    """Do the same, and let nobody else write what a reading brought until this transaction ends."""
+    """Return the state of the feed, and keep other processes from writing the feed until this transaction ends."""
     await connection.execute(INSERT_FEED)
     await connection.execute(LOCK_FEED)
     return await select_feed(connection)
 
 
 async def replace_advisories(connection: Connection, advisories: Sequence[Advisory]) -> None:
-    """Write what the feed holds now; what it holds no more is withdrawn."""
+    """Write the advisories that the feed has now, and withdraw those that it no longer has."""
     await connection.execute(WITHDRAW_OTHERS, [each.id for each in advisories], [each.project for each in advisories])
     for batch in batched(advisories, BATCH):
         await connection.execute(UPSERT_ADVISORIES, *(list(column) for column in zip(*map(_row, batch), strict=True)))
 
 
 async def update_read(connection: Connection, etag: str | None) -> None:
-    """Note that the feed was read as a whole."""
+    """Record that the whole feed was read."""
     await connection.execute(UPDATE_READ, etag)
 
 
 async def update_confirmed(connection: Connection) -> None:
-    """Note that the feed still is what was read last."""
+    """Record that the feed has not changed since it was last read."""
     await connection.execute(UPDATE_CONFIRMED)
 
 
 async def update_fault(connection: Connection, fault: str) -> None:
-    """Note why the feed could not be read."""
+    """Record why the feed could not be read."""
     await connection.execute(INSERT_FEED)
     await connection.execute(UPDATE_FAULT, fault)
 
@@ -115,17 +115,17 @@ async def select_advisories(db: Database, project: NormalizedName) -> list[Advis
 
 
 async def select_pending(connection: Connection, project: NormalizedName) -> list[Advisory]:
-    """Return the advisories, withdrawn ones too, for which nobody has looked at the project's files yet."""
+    """Return the advisories that have not been applied to the project's files yet, withdrawn ones too."""
     return [read_advisory(row) for row in await connection.fetch(SELECT_PENDING, project)]
 
 
 async def select_pending_projects(db: Database) -> list[NormalizedName]:
-    """Return the projects that are known here and have such advisories."""
+    """Return the known projects that have advisories which have not been applied yet."""
     return [row["name"] for row in await db.fetch(SELECT_PENDING_PROJECTS)]
 
 
 async def update_applied(connection: Connection, project: NormalizedName) -> None:
-    """Note that the project's files were looked at for all its advisories."""
+    """Record that all advisories about the project have been applied to its files."""
     await connection.execute(UPDATE_APPLIED, project)
 
 
@@ -136,7 +136,7 @@ def read_advisory(row: Any) -> Advisory:
 
 
 def _row(each: Advisory) -> tuple[object, ...]:
-    # Lists within a column's list would be taken for an array of more dimensions.
+    # asyncpg would encode lists within a column's list as an array of more dimensions.
     versions, ranges = {"all": each.versions}, {"all": [asdict(span) for span in each.ranges]}
     return (
         each.id,

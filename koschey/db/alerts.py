@@ -1,8 +1,8 @@
-"""Statements on `alert`: what somebody should know at once. `koschey.db.record` raises alerts.
+"""Statements on `alert`: what people should know at once. `koschey.db.record` raises alerts.
 
-What one change does to many files is told once for each thing that became of them, and not once a file or a release:
-an upstream that deletes a project of thousands of releases is one piece of news, and whoever is sent thousands reads
-none. The journal, under the alert's serial, has a row for every file.
+A change of many files raises one alert for each outcome, rather than one for each file or release. An upstream that
+deletes a project of thousands of releases is one piece of news, and nobody would read thousands of alerts. The journal
+has a row for every file, under the alert's serial.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ from koschey.model import Serial
 COLUMNS = "id, kind, project, version, filename, serial, at, detail, sent_at"
 SELECT_ALERT = f"SELECT {COLUMNS} FROM alert WHERE id = $1"  # noqa: S608
 SELECT_ALERTS = f"SELECT {COLUMNS} FROM alert WHERE id < $1 ORDER BY id DESC LIMIT $2"  # noqa: S608
-# Those of long ago are nobody's news any more, as when a webhook is set for the first time.
+# Old alerts are not sent any more, such as those from before a webhook was configured.
 SELECT_UNSENT = """
     SELECT id FROM alert WHERE sent_at IS NULL AND at > koschey_now() - $1::interval ORDER BY id LIMIT $2
 """
 UPDATE_SENT = "UPDATE alert SET sent_at = koschey_now() WHERE id = $1 AND sent_at IS NULL"
 
 NEWEST = 2**63 - 1
-"""As the end of a listing: from the newest on."""
+"""As `before` of a listing: start with the newest alert."""
 FIRST = 10
-"""Of how many files an alert tells the names."""
+"""Maximum number of filenames in an alert."""
 
 
 class Alert(NamedTuple):
@@ -37,11 +37,11 @@ class Alert(NamedTuple):
     version: str | None
     filename: str | None
     serial: Serial
-    """Of the change that caused it."""
+    """The serial of the change that caused the alert."""
     at: datetime
     detail: dict[str, Any]
     sent_at: datetime | None
-    """When the webhook took it; None where it did not yet, or none is set."""
+    """When the webhook accepted it; None if it has not done so yet, or if no webhook is configured."""
 
 
 async def select_alert(db: Database, alert: int) -> Alert | None:
@@ -51,22 +51,22 @@ async def select_alert(db: Database, alert: int) -> Alert | None:
 
 
 async def select_alerts(db: Database, *, before: int = NEWEST, limit: int = 100) -> list[Alert]:
-    """Return alerts older than one, the newest first."""
+    """Return the alerts with an id below `before`, the newest first."""
     return [Alert(*row) for row in await db.fetch(SELECT_ALERTS, before, limit)]
 
 
 async def select_unsent(db: Database, age: timedelta, limit: int) -> list[int]:
-    """Return alerts of late that the webhook has not taken, the oldest first."""
+    """Return the ids of alerts younger than `age` that the webhook has not accepted, the oldest first."""
     return [int(row["id"]) for row in await db.fetch(SELECT_UNSENT, age, limit)]
 
 
 async def update_sent(db: Database, alert: int) -> None:
-    """Note that the webhook has taken an alert; what was noted before stays."""
+    """Record that the webhook has accepted an alert. An earlier time is kept."""
     await db.execute(UPDATE_SENT, alert)
 
 
 def sum_up(entries: Iterable[Entry]) -> list[Entry]:
-    """Return what is told of entries: of one alone all that it says, of more what they have in common."""
+    """Return one entry for each outcome: a single entry unchanged, several reduced to what they have in common."""
     became: dict[tuple[object, object], list[Entry]] = {}
     for entry in entries:
         became.setdefault((entry.detail.get("state"), entry.detail.get("served")), []).append(entry)

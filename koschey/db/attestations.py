@@ -1,4 +1,4 @@
-"""Statements on `attestation`: the provenance object of a file (PEP 740), byte for byte, and what was made of it."""
+"""Statements on `attestation`: the provenance object of a file (PEP 740), byte for byte, and its verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class Attested:
 
     object: bytes
     url: str | None
-    """Where the upstream had it; None where it came with an upload."""
+    """The URL at which the upstream serves it; None if it came with an upload."""
     judgement: Judgement
 
 
 async def select_attestation(db: Database, file: FileId) -> Attested | None:
-    """Return a file's provenance object and what its verification said."""
+    """Return a file's provenance object and the result of its verification."""
     row = await db.fetchrow(SELECT_ATTESTATION, file)
     if row is None:
         return None
@@ -56,22 +56,22 @@ async def select_attestation(db: Database, file: FileId) -> Attested | None:
 async def upsert_attestation(
     connection: Connection, file: FileId, body: bytes, judgement: Judgement, *, url: str | None
 ) -> None:
-    """Keep a provenance object in the place of an earlier one; the caller writes the journal."""
+    """Store a provenance object, in place of an earlier one. The caller writes the journal."""
     publishers = [dict(publisher) for publisher in judgement.publishers]
     await connection.execute(UPSERT_ATTESTATION, file, body, url, judgement.verdict, judgement.detail, publishers)
 
 
 async def select_file_id(db: Database, project: NormalizedName, filename: str) -> FileId | None:
-    """Return the file of that name in a project."""
+    """Return the id of the file of that name in a project; one that is not set aside comes first."""
     found = await db.fetchval(SELECT_FILE_ID, project, filename)
     return None if found is None else FileId(found)
 
 
 async def select_stored_ids(db: Database, project: NormalizedName, version: str) -> list[FileId]:
-    """Return the files of a release whose bytes are stored."""
+    """Return the ids of the files of a release whose bytes are stored."""
     return [FileId(row["id"]) for row in await db.fetch(SELECT_STORED_IDS, project, version)]
 
 
 async def select_stored_versions(db: Database, project: NormalizedName, version: str | None) -> Sequence[str]:
-    """Return the releases of a project, or the one, of which a file is stored."""
+    """Return the versions of a project that have a stored file; with `version` only that one."""
     return [row["version"] for row in await db.fetch(SELECT_VERSIONS, project, version)]

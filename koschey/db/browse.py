@@ -1,4 +1,4 @@
-"""Statements for people who look: lists a page at a time. They decide nothing and change nothing."""
+"""Statements for lists that people read, a page at a time. They decide nothing and change nothing."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ from koschey.db.rules import IN_FORCE
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Serial, State
 from koschey.policy.rules import RuleKind
 
-# `state <> 'released'` says nothing new, but lets the planner use the partial index on what waits.
+# `state <> 'released'` is redundant, but lets the planner use the partial index on files that are not released.
 SELECT_WAITING_RELEASES = """
     SELECT project.name AS project, file.version, standing.state, count(*) AS files,
            min(standing.release_at) AS release_at, min(file.first_seen_at) AS first_seen_at,
@@ -65,7 +65,7 @@ SELECT_JOURNAL_AFTER = """
      ORDER BY serial
      LIMIT $2
 """
-# A statement of its own, so that its plan is always the one by the index on (project, serial).
+# A separate statement, so that PostgreSQL always uses the index on (project, serial).
 SELECT_PROJECT_JOURNAL = """
     SELECT serial, at, actor, door, action, project, version, filename, detail FROM journal
      WHERE project = $1
@@ -82,19 +82,19 @@ class WaitingRelease(NamedTuple):
     state: State
     files: int
     release_at: datetime | None
-    """When time releases the first of them; None where a person decides."""
+    """When the window of the first of them ends; None if a reviewer must decide."""
     first_seen_at: datetime
     reasons: tuple[str, ...]
     fixes: str | None = None
-    """Which security fix waits with it, and how much that is wanted here."""
+    """The security fix that the release contains, and how often clients downloaded the affected versions."""
 
 
 class RuleInForce(NamedTuple):
-    """A rule, who put it in force, and when."""
+    """An active rule, its author, and when it was made."""
 
     kind: RuleKind
     version: str | None
-    """None: every version, also those to come."""
+    """None: every version, including future ones."""
     reason: str
     actor: str
     at: datetime
@@ -106,7 +106,7 @@ class RuleInForce(NamedTuple):
 
 
 class CheckedAttestation(NamedTuple):
-    """What the verification of a provenance object said, and when."""
+    """The result of the verification of a provenance object, and when it was verified."""
 
     verdict: AttestationVerdict
     detail: str
@@ -114,7 +114,7 @@ class CheckedAttestation(NamedTuple):
 
 
 class JournalEntry(NamedTuple):
-    """One change: who, what, why."""
+    """One change: who made it, what changed, and why."""
 
     serial: Serial
     at: datetime
@@ -130,9 +130,9 @@ class JournalEntry(NamedTuple):
 async def select_waiting_releases(
     db: Database, states: Iterable[State], name_part: str | None, *, limit: int, offset: int
 ) -> tuple[list[WaitingRelease], int]:
-    """Return a page of releases that wait, and how many there are.
+    """Return a page of releases with files in these states, and how many there are in total.
 
-    At the top are those that fix what an advisory says of versions that were taken here, then those that time releases
+    First come those that fix an advisory about versions which clients downloaded here, then those whose window ends
     first.
     """
     fixes = by_release(await select_fast_lane(db))
@@ -143,12 +143,12 @@ async def select_waiting_releases(
 
 
 async def select_projects_like(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:
-    """Return the names of known projects that contain this text, the shortest first."""
+    """Return the names of known projects that contain this text, shortest first."""
     return [row["name"] for row in await db.fetch(SELECT_PROJECTS_LIKE, _contains(name_part), limit)]
 
 
 async def select_rules_in_force(db: Database, project: NormalizedName) -> list[RuleInForce]:
-    """Return the rules about a project or one of its versions, the newest first."""
+    """Return the active rules about a project or one of its versions, the newest first."""
     rows = await db.fetch(SELECT_RULES_IN_FORCE, MAIN_INDEX, project)
     return [
         RuleInForce(**dict(row) | {"kind": RuleKind(row["kind"]), "version": row["version"] or None}) for row in rows
@@ -156,12 +156,12 @@ async def select_rules_in_force(db: Database, project: NormalizedName) -> list[R
 
 
 async def select_origins(db: Database, project: NormalizedName) -> dict[FileId, str]:
-    """Return where the files of a project that are stored were downloaded from (PEP 710)."""
+    """Return the URLs from which the stored files of a project were downloaded (PEP 710)."""
     return {row["file_id"]: row["url"] for row in await db.fetch(SELECT_ORIGINS, project)}
 
 
 async def select_attestations(db: Database, project: NormalizedName) -> dict[FileId, CheckedAttestation]:
-    """Return what the verification of the provenance objects (PEP 740) of a project's files said."""
+    """Return the results of verifying the provenance objects (PEP 740) of a project's files."""
     return {
         row["file_id"]: CheckedAttestation(AttestationVerdict(row["verdict"]), row["detail"], row["checked_at"])
         for row in await db.fetch(SELECT_ATTESTATIONS, project)
@@ -169,7 +169,7 @@ async def select_attestations(db: Database, project: NormalizedName) -> dict[Fil
 
 
 async def select_journal(db: Database, before: Serial | None, *, limit: int) -> list[JournalEntry]:
-    """Return the changes before a serial, or the last ones of all, the newest first."""
+    """Return the changes before a serial, or the last ones if it is None, the newest first."""
     return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL, before, limit)]
 
 

@@ -1,4 +1,4 @@
-"""Statements on the journal for mirrors: what changed since a serial, and what of it is served now."""
+"""Statements on the journal for mirrors: what changed since a serial, and which of the files are served now."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ SELECT_CHANGES = """
      LIMIT $3
 """
 EVENTS = {event.value: event for event in Event}
-"""By their texts. A journal may hold others, of a version of which this one knows nothing."""
+"""Events by their texts. A journal may contain other texts, written by another version of Koschey."""
 
 
 async def select_changes(db: Database, since: int, *, limit: int) -> Sequence[Change]:

@@ -1,4 +1,4 @@
-"""Statements for checks: which files one has not seen, which names are in use, what was said of a release before."""
+"""Statements for checks: files that a check has not seen, names in use, earlier alerts about a release."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,7 +10,7 @@ from koschey.db.pool import Database
 from koschey.events import AlertKind
 from koschey.model import MAIN_INDEX, StandingFile
 
-# A provenance object that was verified after the check looked is something that it has not seen.
+# A check has not seen a provenance object that was verified after the check ran.
 UNSEEN = """
     project.name = $2 AND file.version = $3 AND standing.state = 'held'
        AND file.stored_at IS NOT NULL AND file.sha256 IS NOT NULL
@@ -50,7 +50,7 @@ SELECT_TOLD = """
 async def select_due(
     db: Database, project: NormalizedName, version: str, check: str, again: timedelta, limit: int
 ) -> list[StandingFile]:
-    """Return held and stored files of a release that a check has not seen, or could not complete for some time."""
+    """Return held, stored files of a release that a check has not seen, or failed to check longer than `again` ago."""
     rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, again, check, limit)
     return [read_file(row) for row in rows]
 
@@ -58,16 +58,16 @@ async def select_due(
 async def select_due_checks(
     db: Database, project: NormalizedName, version: str, checks: Sequence[str], again: timedelta
 ) -> list[str]:
-    """Return those of the checks for which `select_due` would return something, in their order."""
+    """Return those of the checks for which `select_due` would return a file, in the given order."""
     rows = await db.fetch(SELECT_DUE_CHECKS, MAIN_INDEX, project, version, again, list(checks))
     return [row["name"] for row in rows]
 
 
 async def select_used_names(db: Database, limit: int) -> list[str]:
-    """Return projects of which something was let out: those that are hosted, then those with the most releases."""
+    """Return names of projects with released files: hosted ones first, then those with the most releases."""
     return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
 
 
 async def select_told(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
-    """Return the codes of a check about which an alert was raised for this release."""
+    """Return the codes of a check for which an alert about this release was raised."""
     return {row["code"] for row in await db.fetch(SELECT_TOLD, project, version, check, AlertKind.FINDING)}

@@ -1,4 +1,4 @@
-"""Statements on names that change hands: the project, its files, and what was ever downloaded of it."""
+"""Statements on names that move to another origin: the project, its files, and all downloads of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,8 +16,8 @@ INSERT_ORIGIN_CHANGE = """
         (project_id, origin, actor, door, reason, files, downloaded_files, downloads, machines)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
-# What the former origin said of the project is forgotten with it. Until its page was read the upstream counts as one
-# that was never looked at.
+# The project loses what its former origin said of it. Until the upstream's page has been read, the upstream counts as
+# never refreshed.
 UPDATE_ORIGIN = """
     UPDATE project SET origin = $2, status = 'active', status_reason = NULL, upstream_etag = NULL, looked_at = NULL,
                        summary = NULL, absent_since = NULL, absence_looks = 0, absence_due_at = NULL, recheck_at = NULL,
@@ -44,7 +44,7 @@ SELECT_ASIDE = """
        FOR UPDATE OF standing
 """
 UNMARK_ASIDE = "UPDATE file SET set_aside_at = NULL WHERE id = ANY($1::bigint[])"
-# The window that a file had goes on to count.
+# The window that a file had continues.
 BRING_BACK = """
     UPDATE standing SET state = 'held', reason = $3, changed_at = koschey_now(), state_before = NULL,
                         cause = $4, cause_subject = $5, cause_scope = $6, cause_version = $7,
@@ -100,7 +100,7 @@ SELECT_MIRRORED_COVERED = """
 
 
 class Taken(NamedTuple):
-    """A file that was downloaded, also where the log of downloads has forgotten that."""
+    """A file that was downloaded, even if the log no longer has its downloads."""
 
     file: FileId
     version: str
@@ -108,11 +108,11 @@ class Taken(NamedTuple):
     sha256: Sha256 | None
     downloads: int
     forgotten: int
-    """How many of these the log has forgotten, and with them the addresses."""
+    """How many of these downloads the log no longer has, nor their addresses."""
     first_at: datetime
     last_at: datetime
     accounts: list[str | None]
-    """Those that ever downloaded it; None stands for clients without a login."""
+    """The accounts that ever downloaded it; None means clients without a login."""
 
 
 class Aside(NamedTuple):
@@ -127,12 +127,12 @@ class Aside(NamedTuple):
 
 
 class MirroredName(NamedTuple):
-    """A name that a reservation comes too late for."""
+    """A mirrored project whose name a reservation would cover."""
 
     name: NormalizedName
     files: int
     downloaded: int
-    """Files of these that were ever downloaded."""
+    """How many of the files were ever downloaded."""
 
 
 async def insert_origin_change(
@@ -143,26 +143,26 @@ async def insert_origin_change(
     reason: str,
     counts: tuple[int, int, int, int],
 ) -> None:
-    """Write down who hands a name over, with files, downloaded files, downloads and machines until now.
+    """Record who moves a name to another origin, with the files, downloaded files, downloads and machines until now.
 
-    PostgreSQL lets `update_origin` of the same transaction pass because of it.
+    PostgreSQL accepts `update_origin` only with this row in the same transaction.
     """
     await connection.execute(INSERT_ORIGIN_CHANGE, project, origin, actor.name, actor.door, reason, *counts)
 
 
 async def update_origin(connection: Connection, project: ProjectId, origin: Origin) -> None:
-    """Hand a project over to its other origin."""
+    """Move a project to its other origin."""
     await connection.execute(UPDATE_ORIGIN, project, origin)
     await connection.execute(DELETE_LEFT_OUT, project)
 
 
 async def is_handed_over(db: Database, project: ProjectId) -> bool:
-    """Tell whether a project ever had another origin."""
+    """Return whether a project ever had another origin."""
     return bool(await db.fetchval(IS_HANDED_OVER, project))
 
 
 async def set_aside(connection: Connection, files: Sequence[FileId], grounds: Grounds) -> None:
-    """Block files for good, until their origin comes back; each keeps the state that it had in mind."""
+    """Block files until their project returns to their origin. Each row keeps the file's former state."""
     rows = await connection.fetch(SET_ASIDE, MAIN_INDEX, list(files))
     open_files = [row["file_id"] for row in rows if row["state"] not in (State.BLOCKED, State.REMOVED)]
     await update_states(connection, open_files, State.BLOCKED, grounds)
@@ -170,26 +170,26 @@ async def set_aside(connection: Connection, files: Sequence[FileId], grounds: Gr
 
 
 async def select_aside(connection: Connection, project: ProjectId, origin: Origin) -> list[Aside]:
-    """Return the files of an origin that are set aside, the oldest first, and keep others waiting."""
+    """Lock the files of an origin that are set aside, and return them, the oldest first."""
     rows = [Aside(*row) for row in await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)]
     return [row._replace(state_before=State(row.state_before)) for row in rows]
 
 
 async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], grounds: Grounds) -> None:
-    """Give files back to their project; those of `held` are held, and the others stay as they are."""
+    """Return files to their project. Those in `held` become held; the others keep their state."""
     await connection.execute(BRING_BACK, MAIN_INDEX, list(held), grounds.reason, *cause_columns(grounds.cause))
     await connection.execute(UNMARK_ASIDE, list(files))
 
 
 async def select_taken(db: Database, project: ProjectId) -> list[Taken]:
-    """Return every file of a project that was ever downloaded, in the order in which they were first seen."""
+    """Return every file of a project that was ever downloaded, in the order in which the files were first seen."""
     return [Taken(*row) for row in await db.fetch(SELECT_TAKEN, project)]
 
 
 async def select_used_names(
     db: Database, project: NormalizedName, filenames: Sequence[str]
 ) -> dict[str, set[Sha256 | None]]:
-    """Return for which bytes the filenames stood while the project had another origin, if these were downloaded."""
+    """Return the digests that the filenames had while the project had another origin, if a client downloaded them."""
     used: dict[str, set[Sha256 | None]] = {}
     for filename, sha256 in await db.fetch(SELECT_USED_NAMES, project, list(filenames)):
         used.setdefault(filename, set()).add(sha256)
@@ -197,7 +197,7 @@ async def select_used_names(
 
 
 async def delete_messages(connection: Connection, project: NormalizedName, files: Sequence[FileId]) -> None:
-    """Take back what was asked of an upstream for a project and its files."""
+    """Delete the messages that request metadata, provenance or files of a project from an upstream."""
     await connection.execute(DELETE_MESSAGES, project, [f"file_wanted/{file}" for file in files])
 
 

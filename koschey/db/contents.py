@@ -1,4 +1,4 @@
-"""Statements on `content`: what the archive of a file contains, as the child that read it says."""
+"""Statements on `content`: what the archive of a file contains, as reported by the child process that read it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ SELECT_REPORT = """
     SELECT content.report FROM content JOIN file ON file.id = content.file_id AND file.sha256 = content.sha256
      WHERE content.file_id = $1
 """
-# Those of archives that break a rule say nothing.
+# The count of an archive that breaks a rule is meaningless.
 SELECT_COUNTS = """
     SELECT file_id, (report ->> 'files')::bigint AS files FROM content
      WHERE file_id = ANY($1::bigint[]) AND report ->> 'refused' IS NULL
@@ -23,16 +23,16 @@ UPSERT_REPORT = """
 
 
 async def select_report(db: Database, file: FileId) -> dict[str, Any] | None:
-    """Return the report on a file's bytes; None where nobody has looked into them."""
+    """Return the report on a file's bytes; None if no process has inspected them."""
     found: dict[str, Any] | None = await db.fetchval(SELECT_REPORT, file)
     return found
 
 
 async def select_counts(db: Database, files: Sequence[FileId]) -> Mapping[FileId, int]:
-    """Return how many files are in those archives that were looked into."""
+    """Return the number of files in each archive that was inspected and breaks no rule."""
     return {FileId(row["file_id"]): row["files"] for row in await db.fetch(SELECT_COUNTS, list(files))}
 
 
 async def upsert_report(db: Database, file: FileId, sha256: Sha256, report: dict[str, Any]) -> None:
-    """Keep what was seen in these bytes of a file. It is derived from them, and no change that a journal would name."""
+    """Store the report on these bytes of a file. It is derived from them, so the journal gets no entry."""
     await db.execute(UPSERT_REPORT, file, sha256, report)

@@ -1,4 +1,4 @@
-"""Statements on what the bucket has lost or altered: noted once, with an alert, and taken back when it is repaired."""
+"""Statements on objects that the bucket has lost or altered: marked once, with an alert, and unmarked when repaired."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, Damage, File
 from koschey.outbox import FileWanted
 
-# A reader may report bytes that another process has replaced meanwhile: only what it read is marked.
+# Another process may have replaced the bytes that a reader reports: only the bytes that it read are marked.
 UPDATE_DAMAGED = "UPDATE file SET stored_at = NULL, damage = $2 WHERE id = $1 AND stored_at = $3"
 UPDATE_METADATA_DAMAGED = "UPDATE file SET metadata_damage = $2 WHERE id = $1 AND metadata_damage IS NULL"
 UPDATE_METADATA_REPAIRED = "UPDATE file SET metadata_damage = NULL WHERE id = $1 AND metadata_damage IS NOT NULL"
@@ -20,20 +20,20 @@ UPDATE_METADATA_REPAIRED = "UPDATE file SET metadata_damage = NULL WHERE id = $1
 SELECT_RECENT_ALERTS = "SELECT count(*) FROM alert WHERE kind = $1 AND at > koschey_now() - interval '1 hour'"
 
 ALERTS = 20
-"""Alerts of one hour: a bucket that has lost everything is one piece of news, and the journal has every file."""
+"""Maximum number of alerts in an hour. A bucket that lost all files is one piece of news; the journal lists them."""
 
 
 class Part(StrEnum):
-    """What of a file is stored as an object of its own."""
+    """A part of a file that is stored as a separate object."""
 
     FILE = "file"
     METADATA = "core metadata"
 
 
 async def mark_damaged(connection: Connection, file: File, damage: Damage) -> bool:
-    """Note that the stored bytes of a file are lost or altered, so that no process serves them.
+    """Record that the stored bytes of a file are lost or altered, so that no process serves them.
 
-    What an upstream has is fetched again by the worker. Returns False where it was noted, or repaired, before.
+    The worker downloads a mirrored file again. Returns False if the damage was already recorded or repaired.
     """
     async with connection.transaction():
         await lock_project(connection, file.project)
@@ -46,16 +46,16 @@ async def mark_damaged(connection: Connection, file: File, damage: Damage) -> bo
 
 
 async def mark_repaired(connection: Connection, file: File) -> bool:
-    """Note that the bucket has the bytes of a file again, of which `file` is the row until now.
+    """Record that the bucket has the bytes of a file again; `file` is its row from before the repair.
 
-    Returns False where it was noted before.
+    Returns False if that was already recorded.
     """
     assert file.sha256 is not None
     assert file.size is not None
     assert file.path is not None
     async with connection.transaction():
         await lock_project(connection, file.project)
-        # What nobody had read since it was damaged is stored by its row.
+        # If nobody has read the file since it was damaged, its row still says that it is stored.
         is_noted = file.stored_at is None
         if is_noted and not await update_stored(connection, file.id, file.sha256, file.size, file.path):
             return False
@@ -64,7 +64,7 @@ async def mark_repaired(connection: Connection, file: File) -> bool:
 
 
 async def mark_metadata_damaged(connection: Connection, file: File, damage: Damage) -> bool:
-    """Note that the stored METADATA or PKG-INFO of a file is lost or altered. Returns False where it was noted."""
+    """Record that the stored METADATA or PKG-INFO of a file is lost or altered. Returns False if already recorded."""
     async with connection.transaction():
         await lock_project(connection, file.project)
         if await connection.execute(UPDATE_METADATA_DAMAGED, file.id, damage) != "UPDATE 1":
@@ -74,7 +74,7 @@ async def mark_metadata_damaged(connection: Connection, file: File, damage: Dama
 
 
 async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
-    """Note that the bucket has the METADATA or PKG-INFO of a file again. Returns False where it was noted before."""
+    """Record that the bucket has the METADATA or PKG-INFO of a file again. Returns False if already recorded."""
     async with connection.transaction():
         await lock_project(connection, file.project)
         if await connection.execute(UPDATE_METADATA_REPAIRED, file.id) != "UPDATE 1":
@@ -84,7 +84,7 @@ async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
 
 
 async def _record_repaired(connection: Connection, file: File, part: Part) -> None:
-    """Write to the journal that something of a file is whole again."""
+    """Write to the journal that a part of a file is repaired."""
     entry = Entry(file.version, file.filename, {"part": part})
     await journal.insert_entries(connection, SYSTEM, Event.REPAIRED, file.project, [entry])
 

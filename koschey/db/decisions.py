@@ -1,4 +1,4 @@
-"""Statements on `decision`: who decided what, and why."""
+"""Statements on `decision`: who decided what, and for which reason."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,7 @@ INSERT_POLICY_DECISIONS = """
       FROM index, unnest($5::bigint[], $6::text[], $7::text[], $8::text[]) AS row (serial, scope, version, ticket)
      WHERE index.name = $1
 """
-# An alert about several releases lists their versions; one about the whole project names none.
+# An alert about several releases lists their versions; one about the whole project has no version.
 # A decision about a whole project has a row without a version, besides those of its files.
 SELECT_RECALLED = """
     SELECT version FROM (
@@ -61,7 +61,7 @@ async def insert_decisions(
     ticket: str | None = None,
     seconded_by: str | None = None,
 ) -> None:
-    """Record a decision for each (version, filename, sha256) that it binds, with the second person who agreed."""
+    """Record a decision for each (version, filename, sha256) that it binds, with the second reviewer who agreed."""
     versions, filenames, digests = zip(*bound, strict=True)
     await connection.execute(
         INSERT_DECISIONS,
@@ -83,7 +83,7 @@ async def insert_decisions(
 async def insert_policy_decisions(
     connection: Connection, actor: Actor, changed: Sequence[tuple[Serial, Rule]], reason: str
 ) -> None:
-    """Record a decision for each rule that a change of the policy put in force or lifted."""
+    """Record a decision for each rule that a change of the policy activated or removed."""
     await connection.execute(
         INSERT_POLICY_DECISIONS,
         MAIN_INDEX,
@@ -100,7 +100,7 @@ async def insert_policy_decisions(
 async def select_recalled(db: Database, project: str) -> set[str | None]:
     """Return the versions that were recalled, or reported as malicious, and not unblocked since.
 
-    None among them is the project as a whole.
+    None in the set means the whole project.
     """
     return {row["version"] for row in await db.fetch(SELECT_RECALLED, MAIN_INDEX, project, AlertKind.RECALL)}
 
@@ -108,7 +108,7 @@ async def select_recalled(db: Database, project: str) -> set[str | None]:
 async def select_repeated(
     connection: Connection, actor: Actor, action: str, project: str, version: str, reason: str, within: timedelta
 ) -> Serial | None:
-    """Return the serial of the last decision about a release if it was this very one, a moment ago."""
+    """Return the serial of the last decision about a release if it was the same one, less than `within` ago."""
     serial = await connection.fetchval(
         SELECT_REPEATED, MAIN_INDEX, project, version, action, actor.name, reason, within
     )

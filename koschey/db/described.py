@@ -1,4 +1,4 @@
-"""Statements about core metadata that we read ourselves: which wheels lack it, and what was found."""
+"""Statements on core metadata that Koschey reads from wheels: which wheels lack it, and what was found."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +28,7 @@ UPDATE_DESCRIBED = """
     RETURNING file.id
 """
 UPDATE_KEPT = "UPDATE file SET metadata_stored = true WHERE id = $1 AND core_metadata = $2"
-# What was stored may have been served: then it binds the wheel, and is not replaced.
+# Stored metadata may have been served. It then binds the wheel, and is not replaced.
 UPDATE_PROMISE = """
     UPDATE file SET core_metadata = $3, metadata_error = $4, broken_promise = $2,
                     metadata_stored = $3::text IS NOT NULL
@@ -37,22 +37,22 @@ UPDATE_PROMISE = """
 
 
 class Described(NamedTuple):
-    """A wheel of which METADATA was looked for."""
+    """A wheel in which Koschey looked for METADATA."""
 
     wheel: File
     core_metadata: Sha256 | None
-    """Digest of what was found and stored."""
+    """Digest of the METADATA that was found and stored; None if there is none."""
     error: str | None
     """Why nothing was found."""
 
 
 async def select_undescribed(db: Database, project: NormalizedName, limit: int) -> list[File]:
-    """Return wheels of a mirrored project that have no core metadata, the newest first."""
+    """Return held or released wheels of a mirrored project that have no core metadata, the newest first."""
     return [read_file(row).file for row in await db.fetch(SELECT_UNDESCRIBED, MAIN_INDEX, project, limit)]
 
 
 async def update_described(connection: Connection, found: Sequence[Described]) -> set[FileId]:
-    """Note what was found; returns the files for which that was news."""
+    """Record what was found. Returns the ids of the files that had no core metadata before."""
     rows = await connection.fetch(
         UPDATE_DESCRIBED,
         [one.wheel.id for one in found],
@@ -63,17 +63,18 @@ async def update_described(connection: Connection, found: Sequence[Described]) -
 
 
 async def keep_promise(db: Database, file: FileId, promised: Sha256) -> bool:
-    """Note that promised core metadata is in S3. Returns False where another is listed by now."""
+    """Record that promised core metadata is in S3. Returns False if the file lists another digest by now."""
     return bool(await db.execute(UPDATE_KEPT, file, promised) == "UPDATE 1")
 
 
 async def replace_promise(
     connection: Connection, file: File, promised: Sha256, found: Sha256 | None, error: str | None
 ) -> bool:
-    """List what the wheel holds in place of core metadata that the upstream promised and does not have, or nothing.
+    """Replace core metadata that the upstream promised and does not have by that of the wheel itself, or by nothing.
 
-    `found` is stored already; `error` says why there is none. Called at the end of a transaction that holds the lock on
-    the project. Returns False, and changes nothing, where the promise was stored, or replaced, meanwhile.
+    `found` is the digest of METADATA that is already stored; `error` says why there is none. Called at the end of a
+    transaction that holds the lock on the project. Returns False, and changes nothing, if the promised metadata was
+    stored or replaced meanwhile.
     """
     done = await connection.execute(UPDATE_PROMISE, file.id, promised, found, error)
     if done != "UPDATE 1":

@@ -1,4 +1,4 @@
-"""Statements on `download`: who took which file, written down before the first byte leaves."""
+"""Statements on `download`: which client downloaded which file, recorded before the first byte is sent."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,8 +23,9 @@ SELECT_DOWNLOADS = """
      LIMIT $5
 """
 SELECT_MIDNIGHT = "SELECT date_trunc('day', koschey_now() - $1::interval, 'UTC')"
-# In the order of the ids, which is that of the times but for what was written down at once: it needs no index by time,
-# which every download would pay for. After a portion, so that what is dead already is not walked through again.
+# Rows are read in the order of their ids. This is the order of their times, but for rows that were written at once. So
+# no index by time is needed, which every download would have to update. Each portion starts after the last one, so that
+# PostgreSQL does not scan dead rows again.
 DELETE_DOWNLOADS = """
     WITH oldest AS (
         SELECT id, at FROM download WHERE id > $2 ORDER BY id LIMIT $3
@@ -35,22 +36,22 @@ DELETE_DOWNLOADS = """
 """
 
 PORTION = 10_000
-"""Rows that are read, or deleted, at a time."""
+"""Number of rows that are read or deleted at a time."""
 
 
 class NewDownload(NamedTuple):
-    """A file that is about to be handed out, and to whom."""
+    """A file that is about to be sent, and the client that requested it."""
 
     file: FileId
     account: str | None
     token: str | None
-    """Its public id."""
+    """The public id of the token."""
     address: str | None
     user_agent: str | None
 
 
 class Download(NamedTuple):
-    """Who took a file, and when."""
+    """A download: the client, the file and the time."""
 
     id: int
     at: datetime
@@ -64,7 +65,7 @@ class Download(NamedTuple):
 
 
 async def record_downloads(db: Database, downloads: Sequence[NewDownload]) -> set[FileId]:
-    """Commit downloads, all at once. Returns the files; those that are missing were blocked or removed meanwhile."""
+    """Record downloads, all at once. Returns their files, without those that were blocked or removed meanwhile."""
     columns = [list(column) for column in zip(*downloads, strict=True)]
     return {FileId(row[0]) for row in await db.fetch(RECORD_DOWNLOADS, MAIN_INDEX, *columns)}
 
@@ -72,16 +73,16 @@ async def record_downloads(db: Database, downloads: Sequence[NewDownload]) -> se
 async def select_downloads(
     db: Database, project: NormalizedName, version: str | None, *, after: int = 0, limit: int = PORTION
 ) -> list[Download]:
-    """Return who took files of a release, or of the whole project, in the order in which it was written down.
+    """Return the downloads of a release, or of the whole project, in the order in which they were recorded.
 
-    It waits for what is being written down: after a recall nobody is missing who got a byte.
+    Waits for downloads that are being recorded: after a recall, no client that received a byte is missing.
     """
     await db.execute(WAIT_FOR_DOWNLOADS)
     return [Download(*row) for row in await db.fetch(SELECT_DOWNLOADS, MAIN_INDEX, project, version, after, limit)]
 
 
 async def select_all_downloads(db: Database, project: NormalizedName, version: str | None) -> list[Download]:
-    """Return all of them, however many there are."""
+    """Return all downloads of a release, or of the whole project, however many there are."""
     found: list[Download] = []
     while portion := await select_downloads(db, project, version, after=found[-1].id if found else 0):
         found += portion
@@ -89,12 +90,12 @@ async def select_all_downloads(db: Database, project: NormalizedName, version: s
 
 
 async def select_midnight(db: Database, age: timedelta) -> datetime:
-    """Return the beginning, in UTC, of the day that was so long ago."""
+    """Return the beginning, in UTC, of the day that was `age` ago."""
     found: datetime = await db.fetchval(SELECT_MIDNIGHT, age)
     return found
 
 
 async def delete_downloads(connection: Connection, until: datetime, after: int) -> tuple[int, int]:
-    """Delete the next portion of what was written down before a time; returns how many, and the last of them."""
+    """Delete the next portion of downloads before `until` with ids after `after`. Returns their number and last id."""
     row = await connection.fetchrow(DELETE_DOWNLOADS, until, after, PORTION)
     return row["count"], row["last"]

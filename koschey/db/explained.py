@@ -1,4 +1,4 @@
-"""Statements that find what somebody wants explained."""
+"""Statements that find the files and projects that a client wants explained."""
 
 from collections.abc import Sequence
 
@@ -21,5 +21,5 @@ async def select_files_named(db: Database, projects: Sequence[NormalizedName], f
 
 
 async def select_known_names(db: Database, names: Sequence[NormalizedName]) -> set[NormalizedName]:
-    """Return those of the names that are known here."""
+    """Return those of the names that are known projects."""
     return {row["name"] for row in await db.fetch(SELECT_KNOWN_NAMES, list(names))}

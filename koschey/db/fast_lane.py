@@ -1,4 +1,4 @@
-"""Statements on security fixes that wait: held versions that mend what an advisory says of a version taken here."""
+"""Statements on held security fixes: versions that fix an advisory about a version which clients downloaded here."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from koschey.model import MAIN_INDEX, Advisory
 from koschey.policy.advisories import fixes
 from koschey.standards.versions import version_key
 
-# Few projects have both: everything below is asked of these alone.
+# Few projects have both a held version and an advisory. The other statements read these projects alone.
 SELECT_HELD = """
     SELECT DISTINCT project.name, file.version
       FROM standing
@@ -44,16 +44,16 @@ SELECT_TOLD = """
 
 
 class FastLane(NamedTuple):
-    """A held version that would mend what was taken here."""
+    """A held version that fixes an advisory about versions which clients downloaded here."""
 
     project: NormalizedName
     version: str
     advisory: str
     summary: str
     fixes: tuple[str, ...]
-    """The versions that were taken here and that the advisory is about, the oldest first."""
+    """The affected versions that clients downloaded here, the oldest first."""
     downloads: int
-    """How often these were taken."""
+    """How often clients downloaded these versions."""
 
     def __str__(self) -> str:
         times = "once" if self.downloads == 1 else f"{self.downloads} times"
@@ -61,7 +61,7 @@ class FastLane(NamedTuple):
 
 
 async def select_fast_lane(db: Database) -> list[FastLane]:
-    """Return the security fixes that wait, the most wanted first."""
+    """Return the held security fixes; those of the most downloaded versions first."""
     held = [(row["name"], row["version"]) for row in await db.fetch(SELECT_HELD, MAIN_INDEX)]
     names = sorted({name for name, _ in held})
     if not names:
@@ -84,12 +84,12 @@ async def select_fast_lane(db: Database) -> list[FastLane]:
 
 
 async def select_told_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
-    """Return the advisories of which people were told that this version fixes them."""
+    """Return the ids of the advisories for which the journal already says that this version fixes them."""
     return {row["advisory"] for row in await connection.fetch(SELECT_TOLD, project, version, Event.SECURITY_FIX_WAITS)}
 
 
 def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:
-    """Return in one sentence for each release what it fixes, in the order of the list."""
+    """Return a text for each release that says what it fixes, in the order of the list."""
     said: dict[tuple[str, str], list[str]] = {}
     for fix in found:
         said.setdefault((fix.project, fix.version), []).append(str(fix))

@@ -1,4 +1,4 @@
-"""Statements for lists that span the whole index: its newest projects and releases, its largest projects."""
+"""Statements for lists of the whole index: its newest projects and releases, and its largest projects."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -9,11 +9,12 @@ from koschey.db.pool import Database, Pool
 from koschey.model import MAIN_INDEX
 
 WINDOW = 2000
-"""Files among which the newest releases are looked for."""
+"""Number of newest files among which the newest releases are searched."""
 STATISTICS_TIMEOUT = 60.0
-"""Seconds for which a sum over all files may take."""
+"""Maximum seconds for a sum over all files."""
 
-# Read in the order of `debut_newest`, and asked one by one whether they are served: EXISTS might be joined with all.
+# PostgreSQL reads projects in the order of the index `debut_newest`, and checks one by one whether they are served. It
+# might plan EXISTS as a join with all of them.
 SELECT_NEWEST_PROJECTS = """
     SELECT project.name, NULL AS version, project.summary, debut.at
       FROM debut JOIN project ON project.id = debut.project_id
@@ -23,7 +24,7 @@ SELECT_NEWEST_PROJECTS = """
      ORDER BY debut.at DESC, debut.project_id DESC
      LIMIT $2
 """
-# A release is as new as its first file: one that got another file is no news.
+# A release is as new as its first served file: another file does not make it new.
 SELECT_NEWEST_RELEASES = """
     WITH newest AS (
         SELECT standing.index_id, standing.file_id
@@ -67,24 +68,24 @@ class Novelty(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """How many bytes the files of an index have."""
+    """Sizes of the served files of an index, in bytes."""
 
     largest: dict[NormalizedName, int]
     total: int
 
 
 async def select_newest_projects(db: Database, *, limit: int) -> list[Novelty]:
-    """Return the projects that the index began to serve last, the newest first."""
+    """Return the projects that the index began to serve most recently, the newest first."""
     return [Novelty(*row) for row in await db.fetch(SELECT_NEWEST_PROJECTS, MAIN_INDEX, limit)]
 
 
 async def select_newest_releases(db: Database, *, limit: int) -> list[Novelty]:
-    """Return the releases that the index began to serve last, the newest first."""
+    """Return the releases that the index began to serve most recently, the newest first."""
     return [Novelty(*row) for row in await db.fetch(SELECT_NEWEST_RELEASES, MAIN_INDEX, limit, WINDOW)]
 
 
 async def select_sizes(pool: Pool, *, limit: int) -> Sizes:
-    """Return the projects whose served files are the largest together, and the size of all. Reads every file's row."""
+    """Return the projects with the largest total size of served files, and the size of all. Reads every file's row."""
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         await connection.execute(
             "SELECT set_config('statement_timeout', $1, true)", str(int(STATISTICS_TIMEOUT * 1000))

@@ -1,4 +1,4 @@
-"""Statements on `file`: what a file is, read together with its standing in the index."""
+"""Statements on `file`: the facts about a file, read together with its state in the index."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ ENUMS: dict[str, type[StrEnum]] = {
     "damage": Damage,
     "metadata_damage": Damage,
 }
-"""Columns whose values are named in the model."""
+"""Columns whose values are members of an enumeration in the model."""
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
@@ -48,7 +48,7 @@ TABLES = """
     LEFT JOIN attestation ON attestation.file_id = file.id
 """
 
-# Files that are set aside are of the project's former origin: they are found by their paths alone, and stay blocked.
+# Files that are set aside come from the project's former origin: only their path finds them, and they stay blocked.
 SELECT_PROJECT_FILES = f"""
     SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 AND file.set_aside_at IS NULL ORDER BY file.id
 """  # noqa: S608
@@ -111,11 +111,11 @@ UPDATE_DIGESTS = """
 INSERT_PROVENANCE = "INSERT INTO provenance (file_id, record) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 
 PORTION = 1000
-"""Rows that are fetched at a time where there may be very many."""
+"""Number of rows that are fetched at a time if there may be very many."""
 
 
 class NewFile(NamedTuple):
-    """A file to be added, with the standing that it starts at."""
+    """A file to be added, with its first state."""
 
     version: str
     filename: str
@@ -133,7 +133,7 @@ class NewFile(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What an upstream's page says today of a file that is known already."""
+    """What an upstream's page says now of a file that already has a row."""
 
     id: FileId
     yanked: str | None
@@ -149,7 +149,7 @@ async def select_project_files(db: Database, project: NormalizedName) -> list[St
 
 async def stream_project_files(connection: Connection, project: NormalizedName) -> AsyncIterator[StandingFile]:
     """Yield all files of a project, in the order in which they were first seen. Needs a transaction."""
-    # In portions: all rows of a large project take longer than a statement may, and than other requests should wait.
+    # In portions: all rows of a large project would exceed the time limit of a statement, and delay other requests.
     async for row in connection.cursor(SELECT_PROJECT_FILES, MAIN_INDEX, project, prefetch=PORTION):
         yield read_file(row)
 
@@ -157,7 +157,7 @@ async def stream_project_files(connection: Connection, project: NormalizedName) 
 async def select_files_named(
     connection: Connection, project: ProjectId, filenames: Sequence[str]
 ) -> list[StandingFile]:
-    """Return those files of a project that have one of these names."""
+    """Return the files of a project that have one of these names."""
     if not filenames:
         return []
     rows = await connection.fetch(SELECT_FILES_NAMED, MAIN_INDEX, project, list(filenames))
@@ -167,12 +167,12 @@ async def select_files_named(
 async def lock_release_files(
     connection: Connection, project: NormalizedName, version: str | None
 ) -> list[StandingFile]:
-    """Return the files of a release, or of the whole project, and keep other deciders waiting."""
+    """Lock the files of a release, or of the whole project, against other decisions, and return them."""
     return [read_file(row) for row in await connection.fetch(LOCK_RELEASE_FILES, MAIN_INDEX, project, version)]
 
 
 async def select_file_by_path(db: Database, path: str) -> StandingFile | None:
-    """Return the file that is public under exactly this path."""
+    """Return the file with exactly this public path."""
     row = await db.fetchrow(SELECT_FILE_BY_PATH, MAIN_INDEX, path)
     return read_file(row) if row else None
 
@@ -184,17 +184,17 @@ async def select_file(db: Database, file: FileId) -> StandingFile | None:
 
 
 async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:
-    """Return all files in one of the states, those that time releases first at the top."""
+    """Return all files in one of the states, in the order in which their windows end."""
     return [read_file(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
 
 
 async def select_taken_paths(db: Database, paths: Sequence[str]) -> set[str]:
-    """Return those of the paths that belong to a file already."""
+    """Return those of the paths that already belong to a file."""
     return {row["path"] for row in await db.fetch(SELECT_TAKEN_PATHS, list(paths))}
 
 
 async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:
-    """Add files and their standings; returns their ids in the same order."""
+    """Add files with their first states. Returns their ids in the same order."""
     columns = [[getattr(file, name) for file in files] for name in NewFile._fields if name != "standing"]
     ids = [FileId(row["id"]) for row in await connection.fetch(INSERT_FILES, project, *columns)]
     await insert_standings(connection, ids, [file.standing for file in files])
@@ -202,34 +202,34 @@ async def insert_files(connection: Connection, project: ProjectId, files: Sequen
 
 
 async def update_yanked(connection: Connection, files: Sequence[FileId], yanked: str | None) -> None:
-    """Mark files as yanked, with the reason (PEP 592), or take the mark back with None."""
+    """Mark files as yanked, with the reason (PEP 592); None removes the mark."""
     await connection.execute(UPDATE_YANKED, list(files), yanked)
 
 
 async def update_listings(connection: Connection, listings: Sequence[Listing]) -> None:
-    """Take over what may change on an upstream's page: the yank, a core metadata digest, the address."""
+    """Update what may change on an upstream's page: the yank, the core metadata digest, the URLs. Ends absences."""
     await connection.execute(UPDATE_LISTING, *(list(column) for column in zip(*listings, strict=True)))
 
 
 async def update_absences(connection: Connection, absent: Sequence[tuple[FileId, Absence]]) -> None:
-    """Note how the absences of files from the upstream's page stand."""
+    """Record the state of the absences of files from the upstream's page."""
     rows = [(file, absence.since, absence.looks, absence.due_at) for file, absence in absent]
     if rows:
         await connection.execute(UPDATE_ABSENCES, *map(list, zip(*rows, strict=True)))
 
 
 async def update_stored(connection: Connection, file: FileId, sha256: Sha256, size: int, path: str) -> bool:
-    """Note that the verified bytes are in S3; False when that was noted before."""
+    """Record that the verified bytes are in S3. Returns False if that was already recorded."""
     return bool(await connection.execute(UPDATE_STORED, file, sha256, size, path) == "UPDATE 1")
 
 
 async def update_mismatched(db: Database, file: FileId) -> None:
-    """Note that the upstream sent other bytes than its page promised."""
+    """Record that the upstream sent other bytes than its page promised."""
     await db.execute(UPDATE_MISMATCHED, file)
 
 
 async def update_metadata_stored(db: Database, file: FileId) -> None:
-    """Note that the file's core metadata is in S3."""
+    """Record that the file's core metadata is in S3."""
     await db.execute(UPDATE_METADATA_STORED, file)
 
 
@@ -241,17 +241,17 @@ async def update_digests(
     md5: str | None = None,
     pkg_info: Sha256 | None = None,
 ) -> None:
-    """Note what was learned of a file's bytes; what is known already stays."""
+    """Record digests that were computed from a file's bytes. Existing values are kept."""
     await connection.execute(UPDATE_DIGESTS, file, blake2b_256, md5, pkg_info)
 
 
 async def insert_provenance(connection: Connection, file: FileId, record: str) -> None:
-    """Keep the PEP 710 record of a file; a record that exists stays as it is."""
+    """Store the PEP 710 record of a file. An existing record is not changed."""
     await connection.execute(INSERT_PROVENANCE, file, record)
 
 
 def read_file(row: Any) -> StandingFile:
-    """Turn a row of `COLUMNS` into a file and its standing."""
+    """Turn a row of `COLUMNS` into a file and its `Standing`."""
     values = dict(row)
     state, cause = State(values.pop("state")), read_cause(*(values.pop(name) for name in CAUSE))
     standing = Standing(state, cause, *(values.pop(name) for name in STANDING))

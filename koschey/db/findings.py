@@ -1,4 +1,4 @@
-"""Statements on what checks say of files: `known_check`, `check_run`, `finding`."""
+"""Statements on checks and their results: `known_check`, `check_run`, `finding`."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ UPSERT_RUNS = """
     DO UPDATE SET sha256 = excluded.sha256, fault = excluded.fault, tries = check_run.tries + 1, at = excluded.at
 """
 DELETE_FINDINGS = "DELETE FROM finding WHERE name = $1 AND file_id = ANY($2::bigint[])"
-# The same again is no change.
+# An unchanged check is not written again.
 UPSERT_KNOWN_CHECK = """
     INSERT INTO known_check (name, codes) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET codes = excluded.codes, installed_at = koschey_now()
@@ -48,16 +48,16 @@ INSERT_FINDINGS = """
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """What came of one check's look at one file."""
+    """The result of one check of one file."""
 
     file: FileId
     findings: tuple[Finding, ...] = ()
     fault: str | None = None
-    """Why it could not look."""
+    """Why the check failed; None if it completed."""
 
 
 async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
-    """Return every check that some worker has brought."""
+    """Return every check that a worker has registered."""
     return tuple(
         KnownCheck(row["name"], {code: FindingAction(told["action"]) for code, told in row["codes"].items()})
         for row in await db.fetch(SELECT_KNOWN_CHECKS)
@@ -65,16 +65,16 @@ async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
 
 
 async def write_known_checks(connection: Connection, checks: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Keep what checks a worker brings, `{name: {code: {"what": ..., "action": ...}}}`; returns which were news.
+    """Register a worker's checks, `{name: {code: {"what": ..., "action": ...}}}`; returns the new or changed names.
 
-    One that is not brought any more stays: policy alone switches it off.
+    A check stays registered when no worker has it any more: only the policy switches it off.
     """
     done = {name: await connection.execute(UPSERT_KNOWN_CHECK, name, codes) for name, codes in checks.items()}
     return [name for name, status in done.items() if status != "INSERT 0 0"]
 
 
 async def select_evidence(db: Database, files: Sequence[FileId]) -> Mapping[FileId, Evidence]:
-    """Return what checks say of files; of each one, even where that is nothing."""
+    """Return the evidence of each file, even if it is empty."""
     runs, findings = defaultdict(list), defaultdict(list)
     for row in await db.fetch(SELECT_RUNS, files):
         runs[row["file_id"]].append((row["name"], row["fault"]))
@@ -92,9 +92,9 @@ async def select_evidence(db: Database, files: Sequence[FileId]) -> Mapping[File
 
 
 async def write_runs(connection: Connection, check: str, began_at: datetime, runs: Sequence[CheckRun]) -> None:
-    """Record that a check looked at files, or why it could not, and what it found, in place of its last try.
+    """Record that a check ran on files, or why it failed, and its findings, in place of its last run.
 
-    `began_at` is of before anything was read: what became known later, it may not have seen.
+    `began_at` is a time before the check read anything: it may not have seen later facts.
     """
     files = [run.file for run in runs]
     await connection.execute(UPSERT_RUNS, check, began_at, files, [run.fault for run in runs])

@@ -1,4 +1,4 @@
-"""Statements that tell what a change meets: files that are served, and who downloaded them."""
+"""Statements on the impact of a change: the served files that it covers, and their downloads."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from koschey.db.pool import Connection
 from koschey.model import MAIN_INDEX, FileId
 from koschey.policy.rules import Rule, RuleKind
 
-# A reservation is about what comes from an upstream.
+# A reservation affects mirrored projects alone.
 SELECT_SERVED_COVERED = """
     SELECT served_file.file_id
       FROM served_file
@@ -28,29 +28,29 @@ SELECT_TAKERS = """
            (SELECT count(*) FROM (SELECT DISTINCT account, address FROM taken) AS machine)
 """
 COUNTED = 1_000_000
-"""Downloads that are looked at: a statement has little time, and nobody decides otherwise for more."""
+"""Maximum number of downloads that are counted. A statement has little time, and more would change no decision."""
 
 
 class Takers(NamedTuple):
-    """How often files were downloaded, and by how many."""
+    """How often files were downloaded, and by how many machines."""
 
     downloads: int
     machines: int
-    """Different pairs of account and address, as far as the log of downloads goes back."""
+    """Number of different pairs of account and address, as far as the log of downloads goes back."""
 
 
 async def select_served_covered(connection: Connection, rules: Sequence[Rule]) -> list[FileId]:
-    """Return the files that are served now and that one of the rules, which close what they cover, is about."""
+    """Return the files that are served now and that one of the rules covers. All of the rules block files."""
     return [FileId(row["file_id"]) for row in await connection.fetch(SELECT_SERVED_COVERED, *_arguments(rules))]
 
 
 async def count_served_covered(connection: Connection, rules: Sequence[Rule]) -> int:
-    """Return how many these are."""
+    """Return how many files `select_served_covered` would return."""
     return int(await connection.fetchval(COUNT_SERVED_COVERED, *_arguments(rules))) if rules else 0
 
 
 async def select_takers(connection: Connection, files: Sequence[FileId]) -> Takers:
-    """Return how often these files were downloaded, and by how many."""
+    """Return how often these files were downloaded, and by how many machines."""
     return Takers(*await connection.fetchrow(SELECT_TAKERS, list(files), COUNTED))
 
 

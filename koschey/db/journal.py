@@ -1,6 +1,6 @@
-"""The journal: every change takes a serial, in commit order, without gaps, in the transaction of the change.
+"""The journal: every change gets a serial, in commit order, without gaps, in the transaction of the change.
 
-The time of an entry is that at which it took its serial, so times never run backwards either.
+The time of an entry is the time at which it got its serial, so times never run backwards either.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from koschey.db.pool import Connection, Database
 from koschey.events import AlertKind, Event
 from koschey.model import Actor, Serial
 
-# One statement: the counter's lock makes all other writers wait, and each round trip would make them wait longer.
+# A single statement: the counter's lock makes all other writers wait, and each round trip would prolong that.
 INSERT_ENTRIES = """
     WITH head AS (
         UPDATE journal_head SET serial = serial + $1, at = greatest(at, koschey_clock())
@@ -50,7 +50,7 @@ SELECT_SERIAL = "SELECT serial FROM journal_head"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to one file or release; the event, the actor and the project are common to a batch."""
+    """What happened to one file or release. The event, the actor and the project are common to a batch."""
 
     version: str | None = None
     filename: str | None = None
@@ -66,10 +66,10 @@ class Line(NamedTuple):
 
 
 class News(NamedTuple):
-    """An alert to be raised about a row; it waits in the outbox for whoever tells the webhook."""
+    """An alert to be raised about a row. The outbox holds it until the worker sends it to the webhook."""
 
     number: int
-    """Of the row among those that are written together, from 1."""
+    """The position of the row among those that are written together, from 1."""
     kind: AlertKind
     project: str
     entry: Entry
@@ -83,9 +83,9 @@ async def insert_entries(
 
 
 async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line], news: Sequence[News] = ()) -> Serial:
-    """Record what this transaction changes, and tell every web process to forget the pages of these projects.
+    """Record what this transaction changes, and make every web process forget the pages of these projects.
 
-    Called as the last thing of a transaction: the counter's lock makes all later writers wait for the commit.
+    Called at the end of a transaction: the counter's lock makes all later writers wait for the commit.
     Returns the serial of the last row.
     """
     serial = await connection.fetchval(
@@ -112,10 +112,10 @@ def _columns(rows: Sequence[Line] | Sequence[News]) -> tuple[list[Any], ...]:
 
 
 async def notify(connection: Connection, project: str) -> None:
-    """Tell every web process to forget the project's page, for a change that takes no serial of its own."""
+    """Make every web process forget the project's page, for a change that gets no serial."""
     await connection.execute(NOTIFY, project)
 
 
 async def select_serial(db: Database) -> Serial:
-    """Return the serial of the last committed change of all."""
+    """Return the serial of the last committed change."""
     return Serial(await db.fetchval(SELECT_SERIAL))

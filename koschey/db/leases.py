@@ -1,6 +1,6 @@
-"""Statements on `lease`: one process does it, the others wait, and a dead holder is replaced.
+"""Statements on `lease`: one process does the work, the others wait, and another process replaces a dead holder.
 
-A lease costs no connection while it is held, unlike an advisory lock, and ends by itself.
+Unlike an advisory lock, a lease needs no connection while it is held, and it expires.
 """
 
 from koschey.db.pool import Database
@@ -16,11 +16,11 @@ NOTIFY = "SELECT pg_notify('koschey_lease', $1)"
 
 
 async def take_lease(db: Database, key: str, holder: str, seconds: float) -> bool:
-    """Take, or renew, the lease on `key`; False while somebody else holds it."""
+    """Take or renew the lease on `key`. Returns False while another holder has it."""
     return await db.fetchval(TAKE_LEASE, key, holder, seconds) is not None
 
 
 async def drop_lease(db: Database, key: str, holder: str) -> None:
-    """Give the lease back and wake those who wait for it."""
+    """Return the lease and wake the processes that wait for it."""
     await db.execute(DROP_LEASE, key, holder)
     await db.execute(NOTIFY, key)

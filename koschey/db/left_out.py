@@ -1,4 +1,4 @@
-"""Statements on `left_out_file`: what an upstream's page lists and is no row here."""
+"""Statements on `left_out_file`: files that an upstream's page lists and that have no row in `file`."""
 
 from packaging.utils import NormalizedName
 
@@ -21,7 +21,7 @@ SELECT_LEFT_OUT = """
 
 
 async def replace_left_out(connection: Connection, project: ProjectId, page: UpstreamPage) -> None:
-    """Keep what the last reading of a page left out, in place of what an earlier one did."""
+    """Store the files that the last reading of a page left out, in place of those of an earlier reading."""
     await connection.execute(DELETE_LEFT_OUT, project)
     names, causes = [file.name for file in page.left_out], [file.cause for file in page.left_out]
     await connection.execute(INSERT_LEFT_OUT, project, names, causes)
@@ -29,7 +29,7 @@ async def replace_left_out(connection: Connection, project: ProjectId, page: Ups
 
 
 async def select_left_out(db: Database, project: NormalizedName) -> LeftOut:
-    """Return what the last reading of a project's page left out."""
+    """Return the files that the last reading of a project's page left out."""
     rows = await db.fetch(SELECT_LEFT_OUT, project)
     files = [LeftOutFile(row["name"], LeftOutCause(row["cause"])) for row in rows if row["name"] is not None]
     return LeftOut(tuple(files), rows[0]["left_out"] if rows else 0)

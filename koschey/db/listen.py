@@ -1,9 +1,10 @@
-"""Hearing what other processes committed: LISTEN on a connection of its own.
+"""Notifications of what other processes commit: LISTEN on a separate connection.
 
-What a process remembers is true only while it hears of every commit, and a connection can fall silent without an
-error: a stalled network, a host that was paused. So the listener asks PostgreSQL for a sign of life several times a
-second, and is trusted only for `TRUST` after it *sent* the last one that was answered. All that was committed before
-that moment had been heard when the answer came, for PostgreSQL answers on the connection on which it notifies.
+The caches of a process are correct only while it hears of every commit, and a connection can fall silent without an
+error: because of a stalled network, or a host that was paused. So the listener sends PostgreSQL a heartbeat several
+times a second. It is trusted only for `TRUST` seconds after it *sent* the last heartbeat that was answered. When the
+answer arrived, the listener had heard of all that was committed before that moment, because PostgreSQL answers on the
+connection on which it notifies.
 """
 
 import asyncio
@@ -14,19 +15,19 @@ from typing import Any
 from koschey.db.pool import connect
 
 HEARTBEAT = 0.2
-"""Seconds between signs of life."""
+"""Seconds between heartbeats."""
 TRUST = 0.9
-"""Seconds for which an answered sign of life counts, from when it was sent. With the time that an answer takes to leave
-this process, a block is in force everywhere one second after its commit, whatever happens to the connection."""
+"""Seconds for which an answered heartbeat counts, from when it was sent. With the time that a response needs to leave
+this process, a block is active everywhere one second after its commit, whatever happens to the connection."""
 PATIENCE = 5.0
-"""Seconds without an answer after which the connection is given up. It was not trusted for most of them."""
+"""Seconds without an answer after which the connection is closed. It was not trusted for most of them."""
 
 
 class Listener:
     """Calls back for every notification on its channels.
 
-    `on_lost` is called when the connection is lost, and when a new one listens: whatever is remembered from before may
-    be old. While the connection only stalls, nothing is lost: what was committed meanwhile is heard before it is
+    `on_lost` is called when the connection is lost, and when a new one listens: anything cached before may be stale.
+    While the connection only stalls, nothing is lost: the listener hears of all commits of that time before it is
     trusted again.
     """
 
@@ -45,8 +46,8 @@ class Listener:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether all that was committed more than `TRUST` seconds ago has been heard."""
-        # The monotonic clock goes on while a process is stopped, so one that wakes up trusts nothing at first.
+        """Whether the listener has heard of everything that was committed more than `TRUST` seconds ago."""
+        # The monotonic clock continues while a process is stopped, so a process that wakes up is not trusted at first.
         return time.monotonic() < self._trusted_until
 
     async def run(self) -> None:
@@ -64,7 +65,7 @@ class Listener:
     async def _listen(self, connection: Any) -> None:
         for channel in self._channels:
             await connection.add_listener(channel, self._hear)
-        # What was committed before this moment was not heard.
+        # The listener has not heard of what was committed before this moment.
         self._on_lost()
         self.is_listening = True
         while True:

@@ -1,4 +1,4 @@
-"""Statements on `login_trace`: what is remembered of logins, each until a moment by PostgreSQL's clock."""
+"""Statements on `login_trace`: what Koschey remembers of logins, each until a time by PostgreSQL's clock."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,7 +11,7 @@ SELECT_TRACES = """
       FROM login_trace AS trace JOIN unnest($1::text[], $2::text[]) AS asked (kind, subject) USING (kind, subject)
      WHERE trace.until > koschey_now()
 """
-# In one order: two statements about the same rows would otherwise wait for each other.
+# In a fixed order: otherwise two statements about the same rows could deadlock.
 EXTEND_TRACES = """
     INSERT INTO login_trace AS trace (kind, subject, until)
     SELECT kind, subject, koschey_now() + least(span, $4::interval)
@@ -30,7 +30,7 @@ DELETE_FORGOTTEN_TRACES = "DELETE FROM login_trace WHERE until <= koschey_now()"
 
 
 class Trace(NamedTuple):
-    """Whom a trace is about, and the time that one event adds to it."""
+    """A trace: its kind, its subject, and the time that one event adds to it."""
 
     kind: str
     subject: str
@@ -38,13 +38,13 @@ class Trace(NamedTuple):
 
 
 async def select_traces(db: Database, traces: Sequence[Trace]) -> dict[str, float]:
-    """Return for how many seconds more each kind is remembered; a kind that is not in the answer is forgotten."""
+    """Return for how many more seconds each kind is remembered. A kind that is not in the result is forgotten."""
     rows = await db.fetch(SELECT_TRACES, [trace.kind for trace in traces], [trace.subject for trace in traces])
     return {row["kind"]: row["seconds"] for row in rows}
 
 
 async def extend_traces(db: Database, traces: Sequence[Trace], at_most: timedelta) -> dict[str, float]:
-    """Add each trace's span to its time, which never exceeds `at_most`; return the seconds of each kind."""
+    """Add each trace's span to its time, which never exceeds `at_most`. Returns the seconds of each kind."""
     kinds, subjects, spans = zip(*traces, strict=True)
     rows = await db.fetch(EXTEND_TRACES, kinds, subjects, spans, at_most)
     return {row["kind"]: row["seconds"] for row in rows}
@@ -56,15 +56,15 @@ async def shorten_traces(db: Database, traces: Sequence[Trace], at_most: timedel
 
 
 async def keep_trace(db: Database, trace: Trace) -> None:
-    """Remember for the span from now on, or for as long as it is remembered already."""
+    """Remember a trace for its span from now on, or longer if it is already remembered for longer."""
     await db.execute(KEEP_TRACE, trace.kind, trace.subject, trace.span)
 
 
 async def delete_trace(db: Database, trace: Trace) -> None:
-    """Forget at once."""
+    """Forget a trace at once."""
     await db.execute(DELETE_TRACE, trace.kind, trace.subject)
 
 
 async def delete_forgotten_traces(db: Database) -> None:
-    """Drop the rows whose time is over."""
+    """Delete the rows of expired traces."""
     await db.execute(DELETE_FORGOTTEN_TRACES)

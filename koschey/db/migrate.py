@@ -1,8 +1,8 @@
 """Brings a database to the present schema: plain numbered SQL, forward only, one transaction each.
 
-Each step is compatible with the code that is still running when it is applied. A step that was published is frozen: its
-digest stands in `migrations/SHA256SUMS` and, once it was applied, in the database. A start compares all three, so that
-no database has another schema than the code that works with it believes.
+Each step is compatible with the code that is still running when it is applied. A published step never changes: its
+digest is in `migrations/SHA256SUMS` and, once it was applied, in the database. Every start compares all three, so that
+no process works with another schema than its code expects.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from koschey.model import Sha256
 LOCK = 0x6B6F7363
 """Key of the advisory lock under which steps are applied."""
 PATIENCE = 3600.0
-"""Seconds that a step may take: some of them read every row."""
+"""Maximum seconds for a step: some steps read every row."""
 SUMS = "SHA256SUMS"
 """The file with the digest of each step, as `sha256sum` writes it."""
 
@@ -32,10 +32,10 @@ CREATE_STEPS = """
     )
 """
 ADD_DIGEST = "ALTER TABLE migration ADD COLUMN IF NOT EXISTS digest text"
-# As JSON, for databases from before there was such a column.
+# As JSON, because older databases do not have the column yet.
 SELECT_STEPS = "SELECT step, to_jsonb(migration) ->> 'digest' AS digest FROM migration ORDER BY step"
 INSERT_STEP = "INSERT INTO migration (step, name, digest) VALUES ($1, $2, $3)"
-# Those that were applied before digests were kept; step 10 brought what differed among them to one schema.
+# Steps that were applied before digests were stored; step 10 made differing databases have one schema.
 UPDATE_DIGESTS = """
     UPDATE migration SET digest = known.digest
       FROM unnest($1::integer[], $2::text[]) AS known (step, digest)
@@ -53,9 +53,9 @@ class Step(NamedTuple):
 
 
 def read_steps() -> list[Step]:
-    """Return all steps that this version of the code knows, in order.
+    """Return all steps that this version of the code has, in order.
 
-    Raises `StartError` where one is not as it was published.
+    Raises `StartError` if a step is not as it was published.
     """
     folder = resources.files("koschey.db") / "migrations"
     published = {line[66:]: line[:64] for line in (folder / SUMS).read_text().splitlines()}
@@ -75,12 +75,12 @@ def _read_step(name: re.Match[str], content: bytes) -> Step:
 
 
 async def migrate(connection: Connection) -> list[Step]:
-    """Apply what is missing and return it. Safe to run from many processes at once.
+    """Apply the missing steps and return them. Safe to run from many processes at once.
 
-    Raises `StartError` when the database is newer than this code.
+    Raises `StartError` if the database has steps that this code does not have, or another version of one.
     """
-    # Polled, not awaited: a session that waits for an advisory lock holds a snapshot, and CREATE INDEX CONCURRENTLY
-    # in the session that has the lock would wait for that snapshot.
+    # The lock is polled: a session that waits for an advisory lock holds a snapshot, and CREATE INDEX CONCURRENTLY in
+    # the session that has the lock would wait for that snapshot.
     while not await connection.fetchval(TRY_LOCK, LOCK):  # noqa: ASYNC110 - the event would be another process's
         await asyncio.sleep(0.1)
     try:
@@ -100,7 +100,7 @@ async def migrate(connection: Connection) -> list[Step]:
 
 
 async def check_database(url: str) -> None:
-    """Raise `StartError` where the database cannot be used now, or has other steps than this code knows."""
+    """Raise `StartError` if the database cannot be used now, or has other steps than this code."""
     connection = await connect_at_start(url)
     try:
         await require_present(connection)
@@ -109,13 +109,13 @@ async def check_database(url: str) -> None:
 
 
 async def require_present(connection: Connection) -> None:
-    """Raise `StartError` unless the database has exactly the steps that this code knows."""
+    """Raise `StartError` unless the database has exactly the steps of this code."""
     if not await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL") or await _pending(connection):
         raise StartError("the database is older than this Koschey; run `koschey migrate`")
 
 
 async def _pending(connection: Connection) -> list[Step]:
-    """Return the steps that are missing. Raises `StartError` where the database has others than this code."""
+    """Return the missing steps. Raises `StartError` if the database has others than this code."""
     steps = {step.number: step for step in read_steps()}
     applied = {row["step"]: row["digest"] for row in await connection.fetch(SELECT_STEPS)}
     if applied.keys() - steps.keys():

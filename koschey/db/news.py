@@ -1,4 +1,4 @@
-"""Statements on what an upstream's page says against its files: findings of the check `upstream`."""
+"""Statements on suspicious changes of an upstream's page: findings of the check `upstream`."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ SELECT_REPLACED = """
     SELECT file_id, evidence ->> 'now' AS now FROM finding
      WHERE file_id = ANY($1::bigint[]) AND name = $2 AND code = $3
 """
-# A person who approves a release of the project, or trusts it, after it came back has seen that it did.
+# A reviewer who approves a release of the project, or trusts the project, after its return knows of the return.
 SELECT_IS_ESTRANGED = """
     SELECT EXISTS (
         SELECT FROM finding JOIN file ON file.id = finding.file_id JOIN project ON project.id = file.project_id
@@ -34,13 +34,13 @@ SELECT_IS_ESTRANGED = """
 
 
 async def insert_returned(connection: Connection, files: Sequence[FileId], summary: str) -> None:
-    """Record of files that they are listed since their project came back."""
+    """Record a finding for files that are listed since their project returned."""
     evidence: list[dict[str, object]] = [{} for _ in files]
     await connection.execute(INSERT_NEWS, news.CHECK, news.RETURNED, Severity.SERIOUS, summary, list(files), evidence)
 
 
 async def insert_reappeared(connection: Connection, files: Sequence[FileId], summary: str) -> None:
-    """Record of held files that the page lacked them, and lists them again."""
+    """Record a finding for held files that the page did not list, and lists again."""
     evidence: list[dict[str, object]] = [{} for _ in files]
     if files:
         arguments = (news.CHECK, news.REAPPEARED, Severity.SERIOUS, summary, list(files), evidence)
@@ -48,23 +48,23 @@ async def insert_reappeared(connection: Connection, files: Sequence[FileId], sum
 
 
 async def insert_reappeared_project(connection: Connection, project: ProjectId, summary: str) -> None:
-    """Record the same of every held file of a project whose page was absent."""
+    """Record the same finding for every held file of a project whose page was absent."""
     arguments = (project, news.CHECK, news.REAPPEARED, Severity.SERIOUS, summary)
     await connection.execute(INSERT_REAPPEARED_PROJECT, *arguments)
 
 
 async def insert_replaced(connection: Connection, files: Sequence[tuple[FileId, Sha256]], summary: str) -> None:
-    """Record of files that the upstream lists other bytes under their names."""
+    """Record a finding for files under whose names the upstream lists other bytes."""
     ids, evidence = [file for file, _ in files], [{"now": sha256} for _, sha256 in files]
     await connection.execute(INSERT_NEWS, news.CHECK, news.REPLACED, Severity.SERIOUS, summary, ids, evidence)
 
 
 async def select_replaced(connection: Connection, files: Sequence[FileId]) -> set[tuple[FileId, Sha256]]:
-    """Return which other bytes were recorded of files before."""
+    """Return the pairs of file and other digest that `insert_replaced` recorded before."""
     rows = await connection.fetch(SELECT_REPLACED, list(files), news.CHECK, news.REPLACED)
     return {(row["file_id"], row["now"]) for row in rows}
 
 
 async def select_is_estranged(connection: Connection, project: ProjectId) -> bool:
-    """Tell whether a project came back from an absence, and no person has looked at it since."""
+    """Return whether a project returned from an absence, and no reviewer has approved or trusted it since."""
     return bool(await connection.fetchval(SELECT_IS_ESTRANGED, project, news.CHECK, news.RETURNED))

@@ -1,7 +1,7 @@
 """Statements on `outbox`: work for Temporal, written in the transaction of its cause and relayed by the worker.
 
-A relay claims messages for a while and sends them outside of any transaction: whoever writes a message, also one that
-is just being sent, never waits for Temporal.
+A relay claims messages for a while and sends them outside of any transaction. So a writer never waits for Temporal,
+even if it writes a message that is being sent.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ INSERT_MESSAGES = """
                                     revision = outbox.revision + 1
 """
 NOTIFY = "SELECT pg_notify('koschey_outbox', '')"
-# Materialised: PostgreSQL may run a plain subquery with a lock and a limit more than once, and claim more than asked.
+# Materialised: PostgreSQL may run a plain subquery with a lock and a limit more than once, and claim too many rows.
 CLAIM_MESSAGES = """
     WITH due AS MATERIALIZED (
         SELECT id FROM outbox WHERE due_at <= koschey_now() ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -39,7 +39,7 @@ DELETE_BY_KEY = "DELETE FROM outbox WHERE key = $1"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A message as it was when it was claimed."""
+    """A message at the time of its claim."""
 
     id: int
     revision: int
@@ -48,14 +48,14 @@ class Claim:
 
 
 async def insert_message(connection: Connection, message: Message, *, delay: timedelta = timedelta()) -> None:
-    """Hand work to Temporal once this transaction commits and the delay has passed. The same key twice is once."""
+    """Send work to Temporal once this transaction commits and the delay has passed. One key is sent once."""
     kind, key, payload = render_message(message)
     await connection.execute(INSERT_MESSAGE, key, kind, payload, delay)
     await connection.execute(NOTIFY)
 
 
 async def insert_messages(connection: Connection, messages: Iterable[Message]) -> None:
-    """Hand work to Temporal once this transaction commits, in one statement however much it is."""
+    """Send work to Temporal once this transaction commits. Needs one statement for any number of messages."""
     rendered = {key: (key, kind, payload) for kind, key, payload in map(render_message, messages)}
     if rendered:
         await connection.execute(INSERT_MESSAGES, *map(list, zip(*rendered.values(), strict=True)))
@@ -63,17 +63,17 @@ async def insert_messages(connection: Connection, messages: Iterable[Message]) -
 
 
 async def claim_messages(db: Database, limit: int, span: timedelta) -> Sequence[Claim]:
-    """Return what is due, oldest first, and keep it from other relays for a while."""
+    """Return the oldest due messages, and keep other relays from them for `span`."""
     rows = await db.fetch(CLAIM_MESSAGES, limit, span)
     return [Claim(**row) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
 
 async def delete_sent(db: Database, claim: Claim) -> None:
-    """Forget a message that Temporal has taken, unless it was written again meanwhile."""
+    """Delete a message that Temporal has accepted, unless it was written again meanwhile."""
     await db.execute(DELETE_SENT, claim.id, claim.revision)
 
 
 async def delete_message(db: Database, message: Message) -> None:
-    """Take a message back that is no longer needed."""
+    """Delete a message that is no longer needed."""
     _, key, _ = render_message(message)
     await db.execute(DELETE_BY_KEY, key)

@@ -1,7 +1,8 @@
-"""Statements on `pending_upload`: whose the objects are that an upload has put, or will put, before its rows are there.
+"""Statements on `pending_upload`: uploads whose objects are in the bucket, or will be, before their rows are written.
 
-One upload works with the same bytes at a time. METADATA is shared by the files of a release, so beginning with it and
-deciding to delete it exclude each other by an advisory lock; the object itself is deleted after that transaction.
+Only one upload at a time works with the same bytes. Files of a release may share one METADATA object. So an advisory
+lock keeps one upload from starting to use it while another decides to delete it; the object itself is deleted after
+that transaction.
 """
 
 from typing import NamedTuple
@@ -34,7 +35,7 @@ DISCARD_PENDING = """
      WHERE sha256 = $1 AND holder = $2 AND ($4 OR until < clock_timestamp())
     RETURNING sha256
 """
-# What an archive or its metadata says of itself names its project, so no other project refers to them.
+# An archive and its metadata contain the name of their project, so no other project refers to them.
 SELECT_USE = """
     SELECT EXISTS (SELECT FROM file JOIN project ON project.id = file.project_id
                     WHERE project.name = $3 AND file.sha256 = $1),
@@ -52,50 +53,50 @@ class PendingUpload(NamedTuple):
     """Digest of METADATA or PKG-INFO."""
     project: NormalizedName
     holder: str
-    """Which upload it is."""
+    """Identifies the upload."""
 
 
 class Use(NamedTuple):
-    """What refers to the objects of an upload."""
+    """Whether other rows refer to the objects of an upload."""
 
     bytes: bool
     metadata: bool
 
 
 async def insert_pending(connection: Connection, upload: PendingUpload, seconds: float) -> bool:
-    """Begin with an upload; False while another one works with its bytes, or deletes its METADATA."""
+    """Begin an upload. Returns False while another one works with its bytes, or deletes its METADATA."""
     async with connection.transaction():
         await connection.execute(LOCK_METADATA, upload.metadata)
         return await connection.fetchval(INSERT_PENDING, *upload, seconds) is not None
 
 
 async def renew_pending(db: Database, upload: PendingUpload, seconds: float) -> None:
-    """Say that an upload is still under way."""
+    """Extend the time of an upload that is still in progress."""
     await db.execute(RENEW_PENDING, upload.sha256, upload.holder, seconds)
 
 
 async def delete_kept(connection: Connection, upload: PendingUpload) -> bool:
-    """End an upload in the transaction that writes its rows; False where others have begun to discard it."""
+    """End an upload in the transaction that writes its rows. Returns False if another process began to discard it."""
     return await connection.fetchval(DELETE_KEPT, upload.sha256, upload.holder) is not None
 
 
 async def delete_discarded(db: Database, upload: PendingUpload) -> None:
-    """End an upload whose objects are deleted."""
+    """End a discarded upload after its objects were deleted."""
     await db.execute(DELETE_DISCARDED, upload.sha256, upload.holder)
 
 
 async def select_abandoned(db: Database, limit: int) -> list[PendingUpload]:
-    """Return uploads whose process died, or could not delete their objects."""
+    """Return uploads whose process died or could not delete their objects, at most `limit`."""
     return [PendingUpload(*row) for row in await db.fetch(SELECT_ABANDONED, limit)]
 
 
 async def discard_pending(
     connection: Connection, upload: PendingUpload, seconds: float, *, abandoned: bool
 ) -> Use | None:
-    """Begin to discard an upload: keep others away for so long, and return what of it is in use.
+    """Begin to discard an upload: keep others away for `seconds`, and return which of its objects are in use.
 
-    None where it has ended, or where `abandoned` says that it is another's, and it is under way again. The caller
-    deletes what is not in use, and then the row.
+    Returns None if it has ended. With `abandoned`, for the upload of another process, also None if that process has
+    resumed it. The caller deletes the objects that are not in use, and then the row.
     """
     async with connection.transaction():
         await connection.execute(LOCK_METADATA, upload.metadata)

@@ -1,4 +1,4 @@
-"""All that judges the files of one project, gathered for the verdict."""
+"""Gathers what the verdict on the files of a project depends on."""
 
 from koschey.db.findings import select_known_checks
 from koschey.db.pool import Database
@@ -10,16 +10,16 @@ from koschey.policy.verdict import Policy
 
 
 async def load_policy(db: Database, project: Project, *, checks: bool = True) -> Policy:
-    """Return what the verdict needs to know beside a file, its standing and the evidence.
+    """Return what the verdict depends on besides a file, its state and the evidence.
 
-    Who asks only what is served can go without the checks: no check lets anything through.
+    A caller that only needs to know what is served can omit the checks: no check makes a file served.
     """
     rules = await select_rules(db, project.name, project.origin)
     return policy_of(project, rules, await select_known_checks(db) if checks else ())
 
 
 def policy_of(project: Project, rules: Rules, checks: tuple[KnownCheck, ...]) -> Policy:
-    """Put together what judges the files of one project."""
+    """Return the policy for the files of one project."""
     return Policy(
         rules=rules,
         origin=project.origin,

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: the pool that all statements run on, and the types that they take."""
+"""Connections to PostgreSQL: the pool that runs all statements, and the types of their first arguments."""
 
 import json
 from typing import Any, cast
@@ -12,16 +12,16 @@ type Connection = asyncpg.Connection
 """A connection taken from the pool, possibly inside a transaction."""
 
 type Pool = asyncpg.Pool
-"""Runs single statements on a connection of its own."""
+"""Runs each statement on any free connection."""
 
 type Database = asyncpg.Connection | asyncpg.Pool
-"""Where a single statement can run."""
+"""A connection or the pool: either can run a single statement."""
 
 ACQUIRE_TIMEOUT = 5.0
 """Seconds to wait for a free connection before the request fails with 503."""
 
 LOST = (
-    # SQLSTATE class 08, and 25: the primary became a standby, or a transaction stood idle for too long.
+    # SQLSTATE class 08, and 25: the primary became a standby, or a transaction was idle for too long.
     asyncpg.PostgresConnectionError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
@@ -36,26 +36,26 @@ LOST = (
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.InterfaceError,
-    # A connection on which the server said farewell between two statements.
+    # The server closed the connection between two statements.
     asyncpg.InternalClientError,
     # No connection at all: refused, reset, timed out, no name while a container is started again, no descriptor left.
     OSError,
 )
-"""What asyncpg raises while PostgreSQL cannot do its work: the same request may succeed later.
+"""Errors that asyncpg raises while PostgreSQL cannot do its work: the same request may succeed later.
 
-A statement that is wrong, or data that break a constraint, are not among them: those are faults of this code.
+They do not include a wrong statement, or data that violates a constraint: those are faults of this code.
 """
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether an error says that PostgreSQL cannot do its work now, and not that this code is wrong."""
+    """Return whether an error means that PostgreSQL cannot do its work now, rather than that this code is wrong."""
     return isinstance(error, LOST)
 
 
 async def connect_at_start(url: str) -> Connection:
     """Open one connection outside the pool, for a command that starts.
 
-    Raises `StartError`, in one line for the operator, where PostgreSQL cannot be used.
+    Raises `StartError`, with one line for the operator, if PostgreSQL cannot be used.
     """
     try:
         return await connect(url)
@@ -71,11 +71,11 @@ PASSING = (
     asyncpg.UniqueViolationError,
     TimeoutError,
 )
-"""What is raised where another writer was in the way: the same transaction may succeed at once."""
+"""Errors that another writer causes: the same transaction may succeed if it is repeated at once."""
 
 
 async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) -> Pool:
-    """Open the pool. PostgreSQL must be up; later outages are survived by reconnecting."""
+    """Open the pool. PostgreSQL must be up; after later outages the pool reconnects."""
     return cast(
         Pool,
         await asyncpg.create_pool(
@@ -119,9 +119,10 @@ async def _decode_json(connection: Any) -> None:
 
 
 async def _reset(connection: Any) -> None:
-    """Clean a connection up for the next who takes it; only where that is needed, for it is a round trip.
+    """Reset a connection for its next user, but only if it is in a transaction, because a reset costs a round trip.
 
-    Nothing here changes a session outside of a transaction, and whoever listens or locks has a connection of its own.
+    No statement on the pool changes a session outside of a transaction. Code that listens or locks has its own
+    connection.
     """
     if connection.is_in_transaction():
         await connection.reset()

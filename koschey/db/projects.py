@@ -37,7 +37,7 @@ IS_ASKABLE = f"""
     NOT EXISTS (SELECT FROM rule
                  WHERE rule.kind = 'reserved' AND {IN_FORCE} AND in_scope(rule.project, project.name, project.origin))
 """
-"""Of a mirrored project: that its name is not reserved. Koschey asks no upstream for a reserved name."""
+"""Condition that no reservation covers a mirrored project. Koschey requests no reserved name from an upstream."""
 SELECT_RECHECKED = f"""
     SELECT name, recheck_at FROM project
      WHERE recheck_at <= koschey_now() AND name <> ALL ($1::text[]) AND {IS_ASKABLE}
@@ -49,19 +49,19 @@ UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS
 SELECT_NOW = "SELECT koschey_now()"
 
 PORTION = 10_000
-"""Rows that are fetched at a time where there may be very many."""
+"""Number of rows that are fetched at a time if there may be very many."""
 
 
 async def select_project(db: Database, name: NormalizedName) -> Project | None:
-    """Return the project of that name, if it is known."""
+    """Return the project of that name, or None if there is none."""
     row = await db.fetchrow(SELECT_PROJECT, name)
     return read_project(row) if row else None
 
 
 async def lock_project(connection: Connection, name: NormalizedName, expected: Serial | None = None) -> Project | None:
-    """Return the project and keep other writers of it waiting until the transaction ends.
+    """Lock a project against other writers until the transaction ends, and return it.
 
-    Raises `Stale` where it is not at the serial that the author of a change saw, if `expected` names one.
+    Raises `Stale` if `expected`, the serial that the author of a change saw, is not the project's serial now.
     """
     row = await connection.fetchrow(LOCK_PROJECT, name)
     found = read_project(row) if row else None
@@ -74,23 +74,23 @@ async def lock_project(connection: Connection, name: NormalizedName, expected: S
 async def select_listed_since(db: Pool, serial: Serial) -> list[tuple[NormalizedName, Serial]]:
     """Return every project that changed after a serial, with the serial of its last change."""
     async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-        # In portions: all rows of a large index take longer than a statement may.
+        # In portions: all rows of a large index would exceed the time limit of a statement.
         rows = connection.cursor(SELECT_LISTED_SINCE, serial, prefetch=PORTION)
         return [(row["name"], Serial(row["serial"])) async for row in rows]
 
 
 async def insert_project(connection: Connection, name: NormalizedName, display_name: str, origin: Origin) -> bool:
-    """Add a project; False when the name exists already, whatever its origin."""
+    """Add a project. Returns False if the name already exists, whatever its origin."""
     return await connection.fetchrow(INSERT_PROJECT, name, display_name, origin) is not None
 
 
 async def update_look(connection: Connection, project: ProjectId, page: UpstreamPage, read_at: datetime) -> None:
-    """Note when the upstream's page was asked for, and what it said of the project."""
+    """Record when the upstream's page was requested, and what it said of the project."""
     await connection.execute(UPDATE_LOOK, project, read_at, page.etag, page.status, page.status_reason)
 
 
 async def update_absence(connection: Connection, project: ProjectId, absence: Absence | None) -> None:
-    """Note how the absence of a project's page stands; None where there is one. `update_look` follows."""
+    """Record the state of the absence of a project's page; None if the page exists. `update_look` must follow."""
     columns = (absence.since, absence.looks, absence.due_at) if absence else (None, 0, None)
     await connection.execute(UPDATE_ABSENCE, project, *columns)
 
@@ -98,28 +98,28 @@ async def update_absence(connection: Connection, project: ProjectId, absence: Ab
 async def select_rechecked(
     db: Database, without: Sequence[NormalizedName], limit: int
 ) -> list[tuple[NormalizedName, datetime]]:
-    """Return projects whose pages are due to be looked at again, and since when; the longest first."""
+    """Return projects whose pages are due for a re-check, and since when; those that are overdue longest come first."""
     rows = await db.fetch(SELECT_RECHECKED, list(without), limit)
     return [(row["name"], row["recheck_at"]) for row in rows]
 
 
 async def update_status(connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None) -> None:
-    """Set the status of a hosted project (PEP 792); a mirrored one has its upstream's."""
+    """Set the status of a hosted project (PEP 792). A mirrored project has the status that its upstream gives it."""
     await connection.execute(UPDATE_STATUS, project, status, reason)
 
 
 async def update_looked_at(db: Database, project: ProjectId, read_at: datetime) -> None:
-    """Note that the upstream's page, asked for at that moment, is unchanged."""
+    """Record that the upstream's page, requested at `read_at`, is unchanged."""
     await db.execute(UPDATE_LOOKED_AT, project, read_at)
 
 
 async def update_summary(db: Database, name: NormalizedName, summary: str | None) -> None:
-    """Keep the one line that the newest metadata says of a project."""
+    """Store the summary of a project, one line of its newest metadata."""
     await db.execute(UPDATE_SUMMARY, name, summary)
 
 
 async def select_now(db: Database) -> datetime:
-    """Return the time by the only clock that decides."""
+    """Return the time by PostgreSQL's clock, the only one that decides."""
     now: datetime = await db.fetchval(SELECT_NOW)
     return now
 

@@ -1,4 +1,4 @@
-"""Statements on `proposal`: decisions that wait for a second person."""
+"""Statements on `proposal`: decisions that need a second reviewer."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -21,7 +21,7 @@ SELECT_OPEN_PROPOSAL = f"""
      WHERE index.name = $1 AND proposal.action = $2 AND proposal.project = $3 AND proposal.version = $4
        AND proposal.closed_at IS NULL
 """  # noqa: S608
-# What was let out, blocked or unblocked meanwhile by another way leaves a proposal to which nobody can agree.
+# Nobody can agree to a proposal whose files were released, blocked or unblocked in another way meanwhile.
 SELECT_OPEN_PROPOSALS = f"""
     SELECT {COLUMNS} FROM proposal JOIN index ON index.id = proposal.index_id
      WHERE index.name = $1 AND proposal.closed_at IS NULL
@@ -43,24 +43,24 @@ CLOSE_PROPOSALS = """
 
 
 class Proposal(NamedTuple):
-    """A decision that one person has made, and that another must make too."""
+    """A decision that one reviewer has made, and that a second one must make too."""
 
     action: str
     project: NormalizedName
     version: str | None
     digests: list[str]
-    """The sha256 of every file that it binds, sorted; of a file that was never fetched its name."""
+    """The SHA-256 of every file that it binds, sorted; for a file without a digest its filename."""
     reason: str
     ticket: str | None
     expires_at: datetime | None
-    """When what it would make ends."""
+    """When the rule that it would create expires."""
     actor: str
     door: str
     at: datetime | None = None
 
 
 async def insert_proposal(connection: Connection, proposal: Proposal) -> None:
-    """Write down what somebody proposes. There is one open proposal of an action and a scope at the most."""
+    """Record a proposal. At most one proposal for an action and a scope is open."""
     values = proposal._replace(version=proposal.version or "")
     await connection.execute(INSERT_PROPOSAL, MAIN_INDEX, *values[:-1])
 
@@ -68,18 +68,18 @@ async def insert_proposal(connection: Connection, proposal: Proposal) -> None:
 async def select_open_proposal(
     connection: Connection, action: str, project: NormalizedName, version: str | None
 ) -> Proposal | None:
-    """Return what waits for a second person for this action and exactly this scope."""
+    """Return the open proposal for this action and exactly this scope."""
     row = await connection.fetchrow(SELECT_OPEN_PROPOSAL, MAIN_INDEX, action, project, version or "")
     return Proposal(*row) if row else None
 
 
 async def select_open_proposals(db: Database) -> list[Proposal]:
-    """Return all that somebody can still agree to, the oldest first."""
+    """Return all proposals that a second reviewer can still agree to, the oldest first."""
     return [Proposal(*row) for row in await db.fetch(SELECT_OPEN_PROPOSALS, MAIN_INDEX)]
 
 
 async def close_proposals(
     connection: Connection, project: NormalizedName, version: str | None, action: str | None, closed_by: str
 ) -> None:
-    """Close what waits, of one action or of all. Version None is the project with all its releases, '' it alone."""
+    """Close the proposals of an action, or of all. Version None means the project and all its releases, '' it alone."""
     await connection.execute(CLOSE_PROPOSALS, MAIN_INDEX, project, version, action, closed_by)

@@ -1,4 +1,4 @@
-"""Statements on what shows that work goes on: the oldest message for Temporal, and the workers' reports."""
+"""Statements on signs of progress: the age of the oldest message for Temporal, and the workers' reports."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -19,32 +19,32 @@ UPSERT_WORKER = """
 DELETE_OLD_WORKERS = "DELETE FROM worker WHERE seen_at < now() - interval '1 day'"
 
 LATE = timedelta(minutes=5)
-"""Age of a due message from which a person should look: a relay sends one within a second, and again after 30."""
+"""Age of a due message from which an operator should act: a relay sends it within 1 second, and again after 30."""
 
 
 class Pulse(NamedTuple):
-    """How long ago each thing happened; None where there is nothing to count from."""
+    """How long ago each event happened; None if it never happened."""
 
     now: datetime
     outbox_age: timedelta | None
-    """How long the oldest message has been due; None where no message is due."""
+    """How long the oldest message has been due; None if no message is due."""
     worker_seen: timedelta | None
-    """Since the last report of a worker."""
+    """Time since the last report of a worker."""
     temporal_seen: timedelta | None
-    """Since Temporal last answered a worker."""
+    """Time since Temporal last answered a worker."""
 
     @property
     def is_late(self) -> bool:
-        """Whether messages are not sent on."""
+        """Whether messages are not relayed to Temporal in time."""
         return self.outbox_age is not None and self.outbox_age >= LATE
 
 
 async def select_pulse(db: Database) -> Pulse:
-    """Return what health checks and the panel show."""
+    """Return the data that health checks and the panel show."""
     return Pulse(**await db.fetchrow(SELECT_PULSE))
 
 
 async def report_worker(db: Database, name: str, *, reached_temporal: bool) -> None:
-    """Write down that a worker is alive; forget workers of which nothing was heard for a day."""
+    """Record that a worker is alive. Deletes workers that have not reported for a day."""
     await db.execute(UPSERT_WORKER, name, reached_temporal)
     await db.execute(DELETE_OLD_WORKERS)

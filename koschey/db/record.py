@@ -1,7 +1,8 @@
-"""What one transaction changes: collected while it works, and written to the journal as its last statement.
+"""Collects the changes of one transaction, and writes them to the journal in its last statement.
 
-The journal's counter is one row, and whoever has it keeps all other writers waiting until the commit. So a transaction
-does all its other work first: reads, rows, messages. Alerts name a row of the journal, and are written with it.
+The journal's counter is one row. A transaction that has locked it makes all other writers wait until the commit. So a
+transaction does all its other work first: reads, rows, messages. Alerts refer to a row of the journal, and are written
+with it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ class Record:
     connection: Connection
     actor: Actor
     project: str
-    """The project of every row for which no other is named."""
+    """The project of every row that is added without a project."""
     _lines: list[Line] = field(default_factory=list)
     _news: list[News] = field(default_factory=list)
 
@@ -36,12 +37,12 @@ class Record:
         self._lines += [Line(event, project or self.project, entry) for entry in entries]
 
     def alert(self, kind: AlertKind, entries: Sequence[Entry]) -> None:
-        """Alert people of what was added last: once for each thing that became of files, however many there are."""
+        """Raise alerts about the row that was added last: one for each outcome, however many files there are."""
         number = len(self._lines)
         self._news += [News(number, kind, self._lines[-1].project, entry) for entry in sum_up(entries)]
 
     async def write(self) -> Serial | None:
-        """Write all, as the last statement of the transaction; returns the last serial, None where nothing changed."""
+        """Write all rows, as the transaction's last statement. Returns the last serial, None if nothing changed."""
         if self.is_empty:
             return None
         return await journal.write_lines(self.connection, self.actor, self._lines, self._news)

@@ -1,7 +1,7 @@
-"""Statements on `request`: who asked for a release that is not served, why, and whether that was answered.
+"""Statements on `request`: who requested a release that is not served, why, and whether a decision answered it.
 
-The table is its own record: who asks changes nothing that an index serves, so it takes no serial, and strangers cannot
-fill the journal.
+The journal has no entries about requests: a request does not change what an index serves, so it gets no serial, and
+strangers cannot fill the journal.
 """
 
 from datetime import datetime
@@ -12,9 +12,9 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Connection, Database
 from koschey.model import MAIN_INDEX
 
-# One who asks waits for the same one who asks, so that nobody gets past the limit by asking many times at once.
+# Requests of one account or address wait for each other, so that nobody exceeds the limit by many requests at once.
 LOCK_WHO = "SELECT pg_advisory_xact_lock(hashtextextended('koschey_request/' || $1, 0))"
-# The one idea of an open request, wherever it is shown. What time let out needs no answer any more.
+# The only definition of an open request. A request for a release that is served by now needs no answer any more.
 OPEN = """
     request.answered_at IS NULL AND NOT EXISTS (
         SELECT FROM served_file
@@ -60,7 +60,7 @@ ANSWER_REQUESTS = """
        AND request.project = $2 AND ($3::text IS NULL OR request.version = $3)
 """
 MANY = 1000
-"""How many open requests are listed at the most."""
+"""Maximum number of open requests that are listed."""
 
 
 class Request(NamedTuple):
@@ -69,7 +69,7 @@ class Request(NamedTuple):
     project: NormalizedName
     version: str
     who: str
-    """The account, or where nobody logged in the address."""
+    """The account, or the address if the client did not log in."""
     reason: str
     times: int
     at: datetime
@@ -77,35 +77,35 @@ class Request(NamedTuple):
 
 
 async def count_others(connection: Connection, who: str, project: NormalizedName, version: str) -> int:
-    """Return how many other releases somebody waits for, and keep a second request of theirs waiting."""
+    """Return how many other releases `who` has requested, and make another request of theirs wait."""
     await connection.execute(LOCK_WHO, who)
     return int(await connection.fetchval(COUNT_OTHERS, MAIN_INDEX, who, project, version))
 
 
 async def upsert_request(connection: Connection, project: NormalizedName, version: str, who: str, reason: str) -> int:
-    """Write down that somebody asks for a release, again or for the first time; returns how often they have asked."""
+    """Record a request for a release, or its repetition. Returns how often `who` has requested the release."""
     return int(await connection.fetchval(UPSERT_REQUEST, MAIN_INDEX, project, version, who, reason))
 
 
 async def select_requests(db: Database) -> list[Request]:
-    """Return the open requests, the last one first."""
+    """Return the open requests, the newest first."""
     return [Request(*row) for row in await db.fetch(SELECT_REQUESTS, MAIN_INDEX, MANY)]
 
 
 async def select_release_requests(
     db: Database, project: NormalizedName, version: str, limit: int
 ) -> tuple[int, list[Request]]:
-    """Return how many wait for a release, and the last of them."""
+    """Return the number of open requests for a release, and the newest of them."""
     rows: list[Any] = await db.fetch(SELECT_RELEASE_REQUESTS, MAIN_INDEX, project, version, limit)
     return (rows[0]["asked"] if rows else 0), [Request(*tuple(row)[:-1]) for row in rows]
 
 
 async def select_asked(db: Database) -> dict[tuple[str, str], int]:
-    """Return how many wait for each release that somebody asked for."""
+    """Return the number of open requests for each release that has any."""
     rows: list[Any] = await db.fetch(SELECT_ASKED, MAIN_INDEX)
     return {(row["project"], row["version"]): row["asked"] for row in rows}
 
 
 async def answer_requests(connection: Connection, project: NormalizedName, version: str | None) -> None:
-    """Note that a decision answers the requests for a release, or for all of a project."""
+    """Record that a decision answers the requests for a release, or for all releases of a project."""
     await connection.execute(ANSWER_REQUESTS, MAIN_INDEX, project, version)

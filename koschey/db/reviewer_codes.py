@@ -64,7 +64,7 @@ class NewCode(NamedTuple):
 
 
 class CodeRow(NamedTuple):
-    """A code, and what it is to one of the releases that it covers."""
+    """A code, and its state for one of the releases that it covers."""
 
     digest: str
     reviewer: str
@@ -72,16 +72,16 @@ class CodeRow(NamedTuple):
     choice: str
     days: float | None
     age: timedelta
-    """How long ago it was shown."""
+    """How long ago the code was shown."""
     shown: str
-    """Digest of the files and findings that were shown beside it."""
+    """Digest of the files and findings that were shown beside the code."""
     used_at: datetime | None
     answer: str | None
-    """What came of its use."""
+    """The result of its use."""
 
 
 class OpenRelease(NamedTuple):
-    """A release that codes can still decide about, with their digests."""
+    """A release that codes can still decide about, with the digests of these codes."""
 
     project: str
     version: str
@@ -89,7 +89,7 @@ class OpenRelease(NamedTuple):
 
 
 async def insert_code(connection: Connection, code: NewCode, covered: Sequence[tuple[str, str, str]]) -> datetime:
-    """Add a code for each (project, version, shown); return the moment from which it counts."""
+    """Add a code that covers each (project, version, shown). Returns the time from which it counts."""
     issued_at: datetime = await connection.fetchval(INSERT_CODE, *code)
     projects, versions, shown = zip(*covered, strict=True)
     await connection.execute(INSERT_CODE_RELEASES, MAIN_INDEX, code.digest, projects, versions, shown)
@@ -97,12 +97,12 @@ async def insert_code(connection: Connection, code: NewCode, covered: Sequence[t
 
 
 async def count_open_codes(db: Database, reviewer: str, door: str, lifetime: timedelta) -> int:
-    """Return how many codes of a reviewer could still decide something."""
+    """Return how many codes of a reviewer are still usable."""
     return int(await db.fetchval(COUNT_OPEN_CODES, reviewer, door, lifetime))
 
 
 async def select_open_releases(db: Database, lifetime: timedelta, most: int) -> list[OpenRelease]:
-    """Return the releases that open codes are for, those of the newest codes first."""
+    """Return the releases that usable codes cover, those of the newest codes first."""
     return [OpenRelease(*row) for row in await db.fetch(SELECT_OPEN_RELEASES, MAIN_INDEX, lifetime, most)]
 
 
@@ -113,16 +113,16 @@ async def select_codes(db: Database, digests: Sequence[str], project: str, versi
 
 
 async def lock_code(connection: Connection, digest: str, project: str, version: str) -> CodeRow | None:
-    """Return a code that covers a release, and keep others who use it for that release waiting."""
+    """Lock a code for a release that it covers, so that other uses of it for the release wait, and return it."""
     row = await connection.fetchrow(LOCK_CODES, MAIN_INDEX, [digest], project, version)
     return CodeRow(*row) if row else None
 
 
 async def update_used(connection: Connection, digest: str, project: str, version: str, answer: str) -> None:
-    """Note that a code was used for a release, and what came of it."""
+    """Record that a code was used for a release, and the result."""
     await connection.execute(UPDATE_USED, MAIN_INDEX, digest, project, version, answer)
 
 
 async def delete_old_codes(db: Database, kept: timedelta) -> None:
-    """Drop codes that were shown so long ago."""
+    """Delete codes that were shown longer than `kept` ago."""
     await db.execute(DELETE_OLD_CODES, kept)

@@ -1,4 +1,4 @@
-"""Statements on `rule`: what is in force for the files that are here and for those to come."""
+"""Statements on `rule`: the policy for the files that are here and for future ones."""
 
 import math
 from datetime import datetime
@@ -13,7 +13,7 @@ COLUMNS = """
     rule.expires_at, rule.ticket, rule.seconded_by
 """
 ORDER = "rule.kind, rule.project, rule.version, rule.subject"
-"""What people and programs see first; with the index it is the key, so no two rules can change places."""
+"""The order in which people and programs see rules. Together with the index it is a key, so the order is total."""
 UPSERT_RULE = """
     INSERT INTO rule (index_id, kind, project, version, subject, value, reason, actor, expires_at, ticket, seconded_by)
     SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM index WHERE name = $1
@@ -52,7 +52,7 @@ SELECT_RESERVATIONS = f"""
      WHERE index.name = $1 AND rule.kind = 'reserved' AND {IN_FORCE}
      ORDER BY rule.project
 """  # noqa: S608
-# Changes of the whole policy follow each other. Whoever adds files refers to the index, and does not wait.
+# Changes of the whole policy wait for each other. A transaction that adds files refers to the index, and does not wait.
 LOCK_POLICY = "SELECT 1 FROM index WHERE name = $1 FOR NO KEY UPDATE"
 DELETE_ENDED = f"""
     WITH ended AS (
@@ -74,7 +74,7 @@ SELECT_SECONDS_LEFT = """
 
 
 class Reservation(NamedTuple):
-    """A name, or all names that begin so, kept for private packages."""
+    """A name, or all names with a prefix, reserved for private packages."""
 
     pattern: str
     reason: str
@@ -85,12 +85,12 @@ class Reservation(NamedTuple):
 async def upsert_rule(
     connection: Connection, kind: RuleKind, scope: str, version: str | None, reason: str, actor: Actor
 ) -> None:
-    """Put a rule without a value in force, in place of the one of the same kind and scope."""
+    """Activate a rule without a value, in place of the one of the same kind, scope and version."""
     await write_rule(connection, Rule(kind, version, reason, actor.name, scope))
 
 
 async def write_rule(connection: Connection, rule: Rule) -> None:
-    """Put a rule in force, in place of the one of the same kind, scope and subject."""
+    """Activate a rule, in place of the one of the same kind, scope, version and subject."""
     await connection.execute(
         UPSERT_RULE,
         MAIN_INDEX,
@@ -110,13 +110,13 @@ async def write_rule(connection: Connection, rule: Rule) -> None:
 async def delete_rule(
     connection: Connection, kind: RuleKind, scope: str, version: str | None, subject: str = ""
 ) -> bool:
-    """Lift a rule; False when there was none."""
+    """Remove a rule. Returns False if it did not exist."""
     done = await connection.execute(DELETE_RULE, MAIN_INDEX, kind, scope, version or "", subject)
     return bool(done != "DELETE 0")
 
 
 async def select_rules(db: Database, project: str, origin: Origin = Origin.MIRRORED) -> Rules:
-    """Return all rules in force that speak of a project or of one of its versions.
+    """Return all active rules that cover a project or one of its versions.
 
     A name that is not known here yet would become a mirrored project.
     """
@@ -124,40 +124,40 @@ async def select_rules(db: Database, project: str, origin: Origin = Origin.MIRRO
 
 
 async def select_all_rules(db: Database) -> Rules:
-    """Return all rules that are in force, by kind and scope."""
+    """Return all active rules, in the order of kind, scope, version and subject."""
     return Rules(tuple(read_rule(row) for row in await db.fetch(SELECT_ALL_RULES, MAIN_INDEX)))
 
 
 async def select_exceptions(db: Database, until: datetime | None = None) -> list[Rule]:
-    """Return the exceptions that are in force, those that end first at the top; with `until` only those that end then.
+    """Return the active exceptions, those that expire first at the top; with `until` only those that expire by then.
 
-    A rule of this kind names one file of one release, and its sha256.
+    A rule of this kind names one file of one release, and its SHA-256.
     """
     return [read_rule(row) for row in await db.fetch(SELECT_EXCEPTIONS, MAIN_INDEX, until)]
 
 
 async def select_reservations(db: Database) -> list[Reservation]:
-    """Return all reservations that are in force."""
+    """Return all active reservations."""
     return [Reservation(*row) for row in await db.fetch(SELECT_RESERVATIONS, MAIN_INDEX)]
 
 
 async def lock_policy(connection: Connection) -> None:
-    """Keep others who change the whole policy waiting until the transaction ends."""
+    """Make other changes of the whole policy wait until the transaction ends."""
     await connection.execute(LOCK_POLICY, MAIN_INDEX)
 
 
 async def select_ended(db: Database) -> list[Rule]:
-    """Return the rules that have ended and are still there."""
+    """Return the expired rules that have not been removed yet."""
     return [read_rule(row) for row in await db.fetch(SELECT_ENDED, MAIN_INDEX)]
 
 
 async def delete_ended(connection: Connection) -> list[Rule]:
-    """Remove the rules that have ended, and return them."""
+    """Remove the expired rules, and return them."""
     return [read_rule(row) for row in await connection.fetch(DELETE_ENDED, MAIN_INDEX)]
 
 
 async def select_seconds_left(db: Database) -> float:
-    """Return how long it is until the next rule ends; infinitely long where none does."""
+    """Return the seconds until the next rule expires; infinity if none does."""
     left: float | None = await db.fetchval(SELECT_SECONDS_LEFT)
     return math.inf if left is None else left
 

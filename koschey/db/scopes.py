@@ -1,4 +1,4 @@
-"""Statements on all files that scopes of rules cover, whatever projects they belong to."""
+"""Statements on all files that the scopes of rules cover, in any project."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -54,15 +54,15 @@ INSERT_HELD = f"""
 
 
 async def lock_covered(connection: Connection, rules: Sequence[Rule]) -> None:
-    """Keep other writers of the projects waiting that the rules name, or that have held files which they cover.
+    """Lock the projects that the rules name, and those with held files that the rules cover, against other writers.
 
-    As everybody locks projects before anything else, no two of them can wait for each other.
+    All transactions lock projects before anything else and in the same order, so no two of them can deadlock.
     """
     await connection.execute(LOCK_COVERED, MAIN_INDEX, *_columns(rules))
 
 
 async def insert_held(connection: Connection, rules: Sequence[Rule]) -> int:
-    """Have every release judged anew that has held files and that one of the rules covers; return how many."""
+    """Have every release judged again that has held files which one of the rules covers. Returns how many."""
     _, _, payload = render_message(ReleaseHeld(NormalizedName(""), ""))
     done: str = await connection.execute(INSERT_HELD, MAIN_INDEX, *_columns(rules), payload)
     await connection.execute(NOTIFY)
@@ -72,7 +72,7 @@ async def insert_held(connection: Connection, rules: Sequence[Rule]) -> int:
 async def stream_covered(
     connection: Connection, rules: Sequence[Rule], states: Iterable[State]
 ) -> AsyncIterator[tuple[Project, list[StandingFile]]]:
-    """Yield the files in these states that a rule covers, project by project. Needs a transaction."""
+    """Yield the files in these states that one of the rules covers, by project. Needs a transaction."""
     cursor = connection.cursor(SELECT_COVERED, MAIN_INDEX, *_columns(rules), list(states), prefetch=PORTION)
     waiting: list[Any] = []
     async for row in cursor:

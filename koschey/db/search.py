@@ -1,4 +1,4 @@
-"""Statements of the search for projects by name and summary."""
+"""Statements that search for projects by name and summary."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Database
 from koschey.model import MAIN_INDEX, ProjectId
 
-# Of those that match in the same way the shorter name is the better answer.
+# Among projects that match in the same way, the one with the shorter name comes first.
 SELECT_MATCHING_ANY = """
     SELECT id, name, summary FROM project
      WHERE name LIKE ANY($1::text[]) OR summary ILIKE ANY($2::text[])
@@ -31,7 +31,7 @@ SELECT_SERVED_VERSIONS = """
 
 
 class Match(NamedTuple):
-    """A project that was searched for. Whether anything of it is served is another question."""
+    """A project that matches a search. It may have no served files."""
 
     id: ProjectId
     name: NormalizedName

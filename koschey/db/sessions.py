@@ -1,4 +1,4 @@
-"""Statements on `session`: who is logged in to the admin panel. Sessions are found by the digest of their id."""
+"""Statements on `session`: who is logged in to the panel. The key of a session is the digest of its id."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -28,7 +28,7 @@ DELETE_EXPIRED_SESSIONS = """
 
 
 class SessionRow(NamedTuple):
-    """A session that is in force."""
+    """An active session."""
 
     account: str
     notice: str | None
@@ -40,13 +40,13 @@ async def insert_session(db: Database, digest: Sha256, account: str) -> None:
 
 
 async def touch_session(db: Database, digest: Sha256, idle: timedelta, lifetime: timedelta) -> SessionRow | None:
-    """Note that a session is in use and return it; None where there is none, or where its time is over."""
+    """Record that a session is in use and return it; None if it does not exist or has expired."""
     row = await db.fetchrow(TOUCH_SESSION, digest, idle, lifetime)
     return SessionRow(row["name"], row["notice"]) if row else None
 
 
 async def update_notice(db: Database, digest: Sha256, notice: str | None) -> None:
-    """Keep a text for the session's next page, or drop it."""
+    """Store a text for the session's next page, or remove it."""
     await db.execute(UPDATE_NOTICE, digest, notice)
 
 
@@ -56,5 +56,5 @@ async def delete_session(db: Database, digest: Sha256) -> None:
 
 
 async def delete_expired_sessions(db: Database, idle: timedelta, lifetime: timedelta) -> None:
-    """Drop the rows of sessions whose time is over."""
+    """Delete the rows of expired sessions."""
     await db.execute(DELETE_EXPIRED_SESSIONS, idle, lifetime)

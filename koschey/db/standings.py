@@ -1,4 +1,4 @@
-"""Statements on `standing`: which files an index releases, and the cause of each state."""
+"""Statements on `standing`: the state of each file in an index, and its cause."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -50,7 +50,7 @@ UPDATE_HELD_REASON = """
 
 
 async def insert_standings(connection: Connection, files: Sequence[FileId], standings: Sequence[Standing]) -> None:
-    """Add the standings of new files, in the order of the files."""
+    """Add the first states of new files, in the order of the files."""
     await connection.execute(
         INSERT_STANDINGS,
         MAIN_INDEX,
@@ -72,9 +72,9 @@ async def update_states(
     *,
     withdrawn: bool = False,
 ) -> None:
-    """Move standings. PostgreSQL refuses an illegal move; the caller writes the journal in the same transaction.
+    """Change the state of files. PostgreSQL refuses illegal changes. The caller writes the journal in the transaction.
 
-    `withdrawn` notes that only a withdrawal by the upstream is the cause.
+    `withdrawn` says that a withdrawal by the upstream is the only cause.
     """
     cause, reason = grounds
     values = (list(files), state, reason, release_at, withdrawn, *cause_columns(cause))
@@ -84,13 +84,13 @@ async def update_states(
 async def update_windows(
     connection: Connection, due: Sequence[tuple[FileId, datetime | None, datetime | None]]
 ) -> None:
-    """Write down when time may release held files, and until when a reviewer extended that: (file, end, extended)."""
+    """Record the ends of the windows of held files, and of extensions by a reviewer: (file, end, extended until)."""
     columns = [list(column) for column in zip(*due, strict=True)]
     await connection.execute(UPDATE_WINDOWS, MAIN_INDEX, *columns)
 
 
 async def update_held_reason(connection: Connection, file: FileId, grounds: Grounds) -> bool:
-    """Say why a held file is held; False where that is said already or it is not held any more."""
+    """Change the reason of a held file. Returns False if it already has this reason, or is not held any more."""
     values = (file, grounds.reason, *cause_columns(grounds.cause))
     return bool(await connection.execute(UPDATE_HELD_REASON, MAIN_INDEX, *values) == "UPDATE 1")
 

@@ -1,4 +1,4 @@
-"""Statements on `upload_switch`, and the look for names that are too similar: what the rules for uploads ask."""
+"""Statements that the rules for uploads need: `upload_switch`, and the search for names that look alike."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -29,7 +29,7 @@ SELECT_LOOKALIKE_LOCK = "SELECT pg_advisory_xact_lock(hashtext('koschey ' || tra
 
 
 class Switch(NamedTuple):
-    """A rule that somebody has switched."""
+    """An upload rule that an admin has switched on or off."""
 
     name: str
     enabled: bool
@@ -39,21 +39,21 @@ class Switch(NamedTuple):
 
 
 async def select_switches(db: Database) -> dict[str, Switch]:
-    """Return what was switched, by the rules' names."""
+    """Return the switched rules by their names."""
     return {row["name"]: Switch(*row) for row in await db.fetch(SELECT_SWITCHES, MAIN_INDEX)}
 
 
 async def upsert_switch(connection: Connection, name: str, reason: str, actor: Actor, *, enabled: bool) -> None:
-    """Switch a rule; the caller writes the journal in the same transaction."""
+    """Switch a rule on or off. The caller writes the journal in the same transaction."""
     await connection.execute(UPSERT_SWITCH, MAIN_INDEX, name, enabled, reason, actor.name)
 
 
 async def select_lookalike(db: Database, name: NormalizedName) -> NormalizedName | None:
-    """Return a known project whose name people would take for this one."""
+    """Return a known project whose name people could confuse with this one."""
     found: NormalizedName | None = await db.fetchval(SELECT_LOOKALIKE, name)
     return found
 
 
 async def lock_lookalikes(connection: Connection, name: NormalizedName) -> None:
-    """Keep all waiting who would add a name that looks like this one, until the transaction ends."""
+    """Make transactions that would add a name that looks like this one wait until this transaction ends."""
     await connection.fetchval(SELECT_LOOKALIKE_LOCK, name)

@@ -1,4 +1,4 @@
-"""Statements on what waits: files without bytes or provenance, releases without a workflow, pages without a look."""
+"""Statements on pending work: files without bytes or provenance, held or unchecked releases, pages to refresh."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -57,7 +57,7 @@ SELECT_UNCHECKED_RELEASES = """
      ORDER BY project.name, file.version
      LIMIT $2
 """
-# What somebody waits for, or took lately, comes before what only lies here.
+# Projects with held files, or with files that were released or downloaded recently, come before all others.
 SELECT_STALE_PROJECTS = f"""
     SELECT project.name
       FROM project
@@ -82,7 +82,7 @@ type Release = tuple[NormalizedName, str]
 async def select_unstored_ids(
     db: Database, project: NormalizedName, version: str, after: int, limit: int
 ) -> list[FileId]:
-    """Return the next held files of a release whose bytes are not here, in the order of their ids."""
+    """Return the next held files of a release whose bytes are not stored, in the order of their ids."""
     rows = await db.fetch(SELECT_UNSTORED_IDS, MAIN_INDEX, project, version, after, limit)
     return [FileId(row["id"]) for row in rows]
 
@@ -90,19 +90,19 @@ async def select_unstored_ids(
 async def select_unattested_ids(
     db: Database, project: NormalizedName, version: str, after: int, limit: int
 ) -> list[FileId]:
-    """Return the next stored files of a release whose upstream lists a provenance object that is not here."""
+    """Return the next stored files of a release whose upstream lists a provenance object that is not stored."""
     rows = await db.fetch(SELECT_UNATTESTED_IDS, project, version, after, limit)
     return [FileId(row["id"]) for row in rows]
 
 
 async def select_held_releases(db: Database, after: Release, limit: int) -> list[Release]:
-    """Return the next releases of which a file is held, in the order of names and versions."""
+    """Return the next releases that have a held file, in the order of names and versions."""
     rows = await db.fetch(SELECT_HELD_RELEASES, MAIN_INDEX, *after, limit)
     return [(row["name"], row["version"]) for row in rows]
 
 
 async def select_unchecked_releases(db: Database, limit: int) -> list[Release]:
-    """Return releases with held files, stored, that some known check has never looked at."""
+    """Return releases with held, stored files on which a known check has never run."""
     rows = await db.fetch(SELECT_UNCHECKED_RELEASES, MAIN_INDEX, limit)
     return [(row["name"], row["version"]) for row in rows]
 
@@ -110,6 +110,6 @@ async def select_unchecked_releases(db: Database, limit: int) -> list[Release]:
 async def select_stale_projects(
     db: Database, age: timedelta, recent: timedelta, without: Sequence[NormalizedName], limit: int
 ) -> list[NormalizedName]:
-    """Return mirrored projects not looked at for `age`; first what is held, or was let out or taken of late."""
+    """Return projects whose pages were not refreshed for `age`; those with held or recently used files come first."""
     rows = await db.fetch(SELECT_STALE_PROJECTS, age, recent, list(without), limit)
     return [row["name"] for row in rows]
