@@ -1,1 +1,1 @@
-"""Who somebody is, and what they may do."""
+"""Authentication and authorization: which account a client has, and what it may do."""

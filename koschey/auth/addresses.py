@@ -1,4 +1,4 @@
-"""Whom a client's address stands for when failures are counted."""
+"""The address or network to which a client's failed logins are counted."""
 
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -7,9 +7,9 @@ HOSTS_OF_ONE = 64
 
 
 def counted_address(address: str | None) -> str:
-    """Return an IPv4 address as it is and the /64 network of an IPv6 one; the empty text for a peer without an address.
+    """Return an IPv4 address unchanged, the /64 network of an IPv6 address, or the empty text if there is no address.
 
-    A peer has none on a Unix socket. All of those count together.
+    A peer on a Unix socket has no address. All such peers count together.
     """
     try:
         parsed = ip_address((address or "").partition("%")[0])

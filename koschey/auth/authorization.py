@@ -1,7 +1,7 @@
-"""Whether an account, or the actor of a change, may do something to a project. Every door asks here.
+"""Decides whether an account, or the actor of a change, may do something to a project. All doors use this module.
 
-A scope is a project's normalised name, `*` for the whole index, or what a rule is about (`acme-*`, `@upstream`): a
-grant covers exactly its own scope, and a grant for `*` covers all of them.
+A scope is a project's normalised name, `*` for the whole index, or the scope of a rule (`acme-*`, `@upstream`). A grant
+covers exactly its own scope, and a grant for `*` covers all of them.
 """
 
 from collections.abc import Collection
@@ -14,11 +14,11 @@ from koschey.errors import NotAllowed
 from koschey.model import Actor
 
 COMMAND_LINE = "cli"
-"""The door that needs no account: who runs a command has the address of the database, and could write every row."""
+"""The door that needs no account: a person who runs a command can access the database, and could write every row."""
 
 
 def may(account: Account, action: Action, scope: str) -> bool:
-    """Tell whether the account may do this; for what is shown or offered only to those who may."""
+    """Return whether the account may do this. Decides what is shown or offered only to accounts that may."""
     return allows(account.grants, action, scope)
 
 
@@ -29,7 +29,7 @@ def authorize(account: Account, action: Action, scope: str) -> None:
 
 
 async def authorize_actor(db: Database, actor: Actor, action: Action, *scopes: str) -> None:
-    """Raise `NotAllowed` unless the actor may do this to all of the scopes, by the grants of this moment."""
+    """Raise `NotAllowed` unless the actor's current grants allow this for all of the scopes."""
     if actor.door == COMMAND_LINE:
         return
     account = await select_account(db, actor.name)
@@ -40,7 +40,7 @@ async def authorize_actor(db: Database, actor: Actor, action: Action, *scopes: s
 
 
 async def is_authorized(db: Database, actor: Actor, action: Action, scope: str) -> bool:
-    """Tell whether the actor may do this, by the grants of this moment."""
+    """Return whether the actor's current grants allow this."""
     try:
         await authorize_actor(db, actor, action, scope)
     except NotAllowed:
@@ -49,5 +49,5 @@ async def is_authorized(db: Database, actor: Actor, action: Action, scope: str) 
 
 
 async def select_authorized(db: Database, names: Collection[str], action: Action, scope: str) -> set[str]:
-    """Return those of the names whose accounts may do this, in one statement for all of them."""
+    """Return those of the names whose accounts may do this. Needs one statement for all of them."""
     return {account.name for account in await select_accounts(db, sorted(names)) if may(account, action, scope)}

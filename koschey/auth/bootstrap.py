@@ -1,6 +1,6 @@
 """The first accounts of an installation: an admin with a password, and an uploader with a token.
 
-The token lies in files, shell histories and on build servers, so its account may upload and nothing else.
+Tokens are stored in files, shell histories and on build servers, so the token's account may only upload.
 """
 
 from koschey.auth.passwords import hash_password
@@ -14,9 +14,9 @@ UPLOADER = "uploader"
 
 
 async def ensure_accounts(database_url: str, *, admin_password: str, upload_token: str) -> None:
-    """Make both accounts and the upload token exist. What exists is left alone, but for the owner of the token.
+    """Create both accounts and the upload token if they do not exist. Only the owner of an existing token changes.
 
-    Earlier versions gave the token to the admin; it moves to the uploader. Raises `UsageError` where it is no token.
+    Earlier versions gave the token to the admin; it moves to the uploader. Raises `UsageError` if it is not a token.
     """
     parts = parse_token(upload_token)
     if parts is None:

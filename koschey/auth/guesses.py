@@ -1,11 +1,12 @@
 """Limits on guesses: how often credentials may fail, counted in PostgreSQL for all processes together.
 
-A failure is remembered for a while, and further failures add to that time (a leaky bucket). Failures of an address, and
-of an address with one account, refuse further attempts before any password is hashed. Failures of an account from
-everywhere only slow attempts down: nobody can lock the owner out from another address. An attempt counts as a failure
-from its start, so that many at once do not slip through before the first one has failed.
+Koschey remembers a failure for a while, and further failures add to that time (a leaky bucket). If an address, or an
+address with one account, has too many failures, further attempts are refused before any password is hashed. Failures of
+an account from all addresses only slow attempts down: nobody can lock the owner out from another address. An attempt
+counts as a failure from its start, so that many attempts at once do not pass before the first one has failed.
 
-No library is used: those that limit rates keep their counts in memory or in a Redis, and here is one statement.
+Koschey uses no library for this: those that limit rates keep their counts in memory or in a Redis, and here one
+statement is enough.
 """
 
 import hashlib
@@ -29,30 +30,30 @@ from koschey.db.pool import Pool
 from koschey.errors import TooManyGuesses
 
 LONGEST = timedelta(hours=1)
-"""No failure is remembered for longer, however many there were."""
+"""Maximum time for which failures are remembered, however many there were."""
 KNOWN_FOR = timedelta(days=30)
-"""How long an address is known from which an account has proved itself."""
+"""How long an address stays known after an account logged in from it."""
 SWEEP_EVERY = 60.0
-"""Seconds between two sweeps of a process that counts failures."""
+"""Minimum seconds between two deletions of expired traces by one process."""
 ROUNDING = 0.001
 
 
 class Rank(IntEnum):
-    """Whose password is checked first while many wait."""
+    """The order in which passwords are checked while many wait: lower ranks first."""
 
     KNOWN = 0
-    """The account has proved itself from this address before."""
+    """The account has logged in from this address before."""
     CLEAN = 1
     """Neither the address nor the account has failures."""
     CLEAN_ADDRESS = 2
-    """The account has failures, all of them from elsewhere."""
+    """The account has failures, all of them from other addresses."""
     FAILING = 3
     """The address has failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many failures in a row are allowed, and the seconds in which one of them is forgiven."""
+    """How many failures in a row are allowed, and the seconds after which one of them is forgiven."""
 
     kind: str
     most: int
@@ -63,11 +64,11 @@ class Limit:
         return Trace(self.kind, subject, timedelta(seconds=self.forgiven_in))
 
     def wait(self, remembered: dict[str, float]) -> float:
-        """Return after how many seconds another failure is allowed; 0 where one is allowed now."""
+        """Return the seconds after which another failure is allowed; 0 if one is allowed now."""
         return max(0.0, remembered.get(self.kind, 0.0) - (self.most - 1) * self.forgiven_in)
 
     def is_exceeded(self, remembered: dict[str, float]) -> bool:
-        """Tell whether more failures are remembered than are allowed."""
+        """Return whether more failures are remembered than are allowed."""
         return remembered.get(self.kind, 0.0) > self.most * self.forgiven_in + ROUNDING
 
 
@@ -75,54 +76,54 @@ ADDRESS = Limit("address", 10, 30)
 PAIR = Limit("pair", 10, 300)
 ACCOUNT = Limit("account", 20, 15)
 TOKEN = Limit("token", 100, 3)
-"""Of wrong tokens, by address. Nobody guesses 256 bits: a right token is taken however many were wrong."""
+"""For wrong tokens, by address. Nobody guesses 256 bits, so a right token is accepted however many were wrong."""
 READER = Limit("reader", 10, 30)
-"""By address, where reading needs no credentials: wrong ones are not worth hashing, and take away nothing else."""
+"""For wrong passwords, by address, if reading needs no credentials. Too many are not hashed, but reading continues."""
 CODE = Limit("code", 10, 30)
-"""Of codes in signals, by release. Nobody knows who sent them, so more only slow the reading of signals down."""
+"""For wrong codes in signals, by release. Koschey does not know who sent them, so more only slow the reading down."""
 KNOWN = "known"
 
 SLOW = {Rank.KNOWN: 0.0, Rank.CLEAN: 0.5, Rank.CLEAN_ADDRESS: 0.5, Rank.FAILING: 2.0}
-"""Seconds before the check of a password whose account has reached its limit."""
+"""Seconds of delay before a password is checked whose account has exceeded its limit, by rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody who tries a password and has not reached a limit."""
+    """An attempt to log in with a password that no limit refuses."""
 
     counted: Sequence[tuple[Limit, Trace]]
-    """What the attempt adds to if it fails."""
+    """The limits that count the attempt if it fails, and what it adds to each."""
     known: Trace | None = None
-    """What is remembered if it does not."""
+    """The trace that is kept if it succeeds."""
     is_known: bool = False
-    """Whether that is remembered already."""
+    """Whether that trace already exists."""
     rank: Rank = Rank.FAILING
     """Its rank before it is counted."""
 
     @property
     def traces(self) -> list[Trace]:
-        """What it adds to, without the limits."""
+        """The traces that the attempt adds if it fails."""
         return [trace for _, trace in self.counted]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When an attempt is checked."""
+    """The rank and the delay with which an attempt is checked."""
 
     rank: Rank
     delay: float
-    """Seconds to wait before it queues."""
+    """Seconds to wait before the attempt enters the queue."""
 
 
 class Guesses:
-    """One per process."""
+    """Counts failures and applies the limits. Each process has one."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sweep_after = 0.0
 
     async def judge(self, account: str, address: str | None) -> Attempt:
-        """Return an attempt on an account that may go on. Raises `TooManyGuesses`; counts nothing."""
+        """Return an attempt on an account if no limit refuses it, else raise `TooManyGuesses`. Counts nothing."""
         source = counted_address(address)
         both, alone = _digest(source, account), _digest(account)
         known = Trace(KNOWN, both, KNOWN_FOR)
@@ -132,7 +133,7 @@ class Guesses:
         return Attempt(counted, known, KNOWN in found, _rank(found.keys()))
 
     async def judge_reader(self, address: str | None) -> Attempt:
-        """Do as `judge`, where reading needs no credentials."""
+        """Do the same as `judge`, for a client that reads while reading needs no credentials."""
         attempt = Attempt([(READER, READER.trace(counted_address(address)))])
         _refuse_after(READER.wait(await select_traces(self._pool, attempt.traces)))
         return attempt
@@ -140,7 +141,7 @@ class Guesses:
     async def count(self, attempt: Attempt) -> Turn:
         """Count the attempt as a failure, and return its turn among others.
 
-        Raises `TooManyGuesses` where others were faster, and then counts nothing.
+        Raises `TooManyGuesses`, and counts nothing, if concurrent attempts have reached a limit meanwhile.
         """
         now = await extend_traces(self._pool, attempt.traces, LONGEST)
         await self._sweep()
@@ -148,17 +149,17 @@ class Guesses:
         if exceeded:
             await self.take_back(attempt)
             raise TooManyGuesses(max(exceeded))
-        # Only what others did before it makes a difference.
+        # Only earlier attempts count for the rank, not this one.
         others = {limit.kind for limit, _ in attempt.counted if now[limit.kind] > limit.forgiven_in + ROUNDING}
         rank = _rank(others | ({KNOWN} if attempt.is_known else set())) if attempt.known else Rank.FAILING
         return Turn(rank, SLOW[rank] if ACCOUNT.is_exceeded(now) else 0.0)
 
     async def take_back(self, attempt: Attempt) -> None:
-        """Undo `count`: it was no failure, or it was never checked."""
+        """Undo `count`, because the attempt succeeded or was never checked."""
         await shorten_traces(self._pool, attempt.traces, LONGEST)
 
     async def succeed(self, attempt: Attempt) -> None:
-        """Undo `count`, forgive the address its failures with this account, and remember that it proved the account."""
+        """Undo `count`, forget the address's failures with this account, and remember the address for the account."""
         await self.take_back(attempt)
         for limit, trace in attempt.counted:
             if limit is PAIR:
@@ -167,14 +168,14 @@ class Guesses:
             await keep_trace(self._pool, attempt.known)
 
     async def count_token(self, address: str | None) -> None:
-        """Count a token that proved nobody. Raises `TooManyGuesses` where the address has sent too many."""
+        """Count a wrong token. Raises `TooManyGuesses` if the address has sent too many."""
         now = await extend_traces(self._pool, [TOKEN.trace(counted_address(address))], LONGEST)
         await self._sweep()
         if TOKEN.is_exceeded(now):
             raise TooManyGuesses(TOKEN.wait(now))
 
     async def count_codes(self, release: str, number: int) -> bool:
-        """Count wrong codes that were sent to a release; return whether there are too many of them."""
+        """Count wrong codes that were sent for a release. Returns whether there are too many of them."""
         trace = CODE.trace(release)
         now = await extend_traces(self._pool, [trace._replace(span=number * trace.span)], LONGEST)
         await self._sweep()
@@ -187,7 +188,7 @@ class Guesses:
 
 
 def _rank(kinds: Collection[str]) -> Rank:
-    """Return the rank of an attempt about which these kinds are remembered."""
+    """Return the rank of an attempt for which traces of these kinds are remembered."""
     if ADDRESS.kind in kinds or PAIR.kind in kinds:
         return Rank.FAILING
     if KNOWN in kinds:
@@ -201,5 +202,5 @@ def _refuse_after(wait: float) -> None:
 
 
 def _digest(*texts: str) -> str:
-    """Return what stands for names in the table: people type passwords into the wrong field."""
+    """Return a digest that replaces names in the table, because people type passwords into the wrong field."""
     return hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()

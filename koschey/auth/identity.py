@@ -1,4 +1,4 @@
-"""Which account a header or a token names. Passwords are checked by `koschey.auth.logins`."""
+"""Reads credentials from a header, and finds the account of a token. `koschey.auth.logins` checks passwords."""
 
 import base64
 
@@ -11,7 +11,7 @@ TOKEN_USER = "__token__"
 
 
 def parse_authorization(header: str | None) -> tuple[str, str] | None:
-    """Read user and password from an `Authorization` header; a bearer token is the password of `__token__`."""
+    """Read user and password from an `Authorization` header. A bearer token becomes the password of `__token__`."""
     scheme, _, value = (header or "").strip().partition(" ")
     if scheme.lower() in ("bearer", "token"):
         return TOKEN_USER, value.strip()
@@ -19,14 +19,14 @@ def parse_authorization(header: str | None) -> tuple[str, str] | None:
         return None
     try:
         user, separator, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-    except ValueError:  # no base64, or no text in it
+    except ValueError:  # not base64, or not text in it
         return None
-    # No account's name holds a NUL, and PostgreSQL takes none.
+    # No account's name contains a NUL, and PostgreSQL does not accept one.
     return (user.strip(), password.strip()) if separator and "\0" not in user else None
 
 
 async def authenticate_token(db: Database, token: str) -> Account | None:
-    """Return the account whose token this is, or None."""
+    """Return the account of an active token, or None."""
     parts = parse_token(token)
     found = await select_token(db, parts.id) if parts else None
     if parts is None or found is None or not proves(parts.secret, found[1]):

@@ -1,12 +1,12 @@
-"""The one way from credentials to an account, for every door: panel, API, uploads, pages and files.
+"""Finds the account of credentials, for every door: panel, API, uploads, pages and files.
 
-Wrong credentials are limited (`koschey.auth.guesses`). What is remembered, and for how long it outlives a revocation:
+`koschey.auth.guesses` limits wrong credentials. Two results are cached, and can outlive a revocation for a time:
 
-* A token that proved its account is not looked up again for a second, so a revoked one may read for so long. Only
-  reading goes by this memory.
-* A password that proved its account is not hashed again for five minutes. The account and its hash are read each time,
-  so a new password, a disabled account and a lost role count at once. Limits are asked first: who has reached one
-  cannot try passwords on this memory either.
+* A right token is not looked up again for 1 second, so a revoked token may read for that long. Only reading uses this
+  cache.
+* A right password is not hashed again for 5 minutes. The account and its hash are read each time, so a new password, a
+  disabled account and a removed role take effect at once. Limits are checked first: a client that has reached one
+  cannot try passwords against this cache either.
 """
 
 import asyncio
@@ -33,26 +33,26 @@ from koschey.errors import Busy, TooManyGuesses
 log = structlog.get_logger()
 
 REMEMBERED = 1.0
-"""Seconds for which a token is not looked up again while it reads."""
+"""Seconds for which a token that reads is not looked up again."""
 COUNTING = 4
-"""Attempts that are counted at once in one process: those on one account wait for each other in PostgreSQL."""
+"""Maximum number of attempts that a process counts at once. Those on one account wait for each other in PostgreSQL."""
 PROVEN = 300.0
 """Seconds for which a password is not hashed again."""
 
 type Credentials = tuple[str, str]
-"""A user and a password; of `__token__` the password is a token."""
+"""A user and a password; the password of `__token__` is a token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """An account, and the public id of the token that proved it, if it was one."""
+    """The name of an account, and the public id of the token, if the client used one."""
 
     account: str
     token: str | None
 
 
 class Logins:
-    """One per process."""
+    """Checks credentials, and caches the results. Each process has one."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -66,9 +66,9 @@ class Logins:
         self._beside: set[asyncio.Task[None]] = set()
 
     async def find(self, header: str | None, address: str | None) -> Login | None:
-        """Return whom the `Authorization` header of a reader proves; None where it proves nobody, or is none.
+        """Return the login of the `Authorization` header of a reader; None if there is none, or if it is wrong.
 
-        Raises as `prove` does.
+        Raises the same errors as `prove`.
         """
         credentials = parse_authorization(header)
         if credentials is None:
@@ -76,10 +76,10 @@ class Logins:
         return self._recall(credentials) or self._login(credentials, await self.prove(credentials, address))
 
     async def find_named(self, header: str | None, address: str | None) -> Login | None:
-        """Do as `find`, where reading needs no credentials: whom they prove is only written down.
+        """Do the same as `find`, if reading needs no credentials: the account is only recorded.
 
-        Wrong ones, and more than can be checked, are as none. They count for themselves, so that a client with an old
-        password locks nobody of its address out of the other doors.
+        Returns None for wrong credentials, and if too many must be checked. Their failures are counted separately, so
+        that a client with an old password does not lock its address out of the other doors.
         """
         credentials = parse_authorization(header)
         if credentials is None:
@@ -90,9 +90,9 @@ class Logins:
             return None
 
     async def prove(self, credentials: Credentials, address: str | None) -> Account | None:
-        """Return the account that the credentials prove, or None.
+        """Return the account of the credentials, or None if they are wrong.
 
-        Raises `TooManyGuesses` where the address has failed too often, and `Busy` where too many passwords wait.
+        Raises `TooManyGuesses` if the address has failed too often, and `Busy` if too many passwords wait for a check.
         """
         user, password = credentials
         if user != TOKEN_USER:
@@ -103,7 +103,7 @@ class Logins:
         return account
 
     async def prove_password(self, user: str, password: str, address: str | None) -> Account | None:
-        """Do as `prove`, where a token is no way in. Requests with the same credentials at once are one attempt."""
+        """Do the same as `prove`, but accept no tokens. Concurrent requests with equal credentials are one attempt."""
 
         async def attempt() -> Account | None:
             return await self._check(user, password, await self._guesses.judge(user, address))
@@ -121,15 +121,15 @@ class Logins:
         return await self._flights.join((user, password, address or "", "reader"), attempt)
 
     async def _check(self, user: str, password: str, attempt: Attempt) -> Account | None:
-        """Compare the password. Takes as long for an account that is unknown, and for a name that none can have."""
-        # No account's name holds a NUL, and PostgreSQL takes none.
+        """Compare the password. Takes the same time if the account does not exist, or cannot exist."""
+        # No account's name contains a NUL, and PostgreSQL does not accept one.
         account = None if "\0" in user else await select_account(self._pool, user)
         stored = account.password_hash if account else None
         key = hmac.digest(self._secret, f"{user}\0{password}".encode(errors="surrogatepass"), "sha256").hex()
         if stored is not None and self._proven.get(key) == stored:
             return account
         async with self._counting:
-            # Of many at once most are turned away: before anything is written down for them.
+            # Of many concurrent attempts most are refused, before Koschey writes anything for them.
             self._checks.require_room(attempt.rank)
             turn = await self._guesses.count(attempt)
         check = Check(password, stored, turn.rank, turn.delay)
@@ -159,7 +159,7 @@ class Logins:
         return login
 
     def _do_beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have work done though its request has ended. Where it fails time undoes the same."""
+        """Run work that outlives its request. If it fails, the count expires by itself."""
 
         async def try_to() -> None:
             try:
@@ -173,5 +173,5 @@ class Logins:
 
 
 def _digest(token: str) -> str:
-    """Return what a token is remembered by: it need not lie in memory for longer than its request."""
+    """Return the cache key of a token, so that the token is not kept in memory for longer than its request."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

@@ -1,26 +1,26 @@
-"""What one process remembers for a while, so that it need not be found out again."""
+"""A cache of one process, whose values expire."""
 
 import time
 from collections import OrderedDict
 
 AT_MOST = 10_000
-"""Values that are kept; beyond, the oldest ones go."""
+"""Maximum number of values. Beyond it, the oldest value is removed."""
 
 
 class Memory[T]:
-    """Values under keys, each for the same number of seconds."""
+    """Values under keys, each kept for the same number of seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
 
     def get(self, key: str) -> T | None:
-        """Return the value, or None where there is none or its time is over."""
+        """Return the value, or None if there is none or it has expired."""
         until, value = self._values.get(key, (0.0, None))
         return value if until > time.monotonic() else None
 
     def put(self, key: str, value: T) -> None:
-        """Keep a value from now on."""
+        """Store a value, and start its time."""
         self._values[key] = time.monotonic() + self._seconds, value
         self._values.move_to_end(key)
         if len(self._values) > AT_MOST:

@@ -1,7 +1,7 @@
-"""Passwords of local accounts: argon2id in a small pool of threads, so that logins cannot eat the machine.
+"""Passwords of local accounts: argon2id in a small pool of threads, so that logins cannot overload the machine.
 
-Checks wait in a queue of their own, the best rank first. Who waits for nothing any more, for the client has gone or
-took too long to get its turn, leaves the queue unchecked.
+Checks wait in a queue, the best rank first. A check leaves the queue undone if its client has disconnected, or if it
+has waited too long.
 """
 
 import asyncio
@@ -19,39 +19,39 @@ from koschey.errors import Busy
 
 HASHER = PasswordHasher()
 AT_ONCE = 2
-"""Checks at once in one process: each costs 64 MiB and a quarter of a second of a core."""
+"""Maximum number of checks at once in one process: each needs 64 MiB and a quarter of a second of a core."""
 WAITING = 20
-"""Checks that wait in one process."""
+"""Maximum number of checks that wait in one process."""
 PATIENCE = 10.0
-"""Seconds after which a check that waits is given up."""
+"""Maximum seconds for which a check waits in the queue."""
 KEPT = Rank.CLEAN_ADDRESS
-"""One of the places is kept for this rank and better ones."""
+"""One of the places is reserved for this rank and better ones."""
 POOL = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="password")
 NOBODY = HASHER.hash("no account has this password")
-"""Checked where the account is unknown, so that the time of an answer tells nothing."""
+"""The hash that is checked if the account does not exist, so that the time of an answer reveals nothing."""
 
 
 async def hash_password(password: str) -> str:
-    """Return what is stored of a password."""
+    """Return the hash of a password, as it is stored."""
     return await asyncio.get_running_loop().run_in_executor(POOL, HASHER.hash, password)
 
 
 @dataclass(eq=False, slots=True)
 class Check:
-    """One comparison of a password with what is stored."""
+    """One comparison of a password with a stored hash."""
 
     password: str = field(repr=False)
     stored: str | None = field(repr=False)
     rank: Rank
     delay: float = 0.0
-    """Seconds to wait before it queues."""
+    """Seconds to wait before the check enters the queue."""
     began: bool = False
-    """Whether the password was hashed: the work is done then, whoever waits for it."""
+    """Whether hashing has begun. The work then completes even if no client waits for it."""
     turn: asyncio.Future[None] = field(init=False)
 
 
 class PasswordChecks:
-    """One per process."""
+    """Runs checks in the order of their ranks, within the limits. Each process has one."""
 
     def __init__(self) -> None:
         self._running: list[Check] = []
@@ -59,18 +59,18 @@ class PasswordChecks:
         self._delayed = 0
 
     def require_room(self, rank: Rank) -> None:
-        """Raise `Busy` where a check of this rank would be turned away now."""
+        """Raise `Busy` if a check of this rank would be refused now."""
         if len(self._waiting) >= WAITING and all(check.rank <= rank for check in self._waiting):
             raise _too_many()
 
     async def run(self, check: Check) -> bool:
-        """Compare, taking as long where nothing is stored. Raises `Busy` where too many wait."""
+        """Return whether the password is right, equally slowly if no hash is stored. Raises `Busy` if too many wait."""
         if check.delay:
             await self._delay(check.delay)
         await self._take_turn(check)
         check.began = True
         work = POOL.submit(_verify, check.stored or NOBODY, check.password)
-        # A thread cannot be stopped: its place is free when the work has ended, not when somebody stops waiting.
+        # A thread cannot be stopped: its place is free when its work has ended, not when its client stops waiting.
         work.add_done_callback(partial(_call_in, asyncio.get_running_loop(), partial(self._end, check)))
         return await asyncio.wrap_future(work) and bool(check.stored)
 
@@ -84,7 +84,7 @@ class PasswordChecks:
             self._delayed -= 1
 
     async def _take_turn(self, check: Check) -> None:
-        """Return once the check has one of the places."""
+        """Wait until the check has one of the places."""
         self._enqueue(check)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -99,16 +99,16 @@ class PasswordChecks:
             raise
 
     def _enqueue(self, check: Check) -> None:
-        """Add a check to the queue. Where the queue is full, the last one of the worst rank has to go."""
+        """Add a check to the queue. If the queue is full, the last check of the worst rank is refused."""
         check.turn = asyncio.get_running_loop().create_future()
         self._waiting.append(check)
-        self._waiting.sort(key=lambda each: each.rank)  # stable: who came first stays first in its rank
+        self._waiting.sort(key=lambda each: each.rank)  # stable: earlier checks stay first in their rank
         self._begin()
         if len(self._waiting) > WAITING:
             self._waiting.pop().turn.set_exception(_too_many())
 
     def _begin(self) -> None:
-        """Give free places to the first who may have them."""
+        """Give free places to the first checks that may have them."""
         self._waiting = [check for check in self._waiting if not check.turn.done()]
         for check in [*self._waiting]:
             if self._has_place(check):

@@ -1,4 +1,4 @@
-"""What a role may do. Deny by default: what is not in the table is refused."""
+"""What a role may do. The default is to deny: an action that is not in the table is refused."""
 
 from enum import StrEnum
 
@@ -20,8 +20,8 @@ class Action(StrEnum):
     """Remove files permanently, set a project's status (PEP 792), and hand its name to another origin."""
 
 
-# An account that may publish a release may also yank it: a yank breaks nobody's lock and can be taken back. A removal
-# cannot, and a status stops all uploaders of the project, so both are left to an admin.
+# An account that may publish a release may also yank it: a yank breaks no client's lock file and can be undone. A
+# removal cannot be undone, and a status stops all uploaders of the project, so both need an admin.
 ROLES: dict[str, frozenset[Action]] = {
     "uploader": frozenset({Action.READ, Action.UPLOAD, Action.YANK}),
     "upload-only": frozenset({Action.UPLOAD}),

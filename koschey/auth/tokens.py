@@ -1,6 +1,6 @@
-"""API tokens: opaque, found by a public id, proved by the digest of a secret, shown once.
+"""API tokens: opaque, found by a public id, verified by the digest of a secret, shown once.
 
-`kos_<id>_<secret>`: the prefix lets secret scanners find a leaked one. 256 bits of entropy need no slow hash.
+`kos_<id>_<secret>`: the prefix lets secret scanners find a leaked token. A secret of 256 bits needs no slow hash.
 """
 
 import hashlib
@@ -15,29 +15,29 @@ ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class TokenParts(NamedTuple):
-    """A token taken apart."""
+    """The two parts of a token."""
 
     id: str
     secret: str
 
 
 def new_token() -> str:
-    """Make a token."""
+    """Return a new random token."""
     public = "".join(secrets.choice(ALPHABET) for _ in range(12))
     return f"{PREFIX}_{public}_{secrets.token_urlsafe(32)}"
 
 
 def parse_token(text: str) -> TokenParts | None:
-    """Take a token apart, or return None where it is none."""
+    """Return the parts of a token, or None if the text is not a token."""
     match = TOKEN.fullmatch(text.strip())
     return TokenParts(match[1], match[2]) if match else None
 
 
 def digest_secret(secret: str) -> str:
-    """Return what is stored of a token's secret."""
+    """Return the digest of a token's secret, as it is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def proves(secret: str, stored: str) -> bool:
-    """Compare in constant time."""
+    """Return whether the secret has the stored digest. Compares in constant time."""
     return hmac.compare_digest(digest_secret(secret), stored)
