@@ -1,4 +1,4 @@
-"""What an operator sets before a process starts. What changes while it runs is data, in PostgreSQL."""
+"""Settings that an operator makes before a process starts. PostgreSQL holds everything that changes while it runs."""
 
 from koschey.settings.loading import NOT_SETTINGS, load_instance, load_settings
 from koschey.settings.settings import PREFIX, Settings

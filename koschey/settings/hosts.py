@@ -1,4 +1,4 @@
-"""Names and addresses of hosts: read out of settings and requests, and written into URLs (RFC 3986, section 3.2.2)."""
+"""Reads names and addresses of hosts from settings and requests, and writes them in URLs (RFC 3986, section 3.2.2)."""
 
 import re
 from functools import lru_cache
@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 UNIX = "unix:"
-"""What stands before the path of a unix socket, in the place of a host."""
+"""Prefix of the path of a unix socket, in place of a host."""
 
-# A registered name as DNS and container networks have it; a literal address; then perhaps a port.
+# A literal IPv6 address, or a name as in DNS and container networks; then an optional port.
 HOST = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,254}))(?::(?P<port>[0-9]{0,5}))?"
 )
 
 
 class Host(NamedTuple):
-    """A host in the form in which two of them can be compared."""
+    """A host in a form that can be compared."""
 
     name: str
-    """In small letters, without brackets and without a dot at its end."""
+    """In lower case, without brackets and without a final dot."""
     port: int | None
-    """None where none is named."""
+    """None if the text names no port."""
 
 
 @lru_cache(maxsize=1024)
 def parse_host(text: str) -> Host | None:
-    """Return the host of `name`, `name:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; None where the text is no host."""
+    """Return the host of `name`, `name:port`, `192.0.2.1:80` or `[2001:db8::1]:80`; None if the text is not a host."""
     found = HOST.fullmatch(text)
     if found is None:
         return None
@@ -40,7 +40,7 @@ def parse_host(text: str) -> Host | None:
 
 
 def parse_hosts(texts: str) -> frozenset[Host]:
-    """Return the hosts of the setting KOSCHEY_HOSTS, with commas between them. Raises `ValueError`."""
+    """Return the hosts of the setting KOSCHEY_HOSTS, separated by commas. Raises `ValueError` if one is not a host."""
     found = set()
     for text in filter(None, map(str.strip, texts.split(","))):
         host = parse_host(in_url(text) if text.count(":") > 1 else text)
@@ -51,14 +51,14 @@ def parse_hosts(texts: str) -> frozenset[Host]:
 
 
 def in_url(host: str) -> str:
-    """Return a host as it stands in a URL: an IPv6 address is in brackets."""
+    """Return a host as it is written in a URL: an IPv6 address is in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def listening_host(text: str) -> str:
-    """Return what names something to listen on: a host without brackets and port, or `unix:` and an absolute path.
+    """Return an address to listen on: a host without brackets and port, or `unix:` and an absolute path.
 
-    Raises `ValueError` for everything else.
+    Raises `ValueError` for anything else.
     """
     if (path := socket_path(text)) is not None:
         if not path.is_absolute() or "\0" in text:
@@ -78,7 +78,7 @@ def socket_path(host: str) -> Path | None:
 
 
 def parse_proxies(text: str) -> IPv4Network | IPv6Network:
-    """Read a network of the operator's own proxies. Raises `ValueError` where it is none, or everybody."""
+    """Read a network of the operator's proxies. Raises `ValueError` if it is not a network, or has all addresses."""
     try:
         network = ip_network(text)
     except ValueError:

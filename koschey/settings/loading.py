@@ -1,4 +1,4 @@
-"""Reads the settings from the environment and from the file of `koschey up`, and says what is wrong with them."""
+"""Reads the settings from the environment and from the file of `koschey up`, and reports invalid ones."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,11 @@ from koschey.errors import StartError
 from koschey.settings.settings import PREFIX, Settings
 
 NOT_SETTINGS = frozenset({PREFIX + "DATA"})
-"""Variables that only the commands read: the folder of `koschey up`."""
+"""Variables that only the commands read, such as the folder of `koschey up`."""
 
 
 def load_settings(*, file: Path | None = None) -> Settings:
-    """Read the settings: the environment first, then the file that `koschey up` wrote.
+    """Read the settings: the environment has priority over the file that `koschey up` wrote.
 
     Raises `StartError` with one line that names every unknown or invalid setting.
     """
@@ -27,7 +27,10 @@ def load_settings(*, file: Path | None = None) -> Settings:
 
 
 def load_instance(file: Path) -> Settings:
-    """Read the settings of one instance of `koschey up`: its file first, then the environment. Raises as above."""
+    """Read the settings of one instance of `koschey up`: its file has priority over the environment.
+
+    Raises `StartError` as `load_settings` does, and if the file does not exist.
+    """
     _refuse_unknown()
     if not file.exists():
         raise StartError(f"{file} does not exist; run `koschey up --data {file.parent}` first")
@@ -58,7 +61,7 @@ def _parse(**given: Any) -> Settings:
 def _explain(problem: ErrorDetails) -> str:
     where = "_".join(str(part) for part in problem["loc"]).upper()
     what = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":  # only the file can hold one, and its names are whole
+    if problem["type"] == "extra_forbidden":  # only the file can contain one, and its names have the prefix
         return f"unknown setting {where}; docs/reference/settings.md lists all settings"
     if problem["type"] == "missing":
         return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"

@@ -1,4 +1,4 @@
-"""Hosts of the operator's own network, as settings name them: with which of them Koschey may talk."""
+"""Hosts inside the operator's network that Koschey may connect to, as settings name them."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Host(NamedTuple):
-    """A host by the name that URLs have for it; without a port, all of its ports."""
+    """A host as URLs name it; without a port, all of its ports."""
 
     name: str
     port: int | None = None
@@ -23,15 +23,16 @@ class Host(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Some hosts, by name or by network."""
+    """A set of hosts, by name or by network."""
 
     named: frozenset[Host] = frozenset()
     networks: tuple[Network, ...] = ()
 
     def with_urls(self, urls: Iterable[str]) -> "Hosts":
-        """Return these hosts and those that URLs name, with the port of each URL alone.
+        """Return these hosts and those that URLs name, each with the port of its URL alone.
 
-        Another port of the same machine is another server. Only 80 and 443 are one: a site redirects between them.
+        Another port of the same machine is another server. Only 80 and 443 belong together, because sites redirect
+        between them.
         """
         found = set(self.named)
         for url in urls:
@@ -41,12 +42,12 @@ class Hosts:
         return replace(self, named=frozenset(found))
 
     def name(self, host: str, port: int | None) -> bool:
-        """Tell whether they include the host that a URL names so."""
+        """Return whether these hosts include a host by its name in a URL."""
         found = normalise(host)
         return Host(found) in self.named or (port is not None and Host(found, port) in self.named)
 
     def cover(self, address: str) -> bool:
-        """Tell whether one of their networks includes an IP address; a host name is none."""
+        """Return whether one of the networks includes an IP address; False for a host name."""
         bare = address.partition("%")[0]
         if not _is_address(bare):
             return False
@@ -58,7 +59,7 @@ NO_HOSTS = Hosts()
 
 
 def host_of(url: str) -> tuple[str, int | None]:
-    """Return the host of a URL and the port that it stands for; no host for what is no URL."""
+    """Return the host of a URL and its port, by default that of its scheme. The host is empty for an invalid URL."""
     try:
         parts = urlsplit(url)
         return parts.hostname or "", parts.port or PORTS.get(parts.scheme)
@@ -67,7 +68,7 @@ def host_of(url: str) -> tuple[str, int | None]:
 
 
 def parse_private_hosts(text: str) -> Hosts:
-    """Read names, `name:port` and networks (CIDR), with commas between them. Raises `ValueError` for anything else."""
+    """Read names, `name:port` and networks (CIDR), separated by commas. Raises `ValueError` for anything else."""
     named, networks = set[Host](), list[Network]()
     for item in filter(None, (part.strip() for part in text.split(","))):
         found = _parse(item)
@@ -79,7 +80,7 @@ def parse_private_hosts(text: str) -> Hosts:
 
 
 def normalise(host: str) -> str:
-    """Return a host as two spellings of it are compared: lower case, without a dot at its end; addresses canonical."""
+    """Return a host in the form for comparison: lower case, without a final dot; addresses in their canonical form."""
     bare = host.strip("[]").rstrip(".").lower()
     try:
         return str(ip_address(bare))

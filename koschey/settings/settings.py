@@ -1,6 +1,6 @@
 """All settings of a Koschey process: `KOSCHEY_*` from the environment, or from the file that `koschey up` writes.
 
-What an operator changes while Koschey runs (rules, tokens, decisions) is data and lives in PostgreSQL, not here.
+PostgreSQL holds everything that an operator changes while Koschey runs: rules, tokens, decisions.
 """
 
 from datetime import timedelta
@@ -30,7 +30,7 @@ PREFIX = "KOSCHEY_"
 MAX_LOOKS = 20
 """Maximum number of further requests before an absence is confirmed."""
 MAX_MINUTES = 43_200
-"""Thirty days."""
+"""Maximum minutes after which a further request confirms an absence: 30 days."""
 
 
 class Settings(BaseSettings):

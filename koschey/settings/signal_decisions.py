@@ -12,7 +12,7 @@ class SignalDecisions(StrEnum):
     CODE = "code"
     """A code that Koschey has shown to a reviewer."""
     TRUSTED = "trusted"
-    """The name of a reviewer. For a Temporal that has logins of its own."""
+    """The name of a reviewer. For a Temporal server with its own logins."""
     OFF = "off"
     """No signal decides."""
 
@@ -34,16 +34,16 @@ def _parse(value: object) -> object:
 
 
 type SignalSetting = Annotated[SignalDecisions | bool, BeforeValidator(_parse)]
-"""As it was written: earlier versions had true and false."""
+"""The value as the operator wrote it: earlier versions used true and false."""
 
 
 def signal_decisions(setting: SignalSetting) -> SignalDecisions:
-    """Return what a setting means today: true is `trusted`, false is `off`."""
+    """Return the present meaning of a setting: true is `trusted`, false is `off`."""
     if isinstance(setting, SignalDecisions):
         return setting
     return SignalDecisions.TRUSTED if setting else SignalDecisions.OFF
 
 
 def signal_warnings(setting: SignalSetting) -> list[str]:
-    """Return what an operator should change about a setting, in one text each."""
+    """Return warnings about a setting that an operator should change."""
     return [TRUE_IS_TRUSTED] if setting is True else []
