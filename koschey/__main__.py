@@ -1,4 +1,4 @@
-"""`python -m koschey` is the command `koschey`."""
+"""`python -m koschey` runs the command `koschey`."""
 
 from koschey.cli import main
 

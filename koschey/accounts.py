@@ -1,4 +1,4 @@
-"""Accounts and what is granted to them, as the database has them at one moment."""
+"""Accounts and their grants, as the database has them at one moment."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The web process: Quart with all blueprints, behind the layers that read a request before it."""
+"""The web application: Quart with all blueprints, behind the layers that handle a request before Quart does."""
 
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, NoReturn
@@ -56,12 +56,12 @@ BLUEPRINTS = (
 
 
 class Application(Quart):
-    """Quart, but its redirects name no host, and its templates put out cleaned texts."""
+    """Quart with redirects that name no host, and templates that write cleaned texts."""
 
     jinja_options: ClassVar[dict[str, Any]] = {"finalize": on_page}  # type: ignore[misc]
 
     def raise_routing_exception(self, request: Any) -> NoReturn:
-        """Redirect a path that lacks its slash; the router would name the host that the request claims."""
+        """Redirect a path that lacks its slash, without a host: the router would use the one that the client claims."""
         error = request.routing_exception
         if isinstance(error, RequestRedirect):
             raise HTTPException(response=without_host(error.new_url, error.code))
@@ -81,12 +81,12 @@ def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
 
 
 def create_front(settings: Settings) -> FastPages:
-    """Return the application as it is for those who may read."""
+    """Return the application as clients that may read see it."""
     configure_logs(settings.log_level)
     app = Application("koschey", static_folder=None)
-    # For forms; uploads are read as a stream under limits of their own.
+    # These limits are for forms. Uploads are read as a stream, with other limits.
     app.config.update(MAX_CONTENT_LENGTH=2**20, BODY_TIMEOUT=15, PROVIDE_AUTOMATIC_OPTIONS=False)
-    # `//` is no other way to write `/`: such paths are not found.
+    # `//` is not another spelling of `/`: such paths are not found.
     app.url_map.merge_slashes = False
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -7,7 +7,7 @@ from koschey.explained import Explained
 
 
 class CauseKind(Explained):
-    """What gave a file its state. The check of the column `standing.cause` in PostgreSQL names the same."""
+    """What gave a file its state. The constraint on the column `standing.cause` in PostgreSQL lists the same values."""
 
     TIME = "time", "The window: it has not ended, it has, or the file was older when it was first seen."
     DECISION = "decision", "A reviewer's decision about the scope and version; the subject is the choice."
@@ -46,7 +46,7 @@ class Cause:
 
     kind: CauseKind
     subject: str = ""
-    """What it refers to, see `CauseKind`; empty where it refers to nothing, or where that is not known."""
+    """What it refers to, see `CauseKind`; empty if it refers to nothing, or if that is not known."""
     scope: str = ""
     """What a decision, a rule or a reservation covers: a project, a pattern, `@upstream` or `*`."""
     version: str | None = None
@@ -54,7 +54,7 @@ class Cause:
 
 
 class Grounds(NamedTuple):
-    """Why something is so: the cause for programs, and the reason for people. No code reads the reason."""
+    """The grounds of a state: the cause for programs, and the reason for people. No code reads the reason."""
 
     cause: Cause
     reason: str
@@ -68,22 +68,22 @@ UNKNOWN = Cause(CauseKind.UNKNOWN)
 
 
 def by_upstream(what: UpstreamCause) -> Cause:
-    """Return the cause of what an upstream did or said."""
+    """Return the cause for an action or a statement of an upstream."""
     return Cause(CauseKind.UPSTREAM, what)
 
 
 def by_check(check: str, code: str = "") -> Cause:
-    """Return the cause of a check's finding, or of the check itself."""
+    """Return the cause for a check's finding, or for the check itself if it is not completed."""
     return Cause(CauseKind.CHECK, f"{check}/{code}" if code else check)
 
 
 def by_advisory(advisory: str) -> Cause:
-    """Return the cause of an advisory."""
+    """Return the cause for an advisory."""
     return Cause(CauseKind.ADVISORY, advisory)
 
 
 def is_about_check(cause: Cause, subject: str) -> bool:
-    """Tell whether the subject of a check rule, `check` or `check/code`, covers a cause whose code may be unknown."""
+    """Return whether the subject of a check rule, `check` or `check/code`, covers a cause. Its code may be unknown."""
     if cause.kind is not CauseKind.CHECK:
         return False
     check = subject.partition("/")[0]

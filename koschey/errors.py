@@ -1,30 +1,30 @@
 """Every error that Koschey raises on purpose, in one tree.
 
     KoscheyError
-    ├── UsageError              the user asked for something that cannot be: what, where, what to do
+    ├── UsageError              the request cannot be carried out: what is wrong, where, what to do
     │   ├── NotKnown            no such project, release or account
     │   ├── NotAllowed          the identity lacks the permission
-    │   ├── Misdirected         the request is for a host that is not ours
-    │   ├── Stale               the project is not as whoever asks saw it last
-    │   ├── Unconfirmed         it would hide what is in use, and nobody has agreed to that
-    │   └── TooManyRequests     somebody waits for more than one can wait for
+    │   ├── Misdirected         the request is for a host that this index does not serve
+    │   ├── Stale               the project has changed since the client last saw it
+    │   ├── Unconfirmed         the change would hide files that are in use, and nobody has agreed to that
+    │   └── TooManyRequests     the client has reached the limit of open requests
     │       └── TooManyGuesses  credentials failed too often, and are not checked for a while
-    ├── Refused                 an upload that breaks a rule; nothing was kept
-    ├── UpstreamError           the upstream did not do its part
-    │   ├── UpstreamUnavailable no answer, 5xx, broken off: may work later
-    │   ├── UpstreamMissing     404 or 410: it says that there is no such thing
-    │   └── UpstreamMalformed   an answer that is no index page, or bytes that do not match their hash
-    │       ├── UpstreamMismatch    bytes with another digest than the page promised
-    │       └── RangesUnsupported   the whole file where a part was requested
-    ├── EgressRefused           an address that Koschey will not connect to
+    ├── Refused                 an upload breaks a rule; nothing was stored
+    ├── UpstreamError           the upstream failed
+    │   ├── UpstreamUnavailable it gave no answer, or 5xx, or broke off: may work later
+    │   ├── UpstreamMissing     it answered 404 or 410: it has no such project or file
+    │   └── UpstreamMalformed   its answer is not an index page, or its bytes do not match their digest
+    │       ├── UpstreamMismatch    it sent bytes with another digest than the page promised
+    │       └── RangesUnsupported   it sent the whole file when a part was requested
+    ├── EgressRefused           Koschey does not connect to this address
     ├── StoreUnavailable        PostgreSQL or the bucket cannot be used now
-    │   ├── StoreRefused        the bucket refuses Koschey: a setting or a right is wrong
+    │   ├── StoreRefused        the bucket refuses Koschey: a setting or a permission is wrong
     │   └── Damaged             the bucket does not have the bytes that it once stored
     │       ├── ObjectMissing   it has no such object
     │       └── ObjectAltered   it has other bytes under that key
-    ├── Busy                    somebody else is at it; ask again soon
-    ├── TaskFailed              a background task of this process failed again and again; the process ends
-    └── StartError              a command cannot start; the message is the one line the user sees
+    ├── Busy                    the work cannot be done at this moment: try again soon
+    ├── TaskFailed              a background task of this process failed repeatedly; the process ends
+    └── StartError              a command cannot start; the message is the one line that the user sees
 
 The message of each is written for the person who reads it.
 """
@@ -37,11 +37,11 @@ class KoscheyError(Exception):
 
 
 class UsageError(KoscheyError):
-    """The request cannot be carried out as it stands."""
+    """The request cannot be carried out in this form."""
 
 
 class NotKnown(UsageError):
-    """There is nothing of that name here."""
+    """The index has nothing of that name."""
 
 
 class NotAllowed(UsageError):
@@ -49,7 +49,7 @@ class NotAllowed(UsageError):
 
 
 class Misdirected(UsageError):
-    """The request names a host that this index does not answer for."""
+    """The request is for a host that this index does not serve."""
 
 
 class Stale(UsageError):
@@ -57,16 +57,16 @@ class Stale(UsageError):
 
 
 class Unconfirmed(UsageError):
-    """The change would hide what is in use, and nobody has agreed to just that yet. Nothing was changed."""
+    """The change would hide files that are in use, and nobody has agreed to exactly that. Nothing was changed."""
 
     def __init__(self, message: str, *, files: int, downloads: int, machines: int) -> None:
         super().__init__(message)
         self.counts = {"files": files, "downloads": downloads, "machines": machines}
-        """How much it would hide, and who has downloaded that."""
+        """How many files it would hide, how often they were downloaded, and by how many machines."""
 
 
 class TooManyRequests(UsageError):
-    """Somebody has asked for more than one can ask for."""
+    """The client has reached the limit of open requests."""
 
 
 class TooManyGuesses(TooManyRequests):
@@ -89,15 +89,15 @@ class Refused(KoscheyError):
 
 
 class UpstreamError(KoscheyError):
-    """The upstream did not do its part."""
+    """The upstream failed."""
 
 
 class UpstreamUnavailable(UpstreamError):
-    """The upstream gave no usable answer; asking later may help."""
+    """The upstream gave no usable answer. A later request may succeed."""
 
 
 class UpstreamMissing(UpstreamError):
-    """The upstream says that there is no such project or file."""
+    """The upstream says that it has no such project or file."""
 
 
 class UpstreamMalformed(UpstreamError):
@@ -121,11 +121,11 @@ class StoreUnavailable(KoscheyError):
 
 
 class StoreRefused(StoreUnavailable):
-    """The bucket answers, and refuses: wrong credentials, a missing right, no such bucket."""
+    """The bucket answers, and refuses: wrong credentials, a missing permission, no such bucket."""
 
 
 class Damaged(StoreUnavailable):
-    """The bucket answers, and does not have the bytes that were stored in it."""
+    """The bucket answers, but does not have the bytes that were stored in it."""
 
 
 class ObjectMissing(Damaged):
@@ -137,11 +137,11 @@ class ObjectAltered(Damaged):
 
 
 class Busy(KoscheyError):
-    """Another process holds the lease for this; the caller should come back."""
+    """Others do this work or wait for it, or this process is stopping. The caller should try again soon."""
 
 
 class TaskFailed(KoscheyError):
-    """A background task gave up, and its process cannot do its work any more."""
+    """A background task gave up, so its process cannot do its work any more."""
 
 
 class StartError(KoscheyError):
@@ -149,6 +149,6 @@ class StartError(KoscheyError):
 
 
 def _span(seconds: int) -> str:
-    """Return a time to wait, as people say it."""
+    """Return a time to wait in words."""
     number, unit = (seconds, "second") if seconds < 60 else (math.ceil(seconds / 60), "minute")
     return f"{number} {unit}{'s' if number != 1 else ''}"

@@ -1,15 +1,15 @@
-"""What the journal records and what alerts are about, by name. `docs/reference/events.md` is rendered from here.
+"""The events of the journal and the kinds of alerts. `docs/reference/events.md` is rendered from this module.
 
-The texts are a promise: they stand in journals that exist, and in the receivers of webhooks. They are never renamed.
+The texts are never renamed, because existing journals and the receivers of webhooks contain them.
 """
 
 from koschey.explained import Explained
 
 
 class Event(Explained):
-    """What a row of the journal says has happened."""
+    """What happened, according to a row of the journal."""
 
-    # Decisions of reviewers: the texts of `quarantine.decision.Choice`.
+    # Decisions of reviewers. The texts are those of `quarantine.decision.Choice`.
     APPROVE = "approve", "A reviewer released the held files of a release."
     BLOCK = "block", "A reviewer blocked a release or a project, also what is still to come of it."
     UNBLOCK = "unblock", "A reviewer lifted a block; the files are held again."

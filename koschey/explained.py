@@ -1,16 +1,16 @@
-"""Enumerations whose members say what they mean, so that documents are rendered from the code."""
+"""Enumerations whose members have a meaning in words, so that documents can be rendered from the code."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class Explained(StrEnum):
-    """The base: each member is its text, and has a meaning, one sentence for people."""
+    """Base of these enumerations: each member is a text, and has a meaning, one sentence for people."""
 
     meaning: str
 
     def __new__(cls, text: str, meaning: str = "") -> Self:
-        """Make a member of its text and its meaning; a look-up gives the text alone."""
+        """Create a member from its text and its meaning. A look-up passes the text alone."""
         member = str.__new__(cls, text)
         member._value_ = text
         member.meaning = meaning

@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logs(level: str) -> None:
-    """Set up structlog and the standard library's logging alike."""
+    """Configure structlog and the standard library's logging in the same way."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -1,4 +1,4 @@
-"""The messages that leave for Temporal, as data: what they ask for and the key under which asking twice is once."""
+"""The messages to Temporal as data: the work that each requests, and the key that makes repeated requests one."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,7 +11,7 @@ from koschey.model import FileId
 class ReleaseHeld:
     """A release has held files, or something about them changed: start its workflow, or wake it.
 
-    Without `wake`, one that runs already is left alone.
+    Without `wake`, a running workflow is not woken.
     """
 
     project: NormalizedName
@@ -21,16 +21,16 @@ class ReleaseHeld:
 
 @dataclass(frozen=True, slots=True)
 class FileWanted:
-    """A download began; if the process that fetches the file dies, the worker finishes it."""
+    """The download of a file began. If the process that downloads it dies, the worker completes the download."""
 
     file: FileId
 
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceWanted:
-    """Files of a release were stored, or the upstream lists other provenance objects: fetch and verify them.
+    """Files of a release were stored, or the upstream lists other provenance objects: download and verify them.
 
-    With `again`, also those that are here already.
+    With `again`, also those that are already stored.
     """
 
     project: NormalizedName
@@ -40,14 +40,14 @@ class ProvenanceWanted:
 
 @dataclass(frozen=True, slots=True)
 class MetadataWanted:
-    """A project has wheels for which the upstream gives no core metadata."""
+    """A project has wheels for which the upstream gives no core metadata: read it from the wheels."""
 
     project: NormalizedName
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
-    """Something happened that somebody should know: tell the webhook, where there is one."""
+    """An alert was raised: send it to the webhook, if one is configured."""
 
     alert: int
 

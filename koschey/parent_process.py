@@ -1,7 +1,7 @@
 """Ends a server's worker process when its parent dies.
 
-Granian and hypercorn end their workers when they are stopped. Where they are killed (SIGKILL, out of memory), nobody
-does: the workers would keep the port and go on serving, with the code and the settings of before.
+Granian and hypercorn end their workers when they are stopped. If they are killed (SIGKILL, out of memory), their
+workers would keep the port and continue to serve, with the old code and settings.
 """
 
 import ctypes
@@ -16,17 +16,18 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Bind this process to the one that started it by `multiprocessing`, whether it was forked or spawned.
+    """Make this process end with the one that started it by `multiprocessing`, whether it was forked or spawned.
 
-    It is killed, not stopped: the parent cannot wait for it any more, and each step can be killed and run again.
+    It is killed rather than stopped: the parent cannot wait for it any more, and each step can be killed and repeated.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     if sys.platform == "linux":
-        # Servers start their workers in their main thread: the kernel means the thread, not the process.
+        # The kernel sends the signal when the parent thread ends, not its process. Servers start their workers in their
+        # main thread.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent.pid:  # it died before
+        if os.getppid() != parent.pid:  # the parent died before the call
             os._exit(1)
     else:
         threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a process holds open: one function opens it all, and closes it in the opposite order."""
+"""The resources of a process: one function opens them all, and closes them in the opposite order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -48,17 +48,17 @@ from koschey.upstream.egress import Egress
 from koschey.upstream.turns import PLACES
 
 POSTGRESQL_AWAY = LOST
-"""What statements raise while PostgreSQL cannot do its work: the same request may succeed later."""
+"""Errors that statements raise while PostgreSQL cannot do its work: the same request may succeed later."""
 MIB = 2**20
 PAGE_CACHE = 256 * MIB
-"""Memory for pages in one process."""
+"""Maximum memory for pages in one process, in bytes."""
 DOCUMENT_CACHE = 64 * MIB
-"""Memory for documents of the JSON API in one process."""
+"""Maximum memory for documents of the JSON API in one process, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything that handlers and activities work with."""
+    """Everything that handlers and activities need."""
 
     settings: Settings
     pool: Pool
@@ -78,7 +78,7 @@ class Resources:
     logins: Logins
     downloads: DownloadLog
     advisories: AdvisoryFeed | None
-    """The feed that the settings name, if any."""
+    """The feed that the settings name; None if they name none."""
     preflight: Preflight
     explanations: Explanations
     readiness: Readiness
@@ -88,21 +88,21 @@ class Resources:
     async def with_connection[**P, T](
         self, change: Callable[Concatenate[Connection, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what a function returns that needs a connection of its own, as for a transaction.
+        """Call a function that needs a connection, for example for a transaction, and return its result.
 
-        Raises `TimeoutError` where none is free for some seconds.
+        Raises `TimeoutError` if no connection is free for `ACQUIRE_TIMEOUT` seconds.
         """
         async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection:
             return await change(connection, *args, **kwargs)
 
     @property
     def addresses(self) -> Addresses:
-        """Where everything of this index is."""
+        """The addresses of everything that this index serves."""
         return self.settings.addresses
 
     @property
     def feed(self) -> Feed | None:
-        """That there is one, and how old what it said may be."""
+        """How old the data of the advisory feed may be; None if the settings name no feed."""
         return Feed(self.settings.feed_max_age) if self.advisories else None
 
 
@@ -110,9 +110,9 @@ class Resources:
 async def open_resources(
     settings: Settings, on_failure: Callable[[TaskFailed], None] = end_process
 ) -> AsyncIterator[Resources]:
-    """Open all that a web process or a worker needs; `on_failure` is as for `Background`.
+    """Open all that a web process or a worker needs. `on_failure` is that of `Background`.
 
-    Raises `StartError` where the database is not migrated, or no file can be written to the spool.
+    Raises `StartError` if the database is not migrated, or if no file can be written to the spool.
     """
     check_spool(settings.spool)
     await check_database(str(settings.database_url))
@@ -213,7 +213,7 @@ def _listener(
     project_list: ProjectList,
     caches: Sequence[ProjectCache[Page] | ProjectCache[Document]],
 ) -> Listener:
-    """Return what hears of every commit, and forgets what it has changed."""
+    """Return the listener that hears of every commit, and removes changed projects from the caches."""
 
     def hear_project(name: str) -> None:
         project_list.change()

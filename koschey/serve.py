@@ -1,4 +1,4 @@
-"""Puts the web application behind a server: granian where it is installed, else hypercorn."""
+"""Runs the web application in a server: granian if it is installed, else hypercorn."""
 
 import asyncio
 import importlib.util
@@ -18,21 +18,21 @@ from koschey.storage.spooled import check_spool
 FACTORY = "koschey.app:create_app"
 BACKLOG = 2048
 CLIENT_BUFFER = 64 * 2**10
-"""Bytes that the server keeps for a client that does not read; several times as much is on its way to the server."""
+"""Bytes that the server buffers for a client that does not read. Several times as many are on the way to the server."""
 GRACE = 30
-"""Seconds that running requests get when the server is stopped."""
+"""Seconds for which running requests may continue when the server is stopped."""
 SOCKET_MODE = 0o660
-"""Who may connect to a unix socket: our account and its group, which a proxy joins."""
+"""Permissions of a unix socket: Koschey's account and its group may connect. A proxy joins the group."""
 MAX_SOCKET_PATH = 107
-"""Bytes of the path of a unix socket (`man 7 unix`)."""
+"""Maximum bytes in the path of a unix socket (`man 7 unix`)."""
 
 
 HANDED_ON = {"handlers": [], "propagate": True}
-"""The logger of a server, whose lines leave as Koschey's own do: as JSON, in which no text of a stranger can act."""
+"""Configuration of a server's logger: Koschey writes its lines as JSON, in which untrusted texts do no harm."""
 
 
 class Place(NamedTuple):
-    """What is listened on: an address and a port, or a unix socket."""
+    """What the server listens on: an address and a port, or a unix socket."""
 
     address: str
     port: int
@@ -40,7 +40,7 @@ class Place(NamedTuple):
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal. Raises `StartError` before anything listens."""
+    """Serve until a signal. Raises `StartError`, before the server listens, if it cannot start."""
     configure_logs(settings.log_level)
     check_spool(settings.spool)
     asyncio.run(check_database(str(settings.database_url)))
@@ -65,7 +65,7 @@ def _serve_with_granian(settings: Settings, place: Place) -> None:
         uds=place.socket,
         uds_permissions=SOCKET_MODE if place.socket else None,
         interface=Interfaces.ASGI,
-        # HTTP/2 buys an index nothing behind a proxy and has a longer list of faults.
+        # HTTP/2 has no advantage for an index behind a proxy, and a longer list of faults.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=CLIENT_BUFFER),
         websockets=False,
@@ -96,13 +96,13 @@ def _serve_with_hypercorn(settings: Settings, place: Place) -> None:
 
 
 def find_place(settings: Settings) -> Place:
-    """Return what to listen on, free to be taken. Raises `StartError` where it is not."""
+    """Return a place to listen on that is free. Raises `StartError` if it is not."""
     path = socket_path(settings.host)
     if path is not None:
         _clear_socket(path)
         return Place("", 0, path)
     try:
-        # Servers take addresses alone, and a name may have several: the first counts, as for clients.
+        # Servers accept only addresses, and a name may have several: Koschey uses the first, as clients do.
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise _cannot_listen(settings, error, "choose another KOSCHEY_HOST") from None
@@ -122,7 +122,7 @@ def _cannot_listen(settings: Settings, error: OSError, advice: str) -> StartErro
 
 
 def _clear_socket(path: Path) -> None:
-    """Remove the socket that a killed process left. Raises `StartError` where the path is not ours to take."""
+    """Remove the socket that a killed process left. Raises `StartError` if Koschey cannot use the path."""
     if len(bytes(path)) > MAX_SOCKET_PATH:
         raise StartError(f"the path of the unix socket {path} is longer than {MAX_SOCKET_PATH} bytes; choose another")
     if not path.parent.is_dir():
