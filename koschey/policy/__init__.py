@@ -1,1 +1,1 @@
-"""The heart: what is served, what is held, and why. Pure functions of data; no I/O, no clock of their own."""
+"""Decides what is served, what is held, and why: pure functions of data, without I/O and without a clock."""

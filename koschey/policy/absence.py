@@ -1,7 +1,7 @@
-"""What an upstream lists no more: suspected at first, confirmed by further looks, and until then no verdict.
+"""Decides when an absence from an upstream's page is confirmed; until then it is suspected, and is no verdict.
 
-A mirror that hiccups answers 404 for what it has. So an absence is confirmed only by looks that are some time apart;
-meanwhile time and trust release nothing of what is absent, and what was released is served.
+An upstream with a temporary fault answers 404 for files that it has. So only re-checks that are some time apart confirm
+an absence. Meanwhile neither time nor trust releases an absent file, and a released file is still served.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from koschey.model import Absence
 
 USUALLY = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=60))
-"""After how long, counted from the first look, further looks confirm an absence."""
+"""Times of the re-checks that confirm an absence, counted from the first reading that found it."""
 
 
 def next_absence(before: Absence | None, read_at: datetime, after: Sequence[timedelta]) -> Absence:
-    """Return how an absence stands after a look, at `read_at`, that found it; `before` is None for the first one.
+    """Return the state of an absence after a reading at `read_at` that found it; `before` is None for the first one.
 
-    A look counts once it is due, and the next one is due as long after it as `after` says: looks that come late do not
-    come all at once.
+    A re-check counts only once it is due. The next one is due as long after it as `after` says, so late re-checks do
+    not follow one another at once.
     """
     if before is None:
         return Absence(read_at, 0, read_at + after[0])

@@ -1,4 +1,4 @@
-"""Where a file starts when an upstream's page shows it for the first time."""
+"""Decides the first state of a file when an upstream's page lists it for the first time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,25 +13,26 @@ from koschey.policy.windows import window_end, window_of, window_start
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What is common to all new files of one look at one project."""
+    """What all new files in one reading of a project's page have in common."""
 
     policy: Policy
     window: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
     now: datetime
     last_absent_at: datetime | None
-    """The last look before this one, in which the file was not there; None at the first look at the project."""
+    """When the page was last read before, without the file; None at the first reading of the project's page."""
     reported: Mapping[str, Grounds] = field(default_factory=dict)
-    """Versions that an advisory calls malicious, and what it says."""
+    """Versions that an advisory calls malicious, each with the reason to block it."""
     review: Grounds | None = None
-    """Why a person must look at every file of this look, whatever its age and whoever trusts the project."""
+    """Why a person must review every file of this reading, whatever its age, even if the project is trusted."""
 
 
 def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standing:
-    """Return the standing that a new file starts at: released where it is old enough, else held.
+    """Return the first standing of a new file: released if it is old enough or trusted, otherwise held.
 
-    A file whose page gives no sha256 is held whatever its age, until its bytes were fetched and hashed. One of a
-    trusted project is held until its checks went through, which need its bytes.
+    A version that a rule closes, or that an advisory calls malicious, is blocked. A file without a version is
+    malformed. If the page gives no SHA-256, the file is held whatever its age until its bytes are downloaded and
+    hashed. A younger file of a trusted project is held until its checks, which need its bytes, are complete.
     """
     if file.version is None:
         return Standing(State.MALFORMED, BY_FILENAME, "the filename names no version of this project", None, None)
@@ -44,7 +45,7 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
 
 
 def _span(file: UpstreamFile, policy: Policy, admission: Admission) -> tuple[datetime, datetime | None]:
-    """Return when a new file's window begins and when it ends; None where time does not end it."""
+    """Return when a new file's window begins and when it ends; None if time does not end it."""
     assert file.version is not None
     believed = policy.rules.find(RuleKind.FIRST_SEEN, file.version) is None
     start = window_start(file.upload_time, admission.now, admission.last_absent_at, believed=believed)

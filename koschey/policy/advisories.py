@@ -1,7 +1,7 @@
-"""What advisories mean for the files that they are about: malware is blocked, mistakes are noted, fixes are found.
+"""Applies advisories to files: blocks malware, notes vulnerabilities, and finds security fixes.
 
-The feed counts as a check that every mirrored file must have been through, where one is configured. It has been when
-the feed was read lately: a feed that was never read, or not for too long, releases nothing.
+If a feed is configured, it counts as a check that every mirrored file must pass. The check is complete if the feed was
+read recently. While the feed was never read, or not for too long, no file is released automatically.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,19 +18,19 @@ from koschey.standards.versions import canonical_version, parse_version_or_none
 
 MALICIOUS, VULNERABLE = "malicious", "vulnerable"
 ADVISORIES = KnownCheck("advisories", {MALICIOUS: FindingAction.BLOCK, VULNERABLE: FindingAction.NOTE})
-"""The feed as a check. A rule about `advisories`, or about one of its codes, decides otherwise."""
+"""The feed as a check. A rule about `advisories`, or about one of its codes, overrides these actions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """That there is a feed; where there is none nothing is required."""
+    """A configured feed; without one nothing is required."""
 
     max_age: timedelta
-    """How long what it said last may be believed."""
+    """How long its last reading is valid."""
 
 
 def feed_fault(feed: Feed, read_at: datetime | None, now: datetime) -> CheckFault | None:
-    """Return why the feed says nothing of today, or None where it was read lately."""
+    """Return why the feed is not up to date, or None if it was read recently."""
     if read_at is None:
         return CheckFault(ADVISORIES.name, "the feed was never read")
     if now - read_at > feed.max_age:
@@ -42,9 +42,10 @@ def feed_fault(feed: Feed, read_at: datetime | None, now: datetime) -> CheckFaul
 
 
 def affects(advisory: Advisory, version: str) -> bool:
-    """Tell whether an advisory is about a version (OSV schema, "Evaluation"): listed, or in one of the ranges.
+    """Return whether an advisory lists a version or has it in one of its ranges (OSV schema, "Evaluation").
 
-    One that was withdrawn is about none. What cannot be compared with a range is in it if the range is of malware.
+    A withdrawn advisory affects no version. A version that cannot be compared is in every range of malware, and in no
+    other range.
     """
     if advisory.withdrawn_at is not None:
         return False
@@ -58,10 +59,10 @@ def affects(advisory: Advisory, version: str) -> bool:
 
 
 def fixes(advisory: Advisory, had: str, offered: str) -> bool:
-    """Tell whether going from one version to another leaves what an advisory is about behind.
+    """Return whether an update from one version to another fixes what an advisory reports.
 
-    The advisory is about the first and not about the second, which is later: so between them lies a version that the
-    advisory calls fixed, or one that it calls the last.
+    The advisory affects the first version but not the second, which is later. So the fixed or the last affected version
+    lies between them.
     """
     before, after = parse_version_or_none(had), parse_version_or_none(offered)
     later = before is not None and after is not None and after > before
@@ -69,13 +70,13 @@ def fixes(advisory: Advisory, had: str, offered: str) -> bool:
 
 
 def findings_about(advisories: Iterable[Advisory], version: str) -> tuple[Finding, ...]:
-    """Return what advisories say of a version, as findings of the check; malware first."""
+    """Return the advisories about a version as findings of the check, malware first."""
     about = [advisory for advisory in advisories if affects(advisory, version)]
     return tuple(_finding(advisory) for advisory in sorted(about, key=lambda each: (not each.malicious, each.id)))
 
 
 def reported(advisories: Sequence[Advisory], versions: Iterable[str], rules: Rules) -> dict[str, Grounds]:
-    """Return which of the versions are blocked as malware at once, and why."""
+    """Return those of the versions that are blocked as malware at once, each with the reason."""
     malware = [advisory for advisory in advisories if advisory.malicious]
     if not malware:
         return {}
@@ -86,12 +87,12 @@ def reported(advisories: Sequence[Advisory], versions: Iterable[str], rules: Rul
 
 
 def is_blocked(rules: Rules, version: str) -> bool:
-    """Tell whether policy has malware blocked, and not only noted or ignored."""
+    """Return whether the policy blocks malware of a version, rather than hold, note or ignore it."""
     return action_for(rules, version, ADVISORIES, MALICIOUS) is FindingAction.BLOCK
 
 
 def report_of(advisory: Advisory) -> Grounds:
-    """Return why a file is blocked that an advisory calls malware."""
+    """Return why a file is blocked because of an advisory."""
     return Grounds(by_advisory(advisory.id), f"{advisory.id}: {advisory.summary}")
 
 

@@ -1,4 +1,4 @@
-"""Whether the releases that a client pins are served: the pins, and what pages, the API and commands say of each."""
+"""Whether the releases that a client pins are served: the pins, and the explanation of each on every surface."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from koschey.model import LeftOutFile, State
 from koschey.texts import shell_line
 
 MAX_PINS = 5000
-"""Pins of one preflight."""
+"""Maximum number of pins in one preflight."""
 
 
 class Availability(StrEnum):
@@ -29,11 +29,11 @@ class Availability(StrEnum):
     MISSING = "missing"
     """Neither this index nor its upstream has the release."""
     UNKNOWN = "unknown"
-    """It cannot be determined now: the upstream does not answer, or there was no time to ask it."""
+    """It cannot be determined now: the upstream does not answer, or there was no time for a request to it."""
 
 
 ASKABLE = (Availability.HELD, Availability.CONFLICT, Availability.MALFORMED, Availability.BLOCKED)
-"""What a reviewer can release, so that a request for it makes sense."""
+"""States from which a reviewer can release a release, so that a request for it makes sense."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class FileAccount:
-    """What is said of one file. Nothing here reveals its bytes or where they are."""
+    """The explanation of one file. It reveals neither the bytes nor where they are."""
 
     filename: str
     version: str
@@ -55,14 +55,14 @@ class FileAccount:
     state: State
     reason: str
     release_at: datetime | None = None
-    """When time alone releases it; None where time alone does not."""
+    """When time alone releases it; None if time alone does not."""
     findings: tuple[str, ...] = ()
-    """What checks found, in one line each."""
+    """The findings of checks, one line each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is said of one release."""
+    """The explanation of one release."""
 
     project: NormalizedName
     version: str
@@ -73,11 +73,11 @@ class Explanation:
     """The newest older version that is served."""
     files: tuple[FileAccount, ...] = ()
     left_out: tuple[LeftOutFile, ...] = ()
-    """Files that its upstream's page lists, and that are left out here."""
+    """Files that its upstream's page lists and that this index leaves out."""
 
     @property
     def request(self) -> str | None:
-        """The command with which a developer requests it; None where there is nothing to request."""
+        """The command with which a developer requests it; None if there is nothing to request."""
         return request_command(self.project, self.version) if self.state in ASKABLE else None
 
 

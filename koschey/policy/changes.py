@@ -1,4 +1,4 @@
-"""How two sets of rules differ, rule by rule."""
+"""Compares two sets of rules, rule by rule."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,50 +8,50 @@ from hashlib import sha256
 from koschey.policy.rules import Rule, RuleKind
 
 type Place = tuple[RuleKind, str, str, str]
-"""What at most one rule is in force for: kind, scope, version or '', subject."""
+"""The key of a rule: kind, scope, version or '', subject. At most one rule with the same key is active."""
 
 
 def place(rule: Rule) -> Place:
-    """Return where a rule stands: another one of the same place takes its place."""
+    """Return the key of a rule: a new rule replaces the one with the same key."""
     return rule.kind, rule.scope, rule.version or "", rule.subject
 
 
 def content(rule: Rule) -> tuple[str, str, datetime | None, str | None]:
-    """Return what a rule says in its place. Who put it in force says nothing."""
+    """Return the content of a rule, without its key. The author is not part of it."""
     return rule.value, rule.reason, rule.expires_at, rule.ticket
 
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """One rule that comes, goes, or says something else."""
+    """One rule that is added, removed or changed."""
 
     before: Rule | None
     after: Rule | None
 
     @property
     def rule(self) -> Rule:
-        """The rule as it will be, or as it was where it goes."""
+        """The rule as it will be, or as it was if it is removed."""
         rule = self.after or self.before
         assert rule is not None
         return rule
 
     @property
     def mark(self) -> str:
-        """`+`, `-`, or `~` for a rule that says something else."""
+        """`+` for a new rule, `-` for a removed one, `~` for a changed one."""
         if self.before and self.after:
             return "~"
         return "+" if self.after else "-"
 
 
 def compare(before: Iterable[Rule], after: Iterable[Rule]) -> Sequence[RuleChange]:
-    """Return what differs, by place. What is the same in both stays whose it was."""
+    """Return the differences, by key. A rule that is the same in both keeps its author."""
     old, new = ({place(rule): rule for rule in rules} for rules in (before, after))
     changes = [RuleChange(old.get(where), new.get(where)) for where in sorted(old.keys() | new.keys())]
     return [change for change in changes if not _is_same(change)]
 
 
 def carry_out(rules: Iterable[Rule], changes: Iterable[RuleChange]) -> Sequence[Rule]:
-    """Return the rules as they are after the changes."""
+    """Return the rules after the changes."""
     found = {place(rule): rule for rule in rules}
     for change in changes:
         found.pop(place(change.rule), None)
@@ -61,17 +61,17 @@ def carry_out(rules: Iterable[Rule], changes: Iterable[RuleChange]) -> Sequence[
 
 
 def touched_by(changes: Iterable[RuleChange]) -> Sequence[Rule]:
-    """Return every rule that comes or goes: what they cover is all that a change can reach."""
+    """Return every rule before and after the changes; the changes can affect only what these rules cover."""
     return [rule for change in changes for rule in (change.before, change.after) if rule]
 
 
 def replaceable(rules: Iterable[Rule]) -> Sequence[Rule]:
-    """Return the rules that make up a policy: all but exceptions, which bind bytes and are granted one by one."""
+    """Return the rules of a policy: all but exceptions, which bind bytes and are granted one by one."""
     return [rule for rule in rules if rule.kind is not RuleKind.EXCEPTION]
 
 
 def tag_of(rules: Iterable[Rule]) -> int:
-    """Return a number that differs where the rules do, for those who change only what they saw."""
+    """Return a number that differs if the rules differ, so that a person changes only the policy that they saw."""
     text = repr(sorted((place(rule), repr(content(rule))) for rule in rules))
     return int.from_bytes(sha256(text.encode()).digest()[:7])
 

@@ -1,4 +1,4 @@
-"""Why things are as they are: which rules cover a release, which of them decide, and why a window ends when it does."""
+"""Explains a state: which rules cover a release, which of them decide, and why a window ends when it does."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,16 +9,16 @@ from koschey.policy.windows import window_of
 
 
 def deciding(rules: Rules, version: str | None) -> Sequence[tuple[Rule, bool]]:
-    """Return the rules about a version, each with whether it decides its kind or a narrower one does.
+    """Return the rules about a version, each with whether it decides its kind; otherwise a narrower rule does.
 
-    Without a version: all of them. One about the whole project then decides if it does for versions to come.
+    Without a version, return all rules. A rule about the whole project then decides if it does for future versions.
     """
     covering = [rule for rule in rules.rules if version is None or rule.version in (None, version)]
     return [(rule, rules.find(rule.kind, version or rule.version or "", rule.subject) is rule) for rule in covering]
 
 
 def why_window(file: File, standing: Standing, rules: Rules, usual: timedelta) -> str:
-    """Say in one sentence when time may let a file out, and by what."""
+    """Return one sentence that says when time may release a file, and which rule or setting decides that."""
     if standing.state is not State.HELD:
         return f"the file is {standing.state}; no window counts"
     if allowed := rules.find(RuleKind.ALLOWED_ONLY, file.version):

@@ -1,4 +1,4 @@
-"""What checks say of a file, and what is done about it: the evidence without which time lets nothing out."""
+"""Findings of checks about a file, and the action on each: without this evidence no file is released automatically."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,17 +41,17 @@ class Finding:
     check: str = ""
     """The name of the check. Koschey fills it in; a check leaves it empty."""
     advisory: str | None = None
-    """The id of the advisory that reports it, if one does."""
+    """The ID of the advisory that reports it, if one does."""
 
     @property
     def cause(self) -> Cause:
-        """The cause of the action that is taken on it."""
+        """The cause of the action on this finding."""
         return by_advisory(self.advisory) if self.advisory else by_check(self.check, self.code)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckFault:
-    """A check that crashed, hung or skipped something."""
+    """A check that could not be completed: it crashed, hung or skipped something."""
 
     check: str
     cause: str
@@ -59,7 +59,7 @@ class CheckFault:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one file's bytes from checks. Without any, nothing counts as checked."""
+    """What checks have found out about one file's bytes. Without evidence no check counts as complete."""
 
     completed: frozenset[str] = frozenset()
     faults: tuple[CheckFault, ...] = ()
@@ -68,24 +68,24 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class KnownCheck:
-    """A check that some worker has brought, and what it proposes for each code that it can find."""
+    """A check that some worker has registered, and the action that it proposes for each of its codes."""
 
     name: str
     proposed: dict[str, FindingAction]
 
 
 def action_for(rules: Rules, version: str, check: KnownCheck, code: str) -> FindingAction:
-    """Return what is done about a code of a check: the rule about the code, or about the check, or its proposal."""
+    """Return the action on a code of a check: of the rule about the code, else about the check, else its proposal."""
     rule = rules.find(RuleKind.CHECK, version, f"{check.name}/{code}") or rules.find(
         RuleKind.CHECK, version, check.name
     )
     if rule:
         return FindingAction(rule.value)
-    # A code that the check never declared is none that anybody could have decided about.
+    # Nobody could have decided about a code that the check never declared.
     return check.proposed.get(code, FindingAction.HOLD)
 
 
 def is_required(rules: Rules, version: str, check: KnownCheck) -> bool:
-    """Tell whether a file must have been through a check: unless policy switches the whole check off."""
+    """Return whether a file must pass a check: it must unless the policy switches the whole check off."""
     rule = rules.find(RuleKind.CHECK, version, check.name)
     return rule is None or rule.value != FindingAction.OFF

@@ -1,15 +1,15 @@
-"""What an upstream's page says against files that are known already: taken away, come back, added late.
+"""Compares an upstream's page with the files that are already known: removed, listed again, added late.
 
-A page is what its upstream wants to be seen, and whoever has taken over a project writes it. So news never lets
-anything out; it only takes away, or asks for a person:
+The upstream writes its page, and so does any account that has taken over a project. So a change of the page releases no
+new file: it blocks files, or requires a review.
 
-0. What a page lists no more is only suspected to be gone until further looks have confirmed it (`policy.absence`).
-1. A held file that is gone is blocked, and stays so when the page lists it again.
-2. A released file is blocked when it is taken away soon after its upload, as malware is. An older one stays served:
-   what was accepted is not lost because its project was deleted. A file that was blocked for this alone, and that is
-   listed again as it was, is released again.
-3. A project that was gone, or of whose known files none is left, may be another's by now. Neither time nor trust lets
-   out what it lists from then on, until a person has approved some of it or has trusted the project anew.
+0. A file that the page no longer lists is only suspected to be gone until re-checks confirm it (`policy.absence`).
+1. A held file that is gone is blocked, and stays blocked when the page lists it again.
+2. A released file is blocked if the upstream removes it soon after its upload, as it removes malware. An older file is
+   still served: an accepted file is not lost because its project was deleted. A file that was blocked only for this is
+   released again if the page lists it unchanged.
+3. A project that was gone, or of whose known files none is left, may have a new owner. Neither time nor trust releases
+   the files that it lists from then on, until a person has approved some of them or has trusted the project again.
 """
 
 from collections.abc import Collection
@@ -20,22 +20,22 @@ from koschey.model import File, ProjectStatus, Standing, StandingFile, State, Up
 from koschey.policy.rules import RuleKind, Rules
 
 CHECK = "upstream"
-"""The check by whose name findings about an upstream's page are recorded; no worker has to bring it."""
+"""The name of the check under which findings about an upstream's page are recorded; no worker registers it."""
 RETURNED = "returned"
-"""The code of a file that is listed since its project came back: for a person, unless policy says otherwise."""
+"""The code of a file that is listed since its project returned; a person reviews it unless policy says otherwise."""
 REAPPEARED = "reappeared"
-"""The code of a held file that a page lacked for some looks: for a person, unless policy says otherwise."""
+"""The code of a held file that some readings of the page lacked; a person reviews it unless policy says otherwise."""
 REPLACED = "replaced"
-"""The code of a file under whose name the upstream lists other bytes now."""
+"""The code of a file for whose name the upstream now lists other bytes."""
 
 WITHDRAWN_WITHIN = timedelta(days=30)
-"""A released file that is taken away within this time of its upload is blocked, where no rule says otherwise."""
+"""A released file that its upstream removes within this time of its upload is blocked, if no rule says otherwise."""
 LATE_AFTER = timedelta(days=14)
-"""The public index itself lets nobody add files to a release that is older."""
+"""The age from which a new file of a release is late. The public index accepts no file for an older release."""
 
 
 def withdrawal(file: File, standing: Standing, rules: Rules, at: datetime) -> Grounds | None:
-    """Return why a released file is blocked that its upstream withdrew at a moment; None where it stays served."""
+    """Return why a released file is blocked that its upstream withdrew at a moment; None if it is still served."""
     rule = rules.find(RuleKind.WITHDRAWN, file.version)
     within = rule.days if rule else WITHDRAWN_WITHIN
     age = at - begun_at(file, standing)
@@ -47,16 +47,16 @@ def withdrawal(file: File, standing: Standing, rules: Rules, at: datetime) -> Gr
 
 
 def begun_at(file: File, standing: Standing) -> datetime:
-    """Return since when a file has been public, as far as we believe it: an upstream that backdates gains nothing."""
+    """Return since when a file has been public, as far as Koschey trusts that: backdating gains an upstream nothing."""
     claims = [moment for moment in (file.upload_time, standing.counts_from) if moment is not None]
     return max(claims, default=file.first_seen_at)
 
 
 def is_late(release: Collection[StandingFile], now: datetime, *, released: bool) -> bool:
-    """Tell whether a new file comes to a release that was let out before.
+    """Return whether a new file is added to a release that was released before.
 
-    `released` is what the new file is from the start. Under trust a release comes file by file within hours, which is
-    no news; a file for an old release is.
+    `released` says whether the new file starts as released. In a trusted project the files of a release arrive within
+    hours of one another, which is expected; a new file of a release older than `LATE_AFTER` is not.
     """
     let_out = [item for item in release if item.standing.state is State.RELEASED]
     if not let_out:
@@ -65,17 +65,17 @@ def is_late(release: Collection[StandingFile], now: datetime, *, released: bool)
 
 
 def is_as_it_was(file: File, listed: UpstreamFile) -> bool:
-    """Tell whether a page lists a file with the bytes that are known, and as the upload that is known.
+    """Return whether a page lists a file with the recorded digest and the recorded upload time.
 
-    Whoever takes a name over can upload the same bytes, but not at the time of the first upload.
+    An account that takes over a name can upload the same bytes, but not at the time of the first upload.
     """
     return file.sha256 is not None and (file.sha256, file.upload_time) == (listed.sha256, listed.upload_time)
 
 
 def is_estranged(known: Collection[StandingFile], listed: Collection[str], before: ProjectStatus) -> bool:
-    """Tell whether a page may be another's than the one that was known: nothing connects the two.
+    """Return whether a page may belong to another owner than the known files: nothing connects the two.
 
-    The project was gone, or quarantined, when it was last looked at; or none of its files is listed any more.
+    The project was gone or quarantined at the last reading, or the page lists none of its known files any more.
     """
     files = [item.file for item in known if item.standing.state is not State.REMOVED]
     if not files or not listed:

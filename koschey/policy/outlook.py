@@ -1,4 +1,4 @@
-"""What a change of the rules would do to one file: the verdict before it, and the one after it was settled."""
+"""Foresees what a change of the rules would do to one file: the verdict before it, and the one after settling."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,41 +13,41 @@ from koschey.policy.windows import renew
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """How one file fares now, and how it would once a change has been settled."""
+    """Whether one file is served now, and its verdict after a change has been settled."""
 
     item: StandingFile
     served: bool
     after: Verdict
     release_at: datetime | None
-    """When time may let the file out after the change."""
+    """When time may release the file after the change."""
 
     @property
     def will_be_served(self) -> bool:
-        """Whether it is served afterwards; what the verdict releases, settling moves."""
+        """Whether it is served afterwards; settling releases a file when its verdict says so."""
         return self.after.served or self.after.state is State.RELEASED
 
     @property
     def mark(self) -> str:
-        """`+` for a file that appears, `-` for one that disappears, a space where only its release time moves."""
+        """`+` for a file that appears, `-` for one that disappears, a space if only its release time may change."""
         if self.served == self.will_be_served:
             return " "
         return "+" if self.will_be_served else "-"
 
     @property
     def moves_release(self) -> bool:
-        """Whether a file that stays held may be let out by time at another moment."""
+        """Whether time may release a file that stays held at another moment."""
         return self.after.state is State.HELD and self.release_at != self.item.standing.release_at
 
     @property
     def matters(self) -> bool:
-        """Whether there is anything to tell about the file."""
+        """Whether there is anything to report about the file."""
         return self.mark != " " or self.moves_release
 
 
 def foresee(
     item: StandingFile, before: Policy, after: Policy, usual: timedelta, now: datetime, evidence: Evidence
 ) -> Outlook:
-    """Return what would become of a file: its window renewed, then judged, exactly as settling does."""
+    """Return what would happen to a file: renew its window, then judge it, exactly as settling does."""
     renewed = renew(item, after.in_force(now).rules, usual)
     return Outlook(
         item,
@@ -58,6 +58,6 @@ def foresee(
 
 
 def about(rules: Iterable[Rule], policy: Policy, project: str) -> Policy:
-    """Return a project's policy with those of these rules that are about it, in place of its own."""
+    """Return a project's policy with those of these rules that cover it, instead of its own rules."""
     found = tuple(rule for rule in rules if covers(rule.scope, project, policy.origin))
     return replace(policy, rules=Rules(found))

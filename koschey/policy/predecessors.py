@@ -1,4 +1,4 @@
-"""Which file of an earlier release one is compared with: the nearest kind and tags of the nearest version below it."""
+"""Chooses the file of an earlier release to compare with: the nearest kind and tags of the nearest lower version."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ WHEEL = ".whl"
 
 
 def predecessors(file: File, known: Iterable[StandingFile]) -> Iterator[File]:
-    """Yield one released file of each version below a file's, the highest version first.
+    """Yield one released file of each lower version that has a file of the same kind, the highest version first.
 
-    Versions that have a file of the same kind come first; a wheel whose project never had one is compared with sdists.
+    If no lower version has a wheel, a wheel is compared with sdists.
     """
     version, is_wheel = _version(file), _is_wheel(file)
     if version is None:
@@ -36,7 +36,7 @@ def predecessors(file: File, known: Iterable[StandingFile]) -> Iterator[File]:
 
 
 def newest_released(file: File, known: Iterable[StandingFile], limit: int) -> list[File]:
-    """Return released files of the same kind, of other versions, the newest first."""
+    """Return at most `limit` released files of the same kind and of other versions, the newest first."""
     released = [
         item.file
         for item in known
@@ -54,7 +54,7 @@ def _nearest(file: File, there: Sequence[File]) -> File:
 
 
 def _likeness(here: frozenset[Tag], there: frozenset[Tag]) -> int:
-    """Count what tags have in common where they are not equal: the platform of another Python is nearer than none."""
+    """Rate how similar unequal tags are: the same platform for another Python is nearer than another platform."""
     return max(
         (
             (a.interpreter == b.interpreter) + (a.abi == b.abi) + 2 * (a.platform == b.platform)

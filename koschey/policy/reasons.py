@@ -1,4 +1,4 @@
-"""The reason that a person gives for a change: one form and one message, whichever door it comes through."""
+"""Parses the reason that a person gives for a change: one form and one message for every interface."""
 
 import re
 from typing import NewType
@@ -6,16 +6,16 @@ from typing import NewType
 from koschey.errors import UsageError
 
 MAX_REASON = 2000
-"""Characters; a journal is read by people, and one row of it is sent to Temporal and to webhooks as a whole."""
+"""Characters. People read the journal, and Temporal and webhooks receive whole rows of it."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""NUL, which PostgreSQL keeps in no text, and halves of surrogate pairs, which UTF-8 cannot encode."""
+"""NUL, which PostgreSQL stores in no text, and halves of surrogate pairs, which UTF-8 cannot encode."""
 
 Reason = NewType("Reason", str)
 """A reason that was parsed: 1 to `MAX_REASON` characters without white space around them, all of them storable."""
 
 
 def parse_reason(text: str) -> Reason:
-    """Return the reason without the white space around it. Raises `UsageError` where it is none."""
+    """Return the reason without the white space around it. Raises `UsageError` if it is not a valid reason."""
     stripped = text.strip()
     if not 0 < len(stripped) <= MAX_REASON:
         raise UsageError(f"give a reason of 1 to {MAX_REASON} characters; it is stored, and others read it")

@@ -1,7 +1,7 @@
-"""Rules that people put in force: a kind, a scope, mostly a value, always a reason and an author, perhaps an end.
+"""Rules that people set: each has a kind, a scope, a reason and an author, and may have a value and an expiry.
 
-Block beats approve beats trust beats time. Where several rules of a kind that carries a value cover a file, the one
-with the narrowest scope decides.
+Block beats approve beats trust beats time. If several rules of a kind with a value cover a file, the one with the
+narrowest scope decides.
 """
 
 from collections.abc import Iterator
@@ -56,7 +56,7 @@ class RuleKind(StrEnum):
 
 
 CLOSING = (RuleKind.BLOCKED, RuleKind.RESERVED)
-"""Kinds of rules under which nothing is served, also what is released; a name has an empty page under them."""
+"""Kinds of rules under which nothing is served, not even released files; a name under them has an empty page."""
 FLAGS = frozenset(
     {
         RuleKind.TRUSTED,
@@ -70,7 +70,7 @@ FLAGS = frozenset(
         RuleKind.SECOND_PERSON,
     }
 )
-"""Kinds that are in force or not, and have no value."""
+"""Kinds without a value: such a rule is either active or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Rule:
 
     kind: RuleKind
     version: str | None
-    """None: every version, also those to come."""
+    """None means every version, including future ones."""
     reason: str
     actor: str
     scope: str = ""
@@ -87,19 +87,19 @@ class Rule:
     subject: str = ""
     value: str = ""
     expires_at: datetime | None = None
-    """From then on the rule is not in force."""
+    """From then on the rule is not active."""
     ticket: str | None = None
     seconded_by: str | None = None
     """The second person who agreed."""
 
     @property
     def days(self) -> timedelta | None:
-        """The value as a length of time; None where time does not end it."""
+        """The value as a length of time; None if time does not end it."""
         return None if self.value == NEVER else timedelta(days=float(self.value))
 
 
 def cause_of(rule: Rule) -> Cause:
-    """Return the cause of what a rule does."""
+    """Return the cause of the states that a rule decides."""
     if rule.kind is RuleKind.RESERVED:
         return Cause(CauseKind.RESERVATION, "", rule.scope, rule.version)
     return Cause(CauseKind.RULE, rule.kind, rule.scope, rule.version)
@@ -115,7 +115,7 @@ def breadth(scope: str) -> tuple[int, int]:
 
 
 def covers(scope: str, project: str, origin: Origin) -> bool:
-    """Tell whether a scope covers a project. The function `in_scope` in the database says the same."""
+    """Return whether a scope covers a project. The function `in_scope` in the database does the same."""
     if scope.endswith("-*"):
         return project == scope[:-2] or project.startswith(scope[:-1])
     return scope in (project, EVERYTHING) or (scope == UPSTREAM and origin is Origin.MIRRORED)
@@ -128,21 +128,21 @@ class Rules:
     rules: tuple[Rule, ...] = ()
 
     def in_force(self, now: datetime) -> "Rules":
-        """Return those that have not ended."""
+        """Return the rules that have not expired."""
         if all(rule.expires_at is None for rule in self.rules):
             return self
         return replace(self, rules=tuple(r for r in self.rules if r.expires_at is None or r.expires_at > now))
 
     def ends_next(self, now: datetime) -> datetime | None:
-        """Return when the first of those that are in force ends; until then a judgement by them does not change."""
+        """Return when the first active rule expires; until then a judgement by these rules does not change."""
         return min((r.expires_at for r in self.rules if r.expires_at is not None and r.expires_at > now), default=None)
 
     def find(self, kind: RuleKind, version: str, subject: str = "") -> Rule | None:
-        """Return the rule of that kind, with the narrowest scope, that covers a version; None where there is none."""
+        """Return the rule of that kind with the narrowest scope that covers a version; None if there is none."""
         return min(self._matching(kind, version, subject), key=_narrowest_first, default=None)
 
     def find_whole(self, *kinds: RuleKind) -> Rule | None:
-        """Return a rule of one of the kinds that covers all versions, also those to come."""
+        """Return a rule of one of the kinds that covers all versions, including future ones."""
         return next((rule for rule in self.rules if rule.kind in kinds and rule.version is None), None)
 
     def _matching(self, kind: RuleKind, version: str, subject: str) -> Iterator[Rule]:

@@ -3,9 +3,9 @@
     (unknown) ─► held ─► released ─► blocked ─► held
                   │  └─► blocked
                   └────► malformed | conflict
-    every state ─► removed: a tombstone; the name stays used for ever
+    every state ─► removed: a tombstone; the name stays used permanently
 
-A trigger in PostgreSQL refuses every other move; a test keeps both lists alike.
+A trigger in PostgreSQL refuses every other move. A test compares both lists.
 """
 
 from koschey.model import State
@@ -26,4 +26,4 @@ LEGAL_MOVES: frozenset[tuple[State, State]] = frozenset(
 )
 
 PENDING = (State.HELD, State.CONFLICT, State.MALFORMED)
-"""States of files that are not served and not refused: every surface lists and counts them as the quarantine."""
+"""States of files that are neither served nor refused; every surface lists and counts these files as the quarantine."""

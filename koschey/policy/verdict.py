@@ -1,21 +1,22 @@
-"""The one verdict: for every surface and for every move, what is to be done with a file.
+"""The one verdict about a file, for every surface and for every change of its state.
 
 The rules, in the order in which they decide:
 
-1. Removed, malformed and conflicting files are never served; nor is a file that is set aside, because its name was
+1. Removed, malformed and conflicting files are never served. Nor is a file that was set aside because its name was
    handed over to another origin.
-2. A block, of the version or of the project, beats all else; so do a reservation of the name for private packages,
-   where the file is an upstream's, and a quarantine of the project.
-3. What is released stays released; what is held waits.
-4. A held file that a check wants blocked, or that the upstream took away, is blocked. While that the upstream lacks
-   it, or the project's page, is only suspected, it is held.
-5. An exception serves a held file while it names exactly these bytes and has not ended, yanked or not.
-6. A held file is released when its window has ended or its project is trusted, all checks that policy asks for went
-   through and none wants a person to look, its provenance is verified where that is required, its bytes are verified
-   and stored, and the upstream, looked at after the end of the window, still lists it as it was and unyanked.
-7. Under observation, what rules 4 and 6 would hide is served, and the verdict says what would have been.
+2. A block of the version or of the project beats all else. So does a reservation of the name for private packages,
+   if the file comes from an upstream, and so does a quarantine of the project.
+3. A released file stays released. The remaining rules are about held files.
+4. A held file is blocked if a check wants it blocked, or if the upstream removed it. While the absence of the file or
+   of the project's page is only suspected, the file is held.
+5. An exception serves a held file, yanked or not, while it names exactly these bytes and has not expired.
+6. A held file is released when its window has ended or its project is trusted, if all checks that policy requires are
+   complete, none of them requires a review, and its attestation is verified if that is required. A file of a trusted
+   project needs a SHA-256 and a path. Any other file needs bytes that are verified and stored, and a reading of the
+   upstream's page after the end of the window that still lists it; if it is yanked there, it is blocked.
+7. Under observation, files that rules 4 and 6 would hide are served, and the verdict says what would have happened.
 
-An approval is not a rule here: it moves the standing at once, and binds bytes that exist.
+An approval is not a rule here: it changes the state at once, and binds bytes that exist.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ NOTHING_KNOWN = Evidence()
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All that judges the files of one project, apart from the files themselves."""
+    """All that a verdict on the files of one project depends on, apart from the files themselves."""
 
     rules: Rules = field(default_factory=Rules)
     project_status: ProjectStatus = ProjectStatus.ACTIVE
@@ -40,42 +41,42 @@ class Policy:
     """When the upstream's page was last read; None for a hosted project."""
     origin: Origin = Origin.MIRRORED
     checks: tuple[KnownCheck, ...] = ()
-    """All checks that are known here."""
+    """All checks that any worker has registered."""
     absence: Absence | None = None
-    """That the upstream has no page of the project."""
+    """The absence of the project's page at the upstream, suspected or confirmed."""
 
     def in_force(self, now: datetime) -> "Policy":
-        """Return the policy without the rules that have ended."""
+        """Return the policy without the rules that have expired."""
         rules = self.rules.in_force(now)
         return self if rules is self.rules else replace(self, rules=rules)
 
     def required(self, version: str) -> frozenset[str]:
-        """Return the names of the checks through which a file must have been."""
+        """Return the names of the checks that a file must pass."""
         return frozenset(check.name for check in self.checks if is_required(self.rules, version, check))
 
     def action(self, finding: Finding, version: str) -> FindingAction:
-        """Return what is done about a finding. One of a check that nobody knows any more is for a person."""
+        """Return the action on a finding. A person must review the finding of a check that is no longer known."""
         known = next((check for check in self.checks if check.name == finding.check), None)
         return action_for(self.rules, version, known or KnownCheck(finding.check, {}), finding.code)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What should be so. `served` answers surfaces; `state` and `look_again_at` answer whoever moves standings."""
+    """What should happen to a file. Surfaces use `served`; settling uses `state` and `look_again_at`."""
 
     served: bool
     state: State
     cause: Cause
     reason: str
-    """The cause in a sentence, for people alone."""
+    """The cause in a sentence, for people only."""
     look_again_at: datetime | None = None
-    """When a held file should be judged again; None where only a person, or a check, can change the verdict."""
+    """When a held file should be judged again; None if only a person or a check can change the verdict."""
     needs_look: bool = False
-    """Held only because the upstream must be asked again first."""
+    """Whether the file is held only because the upstream's page must be read again first."""
 
     @property
     def grounds(self) -> Grounds:
-        """Why it should be so."""
+        """The cause and the reason together."""
         return Grounds(self.cause, self.reason)
 
 
@@ -84,7 +85,7 @@ def verdict(
 ) -> Verdict:
     """Judge one file in one index at one moment of PostgreSQL's clock.
 
-    Surfaces need no evidence: it only decides what a held file becomes, and without any it stays held.
+    Surfaces need no evidence: it decides only the next state of a held file, which stays held without any.
     """
     policy = policy.in_force(now)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
@@ -111,7 +112,7 @@ def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
 
 
 def closed_by(policy: Policy, version: str) -> Grounds | None:
-    """Return why nothing of an upstream, or of the project, is let out under this name and version."""
+    """Return the block or reservation that closes this name and version; None if neither does."""
     if rule := policy.rules.find(RuleKind.BLOCKED, version):
         return Grounds(cause_of(rule), f"blocked by {rule.actor}: {rule.reason}")
     if policy.origin is Origin.MIRRORED and (rule := policy.rules.find(RuleKind.RESERVED, version)):
@@ -120,7 +121,7 @@ def closed_by(policy: Policy, version: str) -> Grounds | None:
 
 
 def _quarantined(policy: Policy) -> Grounds:
-    """Return who closed the project: an upstream closes its own, an admin here those that are hosted here."""
+    """Return who quarantined the project: the upstream for a mirrored one, an admin of this index for a hosted one."""
     why = policy.project_status_reason
     if policy.origin is Origin.HOSTED:
         return Grounds(BY_STATUS, f"the project is quarantined: {why or 'no reason given'}")
@@ -129,7 +130,7 @@ def _quarantined(policy: Policy) -> Grounds:
 
 
 def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
-    """Return why a held file is blocked, whatever time and exceptions say."""
+    """Return the verdict that blocks a held file whatever time and exceptions say; None if nothing blocks it."""
     if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
         return Verdict(False, State.BLOCKED, finding.cause, f"{finding.check}: {finding.summary}")
     if file.is_gone:
@@ -139,7 +140,7 @@ def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | Non
 
 
 def absence_of(file: File, policy: Policy) -> Absence | None:
-    """Return why neither time nor trust releases a file now: the upstream lists it, or its project, no more."""
+    """Return the absence for which neither time nor trust releases a file now: its own, or that of its project."""
     return file.absence or policy.absence
 
 
@@ -165,12 +166,12 @@ def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime
 
 
 def trusted_by(rule: Rule) -> str:
-    """Return who trusted a project, and why."""
+    """Return a sentence that says who trusted a project, and why."""
     return f"trusted by {rule.actor}: {rule.reason}"
 
 
 def only_allowed(rule: Rule) -> Grounds:
-    """Return why time releases nothing."""
+    """Return why time releases no file under a rule `allowed-only`."""
     return Grounds(cause_of(rule), f"only what a reviewer approves or trusts is served here: {rule.reason}")
 
 
@@ -187,7 +188,7 @@ def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime
 
 
 def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime) -> Verdict:
-    """Judge a file whose window has ended and whose checks went through."""
+    """Judge a file whose window has ended and whose checks are complete."""
     if policy.looked_at is None or policy.looked_at < release_at:
         waits = "the window has ended; the upstream is asked again first"
         return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now, needs_look=True)
@@ -201,7 +202,7 @@ def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime
 
 
 def _unproved(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
-    """Return why neither time nor trust may let a file out: what checks say of it, or do not say yet."""
+    """Return why neither time nor trust may release a file: a check, a finding or its attestation holds it."""
     grounds = _lacks_checks(file, policy, evidence)
     if grounds is None and (finding := _worst(file, policy, evidence, FindingAction.HOLD)):
         grounds = _for_review(finding)
@@ -231,7 +232,7 @@ def _worst(file: File, policy: Policy, evidence: Evidence, action: FindingAction
 
 
 def _excepted(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
-    """Return the verdict on a held file that is served because somebody vouched for exactly these bytes."""
+    """Return the verdict on a held file that an exception for exactly these bytes serves; None if there is none."""
     exception = policy.rules.find(RuleKind.EXCEPTION, file.version, file.filename)
     if exception is None or exception.expires_at is None or exception.value != file.sha256:
         return None
@@ -241,7 +242,7 @@ def _excepted(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
 
 
 def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
-    """Return the verdict on a held file that is served under observation."""
+    """Return the verdict on a held file that is served under observation; None if it is not."""
     rule = policy.rules.find(RuleKind.OBSERVED, file.version)
     if rule is None:
         return None
@@ -250,7 +251,7 @@ def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
 
 
 def _served_meanwhile(file: File, judged: Verdict, grounds: Grounds) -> Verdict | None:
-    """Serve a file that stays held, or that is on its way to be released. Nothing blocks it before the rule ends."""
+    """Serve a file that stays held or is about to be released. It is not blocked before the rule expires."""
     if not file.has_known_bytes:
         return None
     if judged.state is State.RELEASED:

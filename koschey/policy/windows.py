@@ -1,4 +1,4 @@
-"""When the quarantine window of a file began, and when it ends."""
+"""Computes when the quarantine window of a file begins, and when it ends."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,9 +12,9 @@ def window_start(
 ) -> datetime:
     """Return the moment from which a file's age counts.
 
-    The later of the upstream's upload time and the last look in which the file was absent: an upstream that backdates
-    a new file gains nothing. A file without an upload time, or from an upstream that is not `believed`, is as old as
-    our knowledge of it; one whose upload time lies ahead of us is not older than that time.
+    This is the later of the upstream's upload time and the last reading of the page that lacked the file: an upstream
+    that backdates a new file gains nothing. The age of a file without an upload time, or from an upstream that is not
+    `believed`, counts from when it was first seen. An upload time in the future counts as it is.
     """
     if upload_time is None:
         return first_seen_at
@@ -24,9 +24,9 @@ def window_start(
 
 
 def window_of(rules: Rules, version: str, usual: timedelta, *, dated: bool) -> timedelta | None:
-    """Return how long a file is held; None where time does not end it.
+    """Return how long a file is held; None if time does not end it.
 
-    `usual` counts where no rule says otherwise; a file whose upload time is not known may have a rule of its own.
+    `usual` applies if no rule says otherwise; a rule `unknown-age` applies first to a file without an upload time.
     """
     if not dated and (rule := rules.find(RuleKind.UNKNOWN_AGE, version)):
         return rule.days
@@ -39,7 +39,7 @@ def window_end(start: datetime, window: timedelta) -> datetime:
 
 
 def due_at(file: File, standing: Standing, rules: Rules, usual: timedelta) -> datetime | None:
-    """Return when time may let a held file out, by the rules that are in force; None where only a person does."""
+    """Return when time may release a held file by the active rules; None if only a person can."""
     window = window_of(rules, file.version, usual, dated=file.upload_time is not None)
     if standing.counts_from is None or window is None:
         return None
@@ -50,7 +50,7 @@ def due_at(file: File, standing: Standing, rules: Rules, usual: timedelta) -> da
 
 
 def renew(item: StandingFile, rules: Rules, usual: timedelta) -> StandingFile:
-    """Return a file whose window ends as the rules of today say, not those under which it was first seen."""
+    """Return a file with the end of its window by today's rules, not by those under which it was first seen."""
     standing = item.standing
     if standing.state is not State.HELD or standing.counts_from is None:
         return item
