@@ -1,1 +1,1 @@
-"""What admins set for the whole index: the policy, reserved and claimed names, and how long things are kept."""
+"""What admins set for the whole index: the policy, reserved and claimed names, and how long downloads are kept."""

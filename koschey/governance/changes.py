@@ -1,7 +1,8 @@
-"""Changing the policy: one rule, or all of them at once.
+"""Changes the policy: one rule, or all of them at once.
 
-A change is one transaction: the rules, a decision and a journal row for each, and a message for every held release
-that a changed rule covers, so that it is judged anew. What is released needs none: surfaces ask the verdict.
+A change is one transaction. It writes the rules, a decision and a journal row for each, and a message for every held
+release that a changed rule covers, so that the release is judged again. Released files need no message, because every
+surface computes the verdict.
 """
 
 from collections.abc import Sequence
@@ -46,16 +47,16 @@ LETTING_THROUGH = (RuleKind.OBSERVED, RuleKind.EXCEPTION)
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What a person has agreed to hide, and what is needed to foresee it."""
+    """What a person has agreed to hide, and what the preview of it needs."""
 
     consent: Consent
     usual: Usual | None = None
-    """None: only what is closed outright is foreseen."""
+    """If None, only files that a block or a reservation hides are foreseen."""
     expected: int | None = None
-    """The tag of the policy that the person saw; None: whatever it is."""
+    """The tag of the policy that the person saw; None accepts any policy."""
 
     def check(self, policy: Sequence[Rule]) -> None:
-        """Raise `Stale` where the policy is not the one that the person saw."""
+        """Raise `Stale` if the policy is not the one that the person saw."""
         check_tag(policy, self.expected)
 
 
@@ -67,25 +68,25 @@ class PolicyOutcome:
     """What a change of the policy did."""
 
     serial: Serial | None
-    """None where it changed nothing: it was so already."""
+    """None if nothing changed: the policy was already so."""
     changes: Sequence[RuleChange]
     tag: int
-    """Of the policy as it is now, for a later `Agreed.expected`."""
+    """The tag of the policy after the change, for a later `Agreed.expected`."""
     judged_anew: int
-    """Held releases that the changed rules cover."""
+    """The number of held releases that the changed rules cover; they are judged again."""
     effects: Effects = NO_EFFECTS
 
 
 async def set_rule(
     connection: Connection, actor: Actor, terms: Terms, agreed: Agreed = AGREED, *, expires: str | None = None
 ) -> PolicyOutcome:
-    """Put one rule in force, in place of the one of the same kind, scope and subject.
+    """Set one rule. It replaces the active rule of the same kind, scope and subject.
 
-    `expires` is when it expires as a person writes that (`parse_expiry`), in place of what the terms say.
+    `expires` is its expiry as a person writes it (`parse_expiry`), and replaces that of the terms.
 
-    Raises `UsageError` where the terms describe no rule, `NotAllowed` where the actor may not manage its scope,
-    `Stale` where the policy is not the one that `agreed` names, and `Unconfirmed` where it would hide what is in use
-    and `agreed` does not say so.
+    Raises `UsageError` if the terms describe no rule, `NotAllowed` if the actor may not manage its scope, `Stale` if
+    the policy is not the one that `agreed` names, and `Unconfirmed` if the rule would hide served files and `agreed`
+    does not allow that.
     """
     async with connection.transaction():
         now = await projects.select_now(connection)
@@ -106,7 +107,7 @@ async def unset_rule(
     reason: str,
     agreed: Agreed = AGREED,
 ) -> PolicyOutcome:
-    """Lift one rule. Raises as `set_rule` does, and `NotKnown` where there is no such rule."""
+    """Lift one rule. Raises as `set_rule` does, and `NotKnown` if there is no such rule."""
     why = parse_reason(reason)
     parsed = parse_kind(kind)
     name, version = parse_rule_scope(parsed, scope)
@@ -123,7 +124,7 @@ async def unset_rule(
 async def apply_policy(
     connection: Connection, actor: Actor, wanted: Sequence[Rule], reason: str, agreed: Agreed = AGREED
 ) -> PolicyOutcome:
-    """Put exactly these rules in force, beside the exceptions, which stay. Raises as `set_rule` does."""
+    """Make exactly these rules the policy. Exceptions stay active. Raises as `set_rule` does."""
     why = parse_reason(reason)
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.MANAGE, EVERYTHING)
@@ -136,18 +137,18 @@ async def apply_policy(
 async def apply_terms(
     connection: Connection, actor: Actor, terms: Sequence[Terms], reason: str, agreed: Agreed
 ) -> PolicyOutcome:
-    """Do as `apply_policy`, with rules that were not parsed yet. Raises `UsageError` too where one of them is none."""
+    """Parse the rules and do as `apply_policy`. Also raises `UsageError` if one of them is not a valid rule."""
     wanted = parse_rules(terms, actor.name, await projects.select_now(connection))
     return await apply_policy(connection, actor, wanted, reason, agreed)
 
 
 async def select_policy(connection: Connection) -> Sequence[Rule]:
-    """Return the rules that make up the policy: all that are in force, but for exceptions."""
+    """Return the rules of the policy: all active rules except exceptions."""
     return replaceable((await rules.select_all_rules(connection)).rules)
 
 
 async def _in_place_of(connection: Connection, rule: Rule, agreed: Agreed) -> Sequence[Rule]:
-    """Return the rule that is in force where this one would stand, and keep other changes waiting. Raises `Stale`."""
+    """Lock the policy against other changes, and return the active rule that this one replaces. Raises `Stale`."""
     await rules.lock_policy(connection)
     found = await rules.select_all_rules(connection)
     agreed.check(replaceable(found.rules))
@@ -180,7 +181,7 @@ async def _carry_out(
 
 
 async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:
-    """Return what the changes would hide: what rules close, and what only observation or an exception serves."""
+    """Return what the changes would hide: files that rules close or that only observation or an exception serves."""
     current, hidden = (await rules.select_all_rules(connection)).rules, []
     if usual and any(rule.kind in LETTING_THROUGH for rule in current):
         judged = await foresee_covered(
@@ -191,15 +192,15 @@ async def _measure(connection: Connection, changes: Sequence[RuleChange], usual:
 
 
 async def _record(connection: Connection, actor: Actor, changes: Sequence[RuleChange], reason: Reason) -> Serial:
-    """Write a row of the journal and a decision for each change; returns the last serial."""
+    """Write a row of the journal and a decision for each change; return the last serial."""
     record = Record(connection, actor, EVERYTHING)
     for change in changes:
-        # The scope stands in the project's place: every process then forgets the pages that it covers.
+        # The scope replaces the project's name: every process then drops the pages that the scope covers.
         record.add(Event.POLICY, [_entry(change, reason)], project=change.rule.scope)
     last = await record.write()
     assert last is not None
     numbered = [(Serial(serial), change.rule) for serial, change in enumerate(changes, last - len(changes) + 1)]
-    # A decision names its row of the journal, so these alone are written after it.
+    # A decision names its row of the journal, so only the decisions are written after it.
     await decisions.insert_policy_decisions(connection, actor, numbered, reason)
     return last
 

@@ -1,9 +1,9 @@
-"""Handing a name over: a mirrored one to private packages (claim), and a private one to its upstream (release).
+"""Hands a name over: a mirrored name to private packages (claim), and a private name to its upstream (release).
 
-A name has one origin at a time, so that nothing public can shadow what is private. The files that it has from its
-former origin are set aside: blocked, out of reach of every decision, and there again when their origin comes back. A
-filename that was downloaded stands for these bytes from then on, under either origin. The decision record
-docs/adr/0030-names-change-hands.md says why.
+A name has one origin at a time, so that no public file can shadow a private one. The files from its former origin are
+set aside: they are blocked, no decision can change them, and they return when their origin returns. Once a filename was
+downloaded it stands for these bytes permanently, under either origin. The decision record
+docs/adr/0030-names-change-hands.md gives the reasons.
 """
 
 from collections.abc import Sequence
@@ -30,26 +30,26 @@ from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.impact import FULL_CONSENT, NOTHING, Consent, Impact, measure
 
 WAITED = (State.HELD, State.RELEASED)
-"""States in which time, or a person, had not refused a file."""
+"""States of files that neither Koschey nor a person had refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What became of a name."""
+    """The result of a handover of a name."""
 
     project: NormalizedName
     origin: Origin
-    """Whose it is now."""
+    """Its origin after the handover."""
     serial: Serial
     changed: bool
-    """False where it was so already."""
+    """False if the name already had this origin."""
     impact: Impact = NOTHING
     set_aside: tuple[str, ...] = ()
-    """Filenames that are served no more."""
+    """Filenames that the handover set aside; they are no longer served."""
     brought_back: tuple[str, ...] = ()
-    """Filenames that were set aside before, and that the name has again."""
+    """Filenames that an earlier handover set aside, and that the name has again."""
     taken: Sequence[Taken] = ()
-    """Files that were ever downloaded under the name, from whatever origin."""
+    """Files that were ever downloaded under the name, from either origin."""
 
 
 async def claim(
@@ -60,11 +60,11 @@ async def claim(
     consent: Consent = FULL_CONSENT,
     expected: Serial | None = None,
 ) -> Handover:
-    """Hand a name to private packages: Koschey asks no upstream for it any more, and accepts uploads.
+    """Hand a name to private packages: Koschey no longer requests it from an upstream, and accepts uploads.
 
-    Raises `NotAllowed` where the actor may not manage the project, `Stale` where it is not at the serial `expected`,
-    `NotKnown` where there is none of that name, and `Unconfirmed` where `consent` does not say how many files would be
-    served no more.
+    Raises `NotAllowed` if the actor may not manage the project, `Stale` if it is not at the serial `expected`,
+    `NotKnown` if there is no project of that name, and `Unconfirmed` if `consent` does not state how many files would
+    no longer be served.
     """
     why = parse_reason(reason)
     async with connection.transaction():
@@ -86,9 +86,9 @@ async def release_name(
     consent: Consent = FULL_CONSENT,
     expected: Serial | None = None,
 ) -> Handover:
-    """Hand a private name to its upstream, whose page is read at the next request for it.
+    """Hand a private name to its upstream. Koschey reads the upstream's page at the next request for the name.
 
-    Raises as `claim` does, and `UsageError` where the name is reserved.
+    Raises as `claim` does, and `UsageError` if the name is reserved.
     """
     why = parse_reason(reason)
     async with connection.transaction():
@@ -112,7 +112,7 @@ class _Handing:
     actor: Actor
     project: Project
     origin: Origin
-    """Whose it shall be."""
+    """The new origin."""
     reason: Reason
     consent: Consent
 
@@ -152,11 +152,11 @@ class _Handing:
         await claims.delete_messages(self.connection, self.project.name, ids)
         await close_proposals(self.connection, self.project.name, None, None, self.actor.name)
         held = sorted({item.file.version for item in present if item.standing.state is State.HELD})
-        # Their workflows find that nothing is held any more.
+        # Their workflows then see that nothing is held any more.
         await insert_messages(self.connection, [ReleaseHeld(self.project.name, version) for version in held])
 
     async def _bring_back(self) -> Sequence[Aside]:
-        """Give the name the files of its origin again, where it had it before."""
+        """Return to the name the files of its new origin, if it had that origin before."""
         back = await self._select_returning()
         if not back:
             return back
@@ -181,7 +181,7 @@ class _Handing:
         return back
 
     async def _select_returning(self) -> Sequence[Aside]:
-        """Return what comes back: of each filename the newest, where no other project's file has its path by now."""
+        """Return the newest file of each filename, unless another project's file has its path by now."""
         aside = await claims.select_aside(self.connection, self.project.id, self.origin)
         newest = {each.filename: each for each in aside}.values()
         taken = await files.select_taken_paths(self.connection, [each.path for each in newest if each.path])

@@ -1,7 +1,7 @@
-"""What a change of the policy does beside having held releases judged anew: what it closes, opens, and leaves blocked.
+"""What a change of the policy does besides judging held releases again: what it closes, opens, and leaves blocked.
 
-A block, or a reservation, closes what is released for as long as it is in force. A release of which something is held
-is settled, which blocks its files for good: when the rule is lifted they wait until a person lifts that too.
+A block or a reservation hides released files while it is active. A release with held files is settled, which blocks its
+files permanently: after the rule is lifted they stay blocked until a person unblocks them.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from koschey.texts import shell_line
 
 @dataclass(frozen=True, slots=True)
 class StillBlocked:
-    """A release with files that a lifted rule blocked, and that nothing else blocks."""
+    """A release with files that a lifted rule blocked and that no other rule closes."""
 
     project: NormalizedName
     version: str
@@ -36,13 +36,13 @@ class StillBlocked:
 
     @property
     def command(self) -> str:
-        """What has them held again, for a person to approve."""
+        """The command that returns them to held, so that a person can approve them."""
         return shell_line("koschey", "unblock", f"{self.project}=={self.version}", "--reason", "...")
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Names of a reservation that were mirrored already: no upload can take them before they are claimed."""
+    """Names in a reservation that were mirrored already: uploads to them are refused until the names are claimed."""
 
     names: Sequence[MirroredName] = ()
     """The first of them."""
@@ -50,7 +50,7 @@ class Late:
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What to tell people of each, and what to do about it."""
+        """One sentence for people about each name, with the command that claims it."""
         said = [
             f"{name.name} is mirrored already ({_count(name.files)}, {name.downloaded:,} of them downloaded from here) "
             f"and takes no upload; to publish it here: koschey claim {name.name} --reason WHY"
@@ -65,18 +65,18 @@ NOT_LATE = Late()
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What a change did at once, and what it left."""
+    """The immediate effects of a change, and the files and names that it left blocked or mirrored."""
 
     closed: int = 0
-    """Files that were served until now, and that a rule closes."""
+    """The number of files that were served until now, and that a rule closes."""
     opened: int = 0
-    """Files that a rule closed until now, and that are served again."""
+    """The number of files that a rule closed until now, and that are served again."""
     still_blocked: Sequence[StillBlocked] = ()
     late: Late = NOT_LATE
 
     @property
     def sentences(self) -> Sequence[str]:
-        """What to tell people; the last of them says what to do about what stays blocked."""
+        """Sentences for people about the effects, with the commands for files that stay blocked and for late names."""
         said = []
         if self.closed:
             said.append(f"{_files(self.closed)} served no more")
@@ -94,22 +94,22 @@ class Effects:
 
 NO_EFFECTS = Effects()
 NAMED = 10
-"""For how many releases a command is told to people; programs get all."""
+"""Maximum number of releases, or of names, with a command in the sentences for people; programs get all releases."""
 
 
 def closing(found: Iterable[Rule | None]) -> Sequence[Rule]:
-    """Return those rules that close what is released."""
+    """Return the rules that close released files."""
     return [rule for rule in found if rule is not None and rule.kind in CLOSING]
 
 
 def lifted_by(changes: Iterable[RuleChange]) -> Sequence[Rule]:
-    """Return the rules that blocked something, and do so no more."""
+    """Return the rules that blocked files before the changes and no longer do."""
     before = [change.before for change in changes if change.before and not (change.after and _blocks(change.after))]
     return [rule for rule in before if _blocks(rule)]
 
 
 async def select_still_blocked(connection: Connection, lifted: Sequence[Rule]) -> Sequence[StillBlocked]:
-    """Return what rules have blocked that are in force no more. Needs the transaction that lifted them."""
+    """Return the releases that the lifted rules leave blocked. Needs the transaction that lifted them."""
     if not lifted:
         return ()
     remaining = (await rules.select_all_rules(connection)).rules
@@ -125,7 +125,7 @@ async def select_still_blocked(connection: Connection, lifted: Sequence[Rule]) -
 
 
 async def select_late(connection: Connection, changes: Iterable[RuleChange]) -> Late:
-    """Return the names that reservations among the changes come too late for."""
+    """Return the names that were mirrored before a reservation among the changes."""
     reserved = [change.after.scope for change in changes if change.after and change.after.kind is RuleKind.RESERVED]
     found = [await select_late_names(connection, pattern) for pattern in reserved]
     names = [name for late in found for name in late.names]
@@ -151,7 +151,7 @@ def _blocks(rule: Rule) -> bool:
 
 
 def _has_blocked(rule: Rule, item: StandingFile) -> bool:
-    """Tell whether the rule, or the decision that put it in force, has blocked a file."""
+    """Return whether the rule, or the decision that set it, has blocked a file."""
     if rule.version not in (None, item.file.version):
         return False
     cause = item.standing.cause

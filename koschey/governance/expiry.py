@@ -1,6 +1,6 @@
-"""Rules that have ended: removed, written in the journal, and what they covered judged anew.
+"""Removes expired rules, records that in the journal, and has the held releases that they covered judged again.
 
-No surface waits for this. A rule that has ended counts nowhere; here the books are brought up to date.
+No surface depends on this: an expired rule already has no effect. This only brings the records up to date.
 """
 
 from koschey.db import rules, scopes
@@ -13,14 +13,14 @@ from koschey.policy.rules import EVERYTHING, Rule
 
 
 async def expire_rules(connection: Connection) -> int:
-    """Remove every rule that has ended, in one transaction; return how many there were. Done twice, it is done once."""
+    """Remove every expired rule in one transaction; return how many there were. It can be repeated safely."""
     async with connection.transaction():
         await rules.lock_policy(connection)
         ended = await rules.select_ended(connection)
         if not ended:
             return 0
         await scopes.lock_covered(connection, ended)
-        # Once more: a decision, which keeps only its project, may have put one in force again meanwhile.
+        # This selects again: a decision, which locks only its project, may have renewed a rule in the meantime.
         ended = await rules.delete_ended(connection)
         await scopes.insert_held(connection, ended)
         record = Record(connection, SYSTEM, EVERYTHING)

@@ -39,7 +39,7 @@ async def read_journal_after(db: Database, after: Serial, *, limit: int) -> Jour
 
 
 async def read_journal_before(db: Database, before: Serial | None, *, limit: int) -> list[JournalEntry]:
-    """Return the changes before a serial, or the last ones of all, the newest first."""
+    """Return the changes before a serial, or the last changes if `before` is None, the newest first."""
     return [_entry(each) for each in await browse.select_journal(db, before, limit=limit)]
 
 

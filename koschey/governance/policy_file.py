@@ -1,7 +1,7 @@
-"""The policy as a file for version control: TOML, one `[[rule]]` a rule.
+"""The policy as a file for version control: TOML, with one `[[rule]]` for each rule.
 
-The standard library reads TOML and does not write it. What is written here is a list of flat tables of texts, numbers
-and times, and reads back as it was.
+The standard library reads TOML but does not write it. This module writes a list of flat tables of texts, numbers and
+times, and reading the file gives the same rules.
 """
 
 import re
@@ -26,7 +26,7 @@ MAX_RULES = 10_000
 
 
 def parse_policy(text: str, filename: str, actor: str, now: datetime) -> list[Rule]:
-    """Return the rules of a file. Raises `UsageError` that says where in it something is no rule, and why."""
+    """Return the rules of a file. Raises `UsageError`, which says where in the file a rule is invalid, and why."""
     try:
         read = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -50,7 +50,7 @@ def render_policy(rules: Iterable[Rule]) -> str:
 
 
 def _places(text: str, filename: str, count: int) -> Iterator[str]:
-    """Yield how to find each rule: its number, and its line where the text leaves no doubt about it."""
+    """Yield the place of each rule: its number, and its line if the text has exactly one header for each rule."""
     lines = [text.count("\n", 0, match.start()) + 1 for match in HEADER.finditer(text)]
     for number in range(count):
         line = f", line {lines[number]}" if len(lines) == count else ""
@@ -97,12 +97,12 @@ def _render(rule: Rule) -> str:
 
 
 def moment_text(moment: datetime) -> str:
-    """Return a moment as TOML and RFC 3339 have it, in UTC."""
+    """Return a moment in UTC in the format of TOML and RFC 3339."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _quote(text: str) -> str:
-    """Return a basic string of TOML: control characters must be escaped, everything else stands for itself."""
+    """Return a TOML basic string: quotes, backslashes and control characters are escaped, and nothing else."""
     return '"' + "".join(ESCAPES.get(letter) or _escape(letter) for letter in text) + '"'
 
 

@@ -1,4 +1,4 @@
-"""What a change of the policy would do: which files appear, which disappear, which are released at another time."""
+"""Previews a change of the policy: which files appear, which disappear, which are released at another time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ from koschey.quarantine.evidence import gather_evidence
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What counts where no rule says otherwise: settings, not data."""
+    """The settings that apply if no rule says otherwise."""
 
     window: timedelta
     feed: Feed | None
-    """That there is a feed of advisories."""
+    """The feed of advisories; None if none is configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a change of the policy would do, as far as settling alone carries it."""
+    """What a change of the policy would do by settling alone."""
 
     changes: Sequence[RuleChange]
     outlooks: Sequence[Outlook]
     tag: int
-    """Of the policy as it is."""
+    """The tag of the current policy."""
 
 
 async def preview_terms(
     connection: Connection, actor: Actor, terms: Sequence[Terms], usual: Usual, expected: int | None
 ) -> Preview:
-    """Do as `preview_policy`, with rules that were not parsed yet. Raises `UsageError` where one of them is none."""
+    """Parse the rules and do as `preview_policy`. Also raises `UsageError` if one of them is not a valid rule."""
     wanted = parse_rules(terms, actor.name, await projects.select_now(connection))
     return await preview_policy(connection, wanted, usual, expected)
 
@@ -49,7 +49,7 @@ async def preview_terms(
 async def preview_policy(
     connection: Connection, wanted: Sequence[Rule], usual: Usual, expected: int | None = None
 ) -> Preview:
-    """Say what `apply_policy` would do, and change nothing. Raises `Stale` where the policy has another tag."""
+    """Return what `apply_policy` would do, and change nothing. Raises `Stale` if the policy has another tag."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         current = (await rules.select_all_rules(connection)).rules
         check_tag(replaceable(current), expected)
@@ -62,7 +62,7 @@ async def preview_policy(
 
 
 def check_tag(policy: Sequence[Rule], expected: int | None) -> None:
-    """Raise `Stale` where a policy is not the one that somebody saw, if they say which that was."""
+    """Raise `Stale` if a policy does not have the tag that a person saw; None accepts any policy."""
     if expected is not None and tag_of(policy) != expected:
         raise Stale("the policy is not as it was when it was read; look at it again, then decide")
 
@@ -74,7 +74,7 @@ async def foresee_covered(
     rules_before_and_after: tuple[Sequence[Rule], Sequence[Rule]],
     usual: Usual,
 ) -> Sequence[Outlook]:
-    """Return what would become of every file in one of the states that a rule covers. Needs a transaction."""
+    """Return the outlook of every file that is in one of the states and that a rule covers. Needs a transaction."""
     checks, now = await select_known_checks(connection), await projects.select_now(connection)
     found: list[Outlook] = []
     async for project, items in scopes.stream_covered(connection, covering, states):

@@ -1,4 +1,4 @@
-"""What the policy comes to: for one project, for each of its files, and under observation."""
+"""Reports what the policy means for one project, for each of its files, and for files under observation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from koschey.quarantine.evidence import gather_evidence
 
 @dataclass(frozen=True, slots=True)
 class FileExplained:
-    """One file: what the verdict says of it, and all that it says it from."""
+    """One file: the verdict on it, and everything that the verdict is based on."""
 
     item: StandingFile
-    """With its window as the rules of today say."""
+    """The file with the end of its window by today's rules."""
     verdict: Verdict
     window: str
     evidence: Evidence
     missing: tuple[str, ...]
-    """Checks that are required and have not been through."""
+    """Checks that are required and have not run yet."""
     findings: tuple[tuple[Finding, FindingAction], ...]
-    """What was found, and what policy does about it."""
+    """Each finding, and the action of the policy on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class PolicyShown:
-    """All rules that are in force, and what counts where none says otherwise."""
+    """All active rules, and the checks whose proposals apply if no rule says otherwise."""
 
     rules: Rules
     checks: tuple[KnownCheck, ...]
     tag: int
-    """Of all rules that make up the policy, for a later `Agreed.expected`."""
+    """The tag of the whole policy, for a later `Agreed.expected`."""
 
 
 async def show_policy(connection: Connection, project: NormalizedName | None) -> PolicyShown:
-    """Return all rules, or those that cover one project. A name that is not known would become a mirrored project."""
+    """Return all active rules, or those that cover one project. An unknown name counts as a mirrored project."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         checks = await select_known_checks(connection)
         every = await rules.select_all_rules(connection)
@@ -74,9 +74,9 @@ async def show_policy(connection: Connection, project: NormalizedName | None) ->
 
 
 async def explain(connection: Connection, project: NormalizedName, version: str | None, usual: Usual) -> Explanation:
-    """Say what decides about a project or a release.
+    """Return the rules that decide about a project or a release, and an explanation of each of its files.
 
-    Raises `NotKnown` where the project is known and has no such release.
+    Raises `NotKnown` if the project is known and has no such release.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         found = await projects.select_project(connection, project)
@@ -106,7 +106,7 @@ def _explain(item: StandingFile, policy: Policy, evidence: Evidence, usual: time
 
 
 async def observed(connection: Connection, usual: Usual) -> Sequence[Outlook]:
-    """Return what is served only because of observation, and what would become of it without."""
+    """Return the files that are served only because of observation, and their outlook without it."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         current = (await rules.select_all_rules(connection)).rules
         observing = [rule for rule in current if rule.kind is RuleKind.OBSERVED]

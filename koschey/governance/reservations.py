@@ -1,7 +1,7 @@
-"""Reserving names for private packages: no upstream is asked for them, and what came from one is blocked.
+"""Reserves names for private packages: Koschey requests them from no upstream, and blocks mirrored files of them.
 
-Against dependency confusion: who installs `acme-tools` must never get a stranger's. A pattern is a name, or `acme-*`
-for `acme` and all names that begin with `acme-` (as PEP 752 reads a namespace).
+This prevents dependency confusion: a client that installs `acme-tools` must never get a stranger's package. A pattern
+is a name, or `acme-*` for `acme` and all names that begin with `acme-` (as PEP 752 reads a namespace).
 """
 
 import re
@@ -25,7 +25,7 @@ PATTERN = re.compile(r"(?P<name>[^*]+?)(?P<all>-\*)?")
 
 
 def parse_pattern(text: str) -> str:
-    """Return the normalised pattern. Raises `UsageError` where the text is neither a name nor `name-*`."""
+    """Return the normalised pattern. Raises `UsageError` if the text is neither a name nor `name-*`."""
     match = PATTERN.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text[:MAX_NAME]!r} is no pattern; write a name, or 'name-*' for all that begin so")
@@ -35,10 +35,10 @@ def parse_pattern(text: str) -> str:
 async def reserve(
     connection: Connection, actor: Actor, pattern: str, reason: str, consent: Consent = FULL_CONSENT
 ) -> Serial:
-    """Keep the names of a pattern for private packages, from the next request on.
+    """Reserve the names of a pattern for private packages, from the next request on.
 
-    Raises `NotAllowed` where the actor may not decide for the whole index, and `Unconfirmed` where files would be
-    served no more and `consent` does not say so.
+    Raises `NotAllowed` if the actor may not decide for the whole index, and `Unconfirmed` if files would no longer be
+    served and `consent` does not allow that.
     """
     why = parse_reason(reason)
     async with connection.transaction():
@@ -51,7 +51,7 @@ async def reserve(
 
 
 async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: str) -> Serial | None:
-    """Give the names of a pattern free again; None where it is not reserved. Raises as `reserve` does."""
+    """Lift the reservation of a pattern; return None if it is not reserved. Raises `NotAllowed` as `reserve` does."""
     why = parse_reason(reason)
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.DECIDE, EVERYTHING)
@@ -61,5 +61,5 @@ async def unreserve(connection: Connection, actor: Actor, pattern: str, reason: 
 
 
 async def _record(connection: Connection, actor: Actor, event: Event, pattern: str, reason: Reason) -> Serial:
-    # The pattern stands in the project's place: every process then forgets the pages that it may cover.
+    # The pattern replaces the project's name: every process then drops the pages that the pattern may cover.
     return await journal.insert_entries(connection, actor, event, pattern, [Entry(detail={"reason": reason})])

@@ -1,6 +1,6 @@
-"""Downloads of long ago, forgotten where the operator wants that: a recall then asks only who took a file since.
+"""Deletes old download records if the operator configures that: a recall then reports only later downloads.
 
-Until midnight (UTC), so that it happens once a day, with one line in the journal.
+It deletes records up to a midnight (UTC), so that this happens once a day, with one line in the journal.
 """
 
 from datetime import timedelta
@@ -12,11 +12,11 @@ from koschey.events import Event
 from koschey.model import SYSTEM
 
 MOST = 50
-"""Portions of one transaction; the rest has its turn with the next."""
+"""Maximum number of portions in one transaction; the next one deletes the rest."""
 
 
 async def forget_downloads(connection: Connection, kept: timedelta) -> int:
-    """Delete what was written down longer ago than that, and say so in the journal; returns how many downloads."""
+    """Delete download records older than `kept`, and record that in the journal; return how many were deleted."""
     async with connection.transaction():
         until = await downloads.select_midnight(connection, kept)
         forgotten, after = 0, 0

@@ -1,7 +1,7 @@
-"""What a rule may say: kinds, scopes, values and ends as people write them, refused in their words where they are none.
+"""Parses rules as people write them: kinds, scopes, values and expiries; an error repeats what the person wrote.
 
-A scope is a project, a release `name==version`, `name-*` for a name and all that begin so, `@upstream` for all that is
-mirrored, or `*` for everything.
+A scope is a project, a release `name==version`, `name-*` for a name and all that begin with it and a hyphen,
+`@upstream` for all mirrored projects, or `*` for everything.
 """
 
 import math
@@ -24,13 +24,13 @@ SPAN = re.compile(r"(?P<count>[0-9]{1,6}(\.[0-9]{1,6})?)(?P<unit>[mhdw])", re.AS
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SUBJECT = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(/[a-z0-9]+(-[a-z0-9]+)*)?", re.ASCII)
 WHOLE_NAMES = frozenset({RuleKind.RESERVED, RuleKind.TRUSTED})
-"""Kinds that are about names, and so about no single release."""
+"""Kinds that apply to whole names, and so not to a single release."""
 SETTABLE = tuple(kind for kind in RuleKind if kind is not RuleKind.EXCEPTION)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A rule as somebody wrote it."""
+    """A rule as a person wrote it."""
 
     kind: str
     scope: str
@@ -42,7 +42,7 @@ class Terms:
 
 
 def parse_rule(terms: Terms, actor: str, now: datetime) -> Rule:
-    """Return the rule that the terms describe. Raises `UsageError` where they describe none."""
+    """Return the rule that the terms describe. Raises `UsageError` if they describe none."""
     kind = parse_kind(terms.kind)
     scope, version = parse_rule_scope(kind, terms.scope)
     reason = parse_reason(terms.reason)
@@ -64,7 +64,7 @@ def parse_rule(terms: Terms, actor: str, now: datetime) -> Rule:
 
 
 def parse_rules(terms: Sequence[Terms], actor: str, now: datetime) -> list[Rule]:
-    """Return the rules of a whole policy. Raises `UsageError` that says which of them is none, or is there twice."""
+    """Return the rules of a whole policy. Raises `UsageError`, which says which rule is invalid or a duplicate."""
     where, rules = [f"rule {number}" for number in range(1, len(terms) + 1)], []
     for each, here in zip(terms, where, strict=True):
         try:
@@ -76,7 +76,7 @@ def parse_rules(terms: Sequence[Terms], actor: str, now: datetime) -> list[Rule]
 
 
 def refuse_doubles(rules: Iterable[Rule], where: Iterable[str]) -> None:
-    """Raise `UsageError` where two rules of one policy are about the same; `where` says how each is called."""
+    """Raise `UsageError` if two rules of one policy have the same key; `where` names each rule in the message."""
     seen: dict[Place, str] = {}
     for rule, here in zip(rules, where, strict=True):
         if first := seen.get(place(rule)):
@@ -90,7 +90,7 @@ def scope_text(rule: Rule) -> str:
 
 
 def parse_kind(text: str) -> RuleKind:
-    """Return the kind of rule. Raises `UsageError` for what is none, and for one that is not simply set."""
+    """Return the kind of rule. Raises `UsageError` for an unknown kind, and for an exception, which cannot be set."""
     if text == RuleKind.EXCEPTION:
         raise UsageError("an exception binds bytes that exist and always ends; it is granted for a release, not set")
     if text not in SETTABLE:
@@ -99,7 +99,7 @@ def parse_kind(text: str) -> RuleKind:
 
 
 def parse_rule_scope(kind: RuleKind, text: str) -> tuple[str, str | None]:
-    """Return the normalised scope, and the version where it is a release. Raises `UsageError` where it is none."""
+    """Return the normalised scope, and the version if it is a release. Raises `UsageError` for an invalid scope."""
     text = text.strip()
     if text in (EVERYTHING, UPSTREAM):
         return text, None
@@ -113,7 +113,7 @@ def parse_rule_scope(kind: RuleKind, text: str) -> tuple[str, str | None]:
 
 
 def parse_subject(kind: RuleKind, text: str | None) -> str:
-    """Return what of its scope a rule is about: a check, or one code of it. Raises `UsageError` where it is none."""
+    """Return the subject of a rule: a check, or one code of it. Raises `UsageError` for an invalid subject."""
     if kind is not RuleKind.CHECK:
         if text:
             raise UsageError(f"{kind} takes no subject; only {RuleKind.CHECK} does")
@@ -126,9 +126,9 @@ def parse_subject(kind: RuleKind, text: str | None) -> str:
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
-    """Return when a rule ends: a date, a time of ISO 8601 (UTC where it says nothing else), or a span such as `14d`.
+    """Return when a rule expires: a date, an ISO 8601 time (UTC unless it says otherwise), or a span such as `14d`.
 
-    Raises `UsageError` where the text is none.
+    Raises `UsageError` if the text is none of these.
     """
     try:
         if match := SPAN.fullmatch(text.strip()):
@@ -142,7 +142,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
 
 
 def as_utc(moment: datetime | date) -> datetime:
-    """Return a moment in UTC; one without a zone is in UTC already, and a date begins at midnight."""
+    """Return a moment in UTC. A moment without a zone is in UTC already; a date becomes its midnight in UTC."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     try:
