@@ -1,1 +1,1 @@
-"""The quarantine: decisions of people, of time and of checks about which files are released."""
+"""The quarantine: people, time and checks decide which files are released."""

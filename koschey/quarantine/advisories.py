@@ -1,4 +1,4 @@
-"""What a reading of the advisory feed changes here: the advisories, files that are malware, fixes that wait."""
+"""Applies a reading of the advisory feed: stores advisories, blocks malware, and notifies people of held fixes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ from koschey.policy.advisories import Feed, feed_fault
 from koschey.quarantine.malware_reports import act_on_reports
 
 AT_ONCE = 1000
-"""Releases that are read at a time."""
+"""Releases that one statement reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of files."""
+    """How many files were blocked, and of how many security fixes people were notified."""
 
     blocked: int
     fixes: int
 
 
 async def write_reading(connection: Connection, found: Sequence[Advisory], etag: str | None, feed: Feed) -> None:
-    """Keep what the feed holds, in one transaction."""
+    """Replace the stored advisories with those of the feed, in one transaction."""
     async with connection.transaction():
         state = await advisories.lock_feed(connection)
         await advisories.replace_advisories(connection, found)
@@ -40,7 +40,7 @@ async def write_reading(connection: Connection, found: Sequence[Advisory], etag:
 
 
 async def confirm_reading(connection: Connection, feed: Feed) -> None:
-    """Note that the feed still holds what is kept here."""
+    """Record that the feed has not changed since the stored advisories were read."""
     async with connection.transaction():
         state = await advisories.lock_feed(connection)
         await _wake_waiting(connection, state, feed)
@@ -48,7 +48,7 @@ async def confirm_reading(connection: Connection, feed: Feed) -> None:
 
 
 async def _wake_waiting(connection: Connection, state: advisories.FeedState, feed: Feed) -> None:
-    """Have releases settled again that waited only for the feed."""
+    """Have all held releases settled again if the feed was out of date until now."""
     if feed_fault(feed, state.read_at, await projects.select_now(connection)) is None:
         return
     after: Release = (NormalizedName(""), "")
@@ -59,7 +59,7 @@ async def _wake_waiting(connection: Connection, state: advisories.FeedState, fee
 
 
 async def act_on_advisories(connection: Connection) -> Change:
-    """Block what is called malware, and tell of security fixes that wait; each once, also after a crash."""
+    """Block malware, and notify people of held security fixes; each once, even after a crash."""
     blocked = 0
     for project in await advisories.select_pending_projects(connection):
         blocked += await act_on_reports(connection, project)
@@ -70,7 +70,7 @@ async def act_on_advisories(connection: Connection) -> Change:
 
 
 async def _tell_of_fix(connection: Connection, fix: FastLane) -> bool:
-    """Tell people of a security fix that waits, unless they were told."""
+    """Notify people of a held security fix, unless they were notified before; return whether they are now."""
     async with connection.transaction():
         await projects.lock_project(connection, fix.project)
         if fix.advisory in await select_told_fixes(connection, fix.project, fix.version):

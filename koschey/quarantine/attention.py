@@ -1,7 +1,7 @@
-"""What people still have to look at: alerts, decisions that need a second person, requests, and exceptions that expire.
+"""What needs the attention of people: alerts, decisions that need a second person, requests, and expiring exceptions.
 
-Each noun is one struct, which the API answers and the command line prints. Its names are a promise to programs: they
-stay when a column is renamed or added.
+Each of them is one struct, which the API answers and the command line prints. Its field names are a promise to
+programs: they stay when a column is renamed or added.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class FileException(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What the panel shows of all this on one page."""
+    """The alerts, proposals and requests that the panel shows on one page."""
 
     alerts: Sequence[RaisedAlert]
     proposals: Sequence[OpenProposal]
@@ -86,14 +86,14 @@ class Attention:
 
 
 async def read_attention(db: Database, *, before: int | None, limit: int) -> Attention:
-    """Return a part of the alerts, and all proposals and requests that are open."""
+    """Return a part of the alerts, and all open proposals and requests."""
     return Attention(
         await read_alerts(db, before=before, limit=limit), await read_proposals(db), await read_requests(db)
     )
 
 
 async def read_alerts(db: Database, *, before: int | None = None, limit: int = 100) -> list[RaisedAlert]:
-    """Return alerts, the newest first; with `before` only those with a smaller number."""
+    """Return alerts, the newest first; with `before` only those with a smaller ID."""
     found = await select_alerts(db, before=NEWEST if before is None else before, limit=limit)
     return [RaisedAlert(**alert._asdict()) for alert in found]
 
@@ -104,12 +104,12 @@ async def read_proposals(db: Database) -> list[OpenProposal]:
 
 
 async def read_requests(db: Database) -> list[OpenRequest]:
-    """Return the requests that nobody has answered, the last one first."""
+    """Return the requests that nobody has answered, the most recent first."""
     return [OpenRequest(**request._asdict()) for request in await select_requests(db)]
 
 
 async def read_exceptions(db: Database, within_days: float | None = None) -> list[FileException]:
-    """Return the active exceptions, those that expire first at the top; or only those that expire in so many days."""
+    """Return the active exceptions, the next to expire first; or only those that expire within so many days."""
     until = await select_now(db) + timedelta(days=within_days) if within_days is not None else None
     return [_exception(rule) for rule in await select_exceptions(db, until)]
 

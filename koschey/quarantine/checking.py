@@ -1,8 +1,8 @@
-"""Has checks look at held releases, and writes down what they found, or why they could not look.
+"""Runs checks on held releases, and records their findings, or why they could not be completed.
 
-A run without a fault and without a finding changes nothing that anybody would ask the journal about, and there is one
-for every file and check of every release; such runs are rows of `check_run` alone. What was found, and what went wrong,
-is in the journal, once as long as it stays the same; a serious finding also raises an alert, once for a release.
+There is a run for every file and check of every release. A run without a fault and without a finding is a row of
+`check_run` only, because nobody needs it in the journal. Findings and faults are in the journal too, once as long as
+they stay the same. A serious finding also raises an alert, once for each release.
 """
 
 import time
@@ -32,32 +32,32 @@ from koschey.quarantine.file_facts import FactReader
 log = structlog.get_logger()
 
 AGAIN = timedelta(hours=1)
-"""After which a check that could not be completed is tried once more."""
+"""Time after which a check that could not be completed is tried again."""
 AT_MOST = 200
-"""Files of one call."""
+"""Maximum number of files in one call."""
 WRITE_EVERY = 5.0
-"""Seconds of looks that are lost at the most where the worker dies."""
+"""Seconds after which outcomes are written; at most those of this time are lost if the worker dies."""
 LONGEST = 500
-"""Characters of a cause."""
+"""Maximum number of characters in the cause of a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What became of the files of a release that a check had not seen."""
+    """How many files of a release a check completed, and how many it could not."""
 
     checked: int = 0
     faults: int = 0
     left: bool = False
-    """Whether there are more of them."""
+    """Whether there are more files that the check has not seen."""
 
 
 type Look = tuple[StandingFile, Outcome]
-"""A file, and what came of showing it to a check."""
+"""A file, and the outcome of one check of it."""
 
 
 @dataclass(slots=True)
 class Checker:
-    """Runs checks. One per process."""
+    """Runs checks. A process has one."""
 
     pool: Pool
     reader: FactReader
@@ -65,19 +65,19 @@ class Checker:
     _checks: tuple[Installed, ...] | None = field(default=None)
 
     async def checks(self) -> tuple[Installed, ...]:
-        """Return those that are installed here. Raises `StartError` where one cannot be loaded."""
+        """Return the checks that are installed here. Raises `StartError` if one cannot be loaded."""
         if self._checks is None:
             self._checks = await self.load()
         return self._checks
 
     async def names(self) -> list[str]:
-        """Return all that are installed or were once, `archive` first: one that is gone says so where it is missed."""
+        """Return the checks that are installed or once were, `archive` first. A missing one is recorded as a fault."""
         here = [check.name for check in await self.checks()]
         known = [check.name for check in await select_known_checks(self.pool)]
         return [*here, *(name for name in known if name not in here)]
 
     async def due(self, project: NormalizedName, version: str) -> list[str]:
-        """Return the checks that policy wants and that have not seen, or not of late, every held and stored file."""
+        """Return the required checks that are due for a held and stored file: new to it, or to be tried again."""
         found = await projects.select_project(self.pool, project)
         due = await select_due_checks(self.pool, project, version, await self.names(), AGAIN)
         if found is None or not due:
@@ -86,12 +86,12 @@ class Checker:
         return [name for name in due if is_required(rules, version, KnownCheck(name, {}))]
 
     async def quick(self, names: Sequence[str]) -> list[str]:
-        """Return those of the checks that neither read a file nor may have to fetch one."""
+        """Return those of the checks that neither read a file nor may need to download one."""
         here = {check.name: check for check in await self.checks()}
         return [name for name in names if name in here and not (here[name].reads_file or here[name].compares)]
 
     async def check(self, project: NormalizedName, version: str, name: str) -> Checked:
-        """Have a check look at the held files of a release that it has not seen, `AT_MOST` at once."""
+        """Run a check on the held files of a release that are due for it, at most `AT_MOST` of them."""
         found = await projects.select_project(self.pool, project)
         if found is None or not await self._is_wanted(project, found.origin, version, name):
             return Checked()
@@ -105,7 +105,7 @@ class Checker:
         return Checked(min(len(due), AT_MOST) - faults, faults, len(due) > AT_MOST)
 
     async def note_fault(self, project: NormalizedName, version: str, name: str, cause: str) -> None:
-        """Write down for all files that a check has not seen why it did not look."""
+        """Record a fault of a check for the files that are due for it, at most `AT_MOST` of them."""
         due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST)
         looks = [(item, Outcome(fault=cause[:LONGEST])) for item in due]
         if looks:
@@ -117,7 +117,7 @@ class Checker:
     async def _looks(
         self, name: str, due: Sequence[StandingFile], origin: Origin
     ) -> AsyncIterator[tuple[datetime, Sequence[Look]]]:
-        """Have a check look at files; yields what came of it every few seconds, and when those looks began."""
+        """Run a check on files; yield the outcomes every `WRITE_EVERY` seconds, and when those runs began."""
         known = await files.select_project_files(self.pool, due[0].file.project)
         check = next((check for check in await self.checks() if check.name == name), None)
         left = list(reversed(due))
@@ -137,7 +137,7 @@ class Checker:
         origin: Origin,
         known: Sequence[StandingFile],
     ) -> Outcome:
-        """Ask a check about one file. What cannot be had now is a fault; nothing is raised for it."""
+        """Run a check on one file. If the file or its facts are not available, return a fault and raise nothing."""
         if check is None:
             return Outcome(fault=f"the check {name} is not installed on this worker")
         try:
@@ -153,7 +153,7 @@ class Checker:
             return Outcome(fault=f"the file could not be copied to the spool folder: {error}"[:LONGEST])
 
     async def _record(self, project: NormalizedName, name: str, began_at: datetime, looks: Sequence[Look]) -> None:
-        """Write down what came of looks of one check, in one transaction."""
+        """Record the outcomes of one check, in one transaction."""
         runs = [
             CheckRun(item.file.id, tuple(replace(finding, check=name) for finding in outcome.findings), outcome.fault)
             for item, outcome in looks
@@ -176,7 +176,7 @@ class Checker:
     async def _tell(
         self, connection: Connection, project: NormalizedName, name: str, news: Sequence[tuple[StandingFile, CheckRun]]
     ) -> None:
-        """Write the journal, and alert people of each serious code once a release. All files are of one release."""
+        """Write the journal, and alert people once of each serious code. All files belong to one release."""
         record, told = Record(connection, SYSTEM, project), set[str]()
         if news:
             told = await select_told(connection, project, news[0][0].file.version, name)
@@ -203,9 +203,9 @@ def _said_before(known: Evidence, name: str) -> tuple[list[Finding], str | None]
 
 
 async def register_checks(pool: Pool) -> list[str]:
-    """Write down which checks this worker brings; from now on files wait for them. Returns their names.
+    """Record which checks this worker has; from now on files are held until these are complete. Return their names.
 
-    Called once at the start of a worker. Raises `StartError` where one of them cannot be loaded.
+    A worker calls this once at its start. Raises `StartError` if a check cannot be loaded.
     """
     checks = await load()
     codes = {check.name: _codes(check) for check in checks}

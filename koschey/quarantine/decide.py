@@ -1,7 +1,7 @@
-"""The one function through which every person's decision goes, whatever door it came by.
+"""The one function that carries out every person's decision, whichever interface it came through.
 
-It checks the permission, then writes decision, states and journal in one transaction; the commit tells every web
-process. Block beats approve: what is blocked must be unblocked, and then is held.
+It checks the permission, then writes decision, states and journal in one transaction; the commit notifies every web
+process. Block beats approve: a blocked file must be unblocked first, and then is held.
 """
 
 from collections.abc import Awaitable, Callable
@@ -38,9 +38,9 @@ CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
 async def decide(connection: Connection, actor: Actor, decision: Decision, consent: Consent = FULL_CONSENT) -> Outcome:
     """Carry out a decision.
 
-    Raises `NotAllowed` where the reviewer may not decide this, `NotKnown` where there is no such release,
-    `Unconfirmed` where it would hide what is in use and `consent` does not say so, and `UsageError` where the decision
-    cannot be made as things stand.
+    Raises `NotAllowed` if the reviewer may not decide this, `NotKnown` if there is no such release, `Unconfirmed` if
+    the decision would hide files in use and `consent` does not allow that, and `UsageError` if the decision cannot be
+    made in the current state.
     """
     decision = decision.checked()
     async with connection.transaction():
@@ -56,10 +56,10 @@ async def decide(connection: Connection, actor: Actor, decision: Decision, conse
 async def decide_as_seen(
     connection: Connection, actor: Actor, decision: Decision, consent: Consent, expected: Serial | None
 ) -> tuple[Outcome, Serial]:
-    """Carry out a decision about a project that is at the serial that the reviewer saw, if `expected` names one.
+    """Carry out a decision if the project is still at the serial `expected` that the reviewer saw; None allows any.
 
-    Returns with the outcome the serial at which the project is now; of a name that is not known, that of the journal.
-    Raises as `decide` does, and `Stale` where the project is at another serial.
+    Returns the outcome and the serial of the project after it; for an unknown name, the serial of the journal. Raises
+    as `decide` does, and `Stale` if the project is at another serial.
     """
     async with connection.transaction():
         project = await projects.lock_project(connection, decision.project, expected)
@@ -68,5 +68,5 @@ async def decide_as_seen(
 
 
 def _is_guarded(decision: Decision) -> bool:
-    """Tell whether a decision may stop all installs of a project, or takes back what machines have."""
+    """Return whether a decision may stop all installs of a project, or recalls files that machines already have."""
     return decision.choice is Choice.RECALL or (decision.choice is Choice.BLOCK and decision.version is None)

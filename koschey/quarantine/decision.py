@@ -1,4 +1,4 @@
-"""What a person can decide about what an index lets out, and what came of it: data, without the deciding."""
+"""The decisions that a person can make about the files of an index, and their outcomes: data only."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -11,9 +11,9 @@ from koschey.policy.reasons import parse_reason
 
 MAX_TICKET = 200
 MAX_EXTENSION = 3650.0
-"""Days; a policy's window is no longer either."""
+"""Days. The window of a rule has the same maximum."""
 MAX_EXCEPTION = 90.0
-"""Days. What is needed for longer should be approved, or not be needed."""
+"""Days. A file that is needed for longer should be approved, or replaced."""
 
 
 class Choice(StrEnum):
@@ -25,11 +25,11 @@ class Choice(StrEnum):
     TRUST = "trust"
     UNTRUST = "untrust"
     EXTEND = "extend"
-    """Hold what is held at least `days` from now."""
+    """Keep held files held for at least `days` from now."""
     EXCEPT = "except"
-    """Serve exactly these bytes for `days`, though they are held."""
+    """Serve exactly these bytes for `days` although they are held."""
     RECALL = "recall"
-    """Block what was let out, and say who took it."""
+    """Block released files, and report the clients that downloaded them."""
 
 
 OF_ONE_RELEASE = {
@@ -37,36 +37,36 @@ OF_ONE_RELEASE = {
     Choice.EXTEND: "an extension is for one release; write it as 'name==version', or give the project a longer window",
     Choice.EXCEPT: "an exception is for one release; write it as 'name==version'",
 }
-"""Choices that take no whole project, and what is said to who tries."""
+"""Choices that cannot be for a whole project, and the error message for a person who tries that."""
 LONGEST = {Choice.EXTEND: MAX_EXTENSION, Choice.EXCEPT: MAX_EXCEPTION}
-"""Choices that are for a time, and the most days of it."""
+"""Choices that are for a limited time, and its maximum in days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision of one person. `version` None is the whole project."""
+    """One decision of one person. If `version` is None, it is about the whole project."""
 
     choice: Choice
     project: NormalizedName
     version: str | None
     reason: str
     days: float | None = None
-    """For how long an exception lasts, or for how long from now the quarantine goes on at least."""
+    """How long an exception lasts, or the minimum time from now that an extension holds the files."""
     filename: str | None = None
     sha256: Sha256 | None = None
-    """The one file that an exception is for; None: every file of the release as it is now."""
+    """With `filename`, the one file that an exception is for; None means every file of the release that is held now."""
     ticket: str | None = None
-    """Where the reason is written down elsewhere."""
+    """The ticket that documents the reason elsewhere."""
 
     @property
     def scope(self) -> str:
-        """What it is about, as a person writes it."""
+        """The project or release that it is about, as a person writes it."""
         return f"{self.project}=={self.version}" if self.version else self.project
 
     def checked(self) -> "Decision":
-        """Return it with its reason parsed.
+        """Return the decision with its reason parsed.
 
-        Raises `UsageError` where it is incomplete, or says more than its choice takes.
+        Raises `UsageError` if it is incomplete, or has values that its choice does not accept.
         """
         reason = parse_reason(self.reason)
         if self.version is None and self.choice in OF_ONE_RELEASE:
@@ -84,7 +84,7 @@ class Decision:
         longest = LONGEST.get(self.choice)
         if longest is None and self.days is not None:
             raise UsageError(f"{self.choice} is for good and takes no days")
-        # Written so that what is no number is refused as well.
+        # Written so that NaN is refused as well.
         if longest is not None and not (self.days is not None and 0 < self.days <= longest):
             raise UsageError(f"say for how many days: more than 0, and {longest:g} at the most")
 
@@ -100,12 +100,12 @@ class Outcome:
     """What a decision changed."""
 
     serial: Serial | None
-    """None where it changed nothing: it was so already."""
+    """None if nothing changed: the decision was already in effect."""
     filenames: tuple[str, ...]
     waits: bool = False
-    """It is in force once a second person makes the same decision."""
+    """Whether the decision is pending: it becomes active once a second person makes the same decision."""
     done: str = field(default="moved", compare=False)
-    """What was done with the files, in one word."""
+    """The verb for the action on the files, as a participle."""
 
     def __str__(self) -> str:
         if self.waits:

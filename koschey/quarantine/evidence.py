@@ -1,4 +1,4 @@
-"""All that is known of held files apart from the files: what checks recorded, and what advisories say today."""
+"""Gathers the evidence on held files: what checks recorded, and what advisories say today."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +16,10 @@ from koschey.policy.verdict import Policy
 async def gather_evidence(
     db: Database, known: Sequence[StandingFile], policy: Policy, feed: Feed | None, now: datetime
 ) -> tuple[Policy, Mapping[FileId, Evidence]]:
-    """Return the evidence on files of one project, and the policy by which it is judged.
+    """Return the policy that judges files of one project, and the evidence on each file.
 
-    Advisories are compared at the moment of the judgement and recorded nowhere: a feed changes every hour. Where there
-    is a feed, it is one more check that mirrored files must have been through.
+    Advisories are compared at the moment of the judgement and recorded nowhere, because a feed changes every hour. If
+    there is a feed, it is one more check that mirrored files must pass.
     """
     evidence = await select_evidence(db, [item.file.id for item in known])
     if feed is None or policy.origin is not Origin.MIRRORED or not known:
@@ -33,13 +33,13 @@ async def gather_evidence(
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the feed said of one project."""
+    """The fault of the feed, if any, and its advisories about one project."""
 
     fault: CheckFault | None
     advisories: Sequence[Advisory]
 
     def add(self, evidence: Evidence, version: str) -> Evidence:
-        """What was said last counts even where it is too old: it blocks, and releases nothing."""
+        """Return the evidence with the findings of the feed. Old advisories still block, but release no file."""
         return Evidence(
             evidence.completed if self.fault else evidence.completed | {ADVISORIES.name},
             (*evidence.faults, self.fault) if self.fault else evidence.faults,

@@ -1,7 +1,7 @@
-"""Why something is not served, until when, and what is free instead: one account for pages, the API and commands.
+"""Explains why a file is not served, until when, and what is served instead: for pages, the API and commands alike.
 
-Whether a file is served is the verdict without evidence, as on every surface. What checks found only makes the reason
-more exact, and says whether time alone will let the file out.
+The verdict without evidence decides whether a file is served, as on every surface. Findings of checks only make the
+reason more exact, and decide whether time alone will release the file.
 """
 
 from bisect import bisect_left
@@ -29,15 +29,15 @@ from koschey.standards.upstream_page import CAUSES
 from koschey.standards.versions import canonical_version, normalise_version, version_key
 
 BY_HOPE = (State.HELD, State.CONFLICT, State.MALFORMED, State.BLOCKED, State.REMOVED)
-"""States that are not served, the one that ends the soonest first."""
+"""States that are not served, the one that is likely to end first at the top."""
 
 
 @dataclass(frozen=True)
 class Sight:
-    """All that is known of one project at one moment.
+    """All files, rules and findings of one project at one moment.
 
-    What is said of it costs once what its files cost, however many of its releases are explained: a lock that a
-    stranger sends may name five thousand.
+    Each file is judged only once, however many releases are explained: a lock that a stranger sends may name five
+    thousand.
     """
 
     project: NormalizedName
@@ -45,7 +45,7 @@ class Sight:
     policy: Policy
     now: datetime
     usual: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
     evidence: Mapping[FileId, Evidence]
     left_out: Sequence[LeftOutFile] = ()
 
@@ -62,7 +62,7 @@ class Sight:
         account = FileAccount(item.file.filename, item.file.version, judged.served, judged.state, judged.reason)
         if judged.served or item.standing.state is not State.HELD:
             return account
-        # Evidence can only change what a held file becomes; until its standing moves, it is held.
+        # Evidence can only change the next state of a held file; until its state changes, the file is held.
         judged = verdict(item.file, item.standing, self.policy, self.now, evidence)
         is_due = judged.state is State.RELEASED
         return replace(
@@ -88,12 +88,12 @@ class Sight:
 
     @cached_property
     def _told(self) -> dict[FileId, FileAccount]:
-        """What was said of files so far."""
+        """The explanations of files so far."""
         return {}
 
     @cached_property
     def _releases(self) -> Mapping[str, list[StandingFile]]:
-        """The files by canonical versions: 1.0 is 1.0.0."""
+        """The files by canonical version: 1.0 is 1.0.0."""
         releases = defaultdict[str, list[StandingFile]](list)
         for item in self.known:
             releases[canonical_version(item.file.version)].append(item)
@@ -101,13 +101,13 @@ class Sight:
 
     @cached_property
     def _stated(self) -> list[tuple[LeftOutFile, str | None]]:
-        """The files that are left out, with the canonical versions that their names state."""
+        """The files that are left out, each with the canonical version that its name states."""
         stated = [(file, version_of(file.name, self.project)) for file in self.left_out]
         return [(file, version if version is None else canonical_version(version)) for file, version in stated]
 
     @cached_property
     def _served(self) -> tuple[list[str], list[str]]:
-        """The versions that are served and not yanked, in order; those that are no pre-releases, and all."""
+        """The versions that are served and not yanked, in order: first without pre-releases, then all."""
         served = {
             item.file.version
             for item in self.known
@@ -117,14 +117,14 @@ class Sight:
         return [text for text in versions if not version_key(text)[1].is_prerelease], versions
 
     def _left_out_of(self, version: str) -> tuple[LeftOutFile, ...]:
-        """Return the files of a release that are left out; a name without a version may only hold its text."""
+        """Return the left-out files of a release; if a name states no version, it must contain the version's text."""
         wanted = canonical_version(version)
         return tuple(
             file for file, stated in self._stated if (stated == wanted if stated is not None else version in file.name)
         )
 
     def _unversioned_of(self, version: str) -> tuple[FileAccount, ...]:
-        """Explain the files of which nobody can tell the version, and whose names hold the text of this one."""
+        """Explain the files without a version whose names contain the text of this one."""
         unversioned = self._releases.get(canonical_version(""), ())
         return tuple(self.account(item) for item in unversioned if version and version in item.file.filename)
 
@@ -139,7 +139,7 @@ class Sight:
             reason = "no file of the release has one of the digests that were asked for"
             free = self._free(version)
             return Explanation(self.project, version, Availability.OTHER_BYTES, reason, free=free)
-        # A lock names files; whoever names only a version takes what there is of it.
+        # A lock names files; a client that names only a version accepts any file of it.
         accounts = tuple(self.account(item) for item in wanted)
         kept = [account for account in accounts if not account.served]
         if not kept or (not digests and len(kept) < len(accounts)):
@@ -150,7 +150,7 @@ class Sight:
         return Explanation(self.project, version, state, worst.reason, at, self._free(version), accounts)
 
     def _absent(self, version: str, lost: Sequence[LeftOutFile]) -> Explanation:
-        """Explain a release of which nothing is here: the name may be closed all the same."""
+        """Explain a release without files here. A rule may close its name nevertheless."""
         free = self._free(version)
         if closed := closed_by(self.policy, version):
             return Explanation(self.project, version, Availability.BLOCKED, closed.reason, free=free)
@@ -160,7 +160,7 @@ class Sight:
         return Explanation(self.project, version, Availability.MISSING, reason, free=free)
 
     def _free_at(self, item: StandingFile, judged: Verdict, evidence: Evidence) -> datetime | None:
-        """Return when time alone lets a held file out."""
+        """Return when time alone releases a held file; None if it does not, or if that time has passed."""
         actions = {self.policy.action(finding, item.file.version) for finding in evidence.findings}
         is_timed = judged.state is State.HELD and judged.look_again_at is not None
         if not is_timed or FindingAction.HOLD in actions or absence_of(item.file, self.policy):
@@ -169,7 +169,10 @@ class Sight:
         return end if end and end > self.now else None
 
     def _free(self, version: str) -> str | None:
-        """Return the newest version below one that is served and not yanked; a pre-release only for a pre-release."""
+        """Return the newest lower version that is served and not yanked.
+
+        It is a pre-release only if the given version is one, or if no lower stable version is served.
+        """
         asked = version_key(version)
         stable, every = (versions[: bisect_left(versions, asked, key=version_key)][-1:] for versions in self._served)
         choice = every if asked[1].is_prerelease else stable or every
@@ -177,13 +180,13 @@ class Sight:
 
 
 async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sight:
-    """Return what is known of a project now; of one that is not known here, which rules close its name."""
+    """Return the current data of a project; for an unknown name, only the rules that cover it."""
     async with (
         pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         found = await projects.select_project(connection, project)
-        # Read in portions, so that a large project keeps no other request waiting.
+        # Read in portions, so that a large project does not block other requests.
         known = [item async for item in files.stream_project_files(connection, project)] if found else []
         policy = (
             await load_policy(connection, found) if found else Policy(rules=await select_rules(connection, project))
@@ -196,12 +199,12 @@ async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sigh
 
 
 async def explain(pool: Pool, project: NormalizedName, version: str, usual: timedelta) -> Explanation:
-    """Explain one release as it stands now."""
+    """Explain one release in its current state."""
     return (await look_at(pool, project, usual)).explain(version)
 
 
 async def explain_file(pool: Pool, item: StandingFile, usual: timedelta) -> FileAccount:
-    """Explain one file as it stands now."""
+    """Explain one file in its current state."""
     project = await projects.select_project(pool, item.file.project)
     assert project is not None
     policy, now = await load_policy(pool, project), await projects.select_now(pool)
@@ -210,7 +213,7 @@ async def explain_file(pool: Pool, item: StandingFile, usual: timedelta) -> File
 
 
 def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
-    """Return the file that decides: where all are needed the one that waits the longest, else the one that is next."""
+    """Return the file that decides: the last to be released if all are needed (`whole`), otherwise the first."""
 
     def wait(account: FileAccount) -> tuple[int, bool, float]:
         moment = account.release_at

@@ -1,7 +1,7 @@
-"""What checks are told of a file: its row, its provenance, what its archive contains, and the same of its predecessor.
+"""Gathers what checks receive of a file: its row, provenance and archive contents, and the same of its predecessor.
 
-The archive is read once, by the child that is killed where it takes too long, and the report is kept. Where the
-predecessor was never downloaded, it is fetched now: a comparison with nothing would find nothing.
+A child process reads the archive once, and is killed if it takes too long; the report is stored. If the predecessor was
+never downloaded, it is downloaded now: a comparison with nothing would find nothing.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ from koschey.storage.blobs import stream_blob
 from koschey.storage.s3 import Bucket
 
 FAMILY = 10
-"""Files whose size is compared with."""
+"""Maximum number of released files with which a file's size is compared."""
 TRIED = 3
-"""Predecessors that are tried where the nearest cannot be had any more."""
+"""Maximum number of predecessors that are tried, if the nearest can no longer be downloaded."""
 NAMES = 5_000
-"""Names in use that a new one is compared with."""
+"""Maximum number of used names with which a new name is compared."""
 NAMES_LAST = 600.0
-"""Seconds for which they are remembered."""
+"""Seconds for which the used names are cached."""
 
 
 @dataclass(slots=True)
 class FactReader:
-    """Gathers facts. One per process."""
+    """Gathers the facts about files for checks. A process has one."""
 
     pool: Pool
     bucket: Bucket
@@ -59,18 +59,19 @@ class FactReader:
     _names: tuple[float, Sequence[str]] = (-NAMES_LAST, ())
 
     async def read(self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]) -> FileFacts:
-        """Return what is known of a file; `known` are all files of its project.
+        """Return the facts about a file; `known` are all files of its project.
 
-        Raises `Refused` where its archive cannot be read within the limits, and `StoreUnavailable`.
+        Raises `Refused` if its archive cannot be read within the limits, and `StoreUnavailable`.
         """
         return await self._facts(item.file, origin, await self.read_content(item.file), await self._family(item, known))
 
     async def read_previous(
         self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]
     ) -> FileFacts | None:
-        """Return the same of the file that it is compared with; None where nothing was released before.
+        """Return the facts about the file that it is compared with; None if it has no predecessor.
 
-        Its content is unknown where it cannot be had any more. Raises as `read`, and `UpstreamUnavailable` or `Busy`.
+        The content is None if the predecessors that were tried can no longer be downloaded. Raises as `read` does, and
+        `UpstreamUnavailable` or `Busy`.
         """
         nearest_first = list(islice(predecessors(item.file, known), TRIED))
         for file in nearest_first:
@@ -87,7 +88,7 @@ class FactReader:
 
     @asynccontextmanager
     async def open(self, file: File) -> AsyncIterator[IO[bytes]]:
-        """Copy a stored file to a temporary one without a name. Raises `StoreUnavailable` for any other bytes."""
+        """Copy a stored file to a temporary file without a name. Raises `StoreUnavailable` if the bytes differ."""
         assert file.sha256 is not None
         assert file.size is not None
         with tempfile.TemporaryFile(dir=self.spool) as copy:
@@ -101,7 +102,7 @@ class FactReader:
             yield copy
 
     async def read_content(self, file: File) -> Content:
-        """Return what an archive contains, read now where nobody did; several who ask share one reading."""
+        """Return what an archive contains. It is read if no report is stored; concurrent callers share one reading."""
         if (report := await select_report(self.pool, file.id)) is not None:
             return msgspec.convert(report, Content)
         return await self._reading.join(file.id, lambda: self._read_content(file))
@@ -114,12 +115,12 @@ class FactReader:
         return content
 
     async def _attach(self, file: File) -> None:
-        """Have the predecessor's provenance verified, which nobody may have asked for so far."""
+        """Verify the predecessor's provenance if that has not been done yet."""
         if file.attestation is None and file.provenance_url is not None:
             try:
                 await self.provenance.attach(file.id)
             except (UpstreamMissing, UpstreamMalformed, EgressRefused):
-                # That it cannot be had is what the facts will say.
+                # The facts will say that it is not available.
                 return
 
     async def _facts(

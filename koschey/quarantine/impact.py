@@ -1,8 +1,8 @@
-"""What a change would hide, told to the person before it is made: how many files, downloads and machines it meets.
+"""Measures what a change would hide before it is made: how many files, downloads and machines it affects.
 
-Every door asks the same way. It carries the change out without consent first; where the change would hide something,
-`Unconfirmed` says how much, and nothing is changed. The door shows that, asks, and carries it out with the consent to
-just that many files.
+Every interface asks the person in the same way. It first requests the change without consent. If the change would hide
+served files, `Unconfirmed` says how many, and nothing is changed. The interface shows that, asks the person, and
+requests the change again with the consent to exactly that many files.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class Impact:
     """What a change would hide."""
 
     files: int
-    """Files that are served now."""
+    """The number of files that are served now."""
     downloads: int
     """How often they were downloaded."""
     machines: int
-    """Different pairs of account and address that downloaded them, as far as that is known."""
+    """The number of distinct pairs of account and address that downloaded them, as far as these are known."""
 
     def __str__(self) -> str:
         least = "at least " if self.downloads >= COUNTED else ""
@@ -40,14 +40,14 @@ class Consent:
     """What a person has agreed to hide."""
 
     files: int | None
-    """So many files; None: whatever it is."""
+    """The number of files; None means any number."""
     is_given: bool = True
-    """Whether a person was asked."""
+    """Whether a person has stated the number."""
 
     def check(self, impact: Impact, *, always: bool = False) -> None:
-        """Raise `Unconfirmed` where a change would hide other than what was agreed to.
+        """Raise `Unconfirmed` if a change would hide another number of files than the person agreed to.
 
-        With `always` a person must agree also to a change that hides nothing now.
+        With `always`, a person must also agree to a change that hides no file now.
         """
         is_agreed = self.files is None or (self.is_given and self.files == impact.files)
         if not is_agreed and (impact.files or always):
@@ -59,12 +59,12 @@ FULL_CONSENT = Consent(None)
 
 
 def consent_to(files: int | None) -> Consent:
-    """Return the consent to hide so many files; None stands for a person who was not asked yet."""
+    """Return the consent to hide so many files; None means that no person has been asked yet."""
     return NO_CONSENT if files is None else Consent(files)
 
 
 async def measure(connection: Connection, closing: Sequence[Rule], files: Sequence[FileId] = ()) -> Impact:
-    """Return what would be hidden: what is served and rules of these kinds would close, and these files.
+    """Return what would be hidden: the served files that the rules `closing` would close, and these files.
 
     `closing` are rules that block or reserve; they need not exist.
     """

@@ -1,4 +1,4 @@
-"""One project for programs: every file, served or not, with what the verdict says of it at this moment."""
+"""One project for programs: every file, served or not, with the current verdict on it."""
 
 from datetime import datetime
 
@@ -46,7 +46,7 @@ class Project(Struct, frozen=True, kw_only=True):
 
 
 async def read_project(pool: Pool, name: NormalizedName) -> Project:
-    """Return a project with its status, its versions and all its files. Raises `NotKnown` where there is none."""
+    """Return a project with its status, its versions and all its files. Raises `NotKnown` if there is none."""
     async with (
         pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -70,7 +70,7 @@ async def read_project(pool: Pool, name: NormalizedName) -> Project:
 
 
 def is_about_to_be_released(judged: Verdict) -> bool:
-    """Tell whether time has come for a file: it is not released before its standing says so."""
+    """Return whether settling will release a held file; it is not served before its state is `released`."""
     return judged.state is State.RELEASED and not judged.served
 
 

@@ -1,4 +1,4 @@
-"""One project for reviewers: every file with the verdict on it now, what checks say of it, and what can be decided."""
+"""One project for reviewers: every file with its current verdict and evidence, and what a reviewer can decide."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from koschey.quarantine.settle import STATES_BY_WEIGHT
 from koschey.standards.versions import version_key
 
 ENTRIES = 20
-"""Journal entries that are shown with a project."""
+"""Maximum number of journal entries that are shown with a project."""
 ORDER = (FindingAction.BLOCK, FindingAction.HOLD, FindingAction.NOTE, FindingAction.OFF)
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
-    """A finding, and what policy does about it."""
+    """A finding, and the action of the policy on it."""
 
     finding: Finding
     action: FindingAction
@@ -37,19 +37,19 @@ class ShownFinding:
 
 @dataclass(frozen=True, slots=True)
 class ShownEvidence:
-    """All that checks say of one file."""
+    """The results of all checks of one file."""
 
     findings: Sequence[ShownFinding]
     faults: Mapping[str, str]
     """Checks that could not be completed, and why."""
     passed: Sequence[str]
     waiting: Sequence[str]
-    """Checks that policy asks for and that have not looked at these bytes yet."""
+    """Checks that the policy requires and that have not run on these bytes yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewedFile:
-    """A file with what the one verdict says of it now, which is what every client sees."""
+    """A file with its current verdict, which is the same for every client."""
 
     file: File
     standing: Standing
@@ -69,12 +69,12 @@ class ReviewedRelease:
 
     @property
     def state(self) -> State:
-        """The state of the file that most wants attention."""
+        """The state of the file that needs attention most."""
         return min((shown.state for shown in self.files), key=STATES_BY_WEIGHT.index)
 
     @property
     def release_at(self) -> datetime | None:
-        """When time releases the first of its held files."""
+        """When time releases the first of its held files; None if it releases none."""
         held = [shown.standing.release_at for shown in self.files if shown.state is State.HELD]
         return min((moment for moment in held if moment), default=None)
 
@@ -85,7 +85,7 @@ class ReviewedRelease:
 
     @property
     def choices(self) -> list[str]:
-        """What can be decided as things stand."""
+        """What a reviewer can decide in the current state."""
         states = {shown.standing.state for shown in self.files}
         stuck = states & {State.MALFORMED, State.CONFLICT, State.BLOCKED}
         waits = State.HELD in states and not stuck and not self.blocked_by_rule
@@ -98,7 +98,7 @@ class ReviewedRelease:
 
 @dataclass(frozen=True, slots=True)
 class ProjectReview:
-    """A project, or a name about which there are only rules."""
+    """A project, or a name that only rules cover."""
 
     name: NormalizedName
     project: Project | None
@@ -114,7 +114,7 @@ class ProjectReview:
 
     @property
     def choices(self) -> list[str]:
-        """What can be decided for the whole project; a block of one release is lifted at the release."""
+        """What a reviewer can decide for the whole project; a block of one release is lifted at the release."""
         whole = {rule.kind for rule in self.rules if rule.version is None and rule.scope == self.name}
         return [
             "untrust" if RuleKind.TRUSTED in whole else "trust",
@@ -123,7 +123,7 @@ class ProjectReview:
 
 
 async def review_project(pool: Pool, name: NormalizedName, feed: Feed | None) -> ProjectReview | None:
-    """Return all that a reviewer decides by; None where neither the project nor a rule about it is known."""
+    """Return all that a reviewer needs for a decision; None if neither the project nor a rule about it is known."""
     async with (
         pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -176,7 +176,7 @@ def _judge(item: StandingFile, policy: Policy, evidence: Evidence, now: datetime
 
 
 def _show_evidence(file: File, state: State, policy: Policy, evidence: Evidence) -> ShownEvidence:
-    """Return what to show; what a released file never went through is not missed."""
+    """Return the evidence to show. Only held files list missing checks; a released file needs none."""
     findings = [ShownFinding(finding, policy.action(finding, file.version)) for finding in evidence.findings]
     faults = {fault.check: fault.cause for fault in evidence.faults}
     missing = policy.required(file.version) - evidence.completed - faults.keys() if state is State.HELD else frozenset()

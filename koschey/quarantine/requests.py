@@ -1,4 +1,4 @@
-"""Asking for a release that is not served: who wants it and why is shown to those who decide."""
+"""Requests for releases that are not served: reviewers see who needs a release, and why."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,12 +14,12 @@ from koschey.policy.reasons import parse_reason
 from koschey.quarantine.explanations import explain
 
 MAX_OPEN = 100
-"""Releases that one account or address can wait for at a time."""
+"""Maximum number of open requests of one account or address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that was written down."""
+    """A request that was recorded."""
 
     explanation: Explanation
     who: str
@@ -27,10 +27,10 @@ class Asked:
 
 
 async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reason: str, usual: timedelta) -> Asked:
-    """Write down that somebody needs a release.
+    """Record that a client needs a release.
 
-    Raises `UsageError` where it is served or can never be, `NotKnown` where there is none, and `TooManyRequests` where
-    they wait for too many already.
+    Raises `UsageError` if the release is served or can never be, `NotKnown` if it does not exist, and
+    `TooManyRequests` if the client has too many open requests.
     """
     why = parse_reason(reason)
     explanation = await explain(pool, project, version, usual)
@@ -53,9 +53,9 @@ def _check(explanation: Explanation) -> None:
 
 
 def who_asks(account: str | None, address: str | None) -> str:
-    """Return under what a request is counted: the account, else the address, of IPv6 its network.
+    """Return the name under which a request is counted: the account, otherwise the address.
 
-    One machine has as many IPv6 addresses as it likes.
+    An IPv6 address is replaced by its /64 network, because one machine can use any number of IPv6 addresses.
     """
     if account is not None:
         return account

@@ -1,8 +1,8 @@
-"""Codes of reviewers: what lets a signal to Temporal decide, for Temporal does not say who sent it.
+"""Codes of reviewers: they authorize a signal to Temporal to decide, because Temporal does not say who sent it.
 
-A code is shown to a reviewer who is logged in, and proves one decision: of this reviewer, this choice, about these
-releases as they were shown, once for each of them. It is good for ten minutes from then to the receipt of the signal.
-The command line has no account behind it; a code that it shows decides as the command line itself.
+Koschey shows a code to a reviewer who is logged in. It proves one decision: of this reviewer, this choice, about these
+releases as they were shown, once for each of them. The signal must be received within ten minutes after the code was
+shown. The command line has no account; a code that it shows decides as the command line itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,21 +34,21 @@ from koschey.quarantine.shown_releases import Release, ShownRelease, show_releas
 from koschey.settings.signal_decisions import SignalDecisions
 
 LIFETIME = timedelta(minutes=10)
-"""From the showing of a code to the receipt of the signal that carries it."""
+"""Maximum time from the display of a code to the receipt of the signal that carries it."""
 KEPT = timedelta(days=30)
-"""How long a code is known after that, and so how long a signal may lie unread before its code is wrong."""
+"""How long a code is stored. A signal may be unread for this time; then its code counts as wrong."""
 CHOICES = (Choice.APPROVE, Choice.BLOCK, Choice.EXTEND)
-"""What a signal may decide."""
+"""Choices that a signal may decide."""
 MOST_RELEASES = 500
 MOST_OPEN = 100
-"""Codes of one reviewer that can decide something at the same time: each is one more that a guess could hit."""
+"""Maximum number of unused codes of one reviewer within `LIFETIME`: each is one more that a guess could match."""
 
 type Age = Callable[[], Awaitable[timedelta | None]]
-"""Returns how long ago the signal was received; None where nothing shows that it was."""
+"""Returns how long ago the signal was received; None if nothing proves that it was received."""
 
 
 class CodeState(StrEnum):
-    """What a code is to a decision."""
+    """Whether a code proves a decision, and if not, why."""
 
     RIGHT = "right"
     MISSING = "missing"
@@ -59,7 +59,7 @@ class CodeState(StrEnum):
     USED = "used"
     LATE = "late"
     CHANGED = "changed"
-    """The release is not any more what was shown beside the code."""
+    """The release has changed since it was shown with the code."""
 
 
 REFUSALS = {
@@ -73,7 +73,7 @@ REFUSALS = {
 
 
 def refusal(state: CodeState, release: Release, answer: str | None = None) -> str:
-    """Say why a code does not decide, what came of its first use, and how to get one."""
+    """Return why a code does not decide, with the outcome of its first use or how to get another code."""
     scope = f"{release[0]}=={release[1]}"
     if state is CodeState.USED and answer:
         return f"{REFUSALS[state]}, and then: {answer}"
@@ -85,7 +85,7 @@ def refusal(state: CodeState, release: Release, answer: str | None = None) -> st
 
 @dataclass(frozen=True, slots=True)
 class IssuedCode:
-    """A code with all that it is bound to. It is shown once: only its digest is stored."""
+    """A code with everything that it is bound to. It is shown once, because only its digest is stored."""
 
     code: str
     reviewer: str
@@ -103,10 +103,10 @@ async def issue_code(
     feed: Feed | None,
     days: float | None,
 ) -> IssuedCode:
-    """Make a code for one decision about each of the releases, and return it with what is to be shown beside it.
+    """Create a code for one decision about each of the releases, and return it with the releases to show with it.
 
-    Raises `NotAllowed` where the reviewer may not decide about one of them, `NotKnown` where there is none of that
-    name, and `UsageError` where no signal can decide this, nothing is held, or the reviewer has too many codes.
+    Raises `NotAllowed` if the reviewer may not decide about one of them, `NotKnown` if one does not exist, and
+    `UsageError` if no signal can decide this, nothing is held, or the reviewer has too many codes.
     """
     _check(choice, releases, days)
     async with connection.transaction():
@@ -126,7 +126,7 @@ async def issue_code(
 
 
 def check_codes_decide(mode: SignalDecisions) -> None:
-    """Raise `UsageError` where no signal decides, and so no code does."""
+    """Raise `UsageError` if signals cannot decide, so that codes are useless."""
     if mode is SignalDecisions.OFF:
         raise UsageError(
             "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL=off); decide in the panel, by the API "
@@ -157,7 +157,7 @@ def _check_held(shown: Sequence[ShownRelease]) -> None:
 
 
 def judge_code(row: CodeRow | None, choice: str, reviewer: str, days: float | None) -> CodeState:
-    """Return what a code is to a decision, whenever the signal was received."""
+    """Return whether a code proves a decision, regardless of when the signal was received."""
     if row is None:
         return CodeState.WRONG
     if (row.reviewer, row.choice, row.days) != (reviewer, choice, days):
@@ -166,10 +166,10 @@ def judge_code(row: CodeRow | None, choice: str, reviewer: str, days: float | No
 
 
 async def is_in_time(row: CodeRow, age: Age) -> bool:
-    """Return whether the signal was received in time, however long it lay unread since.
+    """Return whether the signal was received in time, however long it was unread since.
 
-    While the code itself is young enough, nobody asks when that was. Otherwise this waits for Temporal, so no
-    transaction may be open.
+    If the code itself is young enough, `age` is not called. Otherwise this waits for Temporal, so no transaction may be
+    open.
     """
     if row.age <= LIFETIME:
         return True
@@ -178,7 +178,7 @@ async def is_in_time(row: CodeRow, age: Age) -> bool:
 
 
 async def was_received_in_time(db: Database, code: str, decision: Decision, age: Age) -> bool:
-    """Return whether the signal with a code was received in time; False where there is no such code."""
+    """Return whether the signal with a code was received in time; False if there is no such code."""
     digest = digest_code(code)
     if digest is None or decision.version is None:
         return False
@@ -189,10 +189,10 @@ async def was_received_in_time(db: Database, code: str, decision: Decision, age:
 async def redeem_code(
     connection: Connection, code: str, reviewer: str, decision: Decision, feed: Feed | None, *, in_time: bool
 ) -> str:
-    """Carry out the decision that a code proves; return what came of it, or why the code proves nothing.
+    """Carry out the decision that a code proves; return the outcome, or why the code proves nothing.
 
-    `in_time` says whether the signal was received in time. A code is used up by the first signal that carries it in
-    time, also where the decision cannot be made. A wrong or late one changes nothing.
+    `in_time` says whether the signal was received in time. The first signal that carries a code in time uses it up,
+    even if the decision cannot be made. A wrong or late code changes nothing.
     """
     assert decision.version is not None
     release = decision.project, decision.version
@@ -212,9 +212,9 @@ async def redeem_code(
 
 
 async def _carry_out(connection: Connection, row: CodeRow, decision: Decision, feed: Feed | None) -> str:
-    """Decide if the release is still what was shown; otherwise return why not. The code is used up either way."""
+    """Decide if the release is still as it was shown; otherwise return why not. The code is used up in both cases."""
     assert decision.version is not None
-    # In the name of the account, by a code; or in that of the command line, where no account is checked.
+    # The actor is the account, by a code; or the command line, for which no account is checked.
     actor = Actor(row.reviewer, COMMAND_LINE if row.door == COMMAND_LINE else "code")
     try:
         async with connection.transaction():

@@ -1,4 +1,4 @@
-"""Time's decisions: apply the one verdict to every file of a release that still waits."""
+"""Settles a release: applies the one verdict to each of its files, so that time releases or blocks held files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from koschey.policy.windows import renew
 from koschey.quarantine.evidence import gather_evidence
 
 SOONEST = timedelta(seconds=5)
-"""The least time between two settlings of one release, so that a cause that lasts does not make a busy loop."""
+"""Minimum time before a release is settled again, so that a persistent cause does not make a busy loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a release stands."""
+    """The state of a release after settling."""
 
     held: tuple[File, ...]
-    """Files that still wait."""
+    """Files that are still held."""
     needs_look: bool
-    """Some wait only for a new look at the upstream."""
+    """Whether some are held only until the upstream's page is read again."""
     release_at: datetime | None
-    """When the first of them may be released by time."""
+    """When time may release the first of them."""
     look_again_in: timedelta | None
-    """How long from now; None where only a person can change anything."""
+    """Time from now until the release should be settled again; None if only a person or a check can change it."""
     state: State
     reasons: tuple[str, ...]
 
@@ -42,13 +42,14 @@ class Settlement:
 async def settle(
     connection: Connection, project: NormalizedName, version: str, usual: timedelta, feed: Feed | None = None
 ) -> Settlement:
-    """Move what is due, in one transaction, and say what is left. `usual` is the window where no rule says otherwise.
+    """Change the states that are due, in one transaction, and return what is left.
 
-    What the upstream took away, yanked, quarantined or replaced, and what an advisory calls malware, is blocked; what
-    has waited long enough, was through every check and is still listed as it was, is released. `feed` says that there
-    is one with advisories; without it none is required.
+    Files that the upstream removed, yanked or quarantined, and files that an advisory calls malware, are blocked. Files
+    whose window has ended, that have passed every check and that are still listed, are released (`policy.verdict` has
+    the exact rules). `usual` is the window if no rule says otherwise. `feed` is the feed of advisories; without it none
+    is required.
 
-    Two settlings at once, a repeated one, or one that comes late change nothing twice.
+    Concurrent, repeated or late settlings change nothing twice.
     """
     async with connection.transaction():
         found = await projects.lock_project(connection, project)
@@ -69,9 +70,9 @@ async def settle(
 
 
 async def note_failure(connection: Connection, item: StandingFile, reason: str) -> None:
-    """Say beside a held file why it could not be fetched; it stays held."""
+    """Record with a held file why it could not be downloaded; it stays held."""
     async with connection.transaction():
-        # First of all, as everybody does: locks taken in another order would be a deadlock with a decision.
+        # The project is locked first, as everywhere: another order of locks would cause a deadlock with a decision.
         await projects.lock_project(connection, item.file.project)
         unreachable = Grounds(by_upstream(UpstreamCause.UNREACHABLE), reason)
         if await standings.update_held_reason(connection, item.file.id, unreachable):
@@ -82,7 +83,7 @@ async def note_failure(connection: Connection, item: StandingFile, reason: str) 
 async def _renew_windows(
     connection: Connection, known: Sequence[StandingFile], policy: Policy, usual: timedelta
 ) -> list[StandingFile]:
-    """Let held files end their quarantine when the rules of today say so, not those under which they were seen."""
+    """End the windows of held files by today's rules, not by those under which the files were first seen."""
     renewed = [renew(item, policy.rules, usual) for item in known]
     moved = [after for before, after in zip(known, renewed, strict=True) if after is not before]
     if moved:
@@ -92,9 +93,10 @@ async def _renew_windows(
 
 
 def _keeps_states(project: Project | None) -> bool:
-    """Tell whether a quarantine hides the files without moving them.
+    """Return whether a quarantine of the project hides the files without changing their states.
 
-    A hosted project's is lifted as a whole, and then exactly what was released before must be served again.
+    The quarantine of a hosted project is lifted as a whole, and then exactly the files that were released before must
+    be served again.
     """
     return project is not None and project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
 
@@ -131,4 +133,4 @@ STATES_BY_WEIGHT = (
     State.RELEASED,
     State.REMOVED,
 )
-"""A release is shown with the state of the file that most wants attention."""
+"""States, the one that needs attention most first. A release is shown with the first state of any of its files."""

@@ -1,4 +1,4 @@
-"""What a reviewer is shown of a release beside a code: its files by digest, and what is found in them."""
+"""What a reviewer sees of a release next to a code: its files by digest, and the findings about them."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ type Release = tuple[NormalizedName, str]
 
 @dataclass(frozen=True, slots=True)
 class ShownFile:
-    """One file, and what checks and advisories say of it."""
+    """One file, and what checks and advisories report about it."""
 
     filename: str
     sha256: Sha256 | None
-    """None while nobody has the bytes; such a file cannot be approved."""
+    """None while the digest is unknown; such a file cannot be approved."""
     state: State
     findings: tuple[Finding, ...]
 
@@ -39,16 +39,16 @@ class ShownRelease:
 
     @property
     def digest(self) -> str:
-        """What the files, their bytes and the findings come to. It differs where a reviewer would see a difference.
+        """A digest of the files, their bytes and the findings. It changes if a reviewer would see a difference.
 
-        The states are left out: a file that time releases meanwhile is no other file.
+        It does not include the states: a file that time releases in the meantime is still the same file.
         """
         told = [[file.filename, file.sha256, sorted(map(_tell, file.findings))] for file in self.files]
         return hashlib.sha256(json.dumps(sorted(told, key=lambda each: str(each[0]))).encode()).hexdigest()
 
 
 async def show_releases(db: Database, releases: Sequence[Release], feed: Feed | None) -> list[ShownRelease]:
-    """Return what there is to see of releases, in their order. Raises `NotKnown` where one has no files."""
+    """Return what there is to see of releases, in their order. Raises `NotKnown` if one has no files."""
     found: dict[Release, ShownRelease] = {}
     for name in dict.fromkeys(name for name, _ in releases):
         found |= await _show_project(db, name, [version for project, version in releases if project == name], feed)
@@ -58,7 +58,7 @@ async def show_releases(db: Database, releases: Sequence[Release], feed: Feed | 
 async def _show_project(
     db: Database, name: NormalizedName, versions: Sequence[str], feed: Feed | None
 ) -> dict[Release, ShownRelease]:
-    """Return what there is to see of releases of one project, with a few statements for all of them."""
+    """Return what a reviewer sees of releases of one project, with a few statements for all of them."""
     project, files_of = await projects.select_project(db, name), dict[str, list[StandingFile]]()
     for item in await files.select_project_files(db, name):
         if item.standing.state is not State.REMOVED:

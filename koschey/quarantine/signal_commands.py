@@ -1,4 +1,4 @@
-"""What a reviewer sends to Temporal: for its UI, and as ready lines for `temporal` and the older tctl."""
+"""Renders the signal that a reviewer sends to Temporal, for its UI and as commands for `temporal` and older `tctl`."""
 
 import json
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from koschey.texts import shell_line
 SIGNALS = {Choice.APPROVE: "approve", Choice.BLOCK: "reject", Choice.EXTEND: "extend"}
 """The signal of each choice."""
 REASON = "WHY"
-"""In the place of a reason that is still to be written."""
+"""Placeholder for a reason that the reviewer has yet to write."""
 
 
 def signal_lines(issued: IssuedCode, reason: str = "") -> list[str]:
-    """Return one line for each tool; every line says the same."""
+    """Return one command for each tool; all commands send the same signal."""
     signal, given = SIGNALS[issued.choice], signal_input(issued, reason)
     if len(issued.releases) == 1:
         workflow = quarantine_id(issued.releases[0].project, issued.releases[0].version)
@@ -24,7 +24,7 @@ def signal_lines(issued: IssuedCode, reason: str = "") -> list[str]:
             shell_line("temporal", "workflow", "signal", "--workflow-id", workflow, "--name", signal, "--input", given),
             shell_line("tctl", "workflow", "signal", "--workflow_id", workflow, "--name", signal, "--input", given),
         ]
-    # The reason of a batch is one line of Temporal's own list.
+    # Temporal lists each batch with its reason on one line.
     rest = ("--input", given, "--reason", " ".join(reason.split()) or REASON, "--yes")
     query = _query(issued.releases)
     return [
@@ -36,7 +36,7 @@ def signal_lines(issued: IssuedCode, reason: str = "") -> list[str]:
 
 
 def signal_input(issued: IssuedCode, reason: str = "") -> str:
-    """Return what the signal carries, as JSON on one line."""
+    """Return the input of the signal as JSON on one line."""
     review: dict[str, object] = {"reviewer": issued.reviewer, "reason": reason or REASON, "code": issued.code}
     return json.dumps(review if issued.days is None else review | {"days": issued.days})
 

@@ -1,7 +1,6 @@
-"""Which of many signals to one release may decide: found out in a few statements, however many there are.
+"""Chooses which of many signals to one release may decide, with a few statements however many signals there are.
 
-A flood of signals costs one statement for thousands of them. What may decide is checked once more when it is carried
-out.
+A flood of thousands of signals costs one statement. A chosen signal is checked again when its decision is carried out.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +27,7 @@ type AgeOf = Callable[[str, str], Awaitable[timedelta | None]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a signal asks for, and what it offers as a proof."""
+    """The decision that a signal requests, and its proof."""
 
     choice: str
     reviewer: str
@@ -39,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Refusal:
-    """One answer to those of the signals that stand at these positions."""
+    """One answer to the signals at these positions."""
 
     text: str
     positions: list[int]
@@ -47,18 +46,18 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Sifted:
-    """Which signals may decide, by their positions, and what the others are answered."""
+    """Which signals may decide, by their positions, and the answers to the others."""
 
     chosen: list[int] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     wrong: int = 0
-    """How many of them carried a wrong code."""
+    """How many of the refused signals carried a wrong code."""
     pause: float = 0.0
     """Seconds to wait before the next signals are sifted."""
 
     @classmethod
     def refusing(cls, text: str, number: int) -> "Sifted":
-        """Return that none of so many signals may decide."""
+        """Return a result that refuses all of so many signals."""
         return cls(refusals=[Refusal(text, list(range(number)))])
 
     def with_pause(self, seconds: float) -> "Sifted":
@@ -76,7 +75,7 @@ async def sift_by_account(db: Database, project: NormalizedName, candidates: Seq
 
 
 async def sift_by_code(db: Database, release: Release, candidates: Sequence[Candidate], age_of: AgeOf) -> Sifted:
-    """Choose the signals that carry a code for what they ask for, received in time and not used yet."""
+    """Choose the signals with an unused code for the decision that they request, if they were received in time."""
     digests = {digest for candidate in candidates if (digest := digest_code(candidate.code))}
     rows = await select_codes(db, sorted(digests), *release)
     chosen: list[int] = []

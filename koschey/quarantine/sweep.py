@@ -1,4 +1,4 @@
-"""What nobody else would notice: held releases without a workflow, or unknown to a check; alerts that nobody took."""
+"""Finds what no event would trigger: held releases without a workflow or an outcome of a check, and unsent alerts."""
 
 from datetime import timedelta
 
@@ -11,16 +11,16 @@ from koschey.db.waiting import Release, select_held_releases, select_unchecked_r
 from koschey.outbox import AlertRaised, ReleaseHeld
 
 WALKED = 1_000
-"""Releases of one step."""
+"""Maximum number of releases, or of alerts, in one step."""
 NEWS_FOR = timedelta(days=7)
-"""How long an alert is worth telling."""
+"""Maximum age of an alert that is still sent."""
 FIRST: Release = (NormalizedName(""), "")
 
 
 async def restart_held(pool: Pool, after: Release) -> Release | None:
-    """Have a workflow started for each of the next held releases that has none; the others are not disturbed.
+    """Have a workflow started for each of the next held releases that has none, and leave running ones alone.
 
-    Returns the release after which to go on, or None at the end.
+    Returns the release after which the next step continues, or None at the end.
     """
     async with pool.acquire() as connection, connection.transaction():
         releases = await select_held_releases(connection, after, WALKED)
@@ -30,7 +30,7 @@ async def restart_held(pool: Pool, after: Release) -> Release | None:
 
 
 async def wake_unchecked(pool: Pool) -> int:
-    """Wake the workflows of held releases that some known check has not seen, as after an upgrade; returns how many."""
+    """Wake the workflows of held releases that some known check has not seen, as after an upgrade; return how many."""
     async with pool.acquire() as connection, connection.transaction():
         releases = await select_unchecked_releases(connection, WALKED)
         for project, version in releases:
@@ -39,9 +39,9 @@ async def wake_unchecked(pool: Pool) -> int:
 
 
 async def tell_unsent(pool: Pool) -> int:
-    """Have the webhook told of what it has not taken; returns how many alerts that is.
+    """Have the alerts sent that the webhook has not accepted; return how many there are.
 
-    They were raised before there was a webhook, or it was away for longer than it is tried.
+    They were raised before a webhook was configured, or it was unavailable for longer than sending is retried.
     """
     async with pool.acquire() as connection, connection.transaction():
         alerts = await select_unsent(connection, NEWS_FOR, WALKED)

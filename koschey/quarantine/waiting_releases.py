@@ -1,4 +1,4 @@
-"""The releases that wait in quarantine, a page at a time, for those who decide about them."""
+"""Lists the releases that are pending in quarantine, a page at a time, for reviewers."""
 
 from datetime import datetime
 
@@ -24,9 +24,9 @@ class WaitingRelease(Struct, frozen=True, kw_only=True):
     first_seen_at: datetime
     reasons: tuple[str, ...]
     fixes: str | None = None
-    """Which security fix waits with it."""
+    """The security fixes that the release contains, as text; None if it contains none."""
     asked: int = 0
-    """How many have asked for it."""
+    """The number of accounts or addresses that have requested it."""
 
 
 class Quarantine(Struct, frozen=True, kw_only=True):
@@ -38,8 +38,8 @@ class Quarantine(Struct, frozen=True, kw_only=True):
 
 
 async def read_quarantine(db: Database, name_part: str | None, *, limit: int, offset: int) -> Quarantine:
-    """Return a part of the releases that wait, of the projects whose names contain a text, and how many there are."""
-    # First of all: what is read after it can only be newer.
+    """Return a part of the pending releases of the projects whose names contain a text, and how many there are."""
+    # The serial is read first: data that is read after it can only be newer.
     serial = await select_serial(db)
     found, total = await select_waiting_releases(db, PENDING, name_part, limit=limit, offset=offset)
     asked = await select_asked(db)
@@ -50,5 +50,5 @@ async def read_quarantine(db: Database, name_part: str | None, *, limit: int, of
 
 
 async def find_projects(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:
-    """Return the projects whose names contain a text, the shortest first, whether or not anything of them waits."""
+    """Return the projects whose names contain a text, the shortest first, whether or not a release is pending."""
     return await select_projects_like(db, name_part, limit=limit)

@@ -1,1 +1,1 @@
-"""What each choice does: one module for those that belong together, each a function from a change to its outcome."""
+"""Carries out each choice: a function from a change to its outcome. Related choices share a module."""

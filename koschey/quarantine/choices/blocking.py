@@ -1,7 +1,7 @@
-"""Block, recall, unblock: nothing of the scope is served, also nothing to come, until the block is lifted.
+"""Block, recall, unblock: no file in the scope is served, not even a future one, until the block is lifted.
 
-A recall is a block of what turned out to be harmful: it raises an alert, and two people are needed to lift it. So they
-are to lift any block of what was reported as malicious.
+A recall blocks files that turned out to be harmful. It raises an alert, and two people are needed to lift it. Two
+people are also needed to lift any block of files that were reported as malicious.
 """
 
 from koschey.db import rules
@@ -18,11 +18,11 @@ from koschey.quarantine.choices.second_person import agree
 from koschey.quarantine.decision import Outcome
 
 SERVABLE = (State.HELD, State.RELEASED, State.MALFORMED, State.CONFLICT)
-"""What a block moves; what was removed stays so."""
+"""States of the files that a block changes; a removed file stays removed."""
 
 
 async def block(change: Change) -> Outcome:
-    """Serve nothing of the scope any more. It lifts exceptions, and ends what waits for a second person."""
+    """Stop serving every file in the scope. This lifts exceptions, and closes proposals to a second person."""
     in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
     excepted = _excepted(change, in_force)
     if not moved and not excepted and change.says_the_same(change.own_rule(RuleKind.BLOCKED, in_force)):
@@ -31,7 +31,7 @@ async def block(change: Change) -> Outcome:
 
 
 async def recall(change: Change) -> Outcome:
-    """Block what was let out, and alert. Who took it is in `koschey.db.downloads`."""
+    """Block the scope, and raise an alert. `koschey.db.downloads` has the clients that downloaded its files."""
     change.require_known()
     in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
     excepted = _excepted(change, in_force)
@@ -42,7 +42,7 @@ async def recall(change: Change) -> Outcome:
 
 
 async def unblock(change: Change) -> Outcome:
-    """Lift a block; the files are held, until a person approves them."""
+    """Lift a block. Its files are held until a person approves them."""
     in_force, version = await change.in_force(), change.decision.version
     own = change.own_rule(RuleKind.BLOCKED, in_force)
     remaining = Rules(tuple(rule for rule in in_force.rules if rule is not own))
@@ -68,7 +68,7 @@ async def _close(
     change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: AlertKind | None = None
 ) -> Outcome:
     decision = change.decision
-    # The rule is for what is still to come: later files of the release, later releases of the project.
+    # The rule is for future files: later files of the release, later releases of the project.
     await change.put_rule(RuleKind.BLOCKED)
     for rule in excepted:
         await rules.delete_rule(change.connection, RuleKind.EXCEPTION, rule.scope, rule.version, rule.subject)
@@ -85,15 +85,15 @@ def _excepted(change: Change, in_force: Rules) -> list[Rule]:
 
 
 async def _is_recalled(change: Change, versions: set[str | None]) -> bool:
-    """Tell whether one of the versions, or the whole project, was recalled or reported, and that was never lifted."""
+    """Return whether one of the versions, or the whole project, has a recall or report that was never lifted."""
     recalled = await select_recalled(change.connection, change.decision.project)
     return None in recalled or bool(recalled & versions)
 
 
 async def _is_reported(change: Change, in_force: Rules, versions: set[str | None]) -> bool:
-    """Tell whether an advisory calls one of the versions malicious now.
+    """Return whether an advisory calls one of the versions malicious now.
 
-    What was blocked for that as it came in, or when its window ended, was never served, and so never recalled.
+    A file that was blocked for that at its admission, or when its window ended, was never served, so it has no recall.
     """
     if change.origin is not Origin.MIRRORED:
         return False

@@ -1,4 +1,4 @@
-"""A decision on its way into the database: what it is about, and the rows that every choice writes."""
+"""Writes a decision to the database: the files that it is about, and the rows that every choice writes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.quarantine.decision import Choice, Decision, Outcome
 
 ANSWERS = (Choice.APPROVE, Choice.EXCEPT, Choice.TRUST, Choice.BLOCK, Choice.RECALL)
-"""Choices that answer whoever asked for the releases that they move."""
+"""Choices that answer the requests for the releases that they bind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A decision with all that it meets, under the locks of the project and of its files."""
+    """A decision with its project and files, which are locked."""
 
     connection: Connection
     actor: Actor
@@ -32,36 +32,36 @@ class Change:
     project: Project | None
     known: Sequence[StandingFile]
     seconds: Proposal | None = None
-    """What another person proposed, and this one agrees to."""
+    """The proposal of another person to which this actor agrees."""
 
     @property
     def origin(self) -> Origin:
-        """A name that is not known here yet would become a mirrored project."""
+        """The origin of the project. A name that is not known here yet would become a mirrored project."""
         return self.project.origin if self.project else Origin.MIRRORED
 
     @property
     def author(self) -> Actor:
-        """Who wanted it first; whoever agreed is `seconded_by`."""
+        """The first person who decided this; the one who agreed is `seconded_by`."""
         return Actor(self.seconds.actor, self.seconds.door) if self.seconds else self.actor
 
     @property
     def seconded_by(self) -> str | None:
-        """The second person, where there were two."""
+        """The second person, if there were two."""
         return self.actor.name if self.seconds else None
 
     @property
     def reason(self) -> str:
-        """Why, in the words of the author."""
+        """The reason in the words of the author."""
         return self.seconds.reason if self.seconds else self.decision.reason
 
     @property
     def ticket(self) -> str | None:
-        """Where the reason is written down elsewhere."""
+        """The ticket that documents the reason elsewhere."""
         return (self.seconds.ticket if self.seconds else None) or self.decision.ticket
 
     @property
     def cause(self) -> Cause:
-        """The cause of the states of files that it moves."""
+        """The cause of the file states that it sets."""
         decision = self.decision
         return Cause(CauseKind.DECISION, decision.choice, decision.project, decision.version)
 
@@ -70,7 +70,7 @@ class Change:
         return [known for known in self.known if known.standing.state in states]
 
     def require_known(self) -> None:
-        """Raise `NotKnown` where there is no file in the scope."""
+        """Raise `NotKnown` if there is no file in the scope."""
         if not self.known:
             raise NotKnown(
                 f"{self.decision.scope} is not known here; "
@@ -78,7 +78,7 @@ class Change:
             )
 
     def require_open(self, in_force: Rules) -> None:
-        """Raise `UsageError` where nothing of the release can be let out, whatever a reviewer says of it."""
+        """Raise `UsageError` if a reviewer cannot release any file of the release."""
         self._require_no_quarantine()
         if blocked := self.in_state(State.BLOCKED):
             raise UsageError(
@@ -100,11 +100,11 @@ class Change:
             raise UsageError(f"the upstream has quarantined {name} ({reason}); nothing of it is served")
 
     async def in_force(self) -> Rules:
-        """Return the rules that are in force now; a block among them beats every other decision."""
+        """Return the rules that are active now; a block among them beats every other decision."""
         return await rules.select_rules(self.connection, self.decision.project, self.origin)
 
     async def put_rule(self, kind: RuleKind) -> None:
-        """Put a rule in force for the decision's scope."""
+        """Set a rule for the decision's scope."""
         await rules.write_rule(self.connection, replace(self._rule(kind), seconded_by=self.seconded_by))
 
     def _rule(self, kind: RuleKind) -> Rule:
@@ -118,11 +118,11 @@ class Change:
         return next((rule for rule in of_kind if (rule.scope, rule.version) == (project, version)), None)
 
     def says_the_same(self, rule: Rule | None) -> bool:
-        """Tell whether the rule stands already as this decision would write it."""
+        """Return whether the rule already is as this decision would write it."""
         return rule is not None and replace(rule, seconded_by=None) == self._rule(rule.kind)
 
     async def move(self, moved: Sequence[StandingFile], state: State) -> None:
-        """Move files, and say beside each who wanted it and why."""
+        """Move files to a state, and record with each who decided it and why."""
         seconded = f", seconded by {self.seconded_by}" if self.seconded_by else ""
         reason = f"{self.decision.choice} by {self.author.name}{seconded}: {self.reason}"
         await standings.update_states(
@@ -138,9 +138,9 @@ class Change:
         done: str = "moved",
         alert: AlertKind | None = None,
     ) -> Outcome:
-        """Write the journal and the decision: one row for each file it binds, or one for the whole scope.
+        """Write the journal and the decision: one row for each file that it binds, or one for the whole scope.
 
-        With `whole`, a decision about a project is written down as such also where it binds files. `alert` is the kind
+        With `whole`, a decision about a project also gets a row for the project if it binds files. `alert` is the kind
         of the alert that the decision raises, if any.
         """
         decision, scope = self.decision, (self.decision.version, None, None)
@@ -152,7 +152,7 @@ class Change:
             record.alert(alert, [Entry(decision.version, None, said)])
         serial = await record.write()
         assert serial is not None
-        # A decision names its row of the journal, so it alone is written after it.
+        # A decision names its row of the journal, so only the decision is written after it.
         of_files = [(known.file.version, known.file.filename, known.file.sha256) for known in bound]
         await decisions.insert_decisions(
             self.connection,
@@ -168,7 +168,7 @@ class Change:
         return Outcome(serial, tuple(known.file.filename for known in bound), done=done)
 
     async def _tell(self, bound: Sequence[StandingFile]) -> None:
-        """End what the decision settles, and wake the workflows of the releases that it binds."""
+        """Close the proposals and requests that the decision answers, and wake the workflows of its releases."""
         decision, versions = self.decision, sorted({known.file.version for known in bound})
         if self.seconds:
             await close_proposals(

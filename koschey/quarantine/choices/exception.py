@@ -1,4 +1,4 @@
-"""Except: exactly these bytes are served for a time, though they are held. The state stays as it is."""
+"""Except: exactly these bytes are served for a limited time although they are held. Their state does not change."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from koschey.standards.simple_json import format_time
 
 
 async def make_exception(change: Change) -> Outcome:
-    """Serve the held files of a release, or one of them, until the exception ends or a block lifts it."""
+    """Serve the held files of a release, or one of them, until the exception expires or a block lifts it."""
     change.require_known()
     in_force = await change.in_force()
     change.require_open(in_force)
@@ -59,7 +59,7 @@ def _require_same(decision: Decision, named: StandingFile) -> None:
 
 
 def _require_there(change: Change, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
-    """Raise `UsageError` where the upstream took a file away: it will be blocked, whoever vouches for it."""
+    """Raise `UsageError` if the upstream removed a file: it will be blocked in spite of any exception."""
     if gone := [known for known in held if known.file.is_gone]:
         raise UsageError(f"the upstream of {change.decision.project} has taken {gone[0].file.filename} away")
     return held
@@ -70,7 +70,7 @@ def _not_fetched(known: StandingFile) -> UsageError:
 
 
 async def _end(change: Change) -> datetime:
-    """Return when it ends: no later than any of those who decided it said."""
+    """Return when the exception expires: at the earlier of the times that the two persons gave, if there are two."""
     assert change.decision.days is not None
     end = await projects.select_now(change.connection) + timedelta(days=change.decision.days)
     proposed = change.seconds.expires_at if change.seconds else None

@@ -1,4 +1,4 @@
-"""Extend: what is held stays held at least until a day. It never shortens a quarantine."""
+"""Extend: held files stay held at least until a given time. An extension never shortens a quarantine."""
 
 from datetime import datetime, timedelta
 
@@ -14,9 +14,9 @@ from koschey.standards.simple_json import format_time
 
 
 async def extend(change: Change) -> Outcome:
-    """Hold what is held at least so many days from now, whatever the windows say, today's and tomorrow's.
+    """Keep held files held for at least so many days from now, whatever windows the rules give now or later.
 
-    What only a person lets out (no time at which it would be released) stays so.
+    A file that has no release time, so that only a person releases it, still has none.
     """
     change.require_known()
     decision, days = change.decision, change.decision.days

@@ -1,4 +1,4 @@
-"""Approve, trust, untrust: a release is let out now, a project's releases are, or are not any more."""
+"""Approve releases one release now, trust releases those of a project from now on, and untrust ends the trust."""
 
 from koschey.db import rules
 from koschey.errors import UsageError
@@ -10,7 +10,7 @@ from koschey.quarantine.decision import Outcome
 
 
 async def approve(change: Change) -> Outcome:
-    """Release what is held of one release, each file bound by its sha256."""
+    """Release the held files of one release. The approval binds each file by its SHA-256."""
     change.require_known()
     in_force = await change.in_force()
     change.require_open(in_force)
@@ -27,7 +27,7 @@ async def approve(change: Change) -> Outcome:
 
 
 async def trust(change: Change) -> Outcome:
-    """Release what is held, and what is to come."""
+    """Release the held files, and future files when their checks are complete."""
     in_force = await change.in_force()
     ready = [
         known
@@ -36,7 +36,7 @@ async def trust(change: Change) -> Outcome:
     ]
     if not ready and change.says_the_same(change.own_rule(RuleKind.TRUSTED, in_force)):
         return Outcome(None, ())
-    # Trust lets out as an approval does, and must not be a way around the second person.
+    # Trust releases files as an approval does, and must not be a way around the second person.
     agreed = await agree_by_policy(change, in_force, ready)
     if isinstance(agreed, Outcome):
         return agreed
@@ -46,7 +46,7 @@ async def trust(change: Change) -> Outcome:
 
 
 async def untrust(change: Change) -> Outcome:
-    """What was let out stays out; files to come are held again."""
+    """End the trust. Released files stay released; future files are held again."""
     kind, decision = RuleKind.TRUSTED, change.decision
     if not await rules.delete_rule(change.connection, kind, decision.project, decision.version):
         return Outcome(None, ())

@@ -1,4 +1,4 @@
-"""Decisions that need two people: the first proposes, and another who decides the same about the same bytes agrees."""
+"""Decisions that need two people: one proposes, and another agrees by the same decision about the same bytes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,8 +20,8 @@ from koschey.quarantine.decision import Outcome
 async def agree_by_policy(
     change: Change, in_force: Rules, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
 ) -> Change | Outcome:
-    """Do as `agree` where a rule asks for a second person; else return the change as it is."""
-    # A rule for all versions also counts where nothing is bound yet: trust is about what is to come.
+    """Do as `agree` if a rule requires a second person; otherwise return the change as it is."""
+    # A rule for all versions also counts if no file is bound yet: trust is about future files.
     asked = in_force.find_whole(RuleKind.SECOND_PERSON) or any(
         in_force.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound
     )
@@ -29,10 +29,10 @@ async def agree_by_policy(
 
 
 async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datetime | None = None) -> Change | Outcome:
-    """Return the change with the proposal that it agrees to; or propose it, and return that it waits.
+    """Return the change with the proposal that it agrees to; or propose it, and return an outcome that is pending.
 
-    What was proposed about other bytes is stale, and the new proposal takes its place. Raises `UsageError` for a
-    signal: it proves no name, and so can be neither the first person nor the second.
+    A proposal about other bytes is stale, and the new proposal replaces it. Raises `UsageError` for a signal: a signal
+    proves no name, so its sender can be neither the first person nor the second.
     """
     if change.actor.door == "signal":
         raise UsageError("two people are needed for this, and a signal proves no name: decide in the panel or the API")
@@ -47,7 +47,7 @@ async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datet
 
 
 async def _still_may(change: Change, proposal: Proposal) -> bool:
-    """Tell whether the first person may still decide this; one who left, or lost the role, agrees to nothing."""
+    """Return whether the first person may still decide this; the proposal of one who left or lost the role is void."""
     first = Actor(proposal.actor, proposal.door)
     return await is_authorized(change.connection, first, Action.DECIDE, change.decision.project)
 
