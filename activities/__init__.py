@@ -1,1 +1,1 @@
-"""What workflows ask for: classes whose fields are their dependencies. Every activity can be run again."""
+"""The activities that workflows call: classes whose fields are their dependencies. Every activity may run again."""

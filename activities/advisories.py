@@ -1,4 +1,4 @@
-"""Reading the advisory feed, and acting on what it says."""
+"""Reads the advisory feed, and acts on its advisories."""
 
 from dataclasses import dataclass
 
@@ -18,16 +18,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class FeedReport:
-    """What a reading of the feed brought."""
+    """The result of one reading of the feed."""
 
     configured: bool = True
     fault: str | None = None
-    """Why the feed could not be read; what it said before goes on counting, until it is too old."""
+    """Why the feed could not be read. The advisories of the last reading stay active until they are too old."""
     advisories: int = 0
     blocked: int = 0
-    """Files that were blocked as malware."""
+    """Number of files that were blocked as malware."""
     fixes: int = 0
-    """Security fixes that wait, and that people were told of now."""
+    """Number of held security fixes that were new, so that an alert was raised."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class AdvisoryActivities:
 
     @activity.defn
     async def follow_advisories(self) -> FeedReport:
-        """Read the feed if it has changed, and act on it. Can be killed anywhere and run again."""
+        """Read the feed if it has changed, and act on it. May be killed at any point and run again."""
         if self.source is None or self.feed is None:
             return FeedReport(configured=False)
         async with heartbeats():
@@ -51,7 +51,7 @@ class AdvisoryActivities:
         return FeedReport(True, fault, state.advisories, change.blocked, change.fixes)
 
     async def _read(self, source: AdvisoryFeed, feed: Feed) -> str | None:
-        """Bring what the feed holds here; returns why that was not possible."""
+        """Store the contents of the feed; return why that was not possible, or None."""
         state = await select_feed(self.pool)
         try:
             reading = await source.read(state.etag if state.read_at else None)

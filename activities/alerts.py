@@ -1,4 +1,4 @@
-"""The one step of telling the webhook of an alert."""
+"""The activity that notifies the webhook of an alert."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class AlertActivities:
 
     @activity.defn
     async def send_alert(self, alert_id: int) -> str:
-        """Send an alert, unless that was done or nobody wants it; returns what became of it."""
+        """Send an alert, unless it was sent before or there is no webhook; return the result in words."""
         alert = await select_alert(self.pool, alert_id)
         if self.webhook is None or alert is None:
             return "not wanted"
@@ -35,7 +35,7 @@ class AlertActivities:
 
 
 def render_alert(alert: Alert, public_url: str) -> dict[str, object]:
-    """Return what the webhook gets: the same however often it is sent."""
+    """Return the body of the webhook's request. It is the same whenever it is sent."""
     place = panel_project(alert.project) if alert.project else panel_journal()
     return {
         "id": alert.id,

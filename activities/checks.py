@@ -1,4 +1,7 @@
-"""Activities that have checks inspect a release. `koschey.worker.wiring` binds them; `register_checks` goes before."""
+"""Activities in which checks inspect a release. `koschey.worker.wiring` binds them.
+
+A worker calls `register_checks` before them.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,35 +32,35 @@ class CheckTask:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What became of it."""
+    """The result of one `CheckTask`: the numbers of files that were checked, and at which the check failed."""
 
     checked: int
     faults: int
     left: bool
-    """Whether there are files that it has not come to."""
+    """Whether there are files that the check has not inspected yet."""
 
 
 @dataclass(frozen=True)
 class CheckActivities:
-    """Runs checks. Every step may be repeated: what a check has seen is not shown to it again."""
+    """Runs checks. Every step may be repeated: no check inspects a file again that it has completed."""
 
     checker: Checker
 
     @activity.defn
     async def check_release(self, task: CheckTask) -> CheckReport:
-        """Have a check look at the held files of a release that it has not seen, or failed at an hour ago."""
+        """Run a check on the held files of a release that it has not inspected, or at which it failed an hour ago."""
         async with heartbeats():
             done = await self.checker.check(parse_name(task.project), task.version, task.check)
         return CheckReport(done.checked, done.faults, done.left)
 
     @activity.defn
     async def note_check_fault(self, task: CheckTask, cause: str) -> None:
-        """Say of files that a check has not seen why it did not look; they stay held."""
+        """Record for the files that a check has not inspected why it failed; they stay held."""
         await self.checker.note_fault(parse_name(task.project), task.version, task.check, cause)
 
 
 def wire_checker(
     pool: Pool, bucket: Bucket, files: FileStore, provenance: ProvenanceStore, spool: Path | None
 ) -> Checker:
-    """Return what the activities work with."""
+    """Return the checker that the activities use."""
     return Checker(pool, FactReader(pool, bucket, files, provenance, Inspector(), spool))

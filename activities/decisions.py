@@ -1,7 +1,8 @@
-"""Decisions that came by way of Temporal, which does not say who sends: a reviewer's code does, or the operator does.
+"""Carries out decisions that arrive by signal.
 
-What a signal has to prove is a setting: a code that was shown to a reviewer (`koschey.quarantine.reviewer_codes`),
-nothing where Temporal has logins of its own, or there is no deciding by signal at all.
+Temporal does not identify the sender of a signal. The setting says what a signal has to prove: it must carry a code
+that was shown to a reviewer (`koschey.quarantine.reviewer_codes`); it needs no code if Temporal has logins of its own;
+or decisions by signal are switched off.
 """
 
 from dataclasses import dataclass
@@ -30,17 +31,17 @@ __all__ = ["Candidate", "DecisionActivities", "Sifted", "SignalBatch", "Signalle
 log = structlog.get_logger()
 
 REPEATED = timedelta(hours=1)
-"""How long after a decision the very same one, with nothing decided in between, is taken for its repetition."""
+"""How long after a decision an equal one, with no other decision in between, counts as a repetition of it."""
 LONGEST = 300
-"""Characters of an answer that is one of many."""
+"""Maximum length in characters of one answer among many."""
 OFF = "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL)"
 PAUSE = 1.0
-"""Seconds for which signals wait after too many wrong codes: they are then checked together."""
+"""Seconds for which signals are pending after too many wrong codes; then one call checks all of them."""
 
 
 @dataclass(frozen=True)
 class SignalledDecision:
-    """A decision that came as a signal. It proves nothing; the activity checks what it carries."""
+    """A decision that arrived as a signal. It proves nothing; the activity verifies its contents."""
 
     project: str
     version: str
@@ -48,16 +49,16 @@ class SignalledDecision:
     reviewer: str
     reason: str
     days: float | None = None
-    """For how many days from now a quarantine goes on at least; of `extend` only."""
+    """Days from now for which the quarantine continues at least; only for `extend`."""
     code: str = ""
-    """As it was typed; empty where there is none."""
+    """The code as the reviewer typed it; empty if there is none."""
     received_in: str = ""
-    """The id of the run that received it; empty for the run that asks."""
+    """The id of the run that received the signal; empty for the current run."""
 
 
 @dataclass(frozen=True)
 class SignalBatch:
-    """What many signals to one release ask for, without their reasons: thousands fit into one call."""
+    """The choices of many signals to one release, without their reasons: thousands fit into one call."""
 
     project: str
     version: str
@@ -66,7 +67,7 @@ class SignalBatch:
 
 @dataclass(frozen=True)
 class DecisionActivities:
-    """Decides through the same function as every other door."""
+    """Decides through `decide`, the function that the panel, the API and the command line use."""
 
     pool: Pool
     guesses: Guesses
@@ -75,13 +76,13 @@ class DecisionActivities:
 
     @activity.defn
     async def sift_signals(self, batch: SignalBatch) -> Sifted:
-        """Find out which of many signals may decide, in a few statements for all of them."""
+        """Find out which of many signals may decide. A few SQL statements do so for all of them."""
         if self.mode is SignalDecisions.OFF:
             return Sifted.refusing(OFF, len(batch.candidates))
         try:
             _check_printable("version", batch.version)
             project = parse_name(batch.project)
-        except UsageError as error:  # anybody can start a workflow about anything
+        except UsageError as error:  # any client can start a workflow with any input
             return Sifted.refusing(f"refused: {error}", len(batch.candidates))
         if self.mode is SignalDecisions.TRUSTED:
             return await sift_by_account(self.pool, project, batch.candidates)
@@ -93,7 +94,7 @@ class DecisionActivities:
 
     @activity.defn
     async def decide_releases(self, decisions: list[SignalledDecision]) -> list[str]:
-        """Carry out decisions in their order; returns what became of each."""
+        """Carry out decisions in their order; return the answer to each."""
         answers: list[str] = list(*activity.info().heartbeat_details)
         receipts = Receipts()
         for decision in decisions[len(answers) :]:
@@ -120,7 +121,7 @@ class DecisionActivities:
 
 
 def parse_signalled(decision: SignalledDecision) -> Decision:
-    """Turn words that anybody may have written into a decision. Raises `UsageError` with what is wrong."""
+    """Parse a decision that any client may have written. Raises `UsageError` that says what is wrong."""
     if decision.choice not in CHOICES:
         raise UsageError(f"{decision.choice!r} is none of {', '.join(sorted(CHOICES))}")
     for name, text in (("reviewer", decision.reviewer), ("version", decision.version)):
@@ -137,7 +138,7 @@ def _check_printable(name: str, text: str) -> None:
 
 
 async def _decide_once(connection: Connection, actor: Actor, decision: Decision) -> str:
-    """Decide, unless this is only the repetition of the last decision: a signal sent twice, or a lost answer."""
+    """Decide, unless the decision only repeats the last one: a signal was sent twice, or its answer was lost."""
     await projects.lock_project(connection, decision.project)
     assert decision.version is not None
     repeated = await select_repeated(
@@ -149,7 +150,7 @@ async def _decide_once(connection: Connection, actor: Actor, decision: Decision)
 
 
 async def _is_in_force(connection: Connection, decision: Decision) -> bool:
-    """Tell whether the files are held for as long as is asked for, but for the time since it was first asked."""
+    """Return whether the files are held for the requested time, less the `REPEATED` since the first decision."""
     if decision.days is None:
         return True
     until = await projects.select_now(connection) + timedelta(days=decision.days) - REPEATED

@@ -1,4 +1,4 @@
-"""What Temporal's own pages tell of a release, short enough for them: checks, findings, files, who asked."""
+"""A short summary of a release for Temporal's own pages: its checks, findings, files and requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,20 +16,20 @@ from koschey.standards.names import parse_name
 from koschey.texts import on_one_line
 
 SHOWN = 30
-"""Files, findings and requests that are named at the most."""
+"""Maximum number of files, of findings and of requests that are named."""
 LONGEST = 200
-"""Characters of one sentence."""
+"""Maximum length of one sentence, in characters."""
 
 
 @dataclass(frozen=True)
 class CheckState:
-    """How far a check is with the held files of a release."""
+    """How many held files of a release a check has completed, and at how many it failed."""
 
     check: str
     completed: int
     faults: int
     cause: str = ""
-    """Of one of the faults."""
+    """The cause of one of the faults."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FileSummary:
 
 @dataclass(frozen=True)
 class ReleaseDescription:
-    """What a reviewer wants to see first. Everything is bounded; the panel has the rest."""
+    """What a reviewer needs first. Everything is bounded; the panel shows the rest."""
 
     checks: list[CheckState] = field(default_factory=list)
     findings: list[FindingSummary] = field(default_factory=list)
@@ -69,13 +69,13 @@ class ReleaseDescription:
 
 @dataclass(frozen=True)
 class DescriptionActivities:
-    """Reads; changes nothing."""
+    """Reads the summary of a release; changes nothing."""
 
     pool: Pool
 
     @activity.defn
     async def describe_release(self, release: Release) -> ReleaseDescription:
-        """Return what there is to see of a release."""
+        """Return the summary of a release."""
         project = parse_name(release.project)
         known = [item for item in await files.select_project_files(self.pool, project) if _is_of(item, release)]
         waiting = [item.file.id for item in known if item.standing.state is State.HELD]
@@ -130,6 +130,6 @@ def _asked(one: Request) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a sentence that fits, cleaned for Temporal's UI and for the terminal of the person who queries."""
+    """Return a sentence of at most `LONGEST` characters, cleaned for Temporal's UI and for a terminal."""
     text = on_one_line(" ".join(text.split()))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""How activities run under Temporal: heartbeats while they work, and expected errors without a traceback."""
+"""Runs activities under Temporal: with heartbeats while they work, and without a traceback for expected errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +27,7 @@ def expected_errors(kinds: tuple[type[KoscheyError], ...] = (KoscheyError,)) -> 
 async def heartbeats() -> AsyncIterator[None]:
     """Send heartbeats while the block runs, so that Temporal notices a dead worker long before the timeout.
 
-    A local activity needs none: it lives and dies with its workflow's task.
+    A local activity needs no heartbeats: it lives and dies with its workflow's task.
     """
     if activity.info().is_local:
         yield

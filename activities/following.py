@@ -1,4 +1,4 @@
-"""The one step of following the upstream: the next few pages that nobody has looked at for a while."""
+"""The activity that follows the upstream: it refreshes the next few stale pages."""
 
 from dataclasses import dataclass
 
@@ -8,37 +8,37 @@ from activities.execution import expected_errors, heartbeats
 from koschey.mirror.follower import Follower
 
 LOOKS = 200
-"""Pages of one step."""
+"""Maximum number of pages that one step refreshes."""
 SHORTEST_REST = 30.0
-"""Seconds between two steps at least, once nothing is stale."""
+"""Minimum number of seconds between two steps if nothing is stale."""
 
 
 @dataclass(frozen=True)
 class LookReport:
-    """What became of one step, and what is to come."""
+    """The result of one step: how many pages were refreshed, how many failed, and when the next step is due."""
 
     looked: int
     failed: int
     rest: float | None
-    """Seconds until the next step; None where the upstream is not to be followed any more."""
+    """Seconds until the next step; None if Koschey no longer follows the upstream."""
 
 
 @dataclass(frozen=True)
 class FollowActivities:
-    """Looks at pages of the upstream."""
+    """Refreshes pages of the upstream."""
 
     follower: Follower
     follow_upstream: bool
 
     @activity.defn
     async def look_at_stale(self, limit: int) -> LookReport:
-        """Look at stale pages, `limit` at the most."""
+        """Refresh at most `limit` stale pages."""
         if not self.follow_upstream:
             return LookReport(0, 0, None)
         with expected_errors():
             async with heartbeats():
                 looks = await self.follower.look_at_stale(min(limit, LOOKS))
-        # Where a step was full and brought something, the next one follows at once.
+        # If a step used its whole limit and refreshed at least one page, the next step follows at once.
         is_full = looks.looked + looks.failed == limit and looks.looked > 0
         rest = max(self.follower.freshness.total_seconds() / 2, SHORTEST_REST)
         return LookReport(looks.looked, looks.failed, 0 if is_full else rest)

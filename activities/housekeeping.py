@@ -1,4 +1,4 @@
-"""The steps of keeping house: rules that have ended, held releases whose workflow is gone, downloads of long ago."""
+"""The steps of housekeeping: note expired rules, restart lost quarantines, delete old download records."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +14,7 @@ from koschey.standards.names import parse_name
 
 @dataclass(frozen=True)
 class Place:
-    """The release after which the walk through all that is held goes on."""
+    """The release after which the walk through all held releases continues."""
 
     project: str = ""
     version: str = ""
@@ -22,28 +22,31 @@ class Place:
 
 @dataclass(frozen=True)
 class HousekeepingActivities:
-    """Decides nothing about a file: what is served is the same whether these steps were done or not."""
+    """The housekeeping steps. They decide nothing: what is served does not depend on whether they have run."""
 
     pool: Pool
     downloads_kept: timedelta | None
-    """How long it is known who took a file; None: for ever."""
+    """How long Koschey keeps the record of who downloaded a file; None keeps it permanently."""
 
     @activity.defn
     async def end_rules(self) -> int:
-        """Write down which rules have ended; returns how many."""
+        """Record which rules have expired; return their number."""
         async with self.pool.acquire() as connection:
             return await expire_rules(connection)
 
     @activity.defn
     async def restart_held_releases(self, place: Place) -> Place | None:
-        """Start the workflow of the next held releases where it is gone; returns where to go on, None at the end."""
+        """Start the workflow of the next held releases that have none.
+
+        Returns the place at which to continue, or None at the end.
+        """
         after = (parse_name(place.project) if place.project else FIRST[0], place.version)
         last = await restart_held(self.pool, after)
         return Place(*last) if last else None
 
     @activity.defn
     async def forget_downloads(self) -> int:
-        """Forget who took files long ago, where the operator wants that; returns how many downloads."""
+        """Delete old download records if the operator has set a limit; return the number of deleted records."""
         if self.downloads_kept is None:
             return 0
         async with self.pool.acquire() as connection:

@@ -1,4 +1,4 @@
-"""The one step of reading core metadata: the next few wheels of a project."""
+"""The activity that reads core metadata from the next few wheels of a project."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from koschey.standards.names import parse_name
 
 @dataclass(frozen=True)
 class MetadataActivities:
-    """Reads METADATA out of wheels."""
+    """Reads METADATA from wheels."""
 
     extractor: Extractor
 
     @activity.defn
     async def describe_wheels(self, project: str) -> bool:
-        """Read METADATA of the next wheels of a project; tells whether there may be more."""
+        """Read METADATA of the next wheels of a project; return whether there may be more."""
         with expected_errors():
             async with heartbeats():
                 return await self.extractor.describe(parse_name(project))

@@ -1,14 +1,14 @@
-"""Arguments that many activities share: which release, and which page of its files."""
+"""Arguments that many activities share: a release, and a page of its files."""
 
 from dataclasses import dataclass
 
 LISTED = 200
-"""Ids in one answer, at most: a history is no place for those of ten thousand files."""
+"""Maximum number of ids in one answer: a history has no room for the ids of ten thousand files."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """Which release."""
+    """One release of a project."""
 
     project: str
     version: str

@@ -1,4 +1,4 @@
-"""What is to be done for a release before it can be settled: files to fetch, provenance to attach, checks to run."""
+"""Plans a release's quarantine round: files to download, provenance to attach, checks to run."""
 
 from dataclasses import dataclass, field
 
@@ -11,33 +11,33 @@ from koschey.quarantine.checking import Checker
 from koschey.standards.names import parse_name
 
 PORTION = 20
-"""Files that one activity fetches at the most: some gigabytes of them must fit into its time."""
+"""Maximum number of files that one activity downloads: some gigabytes of them must fit into its timeout."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, in this order; ids and names only."""
+    """The work of a round, in this order; ids and names only."""
 
     unstored: list[int]
-    """Held files whose bytes are not here yet, the next of them."""
+    """The next held files that are not stored yet."""
     unattested: bool
-    """Whether the upstream lists provenance objects that are not here."""
+    """Whether the upstream lists provenance objects that are not stored."""
     checks: list[str]
-    """Checks that have not looked at every file whose bytes are here; the first of them is to go first."""
+    """Checks that have not inspected every stored file. The first of them runs first."""
     quick: list[str] = field(default_factory=list)
-    """Those of them that only compare what is known."""
+    """Those of `checks` that neither read nor download a file: they only compare stored facts."""
 
 
 @dataclass(frozen=True)
 class PlanActivities:
-    """Reads; changes nothing."""
+    """Plans rounds; changes nothing."""
 
     pool: Pool
     checker: Checker
 
     @activity.defn
     async def plan_round(self, page: Page) -> Plan:
-        """Return what is to be done for a release; files up to `page.after` were seen to in this round."""
+        """Return the work for a release. This round has dealt with the files up to `page.after` already."""
         project = parse_name(page.project)
         unstored = await select_unstored_ids(self.pool, project, page.version, page.after, PORTION)
         unattested = await select_unattested_ids(self.pool, project, page.version, 0, 1)

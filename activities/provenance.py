@@ -1,4 +1,4 @@
-"""The steps of attaching provenance to a release: which files, and one file at a time."""
+"""The activities that attach provenance to a release: they list its files, and attach to one file at a time."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ from koschey.standards.names import parse_name
 log = structlog.get_logger()
 
 PATIENCE = 3
-"""Files without an answer after which the upstream is taken for away."""
+"""Number of files without an answer after which the upstream counts as unavailable."""
 
 
 @dataclass(frozen=True)
 class FileToAttest:
-    """Which file, and whether also what is here already is to be fetched and verified anew."""
+    """A file, and whether to download and verify again what is stored already."""
 
     file_id: int
     again: bool
@@ -33,28 +33,28 @@ class FileToAttest:
 
 @dataclass(frozen=True)
 class AttachReport:
-    """What became of one page of files."""
+    """The result for one page of files."""
 
     last: int | None
-    """The id after which the next page begins; None where this was the last."""
+    """The id after which the next page begins; None if this was the last page."""
     unanswered: int
 
 
 @dataclass(frozen=True)
 class ProvenanceActivities:
-    """Writes records (PEP 710) and brings provenance objects (PEP 740) here."""
+    """Writes provenance records (PEP 710) and downloads provenance objects (PEP 740)."""
 
     pool: Pool
     store: ProvenanceStore
 
     @activity.defn
     async def list_stored_files(self, release: Release) -> list[int]:
-        """Return the files of a release whose bytes are here."""
+        """Return the ids of a release's stored files."""
         return [int(file) for file in await select_stored_ids(self.pool, parse_name(release.project), release.version)]
 
     @activity.defn
     async def attach_provenance(self, wanted: FileToAttest) -> str:
-        """Make sure that a file has its record and its object; returns the verdict, or why there is none."""
+        """Make sure that a file has its record and its object; return the verdict, or why there is none."""
         item = await files.select_file(self.pool, FileId(wanted.file_id))
         if item is None or item.standing.state is State.REMOVED:
             return "not wanted any more"
@@ -62,7 +62,7 @@ class ProvenanceActivities:
             await self.store.ensure_record(item.file)
             return await self.store.attach(item.file.id, again=wanted.again) or "none listed"
         except (UpstreamMalformed, UpstreamMissing, EgressRefused) as error:
-            # Asking again would bring the same; what was here before stays.
+            # A repeated request would get the same answer; what was stored before stays.
             return f"not fetched: {error}"
         except KoscheyError as error:
             kind = type(error).__name__
@@ -70,7 +70,7 @@ class ProvenanceActivities:
 
     @activity.defn
     async def attach_release(self, page: Page) -> AttachReport:
-        """Bring the objects of stored files that lack one, as far as their upstream answers."""
+        """Download the objects of stored files that lack one, until the upstream counts as unavailable."""
         project = parse_name(page.project)
         ids = await select_unattested_ids(self.pool, project, page.version, page.after, LISTED)
         unanswered = 0

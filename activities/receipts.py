@@ -1,7 +1,7 @@
-"""When Temporal received a signal: by the time of its event in the history, which only the server writes.
+"""When Temporal received a signal: the time of its event in the history, which only the server writes.
 
-A workflow sees a signal when a worker runs it, which may be an hour later, and a client that can start workflows can
-make up what one run hands to the next. So neither is believed: the event itself is read.
+A workflow sees a signal when a worker runs the workflow, which may be an hour later. A client that can start workflows
+can invent what one run hands to the next. So this module trusts neither and reads the event itself.
 """
 
 import time
@@ -17,17 +17,17 @@ from koschey.auth.codes import digest_code
 
 
 class Receipts:
-    """Of the workflow that one activity belongs to; each of its runs is read once at most."""
+    """The receipts of the workflow to which one activity belongs. Each of its runs is read at most once."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self._runs: dict[str, dict[str, datetime]] = {}
 
     async def age(self, code: str, run: str) -> timedelta | None:
-        """Return how long ago the first signal or update with a code was received; None where there is none.
+        """Return how long ago Temporal first received a signal or update with a code; None if it received none.
 
-        Receipt and start of the activity are by Temporal's clock, for that of PostgreSQL may differ; the time since the
-        start is by this machine's. An empty `run` is the present one.
+        The times of the receipt and of the activity's start are by Temporal's clock, because PostgreSQL's may differ.
+        The time since the start is by this machine's clock. An empty `run` means the current run.
         """
         info = activity.info()
         run = run or info.workflow_run_id or ""
@@ -39,7 +39,7 @@ class Receipts:
         return info.started_time - received + timedelta(seconds=time.monotonic() - self._begun)
 
     async def _read(self, workflow: str, run: str) -> dict[str, datetime]:
-        """Return when each code was received first, by its digest."""
+        """Return by the digest of each code when it was first received."""
         found: dict[str, datetime] = {}
         handle = activity.client().get_workflow_handle(workflow, run_id=run)
         try:
@@ -47,7 +47,7 @@ class Receipts:
                 for digest in _codes(await _decode(_payloads(event))):
                     found.setdefault(digest, event.event_time.ToDatetime(UTC))
         except RPCError as error:
-            # There is no such run, or one that Temporal has forgotten: nothing shows that it received anything.
+            # The run does not exist, or Temporal no longer has it: nothing shows that it received a signal.
             if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
                 raise
         return found
@@ -64,7 +64,7 @@ def _payloads(event: HistoryEvent) -> Sequence[Payload]:
 async def _decode(payloads: Sequence[Payload]) -> list[object]:
     try:
         return await activity.client().data_converter.decode(payloads) if payloads else []
-    except Exception:  # noqa: BLE001 - anybody can send anything
+    except Exception:  # noqa: BLE001 - any client can send anything
         return []
 
 

@@ -1,4 +1,4 @@
-"""Activities of a quarantine: store the files of a release, and settle it. One more finishes other downloads."""
+"""Activities of a quarantine: store the files of a release, and settle it. Another finishes client downloads."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,57 +32,57 @@ from koschey.standards.names import parse_name
 log = structlog.get_logger()
 
 LOOK_AGAIN_IN = timedelta(minutes=5)
-"""When a look at an upstream that did not answer is repeated."""
+"""Time until a refresh is repeated after the upstream has not answered."""
 FETCHES = 20
-"""Files that one worker fetches for quarantines at once."""
+"""Maximum number of files that one worker downloads for quarantines at once."""
 LASTING = (UpstreamMalformed, UpstreamMissing, EgressRefused)
-"""What an upstream would say again if it were asked at once."""
+"""Errors that an immediate retry would get again from the upstream."""
 
 
 @dataclass(frozen=True)
 class ReleaseStatus:
-    """How a release stands: ids and words only, for history is readable by everyone who reaches Temporal."""
+    """The state of a release. It has only ids and a few words: everyone who reaches Temporal can read its history."""
 
     held_files: list[int]
-    """The first of them."""
+    """The ids of the first `LISTED` held files."""
     unstored_files: list[int]
-    """The first of them."""
+    """The ids of the first `LISTED` held files that are not stored."""
     state: str
     reasons: list[str]
     release_at: datetime | None
     look_again_in: float | None
-    """Seconds from now on; None where only a person can change anything."""
+    """Seconds from now; None if only a person can change anything."""
     held: int = 0
-    """How many files are held in all."""
+    """Number of all held files."""
     unstored: int = 0
-    """How many of them are not stored."""
+    """Number of held files that are not stored."""
 
 
 @dataclass(frozen=True)
 class StoreReport:
-    """What became of files that were to be fetched."""
+    """How many files were stored, and how many were not."""
 
     stored: int
     failed: int
-    """Of these it makes no sense to ask the upstream again soon."""
+    """Number of files whose download failed and is not worth an early retry."""
 
 
 @dataclass(frozen=True)
 class ReleaseActivities:
-    """Fetches and settles through the same functions as every other door."""
+    """Downloads and settles through the functions that the rest of Koschey uses."""
 
     pool: Pool
     refresher: Refresher
     store: FileStore
     window: timedelta
-    """How long a new file is held where no rule says otherwise."""
+    """How long a new file is held if no rule says otherwise."""
     feed: Feed | None = None
-    """That there is a feed of advisories."""
+    """How old a reading of the advisory feed may be; None if there is no feed."""
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES))
 
     @activity.defn
     async def store_held_files(self, file_ids: list[int]) -> StoreReport:
-        """Bring the bytes of files into the bucket. Once all were tried, raises what may pass by itself."""
+        """Store the bytes of files in the bucket. After it has tried all, raises an error that a retry may resolve."""
         async with heartbeats():
             errors = [error for error in await asyncio.gather(*map(self._try_to_store, file_ids)) if error]
         for error in errors:
@@ -92,7 +92,7 @@ class ReleaseActivities:
         return StoreReport(len(file_ids) - len(errors), len(errors))
 
     async def _try_to_store(self, file_id: int) -> KoscheyError | None:
-        """Store one file if it is still held; returns why that is not possible, and says so beside the file."""
+        """Store one file if it is still held; return the error, which is recorded unless it is `Busy`."""
         async with self.turns:
             item = await files.select_file(self.pool, FileId(file_id))
             if item is None or item.standing.state is not State.HELD:
@@ -109,9 +109,9 @@ class ReleaseActivities:
 
     @activity.defn
     async def settle_release(self, release: Release) -> ReleaseStatus:
-        """Apply the verdict to every file of a release, asking the upstream again where a window has ended.
+        """Apply the verdict to every file of a release; refresh the upstream's page first if a window has ended.
 
-        Where the upstream cannot be asked the release stays held, and the look is repeated later.
+        If the upstream does not answer, the release stays held, and the refresh is repeated later.
         """
         settlement = await self._settle(release)
         if settlement.needs_look:
@@ -130,14 +130,14 @@ class ReleaseActivities:
 
 @dataclass(frozen=True)
 class FetchActivities:
-    """Finishes downloads whose process died."""
+    """Finishes client downloads whose process died."""
 
     pool: Pool
     store: FileStore
 
     @activity.defn
     async def store_wanted_file(self, file_id: int) -> str:
-        """Bring a file's bytes into the bucket, if the file still may be served or is held."""
+        """Store a file's bytes in the bucket, if the file is still released or held."""
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None or item.standing.state not in (State.RELEASED, State.HELD):
             return "not wanted any more"
@@ -146,7 +146,7 @@ class FetchActivities:
                 async with heartbeats():
                     stored = await self.store.store(item.file)
         except (UpstreamMalformed, UpstreamMissing) as error:
-            # The next client that asks will be told; there is nobody here to tell.
+            # The next client that requests the file receives the error; no client waits for it here.
             return f"not fetched: {error}"
         return stored.sha256 or ""
 

@@ -1,4 +1,4 @@
-"""The step of keeping house that deletes what uploads have left in the bucket."""
+"""The housekeeping step that deletes the objects of unfinished uploads from the bucket."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from koschey.storage.spooled import UploadStore
 
 @dataclass(frozen=True)
 class UploadActivities:
-    """Deletes only objects to which nothing refers."""
+    """Deletes objects to which no row refers, and no others."""
 
     pool: Pool
     store: UploadStore
 
     @activity.defn
     async def sweep_uploads(self) -> int:
-        """Delete the objects of uploads whose process died before their rows; returns how many uploads."""
+        """Delete the objects of uploads whose process died before it wrote their rows; return the number of uploads."""
         return await sweep_uploads(self.pool, self.store)
