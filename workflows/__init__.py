@@ -1,1 +1,1 @@
-"""What takes time: one deterministic workflow a file. Postgres decides; a workflow only asks to look again."""
+"""The durable workflows, one in each module. They are deterministic: activities decide by PostgreSQL."""

@@ -1,9 +1,9 @@
 """Attaches provenance to the files of one release: the record of PEP 710 and the verified object of PEP 740.
 
-It decides nothing, and no file waits for it: `/integrity/` fetches for itself what is not here yet. It can be started
-by hand with `{"project": "<name>", "version": "<version>", "again": true}` to fetch and verify everything anew.
+It decides nothing, and no file depends on it: `/integrity/` downloads a missing object itself. An operator can start it
+by hand with `{"project": "<name>", "version": "<version>", "again": true}` to download and verify everything again.
 
-Signal `look_again`, with true to the same end: files were stored, or the upstream lists other objects.
+Signal `look_again`, with true for the same purpose: files were stored, or the upstream lists other objects.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class AttachProvenanceInput:
-    """Which release, and whether also what is here already is to be fetched and verified anew."""
+    """The release, and whether to download and verify again what is stored already."""
 
     project: str
     version: str
@@ -29,7 +29,7 @@ class AttachProvenanceInput:
 
 @dataclass
 class AttachProvenanceResult:
-    """How it ended: how many files have which verdict, and for how many the upstream did not answer."""
+    """The result: the number of files with each verdict, and of files for which the upstream did not answer."""
 
     verdicts: dict[str, int] = field(default_factory=dict)
     unanswered: int = 0
@@ -37,7 +37,7 @@ class AttachProvenanceResult:
 
 @workflow.defn(name="AttachProvenance")
 class AttachProvenance:
-    """See the module."""
+    """Attaches provenance to the stored files of one release."""
 
     @workflow.init
     def __init__(self, given: AttachProvenanceInput) -> None:
@@ -46,7 +46,7 @@ class AttachProvenance:
 
     @workflow.run
     async def run(self, given: AttachProvenanceInput) -> AttachProvenanceResult:
-        """Return once every stored file was judged, or the upstream has not answered for a week."""
+        """Return once every stored file has a verdict, or the upstream has not answered for a week."""
         rounds = 0
         while True:
             rounds += 1
@@ -62,7 +62,7 @@ class AttachProvenance:
 
     @workflow.signal
     def look_again(self, again: bool = False) -> None:
-        """Something about this release has changed."""
+        """Do another round: something about this release has changed."""
         self._look_again = True
         self._again = self._again or again
 
@@ -89,7 +89,7 @@ class AttachProvenance:
         )
 
     async def _rest(self) -> None:
-        """Wait for a signal, and no longer than it makes sense to let the upstream rest."""
+        """Wait for a signal, at most `FETCH_AGAIN_IN`, so that the upstream is not asked too often."""
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=FETCH_AGAIN_IN)
         except TimeoutError:

@@ -1,7 +1,7 @@
-"""Decisions that reviewers signal to a quarantine: sifted by the thousand, then carried out.
+"""Carries out the decisions that reviewers signal to a quarantine; it sifts thousands of them at once.
 
-A signal costs its handler a few lines and no activity of its own. The handler counts what is no review, and joins equal
-reviews. One activity sifts all signals that arrived meanwhile. So a flood keeps no reviewer waiting.
+The handler of a signal runs a few lines and no activity. It counts signals that are no review, and joins equal reviews.
+One activity sifts all signals that have arrived meanwhile. So a flood delays no reviewer.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ class Decider:
         self._version = version
         self.queue = queue
         self.signals = 0
-        """How many signals this run has received."""
+        """Number of signals that this run has received."""
         self.closing = False
-        """Whether the run is about to continue as a new one, and begins nothing that it cannot hand on."""
+        """Whether the run is about to continue as a new one, and begins nothing that it cannot hand over."""
 
     @property
     def may_close(self) -> bool:
@@ -45,7 +45,7 @@ class Decider:
         return self.signals >= SIGNALS
 
     def take(self, choice: str, review: Sequence[Any]) -> None:
-        """Keep the decision that a signal carries. A signal that is no review is answered and counted."""
+        """Keep the decision that a signal carries. If the signal is no review, answer and count it."""
         self.signals += 1
         try:
             self.queue.add(read_decision(self._project, self._version, choice, review))
@@ -53,7 +53,7 @@ class Decider:
             self.queue.note_refused(str(error))
 
     def read(self, review: Sequence[Any]) -> SignalledDecision:
-        """Read the decision that an update carries. Raises `ValueError` that says what to send."""
+        """Parse the decision that an update carries. Raises `ValueError` that says what to send."""
         choice = review[0].get("choice") if len(review) == 1 and isinstance(review[0], dict) else None
         if not isinstance(choice, str) or choice not in CHOICES:
             choices = " | ".join(CHOICES)
@@ -86,7 +86,7 @@ class Decider:
                 await self._pause(pause)
 
     async def _pause(self, seconds: float) -> None:
-        """Let signals gather, unless the run is to end."""
+        """Wait so that signals gather, unless the run is about to end."""
         if seconds and not self.closing:
             with suppress(TimeoutError):
                 await workflow.wait_condition(lambda: self.closing, timeout=seconds)

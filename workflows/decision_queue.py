@@ -21,13 +21,13 @@ CHOICES = {"approve": "approve", "reject": "block", "extend": "extend"}
 MOST_DAYS = 3650
 LONGEST_CODE = 40
 PORTION = 100
-"""Decisions that one activity carries out, at most."""
+"""Maximum number of decisions that one activity carries out."""
 MOST_SIFTED = 2_000
-"""Signals that one activity sifts at most."""
+"""Maximum number of signals that one activity sifts."""
 OVERHEAD = 150
-"""Bytes around the words of a candidate, and around the code of a decision, at most."""
+"""Maximum number of bytes around the words of a candidate, and around the code of a decision."""
 ANSWERS = 20
-"""Answers that are kept, and refusals."""
+"""Maximum number of answers, and of refusals, that are kept."""
 LONGEST_ANSWER = 300
 
 
@@ -64,14 +64,14 @@ def _is_length(days: object) -> bool:
 
 @dataclass(eq=False)
 class Signalled:
-    """One decision on its way, and its answer."""
+    """A decision in the queue or in progress, and its answer."""
 
     decision: SignalledDecision
     answer: str | None = None
     awaited: bool = False
-    """Whether an update waits for the answer, so that this run has to give it."""
+    """Whether an update waits for the answer, so that this run must answer it."""
     repeated: "list[Signalled]" = field(default_factory=list)
-    """The same decision again, right after this one."""
+    """Equal decisions that came directly after this one."""
 
     @property
     def is_awaited(self) -> bool:
@@ -96,7 +96,7 @@ class DecisionQueue:
         """Answers to signals that decided nothing, each with the number of such signals."""
         self.under_way: list[Signalled] = []
         self.sifted = 0
-        """How many of the pending ones, from the first, may decide."""
+        """Number of pending decisions, from the first, that may decide."""
         self._sifting = 0
         self._size = 0
         self._coded: dict[tuple[object, ...], Signalled] = {}
@@ -110,7 +110,7 @@ class DecisionQueue:
 
     @property
     def fits(self) -> bool:
-        """Whether the pending decisions fit into another run's input, and no activity or update is under way."""
+        """Whether the pending decisions fit into another run's input, and no activity or update is in progress."""
         is_busy = self.under_way or self._sifting or any(each.is_awaited for each in self.pending)
         return not is_busy and self._size <= CARRIED
 
@@ -126,12 +126,12 @@ class DecisionQueue:
         return signalled
 
     def note(self, answer: str) -> None:
-        """Keep an answer; only the newest are kept. It repeats the sender's words, and terminals show it."""
+        """Keep an answer; only the newest `ANSWERS` are kept. It is cleaned, because it repeats the sender's words."""
         self.answers.append(on_one_line(answer[:LONGEST_ANSWER]))
         del self.answers[:-ANSWERS]
 
     def note_refused(self, answer: str, number: int = 1) -> None:
-        """Count signals that decided nothing under their answer. They displace no answer to a decision."""
+        """Count under their answer signals that decided nothing. They displace no answer to a decision."""
         text = on_one_line(answer[:LONGEST_ANSWER])
         self.refused[text] = self.refused.pop(text, 0) + number
         for oldest in [*self.refused][:-ANSWERS]:
@@ -162,14 +162,14 @@ class DecisionQueue:
             self._refuse([first[place] for place in refusal.positions], refusal.text)
 
     def take(self) -> list[SignalledDecision]:
-        """Begin the next portion of the sifted decisions, without repetitions of one decision."""
+        """Begin the next portion of the sifted decisions. Repetitions of a decision are joined to it."""
         size = 0
         while self.sifted and len(self.under_way) < PORTION:
             size += _size(self.pending[0].decision)
             if self.under_way and size > CARRIED:
                 break
             each, self.sifted = self._pop(), self.sifted - 1
-            # Only one right after the other: between two equal ones another decision may lie.
+            # Only if one directly follows the other: between two equal ones another decision may come.
             if self.under_way and each.decision == self.under_way[-1].decision:
                 self.under_way[-1].repeated.append(each)
             else:
@@ -177,14 +177,14 @@ class DecisionQueue:
         return [each.decision for each in self.under_way]
 
     def finish(self, answers: Sequence[str]) -> None:
-        """Note the answers to the portion under way."""
+        """Record the answers to the portion in progress."""
         for each, answer in zip(self.under_way, answers, strict=False):
             self.note(f"{each.decision.choice} by {each.decision.reviewer}: {answer}")
             self._answer(each, answer)
         self.under_way = []
 
     def give_back(self) -> None:
-        """Put the portion under way back: it could not be carried out now."""
+        """Put the portion in progress back into the queue, because it could not be carried out now."""
         for each in reversed(self.under_way):
             self._put_back(each)
         self.under_way, self.sifted, self._sifting = [], 0, 0

@@ -1,8 +1,8 @@
-"""Reads the core metadata of a project's wheels where the upstream gives none, a few at a time, the newest first.
+"""Reads the core metadata of a project's wheels if the upstream gives none, a few at a time, the newest first.
 
-It decides nothing, and no file waits for it: without core metadata beside a wheel, installers read the wheel itself.
+It decides nothing, and no file depends on it: without core metadata beside a wheel, installers read the wheel itself.
 
-Signal `look_again`: there are more wheels.
+Signal `look_again`: the upstream lists more wheels.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class DescribeProjectInput:
-    """Which project."""
+    """The project whose wheels are read."""
 
     project: str
 
 
 @workflow.defn(name="DescribeProject")
 class DescribeProject:
-    """See the module."""
+    """Reads the core metadata of one project's wheels."""
 
     def __init__(self) -> None:
         self._look_again = False
 
     @workflow.run
     async def run(self, given: DescribeProjectInput) -> int:
-        """Return how many steps it took until no wheel was left."""
+        """Return the number of steps until no wheel was left."""
         steps = 0
         while True:
             self._look_again = False
@@ -50,11 +50,11 @@ class DescribeProject:
 
     @workflow.signal
     def look_again(self) -> None:
-        """The upstream lists more wheels."""
+        """Continue: the upstream lists more wheels."""
         self._look_again = True
 
     async def _rest(self) -> None:
-        """Let an upstream that does not answer rest."""
+        """Wait for a signal, at most `FETCH_AGAIN_IN`, because the upstream did not answer."""
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=FETCH_AGAIN_IN)
         except TimeoutError:

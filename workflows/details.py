@@ -1,4 +1,4 @@
-"""What Temporal's UI shows of a quarantine, as markdown: how it stands, what checks say, who asked, how to decide."""
+"""Renders a quarantine as markdown for Temporal's UI: state, checks, findings, requests, how to decide."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ COMMANDS = (
 def render_details(
     name: str, workflow_id: str, status: ReleaseStatus, described: ReleaseDescription, answers: Sequence[str]
 ) -> str:
-    """Return the page. Words of others are shown as they are, and are no markup."""
+    """Return the page. Words of others are shown as plain text, never as markup."""
     return "\n".join(_lines(name, workflow_id, status, described, answers))
 
 
@@ -82,5 +82,5 @@ def _commands(name: str, workflow_id: str) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """Return words as markdown that shows exactly them, on one line."""
+    """Return a text as markdown that shows exactly its words, on one line."""
     return MARKUP.sub(r"\\\1", " ".join(text.split()))

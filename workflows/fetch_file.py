@@ -1,4 +1,4 @@
-"""Finishes the fetch of a file whose process died in the middle."""
+"""Finishes the download of a file whose process died before its end."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class FetchFileInput:
-    """Which file."""
+    """The file to download."""
 
     file_id: int
 
 
 @workflow.defn(name="FetchFile")
 class FetchFile:
-    """See the module."""
+    """Downloads one file into the bucket."""
 
     @workflow.run
     async def run(self, given: FetchFileInput) -> str:
-        """Return the sha256 of the stored bytes."""
+        """Return the SHA-256 of the stored bytes, or why the file was not downloaded."""
         stored: str = await workflow.execute_activity_method(FetchActivities.store_wanted_file, given.file_id, **FETCH)
         return stored

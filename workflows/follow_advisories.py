@@ -1,4 +1,4 @@
-"""Follows the advisory feed: reads it every hour, for as long as the settings name one.
+"""Follows the advisory feed: reads it every hour, while the settings name one.
 
 Signal `look_again`: read it now.
 """
@@ -15,14 +15,14 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class FollowAdvisoriesInput:
-    """What a former run of this workflow read last."""
+    """What the previous run of this workflow read last."""
 
     last: FeedReport = field(default_factory=FeedReport)
 
 
 @workflow.defn(name="FollowAdvisories")
 class FollowAdvisories:
-    """See the module."""
+    """Reads the advisory feed again and again."""
 
     @workflow.init
     def __init__(self, given: FollowAdvisoriesInput) -> None:
@@ -31,7 +31,7 @@ class FollowAdvisories:
 
     @workflow.run
     async def run(self, _: FollowAdvisoriesInput) -> FeedReport:
-        """Return once the settings name no feed any more."""
+        """Return once the settings no longer name a feed."""
         while True:
             self._look_again = False
             wait = FEED_AGAIN_IN
@@ -57,5 +57,5 @@ class FollowAdvisories:
 
     @workflow.query
     def last(self) -> FeedReport:
-        """What the last reading brought."""
+        """Return the report of the last reading."""
         return self._last

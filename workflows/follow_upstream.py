@@ -1,9 +1,10 @@
-"""Follows the upstream for ever: looks at pages that nobody asks for, so that what was withdrawn is noticed.
+"""Follows the upstream permanently: refreshes pages that no client requests, so that withdrawn files are noticed.
 
-It decides nothing: what a page says is taken in as if a client had asked for it. What is held, let out of late or
-taken of late comes first. Started by every worker, once for all of them; `KOSCHEY_FOLLOW_UPSTREAM=false` ends it.
+It decides nothing: a refreshed page has the same effect as one that a client has requested. Projects with files that
+are held, or were recently released or downloaded, come first. Every worker starts this workflow; one run serves all of
+them. `KOSCHEY_FOLLOW_UPSTREAM=false` ends it.
 
-Signal `look_again`: do not wait.
+Signal `look_again`: do the next step now.
 """
 
 from dataclasses import dataclass
@@ -19,15 +20,15 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class FollowUpstreamInput:
-    """Nothing yet; what there is to follow is in PostgreSQL."""
+    """The size of a step; PostgreSQL knows which pages to refresh."""
 
     looks: int = LOOKS
-    """Pages of one step."""
+    """Maximum number of pages that one step refreshes."""
 
 
 @workflow.defn(name="FollowUpstream")
 class FollowUpstream:
-    """See the module."""
+    """Refreshes stale pages of the upstream again and again."""
 
     def __init__(self) -> None:
         self._look_again = False
@@ -35,7 +36,7 @@ class FollowUpstream:
 
     @workflow.run
     async def run(self, given: FollowUpstreamInput) -> str:
-        """Return only where following is switched off."""
+        """Return only if following is switched off."""
         while True:
             self._look_again = False
             rest = await self._step(given.looks)
@@ -48,12 +49,12 @@ class FollowUpstream:
 
     @workflow.signal
     def look_again(self, *_: object) -> None:
-        """There is something to look at."""
+        """Do the next step now."""
         self._look_again = True
 
     @workflow.query
     def status(self) -> LookReport | None:
-        """What the last step brought."""
+        """Return the report of the last step."""
         return self._last
 
     async def _step(self, looks: int) -> timedelta | None:

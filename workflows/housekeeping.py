@@ -19,14 +19,14 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class HousekeepingInput:
-    """How far the run before this one was on its walk through all held releases."""
+    """The place that the previous run reached on its walk through all held releases."""
 
     place: Place = field(default_factory=Place)
 
 
 @workflow.defn(name="Housekeeping")
 class Housekeeping:
-    """Runs for as long as Koschey does, a round every `HOUSEKEEPING_EVERY`."""
+    """Runs permanently, a round every `HOUSEKEEPING_EVERY`."""
 
     @workflow.init
     def __init__(self, given: HousekeepingInput) -> None:
@@ -35,7 +35,7 @@ class Housekeeping:
 
     @workflow.run
     async def run(self, _: HousekeepingInput) -> None:
-        """Never return."""
+        """Do rounds of housekeeping; never return."""
         while True:
             self._look_again = False
             try:

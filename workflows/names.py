@@ -49,10 +49,10 @@ def metadata_id(project: str) -> str:
 
 
 def fetch_id(file_id: int) -> str:
-    """Return the id of the workflow that finishes a fetch."""
+    """Return the id of the workflow that finishes a download."""
     return f"fetch/{file_id}"
 
 
 def alert_id(alert: int) -> str:
-    """Return the id of the workflow that tells the webhook of an alert."""
+    """Return the id of the workflow that notifies the webhook of an alert."""
     return f"alert/{alert}"

@@ -1,4 +1,4 @@
-"""Timeouts and retries, named once. Temporal's own defaults wait and retry for ever."""
+"""Timeouts and retries of activities. Temporal's own defaults wait and retry forever."""
 
 from datetime import timedelta
 from typing import TypedDict
@@ -7,7 +7,7 @@ from temporalio.common import RetryPolicy
 
 
 class LocalOptions(TypedDict):
-    """What `execute_local_activity` takes."""
+    """Options of `execute_local_activity`."""
 
     start_to_close_timeout: timedelta
     schedule_to_close_timeout: timedelta
@@ -15,7 +15,7 @@ class LocalOptions(TypedDict):
 
 
 class Options(LocalOptions):
-    """What `execute_activity` takes."""
+    """Options of `execute_activity`."""
 
     heartbeat_timeout: timedelta | None
 
@@ -25,7 +25,7 @@ READ = LocalOptions(
     schedule_to_close_timeout=timedelta(hours=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
 )
-"""For what one statement or two answer: it runs where the workflow runs, and costs Temporal next to nothing."""
+"""For activities of one or two SQL statements. They run in the workflow's own process, at little cost for Temporal."""
 DATABASE = Options(heartbeat_timeout=None, **READ)
 FETCH = Options(
     start_to_close_timeout=timedelta(hours=1),
@@ -34,7 +34,7 @@ FETCH = Options(
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=2),
         maximum_interval=timedelta(minutes=5),
-        # Asking again at once would bring the same; `FETCH_AGAIN_IN` tries later.
+        # An immediate retry would get the same answer; `FETCH_AGAIN_IN` tries later.
         non_retryable_error_types=["UpstreamMalformed", "UpstreamMissing", "EgressRefused"],
     ),
 )
@@ -54,8 +54,9 @@ CHECK = Options(
     start_to_close_timeout=timedelta(minutes=30),
     heartbeat_timeout=timedelta(seconds=20),
     schedule_to_close_timeout=timedelta(hours=2),
-    # What makes a worker die five times will do so again; `FETCH_AGAIN_IN` tries later, and says so until then. The
-    # attempts go over seven minutes: a Temporal that is flooded may lose several in a row without our fault.
+    # What has killed a worker five times will do so again; the next try comes after `FETCH_AGAIN_IN`, and until then
+    # the check's fault says why. The attempts take over seven minutes: a flooded Temporal may lose several in a row
+    # although the check is sound.
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=4, maximum_attempts=5),
 )
 LOOK = LocalOptions(
@@ -63,14 +64,14 @@ LOOK = LocalOptions(
     schedule_to_close_timeout=timedelta(minutes=10),
     retry_policy=CHECK["retry_policy"],
 )
-"""For a check that only compares what is known."""
+"""For checks that only compare stored facts."""
 ALERT = Options(
     start_to_close_timeout=timedelta(seconds=60),
     heartbeat_timeout=None,
     schedule_to_close_timeout=timedelta(days=1),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=2), maximum_interval=timedelta(minutes=10)),
 )
-"""One run; while the alert is news, and the webhook has not taken it, the worker starts another."""
+"""For one run. While the alert is recent and the webhook has not accepted it, the worker starts another run."""
 FOLLOW = Options(
     start_to_close_timeout=timedelta(minutes=30),
     heartbeat_timeout=timedelta(seconds=20),
@@ -83,26 +84,26 @@ SWEEP = Options(
     schedule_to_close_timeout=timedelta(minutes=20),
     retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3),
 )
-"""While the bucket is away the next round tries again."""
+"""For one sweep. If the bucket does not answer, the next round tries again."""
 FETCH_AGAIN_IN = timedelta(hours=6)
-"""When a file that could not be fetched, or a check that could not be completed, is tried once more."""
+"""Time until a download that failed, or a check that was not completed, is tried again."""
 PROVENANCE_ROUNDS = 28
-"""How often provenance is asked for, `FETCH_AGAIN_IN` apart, of an upstream that does not answer: a week."""
+"""Maximum number of attempts, `FETCH_AGAIN_IN` apart, to get provenance while the upstream does not answer: a week."""
 FEED_AGAIN_IN = timedelta(hours=1)
-"""When the advisory feed is read again."""
+"""Time until the advisory feed is read again."""
 TRY_AGAIN_IN = timedelta(minutes=10)
-"""When a quarantine goes on after an outage that was longer than all retries. It never gives up."""
+"""Time until a quarantine continues after an outage that outlasted all retries. It never gives up."""
 AT_ONCE = timedelta(minutes=1)
-"""A wait up to this long means that a window is over."""
+"""A wait of at most this length means that a window is over."""
 FILES_AT_ONCE = 4
-"""Files of one release that are seen to side by side."""
+"""Maximum number of files of one release that are processed at once."""
 EVENTS = 3_000
-"""Events after which a run goes on as a new one: well before the 5,000 that we allow: signals may pour in meanwhile."""
+"""Events after which a run continues as a new one: well below our limit of 5,000, because signals may still arrive."""
 SIGNALS = 500
-"""Signals after which a run goes on as a new one. Temporal takes 10,000 for one run, and refuses more."""
+"""Signals after which a run continues as a new one. Temporal accepts 10,000 signals to one run, and refuses more."""
 CARRIED = 160_000
-"""Bytes of decisions, not carried out yet, that one run hands to the next at the most, and that one activity takes."""
+"""Maximum number of bytes of pending decisions that one run hands to the next, and that one activity receives."""
 ROUND_AGAIN_IN = timedelta(seconds=1)
-"""From one round to the next, however often somebody asks to look again."""
+"""Minimum time from one round to the next, however many `look_again` signals arrive."""
 HOUSEKEEPING_EVERY = timedelta(minutes=10)
 """Time between two rounds of housekeeping."""

@@ -1,14 +1,15 @@
-"""The quarantine of one release: download its files, run checks, settle, and wait for time or a reviewer.
+"""The quarantine of one release: download its files, run checks, settle, and wait for a date or a reviewer.
 
-The workflow decides nothing. `settle_release` moves what is due, by PostgreSQL's clock, and says when to settle again.
-Activities carry out what a reviewer signals (`workflows.decider`); they verify the reviewer's code and permission. If a
-timer fires early, twice or late, or a message is forged, what is served stays what the standings say.
+The workflow decides nothing. `settle_release` changes the states that are due by PostgreSQL's clock, and says when to
+settle again. Activities carry out what a reviewer signals (`workflows.decider`); they verify the reviewer's code and
+permission. A timer that fires early, twice or late, or a forged message, does not change what is served: that depends
+on the states in PostgreSQL.
 
 Signals, with `{"reviewer": "<account>", "reason": "<why>", "code": "<code>"}`: `approve`, `reject`, and `extend`, which
 also takes `"days"`. Without arguments: `look_again`, which settles now. Update `decide`: the same with `"choice"`; it
 returns the answer. Queries: `status`, `answers`, `findings`, `files`.
 
-A run continues as a new one long before its history is too long, and hands on only ids and a few words. The worker
+A run continues as a new one long before its history is too long, and hands over only ids and a few words. The worker
 replaces runs of an earlier workflow type (`koschey.worker.superseded`).
 """
 
@@ -38,20 +39,20 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class QuarantineInput:
-    """Which release, and what the run before this one had not yet carried out."""
+    """The release, and the decisions that the previous run had not carried out."""
 
     project: str
     version: str
     decisions: list[SignalledDecision] = field(default_factory=list)
     searchable: bool = True
-    """Whether Temporal knows Koschey's search attributes; a workflow that sets an unknown one cannot go on."""
+    """Whether Temporal knows Koschey's search attributes; a workflow that sets an unknown one cannot continue."""
     answers: list[str] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     """Answers to signals that decided nothing, each with the number of such signals."""
     stored_to: int = 0
-    """The id up to which the round under way had downloaded files."""
+    """The id up to which the interrupted round had downloaded files."""
     is_whole: bool = True
-    """Whether nothing had failed in that round."""
+    """Whether nothing had failed in that round so far."""
 
 
 @dataclass
@@ -64,7 +65,7 @@ class QuarantineResult:
 
 @workflow.defn(name="Quarantine")
 class Quarantine:
-    """Drives one release until nothing of it is held any more."""
+    """Drives one release until none of its files is held."""
 
     @workflow.init
     def __init__(self, given: QuarantineInput) -> None:
@@ -78,7 +79,7 @@ class Quarantine:
 
     @workflow.run
     async def run(self, given: QuarantineInput) -> QuarantineResult:
-        """Return once nothing of the release is held any more."""
+        """Return once no file of the release is held."""
         self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
         deciding = asyncio.create_task(self._decider.run(self._show))
         turn = Round(given.project, given.version, given.stored_to, is_whole=given.is_whole)
@@ -110,7 +111,7 @@ class Quarantine:
 
     @workflow.signal
     def approve(self, *review: Any) -> None:
-        """Release what is held of this release."""
+        """Release the held files of this release."""
         self._decider.take("approve", review)
 
     @workflow.signal
@@ -125,13 +126,13 @@ class Quarantine:
 
     @workflow.signal
     def look_again(self, *_: Any) -> None:
-        """Settle now: something about this release has changed."""
+        """Settle now, because something about this release has changed."""
         self._look_again = True
         self._decider.signals += 1
 
     @workflow.signal(dynamic=True)
     def unknown(self, _name: str, _given: Sequence[RawValue]) -> None:
-        """Drop a signal of another name; without this handler the SDK would keep them all in memory."""
+        """Drop a signal with another name. Without this handler the SDK would keep all of them in memory."""
         self._decider.signals += 1
 
     @workflow.update
@@ -143,7 +144,7 @@ class Quarantine:
 
     @decide.validator
     def validate_decide(self, *review: Any) -> None:
-        """Refuse what is no decision before it enters the history."""
+        """Refuse an update that is no decision, before it enters the history."""
         parse_reason(self._decider.read(review).reason)
 
     @workflow.query
@@ -167,14 +168,14 @@ class Quarantine:
         return self._described.files
 
     async def _go(self, turn: Round) -> None:
-        """Go a round. A flooded run does not wait for the end of a long one: the next run goes on with it."""
+        """Run a round. A flooded run does not wait for the end of a long round: the next run continues it."""
         going = asyncio.create_task(turn.go())
         await workflow.wait_condition(lambda: going.done() or (self._decider.is_flooded and is_full()))
         if going.done():
             going.result()
 
     async def _go_on(self, turn: Round) -> NoReturn:
-        """Continue as a new run, once nothing is under way and the pending decisions fit into its input."""
+        """Continue as a new run, once nothing is in progress and the pending decisions fit into its input."""
         self._decider.closing = True
         await workflow.wait_condition(lambda: self._decider.may_close and workflow.all_handlers_finished())
         workflow.continue_as_new(
@@ -196,31 +197,31 @@ class Quarantine:
         return status
 
     async def _describe(self, status: ReleaseStatus) -> None:
-        """Read what a reviewer wants to see, and show it."""
+        """Read the summary for reviewers, and show it."""
         self._described = await workflow.execute_local_activity_method(
             DescriptionActivities.describe_release, Release(self._given.project, self._given.version), **READ
         )
         release_at = status.release_at if status.held_files else None
         shown = (status.state, release_at)
         if shown != self._tags:
-            # One that was unset would stay behind as null, which clients cannot read; the state says that it is over.
+            # An unset attribute would stay as null, which clients cannot read. The state says that nothing is held.
             at = [] if release_at is None else [RELEASE_AT.value_set(release_at)]
             self._tag(STATE.value_set(status.state), *at)
             self._tags = shown
         self._show()
 
     def _show(self) -> None:
-        """Put the status where Temporal's UI shows it; that adds no event."""
+        """Show the status in Temporal's UI; this adds no event."""
         if self._status is not None:
             name, answers = f"{self._given.project} {self._given.version}", self._queue.all_answers()
             page = render_details(name, workflow.info().workflow_id, self._status, self._described, answers)
             workflow.set_current_details(page)
 
     def _wait(self, status: ReleaseStatus, turn: Round) -> timedelta | None:
-        """Return when settling again may change something; None where only a signal can bring news."""
+        """Return the time after which settling again may change something; None if only a signal can."""
         waits = [] if status.look_again_in is None else [timedelta(seconds=status.look_again_in)]
         if not turn.is_whole or any(check.faults for check in self._described.checks):
-            # Where the window is over and only bytes or checks are missing, settling at once would change nothing.
+            # If the window is over and only bytes or checks are missing, settling at once would change nothing.
             waits = [FETCH_AGAIN_IN, *(wait for wait in waits if wait > AT_ONCE)]
         return min(waits, default=None)
 

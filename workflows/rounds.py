@@ -1,10 +1,10 @@
-"""One round of a quarantine: fetch what is missing, attach provenance, have checks look. Settling comes after it.
+"""One round of a quarantine: download missing files, attach provenance, run checks. Settling follows the round.
 
-Provenance is attached here, before any check runs, and not left to `AttachProvenance`: a check that judges
-attestations, or the publisher that they name, must have them before it the first time it looks. `AttachProvenance`
-goes on for what nobody holds; whichever comes first does the work, the other finds it done.
+The round attaches provenance before any check runs, and does not leave that to `AttachProvenance`: a check that judges
+attestations, or the publisher that they name, must have them when it first inspects a file. `AttachProvenance` remains
+responsible for files that are not held. Whichever comes first does the work; the other finds it done.
 
-What is to be done is asked before each step, so a round that finds nothing to do is one question.
+The round plans again before each step, so a round without work costs one query.
 """
 
 import asyncio
@@ -22,24 +22,24 @@ with workflow.unsafe.imports_passed_through():
 
 
 def is_full() -> bool:
-    """Tell whether this run has had enough events, and is to go on as a new one."""
+    """Return whether this run has had enough events, and must continue as a new one."""
     info = workflow.info()
     return info.get_current_history_length() >= EVENTS or info.is_continue_as_new_suggested()
 
 
 class Round:
-    """One round. When the run is full it stops where it is; the next run goes on after `stored_to`."""
+    """One round. If the run is full, the round stops; the next run continues after `stored_to`."""
 
     def __init__(self, project: str, version: str, stored_to: int, *, is_whole: bool) -> None:
         self._project = project
         self._version = version
         self.stored_to = stored_to
-        """The id up to which files were fetched, or found impossible to fetch."""
+        """The id up to which files were downloaded, or their download has failed."""
         self.is_whole = is_whole
-        """Whether nothing has failed so far that is to be tried again."""
+        """Whether nothing that is worth a retry has failed so far."""
 
     async def go(self) -> None:
-        """Go as far as the events of this run allow. Raises `ActivityError` where PostgreSQL was away for too long."""
+        """Go as far as the events of this run allow. Raises `ActivityError` if PostgreSQL was away for too long."""
         plan = await self._plan()
         while plan.unstored and not is_full():
             await self._store(plan.unstored)
@@ -57,10 +57,10 @@ class Round:
         return plan
 
     async def _store(self, ids: list[int]) -> None:
-        """Fetch files. One that cannot be fetched stays held; one that takes long keeps no run open."""
+        """Download files. A file whose download fails stays held; a long download keeps no run open."""
         storing = asyncio.create_task(self._store_all(ids))
         await workflow.wait_condition(lambda: storing.done() or is_full())
-        # What is under way ends with this run; the next one asks for it again, and finds it done or does it.
+        # An activity in progress ends with this run. The next run requests it again, and finds it done or does it.
         if storing.done():
             storing.result()
             self.stored_to = ids[-1]
@@ -89,13 +89,13 @@ class Round:
             after = report.last
 
     async def _check(self, plan: Plan) -> None:
-        """Run checks side by side, once the first has had the archives read; the others find what it read."""
+        """Run the first check alone, because it reads the archives; then the others at once, which use its results."""
         first, *others = plan.checks
         await self._run_check(first, plan)
         await asyncio.gather(*(self._run_check(name, plan) for name in others))
 
     async def _run_check(self, name: str, plan: Plan) -> None:
-        """Run one check until it has seen every file, or as far as the events of this run allow."""
+        """Run one check until it has inspected every file, or as far as the events of this run allow."""
         task = CheckTask(self._project, self._version, name)
         while not is_full():
             try:
@@ -111,7 +111,7 @@ class Round:
                 return
 
     async def _look(self, task: CheckTask, *, quick: bool) -> CheckReport:
-        """Have a check look. A quick one does so beside the workflow, which costs Temporal next to nothing."""
+        """Run a check. A quick one runs as a local activity, at little cost for Temporal."""
         report: CheckReport
         if quick:
             report = await workflow.execute_local_activity_method(CheckActivities.check_release, task, **LOOK)

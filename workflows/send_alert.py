@@ -1,6 +1,6 @@
-"""Tells the webhook of an alert, again and again for a day where it does not answer.
+"""Notifies the webhook of an alert; retries for a day if it does not answer.
 
-The workflow knows the alert's number alone: what happened stands in PostgreSQL, and the address in the settings.
+The workflow has only the alert's number: PostgreSQL has what happened, and the settings have the address.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass
 class SendAlertInput:
-    """Which alert."""
+    """The alert to send."""
 
     alert_id: int
 
 
 @workflow.defn(name="SendAlert")
 class SendAlert:
-    """See the module."""
+    """Sends one alert to the webhook."""
 
     @workflow.run
     async def run(self, given: SendAlertInput) -> str:
-        """Return what became of it."""
+        """Return the result in words."""
         sent: str = await workflow.execute_activity_method(AlertActivities.send_alert, given.alert_id, **ALERT)
         return sent
