@@ -1,4 +1,4 @@
-"""What goes on for as long as a worker runs: workflows that always run, one of each for all; alerts told again."""
+"""Background tasks of a worker: they keep the permanent workflows running, and have unsent alerts sent again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from workflows.housekeeping import Housekeeping, HousekeepingInput
 from workflows.names import ADVISORIES_ID, FOLLOW_ID, HOUSEKEEPING_ID, TASK_QUEUE
 
 EVERY = 60.0
-"""Seconds between looks whether they all run."""
+"""Seconds between two checks that all of them run."""
 TELL_AGAIN = 600.0
-"""Seconds between looks for alerts that the webhook has not taken; of new ones it is told at once."""
+"""Seconds between two searches for alerts that the webhook has not accepted; a new alert is sent at once."""
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """One of them."""
+    """A workflow that always runs, once for all workers."""
 
     workflow: Any
     given: object
@@ -35,7 +35,7 @@ class Steady:
 
 
 def steady_workflows(settings: Settings) -> list[Steady]:
-    """Return those that the settings ask for."""
+    """Return the permanent workflows that the settings require."""
     wanted = [
         Steady(
             Housekeeping.run, HousekeepingInput(), HOUSEKEEPING_ID, "ends rules, starts quarantines without a workflow"
@@ -50,7 +50,7 @@ def steady_workflows(settings: Settings) -> list[Steady]:
 
 
 async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
-    """Wake all, now that there is a new worker or Temporal is back, then start what is gone. Has no end."""
+    """Wake all, because a worker has started or Temporal is back; then start again any that has ended. Has no end."""
     for one in wanted:
         await _start(client, one, "look_again")
     while True:
@@ -60,14 +60,14 @@ async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
 
 
 async def keep_telling(pool: Pool) -> None:
-    """Have the webhook notified of what it has not taken. Only for a worker that has one. Has no end."""
+    """Have alerts sent again that the webhook has not accepted. Only for a worker with a webhook. Has no end."""
     while True:
         await tell_unsent(pool)
         await asyncio.sleep(TELL_AGAIN)
 
 
 async def _start(client: Client, one: Steady, wake: str | None) -> None:
-    """Start a workflow, or leave the one that runs alone: the id is the lock."""
+    """Start a workflow, or send the signal `wake`, if any, to the one that runs: the id is the lock."""
     await client.start_workflow(
         one.workflow,
         one.given,

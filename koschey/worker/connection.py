@@ -22,18 +22,18 @@ log = structlog.get_logger()
 RECONNECT = 2.0
 """Seconds between attempts to reach Temporal at the start; it, or its namespace, may come up later than the worker."""
 ANSWERS = timedelta(seconds=10)
-"""Within which Temporal answers a question."""
+"""Maximum time for an answer from Temporal."""
 
 
 async def connect_temporal(settings: Settings) -> Client:
-    """Connect to Temporal as the settings say."""
+    """Connect to Temporal with the address, the namespace and the TLS files of the settings."""
     return await Client.connect(settings.temporal_address, namespace=settings.temporal_namespace, tls=_tls(settings))
 
 
 async def ensure_search_attributes(client: Client, namespace: str) -> bool:
-    """Register the search attributes, with which Temporal's own pages list what is held.
+    """Register the search attributes, by which Temporal's own pages list held releases.
 
-    Return False where that is not possible: workflows then go without, and an operator may register them
+    Return False if that is not possible: then workflows have no attributes, and an operator may register them
     (docs/temporal.md).
     """
     kinds = {"KoscheyReleaseAt": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME}
@@ -57,8 +57,8 @@ async def ensure_search_attributes(client: Client, namespace: str) -> bool:
 
 
 async def connect_patiently(settings: Settings, stop: asyncio.Event) -> Client | None:
-    """Connect once Temporal answers and has the namespace; None where the worker is stopped before."""
-    _tls(settings)  # an error that the operator has to fix is raised at once
+    """Connect once Temporal answers and has the namespace; return None if the worker is stopped before that."""
+    _tls(settings)  # raises at once an error that the operator has to fix
     where = {"address": settings.temporal_address, "namespace": settings.temporal_namespace}
     while not stop.is_set():
         try:
@@ -74,7 +74,7 @@ async def connect_patiently(settings: Settings, stop: asyncio.Event) -> Client |
 
 
 def _tls(settings: Settings) -> TLSConfig | bool:
-    """Raise `StartError` where a file of the settings cannot be read, or is not what the setting says."""
+    """Raise `StartError` if a file of the settings cannot be read, or is not what the setting requires."""
     if not settings.temporal_tls:
         return False
     ca, cert, key = settings.temporal_tls_ca, settings.temporal_tls_cert, settings.temporal_tls_key

@@ -1,4 +1,4 @@
-"""A worker's report that it is alive and reaches Temporal, for health checks and the panel."""
+"""Reports that a worker is alive and reaches Temporal, for health checks and the panel."""
 
 import asyncio
 import os

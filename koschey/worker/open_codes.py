@@ -1,9 +1,9 @@
-"""Signals with an open code, read from histories: decisions do not wait for a workflow that Temporal does not run.
+"""Reads signals with an open code from histories, so that no decision waits for a workflow that Temporal does not run.
 
-While signals to one workflow saturate Temporal, it may begin none of its tasks until they stop, and the signal of a
-reviewer waits with them. But it stands in the history, and a history can be read. So while a code is open the worker
-looks at the histories of its releases, and decides what the workflow did not within a look. The workflow finds the code
-used later, and answers what came of it.
+While signals to one workflow saturate Temporal, it may begin none of the workflow's tasks until they stop, and a
+reviewer's signal is pending with them. But the history has the signal, and a worker can read the history. So while a
+code is open, the worker reads the histories of its releases, and carries out each decision that the workflow has not
+carried out before the next reading. The workflow finds the code used later, and answers with the result.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from koschey.worker.signal_history import read_signalled
 log = structlog.get_logger()
 
 EVERY = 2.0
-"""Seconds between looks, and so at least for how long a signal was left to its workflow."""
+"""Seconds between two readings, and so the minimum time that a signal is left to its workflow."""
 RELEASES = 20
-"""Releases that one look is at: those whose codes are the newest."""
+"""Maximum number of releases in one reading: those with the newest codes."""
 
 
 class OpenCodes:
-    """Looks again and again while codes are open."""
+    """Reads histories again and again while codes are open."""
 
     def __init__(self, pool: Pool, client: Client, feed: Feed | None) -> None:
         self._pool = pool
@@ -38,13 +38,13 @@ class OpenCodes:
         self._found: list[SignalledDecision] = []
 
     async def run(self) -> None:
-        """Look, and look again. Has no end."""
+        """Read histories again and again. Has no end."""
         while True:
             await asyncio.sleep(EVERY)
             await self.look()
 
     async def look(self) -> list[str]:
-        """Decide what the last look found and no workflow has decided since; return what came of it."""
+        """Carry out what the last reading found and no workflow has carried out since; return the answers."""
         answers = [await self._decide(decision) for decision in self._found]
         self._found = []
         found = [
@@ -53,20 +53,20 @@ class OpenCodes:
             for decision in await self._signalled(release)
         ]
         if found:
-            # A code that is still open after its signal was read was open when Temporal received the signal.
+            # If the code is still open after the signal was read, it was open when Temporal received the signal.
             open_now = await select_open_releases(self._pool, LIFETIME, RELEASES)
             digests = {digest for release in open_now for digest in release.digests}
             self._found = [decision for decision in found if digest_code(decision.code) in digests]
         return answers
 
     async def _signalled(self, release: OpenRelease) -> list[SignalledDecision]:
-        """Return the decisions that were signalled with an open code of a release, each once, in their order."""
+        """Return the decisions signalled with an open code of a release, each once, in their order."""
         signalled = await read_signalled(self._client, release.project, release.version)
         wanted = [each.decision for each in signalled if digest_code(each.decision.code) in release.digests]
         return [decision for place, decision in enumerate(wanted) if decision not in wanted[:place]]
 
     async def _decide(self, decision: SignalledDecision) -> str:
-        """Decide as the workflow would. Its signal was received in time."""
+        """Carry out a decision as the workflow would. Its signal was received in time."""
         try:
             wanted = parse_signalled(decision)
         except UsageError as error:

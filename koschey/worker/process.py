@@ -29,9 +29,9 @@ log = structlog.get_logger()
 
 
 async def run_worker(settings: Settings, *, stop: asyncio.Event, ready: Callable[[], None]) -> None:
-    """Work until `stop` is set; call `ready` once Temporal is polled.
+    """Work until `stop` is set; call `ready` once the worker polls Temporal.
 
-    Raises `TaskFailed` where a background task gave up: a worker without its relay only looks healthy.
+    Raises `TaskFailed` if a background task gave up: a worker without its relay only looks healthy.
     """
     for warning in signal_warnings(settings.decisions_by_signal):
         log.warning(warning)
@@ -85,7 +85,7 @@ def _is_any_outage(error: Exception) -> bool:
 
 
 def announce(fd: int | None) -> None:
-    """Notify the process that started this one, through an inherited descriptor, that this worker is polling."""
+    """Notify the process that started this worker, through an inherited descriptor, that the worker polls Temporal."""
     if fd is not None:
         os.write(fd, b"ready\n")
         os.close(fd)

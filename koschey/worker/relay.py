@@ -1,4 +1,4 @@
-"""Carries the outbox to Temporal: at least once, the oldest first, and again after every crash."""
+"""Relays the outbox to Temporal: at least once, the oldest message first, and again after every crash."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,20 +35,20 @@ from workflows.send_alert import SendAlert, SendAlertInput
 log = structlog.get_logger()
 
 BATCH = 10
-"""Messages that are sent side by side: more would only keep in Temporal what is already under way waiting."""
+"""Maximum number of messages sent at once. More would only queue in Temporal behind work in progress."""
 POLL = 1.0
-"""Seconds between looks for messages that become due by time; new ones are heard of at once."""
+"""Seconds between two searches for messages that become due by time; PostgreSQL notifies of new ones at once."""
 RPC_TIMEOUT = timedelta(seconds=10)
 CLAIM = timedelta(seconds=30)
-"""How long a message that could not be sent rests before it is tried again."""
+"""Time until a message that could not be sent is tried again."""
 
 
 OUTAGES = (RPCError, *LOST)
-"""What is raised while Temporal or PostgreSQL is away: messages stay where they are."""
+"""Errors while Temporal or PostgreSQL is unavailable: messages stay in the outbox."""
 
 
 class Relay:
-    """One per worker; several may run, each taking what the others have not."""
+    """Relays messages. Each worker has one; each claims messages that the others have not claimed."""
 
     def __init__(self, pool: Pool, client: Client, database_url: str, *, searchable: bool, webhook: bool) -> None:
         self._pool = pool
@@ -59,7 +59,7 @@ class Relay:
         self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
 
     def start(self, tasks: Background) -> None:
-        """Relay, and hear of new messages, as tasks of this process."""
+        """Start two tasks of this process: the relay, and the listener for new messages."""
         tasks.start("the relay of the outbox", self._run, lambda error: isinstance(error, OUTAGES))
         tasks.start("the listener of the relay", self._listener.run, is_outage)
 
@@ -71,14 +71,14 @@ class Relay:
 
     async def _relay_batch(self) -> int:
         claims = await claim_messages(self._pool, BATCH, CLAIM)
-        # Side by side: each is of another workflow, or wakes it for another reason.
+        # At once: each message is for another workflow, or wakes it for another reason.
         for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
             if sent is not None:
                 raise sent
         return len(claims)
 
     async def _relay(self, claim: Claim) -> None:
-        """Send one message. One that can never be sent must not keep the others waiting."""
+        """Send one message. A message that can never be sent must not delay the others."""
         try:
             await self._send(parse_message(claim.kind, claim.payload))
         except (KeyError, TypeError) as error:
@@ -93,7 +93,7 @@ class Relay:
             await delete_sent(self._pool, claim)
 
     async def _send(self, message: Message) -> None:
-        """Start the workflow, or wake the one that runs: the id is the lock. An alert that nobody wants starts none."""
+        """Start the workflow, or wake the one that runs: the id is the lock. Without a webhook, no alert starts one."""
         if isinstance(message, AlertRaised) and not self._webhook:
             return
         start = _start(message, searchable=self._searchable)
@@ -113,7 +113,7 @@ class Relay:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Which workflow a message starts, and by which signal it wakes one that runs."""
+    """The workflow that a message starts, and the signal that wakes a running one."""
 
     workflow: Any
     given: object

@@ -1,6 +1,6 @@
-"""Decisions that were signalled to a quarantine, read from the history of one of its runs.
+"""Reads the decisions that were signalled to a quarantine from the history of one of its runs.
 
-Any client that reaches Temporal can write any signal; what is no review is left out.
+Any client that reaches Temporal can write any signal; this module skips those that are no review.
 """
 
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ from workflows.decision_queue import CHOICES, NotADecision, read_decision
 
 PAGE = 1_000
 PAGES = 5
-"""Pages of the newest events that are read."""
+"""Maximum number of pages read, from the newest event backwards."""
 PATIENCE = timedelta(seconds=10)
-"""For one call."""
+"""Maximum time for one call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """One decision as it was signalled."""
+    """One signalled decision."""
 
     decision: SignalledDecision
     was_handled: bool
-    """Whether the run's code has received it: a workflow task has been completed since."""
+    """Whether the run's code has received it: a workflow task was completed after it."""
 
 
 async def read_signalled(client: Client, project: str, version: str, run: str = "") -> list[Signalled]:
-    """Return what the newest `PAGES * PAGE` events of a run hold, in their order.
+    """Return the decisions in the newest `PAGES * PAGE` events of a run, in their order.
 
-    Without `run`, the run that is open now; nothing where there is none. Raises `RPCError`.
+    Without `run`, reads the run that is open now; returns an empty list if none is. Raises `RPCError`.
     """
     found: list[Signalled] = []
     handled = False
@@ -56,7 +56,7 @@ async def read_signalled(client: Client, project: str, version: str, run: str = 
 
 
 async def _newest_events(client: Client, workflow: str, run: str) -> list[HistoryEvent]:
-    """Return the newest events of a run, the newest first; none where there is no such run."""
+    """Return the newest events of a run, the newest first; an empty list if there is no such run."""
     request = GetWorkflowExecutionHistoryReverseRequest(
         namespace=client.namespace,
         execution=WorkflowExecution(workflow_id=workflow, run_id=run),

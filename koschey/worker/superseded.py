@@ -1,12 +1,12 @@
 """Replaces runs of workflow types that this version no longer has.
 
-A workflow whose commands change takes a new type name, and its old name joins `SUPERSEDED`. No code of the past stays:
-a worker terminates the runs of such a type and starts each quarantine again. PostgreSQL knows what is held, so the new
-run continues where the rows are; until it does, what is held stays held. Names of a later version are not listed here,
-so during an upgrade the older workers leave the newer runs alone.
+A workflow whose commands change gets a new type name, and its old name is added to `SUPERSEDED`. No old code is kept: a
+worker terminates the runs of such a type and starts each quarantine again. PostgreSQL knows which files are held, so
+the new run continues from the rows; until it does, held files stay held. The tuple does not name the types of later
+versions, so during an upgrade the older workers leave the newer runs alone.
 
-A signal that the old run had not carried out is handed to the new one: each with a code that is still unused, and each
-without a code that no code of the run had received. The second kind decides only where Temporal has logins of its own.
+The new run receives each signal that the old run had not carried out: those with a code that is still unused, and those
+without a code that the old run's code had not received. The second kind decides only if Temporal has logins of its own.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ log = structlog.get_logger()
 
 QUARANTINES = "QuarantineRelease"
 SUPERSEDED = (QUARANTINES, "KeepHouse")
-"""Names of workflow types that earlier versions had. One that stands here is never used again."""
+"""Names of workflow types of earlier versions. A name in this tuple is never used again."""
 EVERY = 60.0
-"""Seconds between two passes: during an upgrade older workers may start such runs."""
+"""Seconds between two passes, because older workers may start such runs during an upgrade."""
 RPC_TIMEOUT = timedelta(seconds=10)
 RUNNING = (
     f"TaskQueue = '{TASK_QUEUE}' AND ExecutionStatus = 'Running'"
@@ -43,7 +43,7 @@ RUNNING = (
 
 
 class SupersededRuns:
-    """Finds and replaces them. Several workers may do so at once: the one whose termination succeeds starts again."""
+    """Finds and replaces superseded runs. Of several workers, the one that terminates a run starts its successor."""
 
     def __init__(self, pool: Pool, client: Client, *, searchable: bool) -> None:
         self._pool = pool
@@ -51,13 +51,13 @@ class SupersededRuns:
         self._searchable = searchable
 
     async def run(self) -> None:
-        """Replace them, again and again. Has no end."""
+        """Replace superseded runs again and again. Has no end."""
         while True:
             await self.replace_all()
             await asyncio.sleep(EVERY)
 
     async def replace_all(self) -> int:
-        """Replace the runs that exist now; return how many this worker has terminated. Raises `RPCError`."""
+        """Replace the superseded runs that exist now; return how many this worker terminated. Raises `RPCError`."""
         found = [each async for each in self._client.list_workflows(RUNNING, rpc_timeout=RPC_TIMEOUT)]
         count = 0
         for each in found:
@@ -70,7 +70,7 @@ class SupersededRuns:
         return count
 
     async def _terminate(self, workflow: str, run: str) -> bool:
-        """Return False where the run is closed already."""
+        """Terminate a run; return False if it is closed already."""
         try:
             await self._client.get_workflow_handle(workflow, run_id=run).terminate(
                 "a later version of Koschey has replaced this workflow", rpc_timeout=RPC_TIMEOUT
@@ -82,7 +82,7 @@ class SupersededRuns:
         return True
 
     async def _start_again(self, workflow: str, run: str) -> None:
-        """Start the quarantine of a release with what its old run had not decided; it begins with the rows."""
+        """Start the quarantine of a release with the decisions that its old run had not carried out."""
         release = _release_of(workflow)
         if release is None:  # any client can start a workflow with any id
             return
@@ -93,7 +93,7 @@ class SupersededRuns:
             id=workflow,
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            # The relay may have started one meanwhile. It knows of no decision, and has done nothing that is lost.
+            # The relay may have started a run meanwhile. It has no decision, and has done nothing that would be lost.
             id_conflict_policy=(
                 WorkflowIDConflictPolicy.TERMINATE_EXISTING if decisions else WorkflowIDConflictPolicy.USE_EXISTING
             ),
@@ -102,7 +102,7 @@ class SupersededRuns:
         )
 
     async def _undecided(self, project: str, version: str, run: str) -> list[SignalledDecision]:
-        """Return the decisions for the next run, as many as fit into its input."""
+        """Return the decisions for the new run, as many as fit into its input."""
         signalled = await read_signalled(self._client, project, version, run)
         digests = [digest for each in signalled if (digest := digest_code(each.decision.code))]
         rows = await select_codes(self._pool, digests, project, version)
@@ -119,7 +119,7 @@ class SupersededRuns:
 
 
 def _release_of(workflow: str) -> tuple[str, str] | None:
-    """Return the project and version that the id of a quarantine names; None for any other id."""
+    """Return the project and the version in the id of a quarantine; None for any other id."""
     _, project, version = [*workflow.split("/", 2), "", "", ""][:3]
     if "/" in version or not project or not version or canonicalize_name(project) != project:
         return None

@@ -51,16 +51,17 @@ WORKFLOWS = (
     Housekeeping,
 )
 ACTIVITIES = 20
-"""Concurrent activities of one worker: most of the time they wait for the network."""
+"""Maximum number of concurrent activities of one worker; most of the time they wait for the network."""
 WORKFLOW_TASKS = 10
-"""Concurrent workflow tasks: each may need a database connection for its local activities, and there are no more."""
+"""Maximum number of concurrent workflow tasks. Each may need a database connection for its local activities, and the
+pool has no more."""
 QUICK_RUNNER = UnsandboxedWorkflowRunner()
-"""Tests run and replay workflows in the sandbox, which finds what is not deterministic. Here it would find nothing
-more, for a sixth of the processor time."""
+"""Tests run and replay workflows in the sandbox, which finds nondeterminism. Here it would find nothing more, and cost
+a sixth of the processor time."""
 
 
 def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) -> Worker:
-    """Return a worker for all workflows and activities. A burst waits in Temporal, and not in front of the pool."""
+    """Return a worker for all workflows and activities. A burst of tasks queues in Temporal, not before the pool."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -73,13 +74,13 @@ def make_worker(client: Client, resources: Resources, runner: WorkflowRunner) ->
         # A task with ten thousand signals takes longer than the two seconds after which the SDK calls a workflow
         # deadlocked, and it would fail each time. Tests, which run in the sandbox, keep this detection.
         debug_mode=runner is QUICK_RUNNER,
-        # Otherwise the SDK compiles every module of the process again, to hash it.
+        # Without it, the SDK compiles every module of the process again in order to hash it.
         build_id=__version__,
     )
 
 
 def wire_activities(resources: Resources) -> list[Callable[..., Any]]:
-    """Return every activity, bound to what it works with."""
+    """Return every activity, bound to its dependencies."""
     checker = wire_checker(
         resources.pool, resources.bucket, resources.files, resources.provenance, resources.settings.spool
     )
