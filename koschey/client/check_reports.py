@@ -1,4 +1,4 @@
-"""The result of a check in the forms that CI reads: JUnit's XML and SARIF 2.1.0."""
+"""Renders the result of a check in the formats that CI reads: JUnit XML and SARIF 2.1.0."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from koschey.client.checks import Checked
 from koschey.policy.availability import Availability
 
 NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot have, whatever a reason says."""
+"""Characters that XML 1.0 forbids. A reason may contain them."""
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 RULES = {
     Availability.HELD: ("warning", "The release is in quarantine."),
@@ -24,11 +24,11 @@ RULES = {
     Availability.MISSING: ("error", "The index has no such release."),
     Availability.UNKNOWN: ("error", "It cannot be determined whether the release is served."),
 }
-"""SARIF's level of each state, and what it means."""
+"""The SARIF level of each state, and its meaning."""
 
 
 def render_junit(checked: Sequence[Checked]) -> str:
-    """Render a test suite with one case a pin; what is not served has failed."""
+    """Render a test suite with one case per pin. A pin that is not served is a failure."""
     counts = {"tests": str(len(checked)), "failures": str(sum(not each.is_served for each in checked)), "errors": "0"}
     suites = ET.Element("testsuites", counts)
     suite = ET.SubElement(suites, "testsuite", {"name": "koschey check", "skipped": "0", "time": "0", **counts})
@@ -44,7 +44,7 @@ def render_junit(checked: Sequence[Checked]) -> str:
 
 
 def render_sarif(checked: Sequence[Checked], version: str) -> str:
-    """Render one run with a result for each pin that is not served, at its line."""
+    """Render one run with a result, at its line, for each pin that is not served."""
     found = [each for each in checked if not each.is_served]
     states = list(RULES)
     driver = {
@@ -87,7 +87,7 @@ def _rule_id(state: Availability) -> str:
 
 
 def _uri(path: Path) -> str:
-    """Return the file as SARIF names it: relative to the root of the checkout, in which checks are run."""
+    """Return the URI of a file as SARIF names it: relative to the root of the checkout, where checks run."""
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 

@@ -1,4 +1,4 @@
-"""Whether an index serves what a lock pins: each pin beside its place in the lock and the index's explanation."""
+"""Checks whether an index serves the pins of a lock. Joins each pin's place with the index's explanation."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from koschey.policy.availability import Availability, Explanation, Pin
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A pin, its place in the lock, and what the index says of it."""
+    """A pin, its place in the lock, and the index's explanation."""
 
     pin: Pin
     place: Place
@@ -18,12 +18,12 @@ class Checked:
 
     @property
     def is_served(self) -> bool:
-        """Whether it can be installed."""
+        """Whether the pin can be installed."""
         return self.told.state is Availability.SERVED
 
     @property
     def message(self) -> str:
-        """All that is said of it, in one line."""
+        """The index's explanation, in one line."""
         told = self.told
         until = f" until {told.release_at:%Y-%m-%d}" if told.release_at else ""
         free = f"; {told.free} is free" if told.free else ""
@@ -32,9 +32,9 @@ class Checked:
 
 
 async def check_pins(api: IndexApi, lock: Lock) -> list[Checked]:
-    """Return what the index says of every pin, in the order of the lock.
+    """Return the index's explanation of every pin, in the order of the lock.
 
-    Raises `StartError` where the index cannot be reached or refuses the list.
+    Raises `StartError` if the index cannot be reached or refuses the list.
     """
     try:
         told = await api.preflight(list(lock.pins))

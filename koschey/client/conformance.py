@@ -1,4 +1,4 @@
-"""Examines an index over HTTP: brings the checks of `koschey.conformance` the client that they need."""
+"""Examines an index over HTTP: gives the checks of `koschey.conformance` the client that they need."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,6 @@ from koschey.conformance.examine import Result, examine
 
 
 async def examine_index(url: str, names: Sequence[str] = ()) -> list[Result]:
-    """Run every check against the index whose Simple API is at `url`; raises as `examine` does."""
+    """Run every check against the index whose Simple API is at `url`. Raises what `examine` raises."""
     async with open_egress(url) as egress:
         return await examine(HttpClient(egress), url, names)

@@ -10,14 +10,14 @@ from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress, read_chunks
 
 MAX_BODY = 100 * 2**20
-"""Bytes of the largest answer that is read."""
+"""Maximum size of an answer, in bytes."""
 
 
 @asynccontextmanager
 async def open_egress(url: str) -> AsyncIterator[Egress]:
     """Open connections that may also lead to the host of `url`.
 
-    The user names the index on the command line, and it may well be one of their own network.
+    The user names the index on the command line, and it may be in the user's own network.
     """
     egress = Egress(NO_HOSTS.with_urls([url]))
     try:
@@ -27,22 +27,22 @@ async def open_egress(url: str) -> AsyncIterator[Egress]:
 
 
 class HttpClient:
-    """Sends no header that its caller did not name; implements `koschey.conformance.client.Client`."""
+    """Sends only the headers that its caller names. Implements `koschey.conformance.client.Client`."""
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
 
     async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
-        """Send one request and follow no redirect. Underscores in header names stand for hyphens.
+        """Send one request, and follow no redirect. An underscore in a header's name means a hyphen.
 
-        Raises `UpstreamError` or `EgressRefused` where no answer comes.
+        Raises `UpstreamError` or `EgressRefused` if there is no answer.
         """
         async with self._egress.send(method, url, _names(headers), body) as response:
             content = await self._read(response)
             return Answer(url, response.status, response.headers, content)
 
     async def fetch(self, url: str, **headers: str) -> Answer:
-        """GET a URL as an installer does, following redirects. Raises as `ask` does."""
+        """GET a URL as an installer does, following redirects. Raises what `ask` raises."""
         headers.setdefault("Accept_Encoding", "identity")
         async with self._egress.get(url, _names(headers)) as response:
             content = await self._read(response)

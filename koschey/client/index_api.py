@@ -1,4 +1,4 @@
-"""A running Koschey asked over HTTP, as a developer reaches it: by the URL that pip and uv are given."""
+"""The client of a running Koschey's API. It uses the URL that pip and uv use."""
 
 import base64
 import netrc
@@ -17,7 +17,7 @@ from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.texts import on_one_line
 
 MAX_LOCK = 900_000
-"""Bytes of one list of pins; the index takes 2**20."""
+"""Maximum size of one list of pins, in bytes; the index accepts 2**20."""
 JSON = "application/json"
 
 
@@ -31,7 +31,7 @@ class _CheckedPin(msgspec.Struct):
 
 
 class IndexApi:
-    """What one index is asked. Credentials come from its URL, or from the netrc file, as for pip and uv."""
+    """The API of one index. Credentials come from its URL, or from the netrc file, as for pip and uv."""
 
     def __init__(self, client: HttpClient, index: str) -> None:
         parts = urlsplit(index)
@@ -49,29 +49,29 @@ class IndexApi:
     @classmethod
     @asynccontextmanager
     async def open(cls, index: str) -> AsyncIterator[Self]:
-        """Open the connections to an index. Raises `StartError` where the URL is none."""
+        """Open the connections to an index. Raises `StartError` if the URL is invalid."""
         async with open_egress(index) as egress:
             yield cls(HttpClient(egress), index)
 
     @property
     def shown(self) -> str:
-        """The index as it may stand in a message: without credentials."""
+        """The index's URL for messages: without credentials."""
         return self.root + addresses.PROJECT_LIST
 
     async def explain(self, project: str, version: str) -> Explanation:
-        """Explain one release. Raises `UsageError` where the index says no, `StartError` where it cannot be asked."""
+        """Explain one release. Raises `UsageError` if the index refuses, and `StartError` if it does not answer."""
         answer = await self._ask("GET", addresses.held_release(project, version))
         return self._read(answer, Explanation)
 
     async def request(self, project: str, version: str, reason: str) -> dict[str, Any]:
-        """Ask for a release. Raises as `explain` does."""
+        """Request a release. Raises what `explain` raises."""
         body = msgspec.json.encode({"project": project, "version": version, "reason": reason})
         return self._read(await self._ask("POST", addresses.REQUESTS, body), dict[str, Any])
 
     async def preflight(self, pins: Sequence[Pin]) -> list[Explanation]:
-        """Explain every pin, in portions; what there was no time to look up is asked for again while that helps.
+        """Explain every pin, in portions. Pins that the index had no time for are sent again while that helps.
 
-        Raises as `explain` does.
+        Raises what `explain` raises.
         """
         told = dict(zip(pins, await self._preflight(pins), strict=True))
         while left := [pin for pin, said in told.items() if said.state is Availability.UNKNOWN]:
@@ -116,7 +116,7 @@ class IndexApi:
 
 
 def _portions(pins: Sequence[Pin]) -> list[bytes]:
-    """Return bodies of which none is too large."""
+    """Return the bodies of requests, none of them too large."""
     body = msgspec.json.encode({"pins": [{"name": p.project, "version": p.version, "hashes": p.hashes} for p in pins]})
     if len(pins) <= 1 or (len(pins) <= MAX_PINS and len(body) <= MAX_LOCK):
         return [body] if pins else []

@@ -1,4 +1,4 @@
-"""What an environment has installed: its `*.dist-info` folders, read, and given a `provenance_url.json` (PEP 710)."""
+"""Reads the `*.dist-info` folders of an environment, and adds a `provenance_url.json` (PEP 710)."""
 
 import base64
 import csv
@@ -20,7 +20,7 @@ from koschey.standards.names import parse_name, parse_version
 
 PROVENANCE = "provenance_url.json"
 DIRECT = "direct_url.json"
-"""PEP 610: what was installed from a URL, a folder or a repository says so itself."""
+"""PEP 610: a distribution that was installed from a URL, a folder or a repository has this file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,21 @@ class Distribution:
     project: NormalizedName
     version: str
     metadata: Sha256
-    """Digest of METADATA, which installers copy out of the wheel as it is."""
+    """Digest of METADATA, which installers copy from the wheel unchanged."""
     tags: frozenset[Tag]
     build: str
     """The wheel's build number, or the empty string."""
 
     @property
     def is_direct(self) -> bool:
-        """Whether it did not come from an index by its name."""
+        """Whether it was installed from elsewhere than an index."""
         return (self.folder / DIRECT).exists()
 
     def write_provenance(self, record: bytes) -> None:
-        """Put the record into the folder and into RECORD, so that it goes when the distribution goes.
+        """Put the record into the folder and into RECORD, so that it is removed together with the distribution.
 
-        PEP 710: "MUST NOT" stand beside `direct_url.json`. Raises `UsageError` where the distribution cannot have it.
+        PEP 710: it "MUST NOT" be present beside `direct_url.json`. Raises `UsageError` if the distribution cannot have
+        a record.
         """
         if self.is_direct:
             raise UsageError(f"{self.folder.name} has a {DIRECT}")
@@ -57,9 +58,9 @@ class Distribution:
 
 
 def read_environment(site_packages: Path) -> tuple[list[Distribution], dict[str, str]]:
-    """Return the distributions in a folder, and why the others in it cannot be read.
+    """Return the distributions in a folder, and for each unreadable one the reason.
 
-    Raises `UsageError` where it is no folder or holds nothing that an installer wrote.
+    Raises `UsageError` if it is no folder, or contains nothing that an installer wrote.
     """
     folders = sorted(site_packages.glob("*.dist-info")) if site_packages.is_dir() else []
     if not folders:
@@ -98,7 +99,7 @@ def _parse_tag(line: str) -> frozenset[Tag]:
 
 
 def _add_row(listing: str, path: str, content: bytes) -> str:
-    """Return RECORD with one row for the file."""
+    """Return RECORD with one row for this file."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     rows = [row for row in csv.reader(io.StringIO(listing, newline="")) if row and row[0] != path]
     out = io.StringIO(newline="")
@@ -107,7 +108,7 @@ def _add_row(listing: str, path: str, content: bytes) -> str:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file at once or not at all, with the mode that files beside it have."""
+    """Replace a file atomically. It keeps its mode; a new file has the mode of METADATA beside it."""
     mode = (path if path.exists() else path.parent / "METADATA").stat().st_mode & 0o777
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".koschey-")
     try:

@@ -1,7 +1,7 @@
-"""What a lock pins: requirements.txt, uv.lock, pylock.toml (PEP 751), poetry.lock and pdm.lock, read alike.
+"""Reads the pins of a lock: requirements.txt, uv.lock, pylock.toml (PEP 751), poetry.lock or pdm.lock.
 
-What does not come from an index by its name is passed over, and said to be. Environment markers are not evaluated: a
-lock is for everybody who installs from it.
+Entries that do not come from an index by their name are skipped, and reported as such. Environment markers are not
+evaluated: a lock is for everybody who installs from it.
 """
 
 import re
@@ -22,12 +22,12 @@ from koschey.standards.names import parse_name, parse_version
 FORMATS = "requirements*.txt, uv.lock, pylock.toml, pylock.*.toml, poetry.lock and pdm.lock"
 NAME_LINE = re.compile(r"\s*\"?name\"?\s*=\s*[\"']([^\"']+)[\"']")
 ELSEWHERE = ("git", "url", "directory", "file", "path", "editable", "virtual")
-"""Keys, or kinds of source, of what no index has."""
+"""Keys, or kinds of source, of packages that no index has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a pin stands."""
+    """The file and the line of a pin."""
 
     file: Path
     line: int
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a file pins, and what it names that is no pin of an index."""
+    """The pins of a file, and its entries that are no pins of an index."""
 
     pins: Mapping[Pin, Place]
     """In the order of the file."""
@@ -43,7 +43,7 @@ class Lock:
 
 
 def read_lock(path: Path) -> Lock:
-    """Read a lock. Raises `StartError` where it cannot be read or is none of those that are known."""
+    """Read a lock. Raises `StartError` if it cannot be read or has an unknown format."""
     try:
         if re.fullmatch(r".*\.(txt|in)", path.name):
             return _of_requirements(path)
@@ -93,7 +93,7 @@ def _read_pylock(lock: Mapping[str, Any]) -> Iterator[_Package]:
 
 
 def _read_poetry(lock: Mapping[str, Any]) -> Iterator[_Package]:
-    # Until version 1.1 of the format the files of all packages stood apart.
+    # Until version 1.1 of the format, the files of all packages were listed apart.
     apart = lock.get("metadata", {}).get("files", {})
     for package in lock.get("package", []):
         files = package.get("files") or apart.get(package["name"], [])
@@ -153,7 +153,7 @@ def _pin(place: Place, name: str, version: str, hashes: tuple[str, ...]) -> Pin:
 
 
 class _Lines:
-    """Finds the lines in which packages begin; TOML parsers do not say them."""
+    """Finds the line in which a package begins, because TOML parsers do not give it."""
 
     def __init__(self, text: str) -> None:
         self._lines = text.splitlines()
@@ -163,7 +163,7 @@ class _Lines:
                 self._named[match[1].lower()].append(number)
 
     def find(self, name: str, version: str | None) -> int:
-        """Return the number of the line that names the package with this version; 1 where there is none."""
+        """Return the number of the line that names the package with this version; 1 if no line does."""
         pinned = re.compile(rf"\s*\"?version\"?\s*=\s*[\"']{re.escape(version or '')}[\"']")
         numbers = self._named[name.lower()]
         for place, number in enumerate(numbers):

@@ -1,8 +1,8 @@
-"""From which file of an index a distribution was installed, and where the index has that file from (PEP 710).
+"""Finds the index's file from which a distribution was installed, and where the index has it from (PEP 710).
 
-An installed distribution is mapped to the one wheel of its release whose tags are those in its WHEEL file and whose
-core metadata has the digest of its METADATA. This tells the wheels of a release apart; it does not prove that nobody
-has changed an installed module since.
+An installed distribution is mapped to the one wheel of its release that has the tags in its WHEEL file, and whose core
+metadata has the digest of its METADATA. This distinguishes the wheels of a release; it does not prove that nobody has
+changed an installed module since.
 """
 
 import asyncio
@@ -21,26 +21,26 @@ from koschey.standards.provenance import parse_provenance
 from koschey.upstream.client import UpstreamClient
 
 AT_ONCE = 8
-"""Distributions that are looked up side by side."""
+"""Maximum number of distributions that are looked up at once."""
 MAX_PAGE = 100 * 2**20
-"""Bytes of the largest page that is read."""
+"""Maximum size of a page, in bytes."""
 
 
 class Kind(StrEnum):
-    """How much is known of where a distribution came from."""
+    """How much is known about the source of a distribution."""
 
     MIRRORED = "mirrored"
-    """The index downloaded its file, and has a record of that."""
+    """The index downloaded the file, and has a record of that."""
     PRIVATE = "private"
-    """The index hosts its file; nothing was downloaded from elsewhere, and there is no record."""
+    """The index hosts the file. It downloaded nothing from elsewhere, so it has no record."""
     DIRECT = "direct"
-    """PEP 610: it did not come from an index by its name, and says itself from where."""
+    """PEP 610: the distribution did not come from an index by its name; its own file says where from."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What was found out about one distribution."""
+    """The source of one distribution."""
 
     name: str
     version: str
@@ -48,15 +48,15 @@ class Origin:
     url: str | None = None
     sha256: str | None = None
     record: bytes | None = None
-    """PEP 710, as the index has it."""
+    """The provenance record (PEP 710), as the index has it."""
     why: str = ""
-    """Where it is unknown: what is missing, in words for the user."""
+    """If the kind is unknown: what is missing, in words for the user."""
 
 
 async def find_origins(distributions: Sequence[Distribution], index: str) -> list[Origin]:
-    """Look every distribution up in the index whose Simple API is at `index`, in their order.
+    """Look up every distribution in the index whose Simple API is at `index`; return them in the same order.
 
-    What cannot be found out is `Kind.UNKNOWN`, with its reason; no error of the index is raised.
+    A distribution whose source cannot be found is `Kind.UNKNOWN`, with the reason; no error of the index is raised.
     """
     async with open_egress(index) as egress:
         finder = OriginFinder(UpstreamClient(egress, index, max_page=MAX_PAGE, max_file=0))
@@ -64,14 +64,14 @@ async def find_origins(distributions: Sequence[Distribution], index: str) -> lis
 
 
 class OriginFinder:
-    """Asks one index."""
+    """Looks up distributions in one index."""
 
     def __init__(self, client: UpstreamClient) -> None:
         self._client = client
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, distribution: Distribution) -> Origin:
-        """Find out where a distribution came from; what goes wrong is part of the answer."""
+        """Find the source of a distribution. An error becomes part of the answer."""
         if distribution.is_direct:
             return _read_direct(distribution)
         try:
@@ -103,7 +103,7 @@ class OriginFinder:
 
 
 def _choose(distribution: Distribution, files: Sequence[UpstreamFile]) -> UpstreamFile:
-    """Return the wheel that was installed. Raises `UsageError` unless exactly one can be it."""
+    """Return the wheel that was installed. Raises `UsageError` unless exactly one fits."""
     release = [file for file in files if file.version == distribution.version]
     if not release:
         raise UsageError(f"the index lists no file of version {distribution.version}; it may be held or blocked there")

@@ -1,6 +1,6 @@
-"""A requirements file as pip reads it, as far as it pins something: continued lines, comments, `-r`, `-c`, `--hash`.
+"""Reads the pins of a requirements file as pip does: continued lines, comments, `-r`, `-c`, `--hash`.
 
-pip's own parser is none of its public parts.
+pip's own parser is not public.
 """
 
 import re
@@ -15,12 +15,12 @@ from packaging.requirements import Requirement
 from koschey.errors import StartError
 
 MAX_BYTES = 32 * 2**20
-"""Bytes of one file: the locks of the largest monorepos have a few million."""
+"""Maximum size of a file, in bytes. The locks of the largest monorepos have a few million."""
 DEEPEST = 20
 MAX_FILES = 1000
-"""Files that one requirements file may include."""
+"""Maximum number of files that one requirements file may include."""
 COMMENT = re.compile(r"(^|\s+)#.*$")
-"""pip: a `#` begins a comment at the start of a line or after a blank."""
+"""pip: a `#` begins a comment at the start of a line or after whitespace."""
 PASSED_OVER = (
     "-i",
     "--index-url",
@@ -37,20 +37,20 @@ PASSED_OVER = (
     "--pre",
     "--use-feature",
 )
-"""Options of pip that a requirements file may hold, and that pin nothing."""
+"""Options of pip that a requirements file may contain, and that pin nothing."""
 ADDRESS = re.compile(
     r"([a-z][a-z0-9+.-]*:)|(\.{0,2}[/\\])|.*\.(whl|zip|tar(\.\w+)?|tgz|tbz)(\[|;|@|\s|$)|\.+$", re.IGNORECASE
 )
-"""What pip takes for a URL or a path, where it is no requirement."""
+"""What pip reads as a URL or a path if it is no requirement."""
 INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=|(?<=-[rc]))(\S.*)")
 HASH = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 OPTION = re.compile(r"\s--?[a-z].*$", re.DOTALL)
-"""What else stands behind a requirement: options for its build."""
+"""The options after a requirement, which are for its build."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One requirement. Without a version it is no pin, and `why` says what it is."""
+    """One requirement. If it has no version it is no pin, and `why` says what it is."""
 
     file: Path
     line: int
@@ -62,9 +62,9 @@ class Found:
 
 
 def read_text(path: Path) -> str:
-    """Return what a file of a user's says.
+    """Return the text of a user's file.
 
-    Raises `StartError` for what is no file of a sensible size; other errors are those of `Path.read_text`.
+    Raises `StartError` if it is no regular file or too large, and the errors of `Path.read_text`.
     """
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
@@ -75,10 +75,10 @@ def read_text(path: Path) -> str:
 
 
 def read_requirements(path: Path) -> Iterator[Found]:
-    """Yield the requirements of a file and, where they are included, of other files, each file once.
+    """Yield the requirements of a file and of the files that it includes, each file once.
 
-    Raises `StartError` for a line that pip would not understand either, where files include each other, and as
-    `read_text` does.
+    Raises `StartError` for a line that pip would not understand either, and if files include each other; and what
+    `read_text` raises.
     """
     yield from _read_file(path, (), set())
 
@@ -125,11 +125,11 @@ def _not_understood(path: Path, line: int, text: str) -> StartError:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each line that is not empty, joined with those that continue it, and the number of its first."""
+    """Yield each non-empty line, joined with its continuation lines, and the number of the first of them."""
     begun, parts = 0, []
     for number, line in enumerate(text.splitlines(), 1):
         begun = begun or number
-        # A comment ends a continued line, as for pip.
+        # A comment ends a continued line, as in pip.
         is_comment = line.lstrip().startswith("#")
         parts.append("" if is_comment else line.removesuffix("\\"))
         if line.endswith("\\") and not is_comment:

@@ -1,4 +1,4 @@
-"""An environment as a CycloneDX 1.6 bill of materials: what is installed, with digests and where it came from."""
+"""Renders an environment as a CycloneDX 1.6 bill of materials: its distributions, their digests and sources."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from koschey import __version__
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One distribution, as far as it is known."""
+    """One distribution, with the facts that are known."""
 
     name: str
     version: str
     url: str | None
-    """Where its file came from."""
+    """The URL that its file came from."""
     sha256: str | None
     index: str | None = None
-    """The index that hosts it, where that is not the public one."""
+    """The index that hosts it, unless that is the public one."""
 
 
 def render_sbom(parts: Iterable[Part]) -> str:
