@@ -1,6 +1,6 @@
-"""The terminal: the only way in which commands print. It cleans every text, and reads none of them as markup.
+"""The terminal. Commands print only through this package: it cleans every text, and reads none as markup.
 
-A reason that a stranger sent must neither hide what stands beside it nor look like a line of Koschey's own.
+A reason that a client sent must neither hide the text beside it nor look like a line of Koschey's own.
 
     lines    lines, JSON and documents
     tables   tables and styled texts, by rich

@@ -10,7 +10,7 @@ from koschey.texts import on_one_line
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines; a line break inside of one is shown as an escape."""
+    """Print lines; a line break in one of them is shown as an escape."""
     for line in lines:
         click.echo(on_one_line(line), err=err)
 
@@ -21,5 +21,5 @@ def say_json(value: Any) -> None:
 
 
 def write_document(text: str) -> None:
-    """Write a document for programs as it is; its own form must escape what may not stand in it."""
+    """Write a document for programs unchanged; its format must escape what it may not contain."""
     click.echo(text, nl=False)

@@ -9,7 +9,7 @@ from koschey.texts import on_one_line
 
 
 class Terminal(Console):
-    """Prints tables and texts. Texts in them are plain: `[bold]` and `:smile:` are what they say."""
+    """Prints tables and texts. Their texts are plain: `[bold]` and `:smile:` are shown as they are."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
