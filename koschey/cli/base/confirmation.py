@@ -1,4 +1,4 @@
-"""Asks for a name at the terminal before a change hides files that are in use, and shows how much that is."""
+"""Asks the operator to type a name before a change hides files that are in use, and shows how many."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,17 +11,17 @@ from koschey.terminal.lines import say
 
 
 async def confirmed[T](attempt: Callable[[Consent], Awaitable[T]], name: str, *, yes: bool) -> T:
-    """Carry a change out, after the person at the terminal has typed `name` if it would hide files in use.
+    """Carry out a change. If it would hide files in use, the person at the terminal has to type `name` first.
 
-    Raises `StartError` where there is no terminal, and `UsageError` where something else is typed; nothing is changed
-    then.
+    Raises `StartError` if there is no terminal, and `UsageError` if the person types something else; then nothing is
+    changed.
     """
     consent = FULL_CONSENT if yes else NO_CONSENT
     while True:
         try:
             return await attempt(consent)
         except Unconfirmed as unconfirmed:
-            # If more came into use meanwhile, the person is asked again.
+            # If more files came into use meanwhile, the person has to confirm again.
             consent = _ask(unconfirmed, name)
 
 

@@ -1,4 +1,4 @@
-"""The commands that decide about releases. All end in the one function `decide`."""
+"""The commands that decide about releases. All of them call the one function `decide`."""
 
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ def deciding_command(choice: Choice, scope: str, help_: str | None) -> click.Com
 def run_decision(
     data: Path | None, choice: Choice, scope: str, reason: str, *, as_json: bool, yes: bool = False, **given: Any
 ) -> None:
-    """Decide, and print what came of it; `given` are further fields of the `Decision`.
+    """Decide, and print the result; `given` are further fields of the `Decision`.
 
-    Raises `UsageError` for a scope that the choice does not take, and as `decide` does.
+    Raises `UsageError` for a scope that the choice does not accept, and what `decide` raises.
     """
 
     async def carry_out(settings: Settings) -> None:
@@ -56,7 +56,7 @@ def run_decision(
 
 
 def parse_digest(sha256: str | None) -> Sha256 | None:
-    """Return a digest as the user gave it, in lower case."""
+    """Return in lower case a digest that the user gave."""
     return Sha256(sha256.lower()) if sha256 else None
 
 

@@ -1,4 +1,4 @@
-"""The download log as commands show it."""
+"""Prints the download log, as a table or as JSON."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,6 @@ def print_downloads(downloads: Sequence[Download], scope: str) -> None:
 
 
 def download_as_json(download: Download) -> dict[str, str | None]:
-    """Return a download by its columns."""
+    """Return a download as a JSON object with the keys `COLUMNS`."""
     values = download._asdict() | {"at": format_time(download.at)}
     return {name: values[name] for name in COLUMNS}

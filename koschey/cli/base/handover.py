@@ -1,4 +1,4 @@
-"""The commands by which a name changes hands: what changed, and who downloaded files of the name before."""
+"""The commands that hand a name over. They print what changed, and who downloaded files of the name before."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ type Operation = Callable[[Connection, Actor, NormalizedName, str, Consent], Awa
 
 
 def handover_command(word: str, operation: Operation, help_: str | None) -> click.Command:
-    """Return the command that hands a name over by this operation."""
+    """Return the command that hands over a name by this operation."""
 
     @click.command(word, help=help_)
     @click.argument("name")
@@ -57,7 +57,7 @@ async def _hand_over(
             done = await confirmed(
                 lambda consent: operation(connection, operator(), name, reason, consent), name, yes=yes
             )
-        # After the commit nobody gets a byte without being in this log.
+        # After the commit, no client receives a byte without an entry in this log.
         return done, await select_all_downloads(pool, name, None)
 
 

@@ -17,7 +17,7 @@ type Operation = Callable[[Connection, Change], Awaitable[Outcome]]
 
 
 def yanking_command(word: str, operation: Operation, help_: str | None) -> click.Command:
-    """Return the command that marks a release, or one file of it, by this operation."""
+    """Return the command that yanks or restores a release, or one file of it, by this operation."""
 
     @click.command(word, help=help_)
     @click.argument("release", metavar="NAME==VERSION")
@@ -38,7 +38,7 @@ def yanking_command(word: str, operation: Operation, help_: str | None) -> click
 async def change_hosted(
     settings: Settings, word: str, operation: Operation, scope: Scope, reason: str, *, as_json: bool
 ) -> None:
-    """Carry an operation out, and print what it changed. Raises as the operation does."""
+    """Carry out an operation, and print what it changed. Raises what the operation raises."""
     async with open_database(settings) as pool, pool.acquire() as connection:
         outcome = await operation(connection, Change(operator(), scope, reason))
     if as_json:

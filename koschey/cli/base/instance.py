@@ -17,11 +17,12 @@ from koschey.settings import Settings, load_instance, load_settings
 
 
 def run_on(data: Path | None, command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    """Run a command against the instance in the folder `data`; without one as the environment says, or KOSCHEY_DATA.
+    """Run a command against the instance in the folder `data`.
 
-    Raises `StartError` where there is no such instance, or PostgreSQL goes away while the command runs.
+    Without a folder, the environment names the instance, or `KOSCHEY_DATA` does. Raises `StartError` if there is no
+    such instance, or if PostgreSQL goes away while the command runs.
     """
-    # What stands on the command line is meant, whatever else the environment is set up for.
+    # The command line has precedence over the environment.
     settings = load_instance(settings_file(data)) if data else load_settings(file=settings_file(default_data_folder()))
     try:
         asyncio.run(command(settings))
@@ -31,7 +32,7 @@ def run_on(data: Path | None, command: Callable[[Settings], Coroutine[Any, Any, 
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Pool]:
-    """Open a pool on a migrated database. Raises `StartError` where it cannot be used."""
+    """Open a pool on a migrated database. Raises `StartError` if the database cannot be used."""
     await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url), size=2)
     try:
@@ -41,7 +42,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Pool]:
 
 
 def operator() -> Actor:
-    """Return the actor that the journal names for what this command line decides."""
+    """Return the actor under which the journal records the decisions of this command line."""
     try:
         return Actor(getpass.getuser(), "cli")
     except (KeyError, OSError):

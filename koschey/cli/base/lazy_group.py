@@ -1,4 +1,4 @@
-"""A group whose commands are the modules of a package. Each is imported when its command is used."""
+"""Command groups whose commands are the modules of a package. A module is imported when its command is used."""
 
 import ast
 from difflib import get_close_matches
@@ -11,19 +11,19 @@ from typing import Any
 import click
 
 SHARED = "base"
-"""The module of a package that is no command."""
+"""The module of a package that contains no command."""
 LONGEST_SENTENCE = 500
-"""Characters; click cuts a sentence that is longer."""
+"""Maximum length of a sentence in the table of commands, in characters; click cuts a longer one."""
 LIKENESS = 0.5
-"""How like a mistyped word a command must be to be suggested; 1 is equality."""
+"""Minimum similarity of a mistyped word and the command that is suggested; 1 means equal."""
 
 
 class LazyGroup(click.Group):
-    """A group over one package.
+    """A group of the commands in one package.
 
-    The module `release_name` is the command `release-name`; an underscore at the end of a name keeps it clear of
-    Python's keywords. A module declares the attribute `command`, and its docstring is the help. The table of commands
-    is made of these docstrings, and imports nothing.
+    The module `release_name` is the command `release-name`; an underscore at the end keeps a module's name apart from
+    Python's keywords. A module defines the attribute `command`, and its docstring is the help. The table of commands is
+    rendered from these docstrings without importing the modules.
     """
 
     def __init__(self, *, package: str, **options: Any) -> None:
@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
         return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click calls it so
-        """Import the command of a word; None where there is none."""
+        """Import the command of a word; return None if it does not exist."""
         if cmd_name not in self._modules:
             return None
         command: click.Command = import_module(self._modules[cmd_name]).command
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that is meant. A usage error suggests the nearest one for a mistyped word."""
+        """Find the command of a word. For a mistyped word, the usage error suggests the nearest command."""
         word = args[0]
         if word not in self._modules and not word.startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(word, self._modules, n=1, cutoff=LIKENESS)
@@ -61,14 +61,14 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click calls it so
-        """Write the table of commands: the first sentence about each."""
+        """Write the table of commands, each with the first sentence of its help."""
         rows = [(word, _first_sentence(module)) for word, module in self._modules.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
 class InheritingGroup(LazyGroup):
-    """A group that does something by itself, and whose options count for its commands too."""
+    """A group that is a command itself, and whose options also apply to its commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Make the options of the group the defaults of each of its commands."""
@@ -78,7 +78,7 @@ class InheritingGroup(LazyGroup):
 
 
 def _first_sentence(module: str) -> str:
-    """Return the first sentence of a module's docstring, and run nothing of the module."""
+    """Return the first sentence of a module's docstring, without running the module."""
     found = find_spec(module)
     assert found is not None, module
     assert isinstance(found.loader, InspectLoader), module

@@ -1,4 +1,4 @@
-"""Commands that list rows of the index: as a table for people, as JSON for programs."""
+"""Lists rows of the index: as a table for people, as JSON for programs."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Options that many commands have."""
+"""Options that many commands share."""
 
 from pathlib import Path
 
 import click
 
 INDEX_VARIABLES = ["UV_DEFAULT_INDEX", "PIP_INDEX_URL"]
-"""Where installers are told of their index; the developer commands use the same one."""
+"""Variables that name the index for installers; the developer commands read the same ones."""
 
 DATA = click.option(
     "--data",
