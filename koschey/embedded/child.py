@@ -1,4 +1,4 @@
-"""One child process: how a part is started, how its log is kept, and how it ends together with all its descendants."""
+"""One child process: starts a part, keeps its log, and ends it together with all its descendants."""
 
 import os
 import signal
@@ -22,31 +22,31 @@ class Part:
     """One program that `koschey up` runs, and what it needs."""
 
     name: str
-    """`web`, `postgres`, ...: its key everywhere, and the name of its log."""
+    """`web`, `postgres`, ...: the key of the part everywhere, and the name of its log."""
     title: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     folder: Path
-    """Where it runs."""
+    """The working directory."""
     log: Path
     is_ready: Callable[["Child"], bool] = lambda child: child.exit_status() == 0
-    """Whether others can rely on it. A part that only has something to do is ready when it has done it."""
+    """Whether other parts can rely on it. A part that ends by itself is ready once it has ended with exit code 0."""
     patience: float = 60
-    """Seconds that it may take to become ready."""
+    """Maximum number of seconds until it is ready."""
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
-    """What it gets when we die without having stopped it: nobody is left then to see whether it obeys."""
+    """The signal that it gets if we die without stopping it: then nobody is left to check whether it obeys."""
     grace: float = 10
-    """Seconds that it may take to stop before it is killed."""
+    """Seconds that it has to stop before it is killed."""
     account: Account | None = None
     input: Path | None = None
-    """A file that it reads as its standard input."""
+    """A file for its standard input."""
     says_when_ready: bool = False
-    """Whether `--ready-fd N` is added to its command: it writes a line to N once it is ready."""
+    """Whether `--ready-fd N` is added to its command: the part writes a line to N once it is ready."""
 
 
 class Child:
-    """A part that was started."""
+    """The process of a part that was started."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -74,7 +74,7 @@ class Child:
                     stdin=standard_input,
                     stdout=log,
                     stderr=log,
-                    # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the parts in order.
+                    # A session of its own: Ctrl-C in the terminal reaches only us, and we stop the parts in order.
                     start_new_session=True,
                     pass_fds=passed,
                     umask=0o077,
@@ -88,15 +88,15 @@ class Child:
         return self._process.pid
 
     def exit_status(self) -> int | None:
-        """Return None while it runs."""
+        """Return the exit status, or None while it runs."""
         return self._process.poll()
 
     def is_ready(self) -> bool:
-        """Whether others can rely on it."""
+        """Return whether other parts can rely on it."""
         return self.part.is_ready(self)
 
     def said_ready(self) -> bool:
-        """Whether it has written its line."""
+        """Return whether it has written its line to the ready pipe."""
         try:
             return self._ready_pipe is not None and os.read(self._ready_pipe, 1024) != b""
         except BlockingIOError:
@@ -108,15 +108,15 @@ class Child:
             self._process.send_signal(self.part.stop_signal)
 
     def how_it_ended(self) -> str:
-        """Return its end, in words."""
+        """Return in words how it ended."""
         status = self.exit_status()
         if status is None:
             return f"was not ready after {self.part.patience:.0f} seconds"
         return f"ended with exit code {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
     def finish(self) -> None:
-        """Kill whatever is left of it, descendants included, and let go of it."""
-        # The group outlives its leader, and its number is not given to another while it has a member.
+        """Kill what is left of it, with all descendants, and release its process and pipe."""
+        # The group outlives its leader. The system does not reuse its number while it has a member.
         with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when only zombies are left
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
@@ -125,7 +125,7 @@ class Child:
             self._ready_pipe = None
 
     def last_words(self) -> str:
-        """Return the lines of its log that say best why it failed, and where the log is."""
+        """Return the last lines of its log that may explain its failure, and the path of the log."""
         with self.part.log.open("rb") as log:
             log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 2**16))
             lines = [line.strip()[:300] for line in log.read().decode(errors="replace").splitlines() if line.strip()]
@@ -137,7 +137,7 @@ class Child:
 
 
 def stop_all(children: Iterable[Child]) -> None:
-    """Stop them together, each with its grace, and leave no descendant behind."""
+    """Stop the children at once, each within its grace, and leave no descendant running."""
     remaining = list(children)
     for child in remaining:
         child.ask_to_stop()

@@ -1,4 +1,4 @@
-"""The folder that holds everything: made, checked, and held by one `koschey up` at a time."""
+"""The data folder: created, checked, and locked by one `koschey up` at a time."""
 
 import fcntl
 import os
@@ -9,21 +9,24 @@ from pathlib import Path
 from koschey.errors import StartError
 
 LOCK = "koschey.lock"
-"""Present in every folder that is ours; locked for as long as its `koschey up` lives."""
+"""Exists in every data folder; locked for as long as its `koschey up` runs."""
 
 NOT_CONTENT = frozenset({"lost+found"})
-"""What a freshly formatted volume holds."""
+"""Entries of a freshly formatted volume, which do not count as content."""
 
 
 @contextmanager
 def claim(path: Path) -> Iterator[Path]:
-    """Hold the folder, made if need be, under its absolute path; raise `StartError` where it cannot be ours."""
+    """Lock the folder, create it if it does not exist, and yield its absolute path.
+
+    Raises `StartError` if it cannot be the data folder.
+    """
     folder = _make(path)
     lock = _open_lock(folder)
     try:
         _take(lock, folder)
         # As root, PostgreSQL runs under another account, which must be able to pass through to its own folder.
-        # On volumes of other systems modes cannot be set; the folders inside have their own.
+        # On volumes of other systems modes cannot be set; the inner folders have their own.
         with suppress(PermissionError):
             folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -34,13 +37,13 @@ def claim(path: Path) -> Iterator[Path]:
 
 
 def private_folder(path: Path) -> Path:
-    """Make a folder that only its owner can read, and return it."""
+    """Create a folder that only its owner can read, and return it."""
     path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; after a crash it is the old one or the new one, never half of one."""
+    """Write a file that only its owner can read. A crash leaves the old or the new file, never a part of one."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib cannot set the mode at creation
@@ -65,7 +68,7 @@ def _make(path: Path) -> Path:
     except OSError as error:
         raise StartError(f"cannot use {path} as data folder: {error.strerror}; choose another with --data") from None
     if content and LOCK not in content:
-        # Its mode would be changed and files put into it: not something to do to a folder named by mistake.
+        # A folder named by mistake must not get another mode and our files.
         raise StartError(f"{folder} holds something else than Koschey's data; choose another folder with --data")
     return folder
 

@@ -1,4 +1,4 @@
-"""What the children find in their environment, and the file in which the other commands find the same settings."""
+"""The environment of the children, and the file in which other commands find the same settings."""
 
 import os
 import re
@@ -19,22 +19,22 @@ DATABASE = "koschey"
 ROLE = "koschey"
 
 OURS = re.compile(PREFIX + "(DATABASE_URL|S3_.*|TEMPORAL_.*)")
-"""Settings that say where PostgreSQL, S3 and Temporal are: here, that is for `koschey up` to say."""
+"""Settings that say where PostgreSQL, S3 and Temporal are. Here `koschey up` sets them."""
 
 PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-"""All that PostgreSQL, S3 and Temporal see of the user's environment, by which other instances are configured."""
+"""The only variables of the user's that PostgreSQL, S3 and Temporal see; others may configure other instances."""
 
 FOLDER_MARK = "FOLDER_OF_KOSCHEY_UP"
-"""Variable by which a process is known to belong to a data folder, whatever became of the `koschey up` above it."""
+"""The variable that marks a process as part of a data folder, whatever became of its `koschey up`."""
 
 
 def settings_file(data: Path) -> Path:
-    """Where the other commands find the settings of the instance that runs on this folder."""
+    """Return the path of the file with the settings of the instance that runs on this folder, for other commands."""
     return data / "koschey.env"
 
 
 def folder_mark(folder: Path) -> str:
-    """Return what names this folder among all others, also of other containers and among copies of itself."""
+    """Return an id of this folder that differs from those of its copies and of folders in other containers."""
     entry = folder.stat()
     return f"{entry.st_dev}:{entry.st_ino}"
 
@@ -42,9 +42,9 @@ def folder_mark(folder: Path) -> str:
 def settle_settings(
     options: UpOptions, secrets: Secrets, ports: Ports, folder: Path
 ) -> tuple[Settings, dict[str, str]]:
-    """Write the settings file, and return the settings, parsed and as variables for our own children.
+    """Write the settings file; return the settings, parsed and as variables for our own children.
 
-    Raises `StartError` where an option or a variable of the user makes no sense, before anything is started.
+    Raises `StartError` before anything is started if an option or a variable of the user is invalid.
     """
     user = {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name not in NOT_SETTINGS}
     if foreign := sorted(name for name in user if OURS.fullmatch(name)):
@@ -55,24 +55,24 @@ def settle_settings(
     values = user | given
     path = settings_file(folder)
     write_private(path, "".join(f"{name}={_quoted(value)}\n" for name, value in sorted(values.items())))
-    for name in given:  # what an option says stands, from here on, for the variable of the same name
+    for name in given:  # from here on, an option replaces the variable of the same name
         os.environ.pop(name, None)
     return load_settings(file=path), values
 
 
 def bare_environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a part that is not ours."""
+    """Return the environment of a part that is not our own program."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return passed | {FOLDER_MARK: folder_mark(folder)} | dict(extra or {})
 
 
 def own_environment(folder: Path, values: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of web, worker and migrate: the user's, with our settings in place of theirs."""
-    # A proxy that the user has for the world must not be asked for what is on this machine.
+    """Return the environment of web, worker and migrate: the user's, with our settings instead of the user's."""
+    # A proxy that the user has for the internet must not receive requests to this machine.
     direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), LOOPBACK]))
     own = {"no_proxy": direct, "NO_PROXY": direct, FOLDER_MARK: folder_mark(folder)} | dict(values)
     if not Path(cache_from_source(koschey.__file__)).exists():
-        # The installation cannot or must not keep compiled modules. Without any, each start takes twice as long.
+        # The installation cannot or must not keep compiled modules. Without them, each start takes twice as long.
         own["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         own["PYTHONDONTWRITEBYTECODE"] = ""
     return dict(os.environ) | own
@@ -91,7 +91,7 @@ def _of_this_start(options: UpOptions, secrets: Secrets, ports: Ports, folder: P
         "WEB_PROCESSES": str(options.web_processes),
     }
     if "KOSCHEY_SPOOL" not in os.environ:
-        # Beside the bucket: the system's temporary folder is often memory, and a file may have ten gigabytes.
+        # Beside the bucket: the system's temporary folder is often in memory, and a file may have ten gigabytes.
         values["SPOOL"] = str(folder / "spool")
     if options.upstream is not None:
         values["UPSTREAM"] = options.upstream
@@ -103,5 +103,5 @@ def _of_this_start(options: UpOptions, secrets: Secrets, ports: Ports, folder: P
 
 
 def _quoted(value: str) -> str:
-    """Quote as python-dotenv reads it."""
+    """Return a value, quoted as python-dotenv reads it."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

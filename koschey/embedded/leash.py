@@ -1,6 +1,6 @@
-"""Becomes the program that it is told, on a leash: the system signals it when the process that started it dies.
+"""Becomes the given program, on a leash: the system signals the program when the process that started it dies.
 
-Run by the bare interpreter, `python -I -S leash.py PARENT SIGNAL UID:GID PROGRAM ARGUMENT...`, so that nothing need be
+Run it by the bare interpreter: `python -I -S leash.py PARENT SIGNAL UID:GID PROGRAM ARGUMENT...`. So nothing has to be
 done between fork and exec, where a process with threads can do almost nothing safely.
 """
 
@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def become(parent: int, death_signal: int, ids: str, command: list[str]) -> None:
-    """Replace this process; returns only when the parent is already gone."""
+    """Replace this process by the program; return only if the parent has already ended."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if ids:
         uid, gid = map(int, ids.split(":"))
@@ -21,9 +21,9 @@ def become(parent: int, death_signal: int, ids: str, command: list[str]) -> None
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # After the change of user, which clears it.
+        # After the change of user, which clears this setting.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
-    if os.getppid() == parent:  # else it died before the leash was on
+    if os.getppid() == parent:  # otherwise the parent died before the leash was set
         os.execv(command[0], command)  # noqa: S606 - the program is ours, and there is no shell
 
 

@@ -1,4 +1,4 @@
-"""Ends what an earlier `koschey up` on the same folder left running, which happens only when it was killed outright."""
+"""Ends processes that an earlier `koschey up` on the same folder left running, because it was killed outright."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ from koschey.embedded.environment import FOLDER_MARK, folder_mark
 PROC = Path("/proc")
 
 GRACE = 10.0
-"""Seconds in which they may end by themselves: they were signalled when their parent died."""
+"""Seconds in which they may end by themselves: they got a signal when their parent died."""
 
 
 def end_leftovers(folder: Path) -> None:
-    """End every process that carries this folder's mark. Only for who holds the folder's lock.
+    """End every process that carries this folder's mark. The caller must hold the folder's lock.
 
-    The mark is better evidence than a recorded process id: it cannot be given to another process, and it is found on
-    grandchildren, too. Systems without `/proc` have no leashes either; there PostgreSQL refuses to start twice.
+    The mark is better evidence than a recorded process id: no other process can get it, and grandchildren have it too.
+    Systems without `/proc` have no leashes either; there PostgreSQL refuses to start twice.
     """
     mark = f"{FOLDER_MARK}={folder_mark(folder)}".encode()
 
@@ -30,10 +30,10 @@ def end_leftovers(folder: Path) -> None:
 
 
 def end_postgres(data: Path) -> None:
-    """Make sure that a pid file of PostgreSQL names no living process.
+    """Make sure that PostgreSQL's pid file names no living process.
 
-    PostgreSQL takes any process of its account with that number for its former self and refuses to start, which in a
-    container, where numbers are small and start again, is often the case.
+    PostgreSQL mistakes any process of its account with that id for its former self, and refuses to start. This often
+    happens in a container, where process ids are small and start again from 1.
     """
     pid_file = data / "postmaster.pid"
     try:
@@ -53,7 +53,7 @@ def end_postgres(data: Path) -> None:
 def _end(find: Callable[[], list[int]]) -> None:
     if not (found := find()):
         return
-    # SIGINT is PostgreSQL's fast shutdown, and ends the others as well as SIGTERM does.
+    # SIGINT is PostgreSQL's fast shutdown. It ends the others as well as SIGTERM does.
     _signal(found, signal.SIGINT)
     deadline = time.monotonic() + GRACE
     while found and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What `koschey up` can be told."""
+"""The options of `koschey up`."""
 
 import os
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """The options of `koschey up`; None leaves the choice to Koschey."""
+    """The options of `koschey up`; None means that Koschey chooses."""
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 8080
-    """0 takes any free port, and the same one again at the next start if it is still free."""
+    """0 chooses any free port, and prefers the same one at the next start."""
     upstream: str | None = None
     allow_private_upstream: bool = False
     quarantine_days: float | None = None
@@ -25,7 +25,7 @@ class UpOptions:
 
 
 def default_data_folder() -> Path:
-    """Where the data is kept when nobody says otherwise."""
+    """Return the data folder if no option names one."""
     if chosen := os.environ.get("KOSCHEY_DATA"):
         return Path(chosen)
     if os.geteuid() == 0:

@@ -1,4 +1,4 @@
-"""Our own processes: migrate, web and worker, as `python -m koschey`."""
+"""The parts that are our own processes: migrate, web and worker, as `python -m koschey`."""
 
 import signal
 import sys
@@ -15,24 +15,24 @@ from koschey.settings import Settings
 
 
 def migrate_part(folder: Path, values: Mapping[str, str]) -> Part:
-    """Brings database and bucket to what this version needs, and ends."""
+    """Describe the process that migrates the database and the bucket to this version, and ends."""
     return Part(name="migrate", title="the migration", **_common(folder, values, "migrate"))
 
 
 def web_part(folder: Path, values: Mapping[str, str], settings: Settings) -> Part:
-    """Serves HTTP."""
+    """Describe the process that serves HTTP."""
     host = reachable_host(settings.host)
 
     def is_ready(_: Child) -> bool:
         return http_status(host, settings.port, READY) == 200
 
     common = _common(folder, values, "web")
-    # It has processes of its own, which only it can take along; it kills those that do not obey.
+    # It has child processes, which only it can stop with it; it kills those that do not obey.
     return Part(name="web", title="web", is_ready=is_ready, orphan_signal=signal.SIGTERM, **common)
 
 
 def worker_part(folder: Path, values: Mapping[str, str]) -> Part:
-    """Runs workflows and activities."""
+    """Describe the process that runs workflows and activities."""
     common = _common(folder, values, "worker")
     return Part(name="worker", title="worker", is_ready=Child.said_ready, says_when_ready=True, **common)
 
@@ -45,7 +45,7 @@ class _Common(TypedDict):
 
 
 def _common(folder: Path, values: Mapping[str, str], command: str) -> _Common:
-    # Without `-P` a folder `workflows` in which the user happens to be would be taken for ours.
+    # Without `-P`, Python would import a folder `workflows` in the user's working directory instead of ours.
     safe = () if Path.cwd() == Path(koschey.__file__).parents[1] else ("-P",)
     return {
         "command": (sys.executable, *safe, "-m", "koschey", command),

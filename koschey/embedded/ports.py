@@ -1,4 +1,4 @@
-"""Which ports this start uses: the given ones, else those of the last start, else free ones."""
+"""Chooses the ports of this start: the given ones, else those of the last start, else free ones."""
 
 import errno
 import random
@@ -17,19 +17,19 @@ from koschey.settings.hosts import socket_path
 
 NAME = "ports.json"
 FREE = range(20_000, 30_000)
-"""Where free ports are looked for: below those that the system gives to outgoing connections, one of which could take
-a port between its choice and the start of the server."""
+"""Range of free ports. It is below the ports that the system gives to outgoing connections, because one of those could
+occupy a port between its choice and the start of the server."""
 TRIES = 200
 LOOPBACK = "127.0.0.1"
 
 
 class PortTakenError(StartError):
-    """Somebody else listens there."""
+    """Raised if another process listens on the port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One for each server."""
+    """One port for each server."""
 
     web: int
     postgres: int
@@ -39,11 +39,11 @@ class Ports:
 
 
 def choose_ports(options: UpOptions, folder: Path) -> Ports:
-    """Choose and remember; raise `StartError` when a port that was asked for is taken."""
+    """Choose the ports and save them. Raises `StartError` if a port that the user has named is taken."""
     if socket_path(options.host):
         raise StartError("`koschey up` listens on a port; a unix socket is for `koschey web`, with KOSCHEY_HOST")
     last = _read(folder / NAME)
-    with ExitStack() as held:  # all are held until the last is chosen, so that no two are the same
+    with ExitStack() as held:  # all are held until the last is chosen, so that no two are equal
 
         def given(host: str, port: int, option: str) -> int:
             return _port(held.enter_context(_listen(host, port, option)))
@@ -69,7 +69,7 @@ def choose_ports(options: UpOptions, folder: Path) -> Ports:
 
 
 def listen_anywhere(host: str) -> socket.socket:
-    """Listen on a free port; raise `StartError` where the host is no address of ours, or every port is taken."""
+    """Listen on a free port. Raises `StartError` if the host is no address of ours, or no tried port is free."""
     for port in random.sample(FREE, TRIES):
         with suppress(PortTakenError):
             return _listen(host, port, "--port")
@@ -77,7 +77,7 @@ def listen_anywhere(host: str) -> socket.socket:
 
 
 def _read(path: Path) -> Mapping[str, int]:
-    # A convenience, not data: whatever is wrong with the file, new ports do as well.
+    # The file is a convenience, not data: if anything is wrong with it, new ports will do.
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
     except (OSError, msgspec.MsgspecError):

@@ -1,4 +1,4 @@
-"""PostgreSQL: its cluster, made at the first start, and its server."""
+"""PostgreSQL: creates its cluster at the first start, and describes its server."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ from koschey.embedded.ports import LOOPBACK
 from koschey.embedded.secret_file import Secrets
 
 CONNECTIONS_PER_WEB_PROCESS = 12
-"""A pool of ten, one that listens, and one to spare."""
+"""A pool of ten, one that listens, and one spare."""
 
 SET_UP = f"""\
 CREATE ROLE {ROLE} LOGIN PASSWORD '{{password}}'
 CREATE DATABASE {DATABASE} OWNER {ROLE}
 """
-"""One statement a line, as the single-user mode reads them. Koschey's role owns its database and no more."""
+"""One statement per line, as the single-user mode reads them. Koschey's role owns its database and nothing more."""
 
 
 INITDB = (
@@ -30,24 +30,24 @@ INITDB = (
     "--auth=scram-sha-256",
     "--no-instructions",
     "--encoding=UTF8",
-    # The collation is PostgreSQL's own: that of the system changes with the system, and breaks indexes when it does.
+    # The collation is PostgreSQL's own. The system's collation changes with the system, which breaks indexes.
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--locale=C",
 )
 CAREFUL = ("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
-"""Exit at the first error, and no statement in the log: one of them holds the password."""
+"""Exit at the first error, and log no statement, because one contains the password."""
 
 
 def cluster_folder(folder: Path) -> Path:
-    """Where PostgreSQL keeps its files."""
+    """Return the folder in which PostgreSQL keeps its files."""
     return folder / "postgres"
 
 
 def make_cluster(
     folder: Path, tree: PostgresTree, secrets: Secrets, account: Account | None, run: Callable[[Part], None]
 ) -> None:
-    """Make the cluster with role and database. It gets its name when it is whole, so nothing is ever half made."""
+    """Create the cluster with role and database. It is renamed once it is complete, so no partial one is ever used."""
     new = folder / "postgres.new"
     shutil.rmtree(new, ignore_errors=True)
     private_folder(new)
@@ -88,7 +88,7 @@ def _set_up_step(
 
 
 def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account | None, web_processes: int) -> Part:
-    """Describe the server."""
+    """Describe the PostgreSQL server."""
     cluster = cluster_folder(folder)
 
     def is_ready(child: Child) -> bool:
@@ -96,7 +96,7 @@ def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account 
             lines = (cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        # The eighth line is the state; the first tells a file of an earlier server, which the new one replaces.
+        # The eighth line is the state. The first line shows whether the file is of an earlier server.
         return lines[:1] == [str(child.pid)] and [line.strip() for line in lines[7:]] == ["ready"]
 
     settings = {
@@ -118,9 +118,9 @@ def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account 
         folder=folder,
         log=folder / "logs" / "postgres.log",
         is_ready=is_ready,
-        # Recovery after a crash may take its time, and may not be interrupted for that.
+        # Recovery after a crash may take long, and must not be interrupted.
         patience=600,
-        # The fast shutdown: connections are closed, all is written.
+        # The fast shutdown closes connections and writes all data.
         stop_signal=signal.SIGINT,
         orphan_signal=signal.SIGINT,
         grace=30,

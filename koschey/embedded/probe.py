@@ -1,4 +1,4 @@
-"""Asks a server on this machine, once, whether it answers."""
+"""Checks once whether a server on this machine answers."""
 
 import http.client
 
@@ -6,7 +6,7 @@ TIMEOUT = 2.0
 
 
 def http_status(host: str, port: int, path: str) -> int | None:
-    """Return the status of a GET, or None where nothing that speaks HTTP answers."""
+    """Return the status of a GET, or None if no HTTP server answers."""
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
     try:
         connection.request("GET", path)
@@ -18,5 +18,5 @@ def http_status(host: str, port: int, path: str) -> int | None:
 
 
 def reachable_host(host: str) -> str:
-    """Return the address under which this machine reaches what listens on `host`."""
+    """Return the address under which this machine reaches a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound

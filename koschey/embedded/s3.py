@@ -11,12 +11,12 @@ from koschey.embedded.secret_file import Secrets
 
 
 def s3_part(folder: Path, program: Path, port: int, secrets: Secrets) -> Part:
-    """Make the folder and describe the server over it."""
+    """Create the folder, and describe the server over it."""
     served = private_folder(folder / "s3")
     private_folder(served / BUCKET)
 
     def is_ready(_: Child) -> bool:
-        # Without a signature every request is refused: any answer says that it serves.
+        # The server refuses every request without a signature: any answer means that it serves.
         return http_status(LOOPBACK, port, "/") is not None
 
     return Part(
@@ -28,11 +28,11 @@ def s3_part(folder: Path, program: Path, port: int, secrets: Secrets) -> Part:
             "s3",
             str(served),
             f"--addr={LOOPBACK}:{port}",
-            "--config=",  # none: not the user's
+            "--config=",  # no file, in particular not the user's
             "--vfs-cache-mode=off",
-            # Otherwise it promises objects for minutes that somebody has removed from the folder.
+            # Otherwise it lists for minutes objects that somebody has removed from the folder.
             "--dir-cache-time=1s",
-            # Otherwise it reads 16 MiB ahead for every client, also for those that read nothing.
+            # Otherwise it reads 16 MiB ahead for every client, even for those that read nothing.
             "--buffer-size=0",
             "--log-level=NOTICE",
         ),

@@ -1,4 +1,4 @@
-"""The passwords and keys of one data folder: random, made at the first start, kept in one file for our eyes only."""
+"""The passwords and keys of one data folder: random, created at the first start, in one file that only we can read."""
 
 import secrets
 import string
@@ -15,17 +15,17 @@ NAME = "secrets.json"
 
 
 def _password() -> str:
-    """Return a password that no shell and no mouse takes apart."""
+    """Return a password that needs no quoting in a shell, and that a double click selects whole."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(20))
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Everything that must not be seen in `ps`, in a log or in a traceback."""
+    """All values that must not appear in `ps`, in a log or in a traceback."""
 
     postgres_superuser: str = field(repr=False, default_factory=lambda: secrets.token_hex(24))
     postgres: str = field(repr=False, default_factory=lambda: secrets.token_hex(24))
-    """Of the role that Koschey works as, which owns its database and nothing else."""
+    """The password of Koschey's role, which owns its database and nothing else."""
     s3_access_key: str = field(repr=False, default_factory=lambda: secrets.token_hex(10))
     s3_secret_key: str = field(repr=False, default_factory=lambda: secrets.token_hex(24))
     admin_password: str = field(repr=False, default_factory=_password)
@@ -33,9 +33,9 @@ class Secrets:
 
 
 def load_secrets(folder: Path, *, made_before: bool) -> Secrets:
-    """Read the secrets; make what is missing.
+    """Read the secrets; create those that are missing.
 
-    `made_before` says that there is a database, which only opens to the password that it was made with.
+    `made_before` says that a database exists, which opens only with the password that it was created with.
     """
     path = folder / NAME
     if not path.exists() and made_before:

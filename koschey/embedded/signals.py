@@ -1,4 +1,4 @@
-"""The signals that ask `koschey up` to stop, and a sleep that ends when one of them or the end of a child arrives."""
+"""Receives the signals that stop `koschey up`. Its sleep ends when one arrives, or when a child ends."""
 
 import os
 import select
@@ -11,7 +11,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """What has arrived."""
+    """The signals that have arrived."""
 
     def __init__(self) -> None:
         self.stop_asked = False
@@ -20,25 +20,25 @@ class Signals:
         os.set_blocking(self._write_end, False)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not beyond the next signal."""
+        """Sleep until the next signal, at most so many seconds."""
         if select.select([self._read_end], [], [], seconds)[0]:
             os.read(self._read_end, 4096)
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """Note a signal and wake the sleeper."""
+        """Record a signal, and wake the sleeper."""
         self.stop_asked |= number in STOPPING
-        with suppress(BlockingIOError):  # full: the sleeper is awake
+        with suppress(BlockingIOError):  # the pipe is full, so the sleeper is awake
             os.write(self._write_end, b".")
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the pipe."""
         os.close(self._read_end)
         os.close(self._write_end)
 
 
 @contextmanager
 def listen() -> Iterator[Signals]:
-    """Receive the signals inside the block; those that were ignored before, as under `nohup`, stay ignored."""
+    """Receive the signals inside the block. Signals that were ignored before, as under `nohup`, stay ignored."""
     signals = Signals()
     numbers = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     former = {number: signal.signal(number, signals.receive) for number in (*numbers, signal.SIGCHLD)}

@@ -1,4 +1,4 @@
-"""The children that run: started and awaited, started again when they die, and stopped in order."""
+"""Supervises the children: starts them, waits for them, restarts them when they die, and stops them in order."""
 
 import time
 from collections import deque
@@ -10,26 +10,26 @@ from koschey.embedded.signals import Signals
 from koschey.errors import KoscheyError, StartError
 
 TOO_MANY_DEATHS = 5
-"""So many within `MEMORY` and we give up: what dies that often is not mended by starting it again."""
+"""Deaths within `MEMORY` seconds after which we give up: another restart would not fix the part."""
 MEMORY = 60.0
 FIRST_PAUSE = 0.2
-"""Seconds before the first restart, doubled with every further one."""
+"""Seconds before the first restart; doubled with each further one."""
 
 LAST_TO_STOP = ("temporal", "s3", "postgres")
-"""What the others use, in the order in which it can be missed."""
+"""The parts that others use, in the order in which they can be stopped."""
 
 
 class StopAskedError(KoscheyError):
-    """The user wants to stop while we are still starting."""
+    """Raised if the user stops `koschey up` while it is still starting."""
 
 
 class GaveUpError(KoscheyError):
-    """A part dies again and again."""
+    """Raised if a part dies again and again."""
 
 
 @dataclass(slots=True)
 class _Kept:
-    """A part that is to run, and the child that runs it unless it has just died."""
+    """A part that should run, and its child, or None if that has just died."""
 
     part: Part
     child: Child | None
@@ -39,7 +39,7 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs parts. Everything happens in the one thread, whose death the children are bound to."""
+    """Runs parts. It uses one thread, because the children die with the thread that started them."""
 
     def __init__(self, signals: Signals, say: Callable[[str], None]) -> None:
         self._signals = signals
@@ -47,11 +47,11 @@ class Supervisor:
         self._kept: dict[str, _Kept] = {}
 
     def start(self, part: Part) -> None:
-        """Start it and return at once."""
+        """Start a part, and return at once."""
         self._kept[part.name] = _Kept(part, Child(part))
 
     def wait_for(self, *names: str) -> None:
-        """Wait until these are ready; raise `StartError` as soon as any part dies, whichever it is."""
+        """Wait until these parts are ready. Raises `StartError` as soon as any part dies."""
         waiting = set(names)
         while waiting:
             if self._signals.stop_asked:
@@ -62,7 +62,7 @@ class Supervisor:
                 self._signals.wait(POLL)
 
     def run(self, part: Part) -> None:
-        """Start a part that ends by itself, and wait for its good end."""
+        """Start a part that ends by itself, and wait until it has ended successfully."""
         self.start(part)
         self.wait_for(part.name)
         if child := self._kept.pop(part.name).child:
@@ -73,13 +73,13 @@ class Supervisor:
         return {name: kept.child.pid for name, kept in self._kept.items() if kept.child}
 
     def watch(self) -> None:
-        """Keep everything running until asked to stop; raise `GaveUpError` where that is hopeless."""
+        """Keep everything running until a signal says to stop. Raises `GaveUpError` if a part dies again and again."""
         while not self._signals.stop_asked:
             settled = [self._settled(kept) for kept in self._kept.values()]
             self._signals.wait(1.0 if all(settled) else POLL)
 
     def stop(self) -> None:
-        """Stop everything, users before what they use. Safe at any moment."""
+        """Stop everything: each part before those that it uses. Safe at any time."""
         names = [name for name in self._kept if name not in LAST_TO_STOP]
         for group in (names, *([name] for name in LAST_TO_STOP)):
             kept = [self._kept.pop(name) for name in group if name in self._kept]
@@ -89,7 +89,7 @@ class Supervisor:
         child = kept.child
         if child is None:
             return set()
-        # Before it is asked whether it is ready: a part that ends well between the two questions has not failed.
+        # Read before `is_ready`: a part that ends successfully between the two calls has not failed.
         has_ended = child.exit_status() is not None
         if name in waiting and child.is_ready():
             kept.ready = True

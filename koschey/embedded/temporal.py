@@ -1,4 +1,4 @@
-"""The Temporal server with its UI, its history in one SQLite file."""
+"""The Temporal server with its UI. Its history is in one SQLite file."""
 
 from pathlib import Path
 
@@ -14,27 +14,29 @@ SEARCH_ATTRIBUTES = {
     "KoscheyState": "Keyword",
     "KoscheyReleaseAt": "Datetime",
 }
-"""What workflows can be searched by. The server takes these in only when it makes its file, at the first start."""
+"""Search attributes of workflows. The server accepts them only when it creates its file, at the first start."""
 
 
 PRAGMAS = {"journal_mode": "wal", "synchronous": "full"}
-"""Of SQLite: as durable as its default, and a write takes a fraction of the time (275 signals a second instead of 43).
-While calls wait for one workflow, Temporal begins none of its tasks, so slow writes keep it from deciding."""
+"""Pragmas of SQLite. They are as durable as the defaults, and a write takes a fraction of the time: 275 signals a
+second instead of 43. While calls to one workflow are pending, Temporal begins none of its tasks, so slow writes would
+delay its decisions."""
 LIMITS = {
     "history.maximumBufferedEventsBatch": 20_000,
     "history.maximumBufferedEventsSizeInBytes": 32 * 2**20,
     "history.maximumSignalsPerExecution": 40_000,
 }
-"""Dynamic configuration. By default a workflow's task fails when more than 100 signals come while it runs, and so does
-the next one; after 10,000 signals to one run Temporal refuses more. A flood would keep the workflow from deciding."""
+"""Temporal's dynamic configuration. By default a workflow's task fails if more than 100 signals arrive while it runs,
+and so does the next one; after 10,000 signals to one run, Temporal refuses more. A flood would stop the workflow's
+decisions."""
 
 
 def temporal_part(folder: Path, program: Path, port: int, ui_port: int) -> Part:
-    """Describe the server."""
+    """Describe the Temporal server."""
     attributes = [f"--search-attribute={name}={kind}" for name, kind in SEARCH_ATTRIBUTES.items()]
 
     def is_ready(_: Child) -> bool:
-        # The UI asks the server: this answers once both of them work.
+        # The UI sends the request to the server: this succeeds only if both of them work.
         return http_status(LOOPBACK, ui_port, "/api/v1/namespaces/default") == 200
 
     return Part(

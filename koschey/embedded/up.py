@@ -1,4 +1,4 @@
-"""`koschey up`: the order in which everything starts, and what happens when it cannot."""
+"""`koschey up`: the order in which everything starts, and what happens if a part cannot start."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ from koschey.settings.signal_decisions import signal_warnings
 
 
 def run_up(options: UpOptions, *, out: Console) -> int:
-    """Run everything until asked to stop; return the exit code. Raises `StartError`, with nothing left running."""
+    """Run everything until a signal stops it; return the exit code. Raises `StartError`, with nothing left running."""
     began = time.monotonic()
     report = Report(out, as_json=options.json)
     binaries = find_binaries()
@@ -56,7 +56,7 @@ def run_up(options: UpOptions, *, out: Console) -> int:
 def start_servers(
     folder: Path, binaries: Binaries, ports: Ports, secrets: Secrets, supervisor: Supervisor, *, web_processes: int = 1
 ) -> None:
-    """Start Temporal, S3 and PostgreSQL, so that they come up together."""
+    """Start Temporal, S3 and PostgreSQL, so that they become ready at the same time."""
     account = postgres_account()
     check_reachable(folder, account)
     private_folder(folder / "logs")
@@ -75,7 +75,7 @@ def _start(
 ) -> tuple[Announcement, Settings]:
     try:
         return _start_in_order(options, folder, binaries, supervisor, report)
-    except OSError as error:  # a full disk, a file that is not ours: what fails is in its text
+    except OSError as error:  # a full disk, a file that is not ours: the error's text names it
         raise StartError(f"cannot start on {folder}: {error}") from error
 
 
@@ -88,7 +88,7 @@ def _start_in_order(
     settings, values = settle_settings(options, secrets, ports, folder)
     for warning in signal_warnings(settings.decisions_by_signal):
         report.say(warning)
-    shutil.rmtree(folder / "spool", ignore_errors=True)  # what was in flight when the last one was killed
+    shutil.rmtree(folder / "spool", ignore_errors=True)  # files in transfer when the last process was killed
     private_folder(folder / "spool")
 
     report.step("Starting PostgreSQL, S3 and Temporal")
