@@ -1,1 +1,1 @@
-"""What tests share: servers, programs, builders of archives, and ways to ask an index."""
+"""Helpers that tests share: servers, programs, builders of archives, and clients of an index."""

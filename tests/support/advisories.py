@@ -18,13 +18,13 @@ def record(identity: str, project: str = "spam", *events: dict[str, str], **chan
 
 
 def parse(*args: Any, **changes: Any) -> Advisory:
-    """The one advisory in such a record."""
+    """The one advisory in a record with these fields."""
     [advisory] = parse_record(json.dumps(record(*args, **changes)).encode())
     return advisory
 
 
 def archive(records: list[dict[str, Any]], **options: Any) -> bytes:
-    """The records as a feed serves them."""
+    """The archive of records that a feed serves."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as written:
         for each in records:
@@ -33,4 +33,4 @@ def archive(records: list[dict[str, Any]], **options: Any) -> bytes:
 
 
 GOOD = [record("PYSEC-1", "spam", versions=["1.0"]), record("MAL-2", "eggs", versions=["2.0"])]
-"""Records that can be read: one of a vulnerability, one of malware."""
+"""Valid records: one of a vulnerability, one of malware."""

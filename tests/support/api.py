@@ -1,4 +1,4 @@
-"""The management API as its clients see it: one method to call it, and accounts of every role to call it as."""
+"""A client of the management API: one method that calls it, and accounts of every role to call it as."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.support.uploads import MULTIPART, encoded, form
 
 API = "/api/v1"
 NOBODY = ""
-"""In the place of a token: no credentials at all."""
+"""A value for `token`: send no credentials at all."""
 BODIES: dict[type, dict[str, object]] = {
     Why: {"reason": "why"},
     NewPolicy: {"rules": [], "reason": "why", "dry_run": True},
@@ -45,14 +45,14 @@ QUERIES: dict[type, dict[str, object]] = {
 
 @dataclass
 class Api:
-    """The API of a running index, as its clients see it."""
+    """A client of a running index's API."""
 
     koschey: Koschey
     _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def admin(self) -> str:
-        """A token of the account `admin`, which may do everything."""
+        """A token of the account `admin`, which has every right."""
         key = ("of", ADMIN)
         if key not in self._tokens:
             self._tokens[key] = new_token()
@@ -70,7 +70,7 @@ class Api:
         raw: bytes | None = None,
         **headers: str,
     ) -> Answer:
-        """Send one request, with the admin's token where none is named."""
+        """Send one request, with the admin's token if none is given."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if token != NOBODY:
             sent.setdefault("Authorization", f"Bearer {token or self.admin}")
@@ -80,7 +80,7 @@ class Api:
         url = f"{path if path.startswith('/') else f'{API}/{path}'}{'?' + urlencode(query) if query else ''}"
         connection = HTTPConnection(urlsplit(self.koschey.url).netloc, timeout=60)
         try:
-            # A body that is too large is refused before it was read; the answer is there all the same.
+            # The index refuses a body that is too large before it has read all of it; its answer arrives nevertheless.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, url, content, sent)
             response = connection.getresponse()
@@ -92,7 +92,7 @@ class Api:
             connection.close()
 
     def run(self, operation: Operation, project: str = "api-none", **changes: Any) -> Answer:
-        """Call an operation in the way that it is documented, but for the changes."""
+        """Call an operation as it is documented, except for the changes."""
         path = operation.rule.replace("<project>", project).replace("<version>", "1.0")
         path = path.replace("<filename>", f"{project.replace('-', '_')}-1.0-py3-none-any.whl")
         given: dict[str, Any] = {}
@@ -148,19 +148,19 @@ class Api:
         return self.call("POST", "/legacy/", raw=body, token=token, Content_Type=MULTIPART)
 
     def project(self, name: str) -> Any:
-        """What the API says of a project."""
+        """The API's answer about a project."""
         answer = self.call("GET", f"projects/{name}")
         assert answer.status == 200, answer
         return answer.json
 
     def actions(self, project: str) -> list[str]:
-        """The actions about a project, in their order."""
+        """The journal's actions about a project, in their order."""
         query = "SELECT array_agg(action ORDER BY serial) FROM journal WHERE project = $1"
         return list(self.koschey.fetch_value(query, project) or [])
 
 
 def is_problem(answer: Answer, status: int) -> bool:
-    """Whether an answer is an error of RFC 9457 with that status."""
+    """Whether an answer is an error of RFC 9457 with this status."""
     body = answer.json
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"

@@ -1,7 +1,7 @@
 """A whole index inside the test's process: the real application over real PostgreSQL, S3 and a real upstream.
 
-Its clock stands still until a test moves it, and nothing happens behind a test's back: pages do not grow old by
-themselves, and no worker runs. So one test asks hundreds of questions a second, and each answer has one right value.
+Its clock stands still until a test moves it, and nothing happens in the background: pages do not become stale by
+themselves, and no worker runs. So one test can send hundreds of requests a second, and each answer has one right value.
 """
 
 import asyncio
@@ -47,17 +47,17 @@ from tests.support.rows import NOON
 from tests.support.upstream.server import Upstream
 
 NEVER_OLD = 1e9
-"""Seconds: pages are looked up again when a test says so."""
+"""Seconds: no page becomes stale by itself; a test refreshes it."""
 REVIEWER = "rita"
-"""An account that may decide about everything."""
+"""An account that may decide about every project."""
 SECOND = "saul"
-"""Another."""
+"""Another account with the same rights."""
 MOVED = frozenset({301, 302, 303, 307, 308})
 NUMBERS = itertools.count()
 
 type Store = Mapping[str, str]
 
-# Here, because pytest reads its options after this module and before any test.
+# The profile is registered here, because pytest reads its options after this module and before any test.
 settings.register_profile(
     "long", max_examples=1000, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
@@ -87,21 +87,21 @@ def s3(folder: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def inside(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["Inside"]:
-    """An index that everybody may read."""
+    """An index that anonymous clients may read."""
     with Inside(postgres, s3, shared_upstream) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def private(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["Inside"]:
-    """An index that is read with a login."""
+    """An index that only clients with a login may read."""
     with Inside(postgres, s3, shared_upstream, anonymous=False) as running:
         yield running
 
 
 @dataclass(frozen=True)
 class Who:
-    """Somebody who asks: the headers that prove it."""
+    """A client: its name, and the headers that authenticate it."""
 
     name: str
     headers: Mapping[str, str]
@@ -111,7 +111,7 @@ NOBODY = Who("nobody", {})
 
 
 class Inside:
-    """The index. Every call runs to its end before it returns."""
+    """The index. Every call returns after all its work is done."""
 
     def __init__(
         self, postgres: Postgres, s3: Store, upstream: Upstream, *, anonymous: bool = True, **more: Any
@@ -137,7 +137,7 @@ class Inside:
                 "log_level": "error",
             }
         )
-        # What the process remembers must grow old together with PostgreSQL's clock.
+        # The process's memory must age together with PostgreSQL's clock.
         shifted = SimpleNamespace(monotonic=lambda: self._real_time() + self._ahead)
         self._times = [(module, module.time) for module in (cache, encoded, pages) if hasattr(module, "time")]
         for module, _ in self._times:
@@ -155,7 +155,7 @@ class Inside:
         self._runner.close()
 
     def run[T](self, work: Awaitable[T]) -> T:
-        """Run what is asynchronous to its end."""
+        """Run an awaitable to its end."""
 
         async def await_it() -> T:
             return await work
@@ -164,19 +164,19 @@ class Inside:
 
     @property
     def front(self) -> FastPages:
-        """The application behind the gate, where there is one."""
+        """The application behind the gate, if there is a gate."""
         behind = self.app.application
         front: FastPages = behind._application if isinstance(behind, ReadGate) else behind
         return front
 
     @property
     def resources(self) -> Resources:
-        """What the web process holds open."""
+        """The open resources of the web process."""
         found: Resources = self.front.quart.extensions[KEY]
         return found
 
     def start(self) -> None:
-        """Start the web process, with nothing in its memory."""
+        """Start the web process, with an empty memory."""
         app = create_app(self.settings)
         assert isinstance(app, Edge)
         self.app = app
@@ -184,21 +184,21 @@ class Inside:
         self.hear_all()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the web process."""
         self.run(self.front.quart.shutdown())
 
     def hear_all(self) -> None:
-        """Return once the process has heard of every commit until now."""
+        """Return once the process has been notified of every commit until now."""
         self.run(self._hear_all())
 
     def ask(self, path: str, method: str = "GET", who: Who = NOBODY, body: bytes = b"", **headers: str) -> Answer:
-        """Send one request through the whole application and follow where it sends us, as installers do."""
+        """Send one request through the whole application, and follow redirects as installers do."""
         return self.ask_all(path, method, who, body, **headers)[-1]
 
     def ask_all(
         self, path: str, method: str = "GET", who: Who = NOBODY, body: bytes = b"", **headers: str
     ) -> list[Answer]:
-        """As `ask`, with every answer on the way."""
+        """Do the same as `ask`; return every answer on the way."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()} | dict(who.headers)
         return self.run(self._follow(method, path, sent, body))
 
@@ -209,18 +209,18 @@ class Inside:
         return answer.json
 
     def look(self, project: str) -> None:
-        """Look at the upstream's page, a second later: a look of this very moment would be as good."""
+        """Refresh the upstream's page a second later: an earlier refresh of the same moment would count as this one."""
         self.pass_time(timedelta(seconds=1))
         self.run(self.resources.refresher.look(canonicalize_name(project)))
         self.hear_all()
 
     def store(self, filename: str) -> None:
-        """Fetch a file's bytes into the bucket, as the worker does for what is held."""
+        """Download a file's bytes into the bucket, as the worker does for held files."""
         self.run(self.resources.files.store(self.file(filename).file))
         self.hear_all()
 
     def settle(self, project: str, version: str) -> Settlement:
-        """Apply the verdict, as the workflow does whenever it wakes up."""
+        """Apply the verdict, as the workflow does whenever it wakes."""
         settlement = self.run(self._settle(project, version))
         self.hear_all()
         return settlement
@@ -232,36 +232,36 @@ class Inside:
         return outcome
 
     def execute(self, statement: str, *values: object) -> Any:
-        """Change rows behind the code's back."""
+        """Change rows without the code of the index."""
         return self.run(self.resources.pool.execute(statement, *values))
 
     def fetch(self, query: str, *values: object) -> list[Any]:
-        """Ask the database."""
+        """Query the database."""
         return list(self.run(self.resources.pool.fetch(query, *values)))
 
     def file(self, filename: str) -> StandingFile:
-        """A file as it stands."""
+        """A file with its state."""
         (row,) = self.fetch("SELECT id FROM file WHERE filename = $1", filename)
         found = self.run(files.select_file(self.resources.pool, row["id"]))
         assert found is not None
         return found
 
     def set_clock(self, moment: datetime) -> None:
-        """Put PostgreSQL's clock at a moment, where it stands still; processes grow older by as much."""
+        """Set PostgreSQL's clock to a moment, at which it stands still; the processes' memory ages by the same time."""
         self.run(set_clock(self.resources.pool, moment))
         self._ahead += (moment - self.now).total_seconds()
         self.now = moment
 
     def pass_time(self, span: timedelta) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.set_clock(self.now + span)
 
     def account(self, role: str | None, scope: str = "*") -> Who:
-        """Somebody with a token, and with one role or none."""
+        """A client with a token, and with one role or none."""
         return self.run(self._add_account(role, scope))
 
     def person(self, role: str | None, scope: str = "*") -> Who:
-        """Somebody with a session of the panel."""
+        """A client with a session of the panel, and with one role or none."""
         return self.run(self._add_session(role, scope))
 
     async def _hear_all(self) -> None:
@@ -324,13 +324,13 @@ class Inside:
 
 
 SYSTEM_REVIEWER = type(SYSTEM)(REVIEWER, "api")
-"""The reviewer, through a door that checks what she may do."""
+"""The reviewer as an API client, whose permissions are checked."""
 
 
 async def _ask(
     app: Callable[..., Awaitable[None]], method: str, target: str, headers: Mapping[str, str], body: bytes
 ) -> Answer:
-    """Speak ASGI as a server does. A body that breaks off ends with the status 0."""
+    """Send one request by ASGI, as a server does. A body that breaks off gives the status 0."""
     path, _, query = target.partition("?")
     given = {"Host": "127.0.0.1:8080", "Content-Length": str(len(body)), **headers}
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
@@ -359,5 +359,5 @@ async def _ask(
         sent = [{"status": 0, "headers": []}, *sent[1:]]
     pairs = {name.decode().lower(): value.decode("latin-1") for name, value in sent[0]["headers"]}
     content = b"".join(message.get("body", b"") for message in sent[1:])
-    # Servers send none of it after HEAD.
+    # Servers send no body in answer to HEAD.
     return Answer(sent[0]["status"], pairs, b"" if method == "HEAD" else content)

@@ -1,6 +1,6 @@
 """Real wheels and sdists, built in memory.
 
-The same arguments always give the same bytes: no clock, no umask and no compressor has a say in them.
+The same arguments always give the same bytes, independent of clock, umask and compressor.
 """
 
 import base64
@@ -18,7 +18,7 @@ from packaging.version import Version
 WHEEL = "Wheel-Version: 1.0\nGenerator: koschey-tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 # An sdist carries its own finished wheel, so that installers can build it with no network and no build tool.
-# It is encoded, because installers take any file for a zip whose end looks like the end of one.
+# It is encoded, because installers treat any file that ends like a zip as a zip.
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 BACKEND = """\
 import base64, pathlib
@@ -62,7 +62,7 @@ def sdist(
     modules: Mapping[str, str] | None = None,
     padding: int = 0,
 ) -> tuple[str, bytes]:
-    """The filename and bytes of a PEP 625 sdist, which builds (offline) into what `wheel` gives."""
+    """The filename and bytes of a PEP 625 sdist, from which installers build offline the wheel that `wheel` returns."""
     requires = list(requires)
     built, content = wheel(name, version, requires=requires, requires_python=requires_python, modules=modules)
     stem = f"{_escaped(name)}-{Version(version)}"
@@ -74,7 +74,7 @@ def sdist(
     }
     if padding:
         members[f"{stem}/padding.bin"] = noise(stem, padding)
-    # Level 0 only stores: fast, and the same bytes whichever zlib Python was built with.
+    # Level 0 only stores: this is fast, and the bytes do not depend on Python's zlib.
     return f"{stem}.tar.gz", gzip.compress(_tar(members), compresslevel=0, mtime=0)
 
 
@@ -95,7 +95,7 @@ def core_metadata(
 
 
 def read_core_metadata(content: bytes) -> bytes | None:
-    """The METADATA inside a wheel, or None where these bytes are no wheel."""
+    """The METADATA inside a wheel, or None if these bytes are no wheel."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
@@ -105,12 +105,12 @@ def read_core_metadata(content: bytes) -> bytes | None:
 
 
 def noise(seed: str, size: int) -> bytes:
-    """Bytes that no compressor can shrink, always the same for a seed."""
+    """Bytes that no compressor can shrink. The same seed always gives the same bytes."""
     return random.Random(seed).randbytes(size)
 
 
 def _escaped(name: str) -> str:
-    # PEP 427 and PEP 625: the normalised name, with the one character that a filename cannot hold replaced.
+    # PEP 427 and PEP 625: the normalised name, with its hyphens replaced, because they separate a filename's parts.
     return canonicalize_name(name).replace("-", "_")
 
 

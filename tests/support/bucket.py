@@ -1,10 +1,10 @@
-"""A door in front of a real S3 server that can misbehave: what a bucket does on a bad day.
+"""A proxy before a real S3 server that can misbehave as a failing bucket does.
 
     with BucketDoor("http://127.0.0.1:7070") as door:
         door.fault("blobs/*", status=503, code="SlowDown", times=1)
         settings = {..., "s3_endpoint": door.url}
 
-Requests pass through unchanged, so the server behind checks their signatures and answers. The door counts them.
+Requests pass through unchanged, so the real server checks their signatures and answers. The proxy counts them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PIECE = 64 * 2**10
 
 
 class S3Request(NamedTuple):
-    """One request that came to the door."""
+    """One request that reached the proxy."""
 
     method: str
     key: str
@@ -49,14 +49,14 @@ class BucketFault:
     applied: int = 0
 
     def applies(self, method: str, key: str) -> bool:
-        """Whether the request is meant and the fault is not used up."""
+        """Whether the fault matches the request and is not used up."""
         if self.times is not None and self.applied >= self.times:
             return False
         return self.method in (None, method) and fnmatchcase(key, self.pattern)
 
 
 class BucketDoor:
-    """The door; it answers from a thread of its own."""
+    """The proxy. It answers from a thread of its own."""
 
     def __init__(self, target: str, bucket: str = "koschey") -> None:
         self._target = URL(target)
@@ -67,7 +67,7 @@ class BucketDoor:
         self._thread = threading.Thread(target=self._loop.run_forever, name="bucket", daemon=True)
         self.requests: list[S3Request] = []
         self.reading = 0
-        """Answers to GET that are under way now."""
+        """Number of answers to GET in progress."""
         self.url = ""
 
     def __enter__(self) -> Self:
@@ -95,9 +95,9 @@ class BucketDoor:
         flip_at: int | None = None,
         times: int | None = None,
     ) -> BucketFault:
-        """Misbehave for keys that match a glob; the oldest fault that is not used up (`times`) counts.
+        """Misbehave for keys that match a glob. The oldest matching fault that is not used up (`times`) applies.
 
-        `status` answers with that error and `code` in S3's XML; `acknowledge` says 200 to a PUT and drops it;
+        `status` answers with that error, and with `code` in S3's XML; `acknowledge` answers 200 to a PUT and drops it;
         `truncate_at` closes the connection after so many bytes of the body; `flip_at` changes the byte at that offset.
         """
         fault = BucketFault(
@@ -115,17 +115,17 @@ class BucketDoor:
         return fault
 
     def clear_faults(self) -> None:
-        """Behave again."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def forget_requests(self) -> None:
-        """Count from zero again."""
+        """Forget the counted requests."""
         with self._lock:
             self.requests.clear()
 
     def count(self, method: str, pattern: str) -> int:
-        """How many requests there were for keys that match a glob."""
+        """The number of requests for keys that match a glob."""
         with self._lock:
             return sum(one.method == method and fnmatchcase(one.key, pattern) for one in self.requests)
 
@@ -213,7 +213,7 @@ class BucketDoor:
 
     @contextmanager
     def _counted(self, method: str) -> Iterator[None]:
-        """Count an answer to GET for as long as it is under way."""
+        """Count an answer to GET while it is in progress."""
         self.reading += method == "GET"
         try:
             yield
@@ -222,5 +222,5 @@ class BucketDoor:
 
 
 def _passed(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return what goes on to the other side; the signature covers some of it, `Host` among them."""
+    """Return the headers that the proxy passes on; the signature covers some of them, such as `Host`."""
     return [(name, value) for name, value in headers.items() if name.lower() not in HOP]

@@ -1,4 +1,4 @@
-"""A check whose answer somebody chooses beforehand, registered and run as the checks of a worker are."""
+"""A check whose answer a test chooses, registered and run as a worker's checks are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from koschey.quarantine.file_facts import FactReader
 from koschey.resources import Resources
 
 FAULTS = ("crash", "skip", "gone")
-"""Answers that are none: the check fails, it did not look at all, it is not installed any more."""
+"""Choices without an answer: the check fails, it skips the file, or it is no longer installed."""
 PROPOSED = {
     "noted": (FindingAction.NOTE, Severity.INFO),
     "odd": (FindingAction.HOLD, Severity.WARNING),
@@ -24,7 +24,7 @@ PROPOSED = {
 
 
 class Oracle:
-    """The check. `tell` hears of each file that it was asked about, before it answers."""
+    """The check. It calls `tell` with each filename before it answers."""
 
     name = "oracle"
     codes: Mapping[str, Code] = {
@@ -36,7 +36,7 @@ class Oracle:
         self.tell = tell
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Answer as was chosen."""
+        """Give the chosen answer."""
         del path, previous
         self.tell(facts.filename)
         if self.answer == "crash":
@@ -46,26 +46,26 @@ class Oracle:
         return [Finding(self.answer, PROPOSED[self.answer][1], self.answer)] if self.answer in PROPOSED else []
 
     async def load(self) -> tuple[Installed, ...]:
-        """Return what is installed on this worker."""
+        """Return the checks that are installed on this worker."""
         return () if self.answer == "gone" else (Own(self),)
 
 
 class FactsOfRows(FactReader):
-    """Facts without the archive's content, which this check does not ask for and which takes a process to read."""
+    """Facts without the archive's content: this check does not need it, and reading it takes a process."""
 
     async def read(self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]) -> FileFacts:
-        """Return what the rows say."""
+        """Return the facts that the rows contain."""
         del known
         return await self._facts(item.file, origin, None)
 
 
 def checker(resources: Resources, oracle: Oracle) -> Checker:
-    """Return what runs the check, as a worker does."""
+    """Return a checker that runs the check, as a worker does."""
     parts = (resources.pool, resources.bucket, resources.files, resources.provenance)
     return Checker(resources.pool, FactsOfRows(*parts, Inspector(), None), oracle.load)
 
 
 async def register(pool: Pool) -> None:
-    """Write down that a worker brings the check: from then on files wait for it."""
+    """Record that a worker provides the check: from then on files are held until it has inspected them."""
     with patch.object(checking, "load", Oracle().load):
         await register_checks(pool)

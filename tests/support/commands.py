@@ -1,4 +1,4 @@
-"""Real clients as child processes, without their caches and without the user's configuration."""
+"""Runs real clients as child processes, without their caches and without the user's configuration."""
 
 import os
 import subprocess
@@ -10,33 +10,33 @@ from pathlib import Path
 from tests.support.temporal_cli import program
 
 HIDDEN = ("PIP_", "UV_", "TWINE_", "KOSCHEY_", "POETRY_", "PDM_", "HATCH_", "FLIT_", "DEVPI", "BANDERSNATCH", "XDG_")
-"""Beginnings of variables in which a user configures clients."""
+"""Prefixes of variables by which a user configures clients."""
 TRUST = ("SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""And of those that name whom to believe; requests lets them stand above an option of its caller."""
+"""Prefixes of variables that name trusted certificates; requests prefers them to an option of its caller."""
 
 
 def pip(*arguments: str) -> str:
-    """Run pip; raises `CalledProcessError` where it fails."""
+    """Run pip. Raises `CalledProcessError` if it fails."""
     return run(sys.executable, "-m", "pip", "--isolated", "--no-cache-dir", "--no-input", *arguments)
 
 
 def uv(*arguments: str) -> str:
-    """Run uv; raises `CalledProcessError` where it fails."""
+    """Run uv. Raises `CalledProcessError` if it fails."""
     return run(program("uv"), *arguments, "--no-cache", "--no-config", "--python", sys.executable)
 
 
 def uv_publish(*arguments: str) -> str:
-    """Run `uv publish`, which takes no interpreter."""
+    """Run `uv publish`, which has no option for an interpreter."""
     return run(program("uv"), "publish", "--no-cache", "--no-config", *arguments)
 
 
 def twine(*arguments: str) -> str:
-    """Run twine; raises `CalledProcessError` where it fails."""
+    """Run twine. Raises `CalledProcessError` if it fails."""
     return run(sys.executable, "-m", "twine", *arguments)
 
 
 def run(*command: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Run a client in an empty home, and return all that it said; raises `CalledProcessError` where it fails."""
+    """Run a client in an empty home, and return its output. Raises `CalledProcessError` if it fails."""
     with tempfile.TemporaryDirectory(prefix="koschey-home-", ignore_cleanup_errors=True) as home:
         done = subprocess.run(
             command,
@@ -53,13 +53,13 @@ def run(*command: str, cwd: Path | None = None, environment: Mapping[str, str] |
 
 
 def run_koschey(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the `koschey` command, whatever comes of it; without an environment, in that of the tests."""
+    """Run the `koschey` command, and return also a failure; without an environment, in that of the tests."""
     command = [sys.executable, "-m", "koschey", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 def isolated(home: Path) -> dict[str, str]:
-    """An environment in which a client finds no configuration but what its test gives it."""
+    """An environment in which a client finds only the configuration that its test gives it."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN + TRUST)}
     folders = dict.fromkeys(
         ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_DIRS"), str(home)
@@ -70,7 +70,7 @@ def isolated(home: Path) -> dict[str, str]:
         **folders,
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        # Asks no key ring of the desktop.
+        # No key ring of the desktop is used.
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "NO_COLOR": "1",
         "COLUMNS": "400",

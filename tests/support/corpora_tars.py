@@ -1,4 +1,4 @@
-"""A writer of TAR files that writes every header as it is told, and the corpus made with it: bad ones and good ones."""
+"""A writer of TAR files with full control of every header, and the corpus made with it: bad files and good ones."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def header(
     mtime: bytes = b"0" * 11 + b"\0",
     checksum: int | None = None,
 ) -> bytes:
-    """One block."""
+    """One block with a header."""
     stated = b"%011o\0" % size if isinstance(size, int) else size
     head = name.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + stated + mtime
     tail = kind + link.ljust(100, b"\0") + magic + bytes(80) + prefix.ljust(155, b"\0") + bytes(12)
@@ -37,7 +37,7 @@ def header(
 
 
 def content(body: bytes) -> bytes:
-    """Content, filled up to whole blocks."""
+    """Content, padded to whole blocks."""
     return body + bytes(-len(body) % 512)
 
 
@@ -66,12 +66,12 @@ A = b"thing-1.0/a.py"
 
 
 def packed(*blocks: bytes, end: bytes = END, level: int = 6) -> bytes:
-    """A gzipped TAR of PKG-INFO and these members."""
+    """A gzipped TAR of PKG-INFO and these blocks."""
     return gzip.compress(b"".join([INFO, *blocks, end]), level, mtime=0)
 
 
 def raw(*blocks: bytes) -> bytes:
-    """A gzipped TAR of nothing but these blocks."""
+    """A gzipped TAR of only these blocks."""
     return gzip.compress(b"".join(blocks), 6, mtime=0)
 
 
@@ -86,12 +86,12 @@ def hard_link(name: bytes, target: bytes) -> bytes:
 
 
 def base256(value: int) -> bytes:
-    """A number in GNU's form."""
+    """A number in GNU's base-256 form."""
     return (b"\x80" if value >= 0 else b"\xff") + (value % 2**88).to_bytes(11, "big")
 
 
 def zeros(size: int) -> bytes:
-    """A gzipped TAR that is nearly nothing but zeros. A piece is compressed once, and repeated."""
+    """A gzipped TAR of almost only zeros. One piece is compressed once, and repeated."""
     head, piece, count = INFO + header(b"thing-1.0/zeros", size), bytes(2**20), size // 2**20
     checksum = zlib.crc32(head)
     for _ in range(count):
@@ -99,33 +99,33 @@ def zeros(size: int) -> bytes:
     tail = struct.pack("<LL", zlib.crc32(END, checksum), (len(head) + size + len(END)) % 2**32)
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = stream.compress(head) + stream.flush(zlib.Z_FULL_FLUSH)
-    # Nothing before a full flush is needed to read what follows it.
+    # A decoder needs nothing from before a full flush to read what follows it.
     data += (stream.compress(piece) + stream.flush(zlib.Z_FULL_FLUSH)) * count
     return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + data + stream.compress(END) + stream.flush() + tail
 
 
 def endless() -> bytes:
-    """An extended header whose size leads back to itself: some versions of tarfile never end."""
+    """An extended header whose size leads back to itself: some versions of tarfile loop endlessly."""
     return packed(header(b"pax", base256(-512), kind=b"x"), FILE)
 
 
 def old_sparse() -> bytes:
-    """GNU's oldest form of a file with holes: a map in the header."""
+    """GNU's oldest form of a sparse file: a map in the header."""
     return packed(member(A, b"x" * 512, kind=b"S", magic=GNU))
 
 
 def stored_zip() -> bytes:
-    """A gzip whose last bytes are, uncompressed, those of a ZIP file."""
+    """A gzip file whose last bytes are, uncompressed, those of a ZIP file."""
     return packed(member(b"thing-1.0/data.zip", INNER), level=0)
 
 
 def zip_appended() -> bytes:
-    """A gzip, and a ZIP file behind it."""
+    """A gzip file, followed by a ZIP file."""
     return packed(FILE) + INNER
 
 
 def by_tarfile(form: int) -> bytes:
-    """What the standard library writes, with names that need what each format has for them."""
+    """A TAR written by the standard library, with names that need each format's extensions."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", format=form) as archive:
         for name, body in (
@@ -143,12 +143,12 @@ def by_tarfile(form: int) -> bytes:
 
 
 def longest(name: bytes) -> bytes:
-    """GNU's header of a long name."""
+    """GNU's header for a long name."""
     return member(b"././@LongLink", name + b"\0", kind=b"L", magic=GNU)
 
 
 def padded(body: bytes, more: bytes, **fields: object) -> bytes:
-    """An extended header with something in what only fills its block."""
+    """An extended header with bytes in the padding of its block."""
     fields = {"kind": b"x"} | fields
     return header(b"pax", len(body), **fields) + content(body + more)  # type: ignore[arg-type]
 
@@ -320,7 +320,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
         Rule.LICENSE_FILE,
     ),
 }
-"""By what is wrong: the bytes, and the rule that must refuse them."""
+"""By the fault: the bytes, and the rule that must refuse them."""
 
 ACCEPTED: dict[str, Callable[[], bytes]] = {
     "plain": lambda: packed(FILE),
@@ -342,7 +342,7 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "zeros that are few": lambda: zeros(2**20 * 8),
     "licence": lambda: raw(member(b"thing-1.0/PKG-INFO", licensed("LICENSE")), member(b"thing-1.0/LICENSE"), END),
 }
-"""What honest tools have written, or could."""
+"""Files that honest tools write, or could write."""
 
 
 def licensed(path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Wheels whose ZIP is right, and whose RECORD, WHEEL, entry points, licences or names are not; and good ones."""
+"""Wheels that are valid ZIP files with a wrong RECORD, WHEEL, entry point, licence or name; and good ones."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -15,17 +15,17 @@ RIGHT: Mapping[str, str] = {
     f"{INFO}/WHEEL": f"{digest(WHEEL.encode())},{len(WHEEL)}",
     f"{INFO}/RECORD": ",",
 }
-"""The rows of a right RECORD: digest and size, by path."""
+"""The rows of a correct RECORD: digest and size, by path."""
 
 
 def recorded(rows: Mapping[str, str | None], *, tail: str = "", more: tuple[Part, ...] = ()) -> bytes:
-    """A wheel of CODE whose RECORD has these rows instead of the right ones; None leaves one out."""
+    """A wheel of CODE whose RECORD has these rows instead of the correct ones; None omits one."""
     lines = [f"{path},{row}\n" for path, row in {**RIGHT, **rows}.items() if row is not None]
     return write_zip(wheel_parts(CODE, *more, RECORD=("".join(lines) + tail).encode()))
 
 
 def code_row(row: str | None) -> bytes:
-    """A wheel whose RECORD says this of its code."""
+    """A wheel with this row for its code in RECORD."""
     return recorded({"thing/a.py": row})
 
 
@@ -36,12 +36,12 @@ def scripts(text: str | bytes, group: str = "console_scripts") -> bytes:
 
 
 def described(text: str) -> bytes:
-    """A wheel with this WHEEL."""
+    """A wheel with this text as its WHEEL file."""
     return write_zip(wheel_parts(CODE, WHEEL=text.encode()))
 
 
 def renamed(old: bytes, new: bytes) -> bytes:
-    """A wheel whose `.dist-info` is named otherwise."""
+    """A wheel whose `.dist-info` has another name."""
     parts = wheel_parts(CODE)
     return write_zip([Part(part.name.replace(old, new), part.body.replace(old, new)) for part in parts])
 
@@ -153,7 +153,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "folder of another version": (lambda: renamed(b"thing-1.0.", b"thing-2.0."), Rule.DIST_INFO),
     "folder of no version": (lambda: renamed(b"thing-1.0.", b"thing-one."), Rule.DIST_INFO),
 }
-"""By what is wrong: the bytes, and the rule that must refuse them."""
+"""By the fault: the bytes, and the rule that must refuse them."""
 
 JWS = Part(f"{INFO}/RECORD.jws".encode(), b"signed")
 
@@ -182,4 +182,4 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "licence": lambda: write_zip(wheel_parts(Part(f"{INFO}/licenses/LICENSE".encode()), METADATA=LICENSED)),
     "licence of old metadata": lambda: write_zip(wheel_parts(CODE, METADATA=LICENSED.replace(b"2.4\n", b"2.1\n", 1))),
 }
-"""What honest tools have written, or could."""
+"""Files that honest tools write, or could write."""

@@ -1,4 +1,4 @@
-"""A writer of ZIP files that writes every field as it is told, and the corpus made with it: bad ones and good ones."""
+"""A writer of ZIP files with full control of every field, and the corpus made with it: bad files and good ones."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ type Fields = dict[str, int]
 
 @dataclass(frozen=True)
 class Part:
-    """A member, and what its headers say other than the truth."""
+    """A member, and the fields of its headers that are false."""
 
     name: bytes
     body: bytes = b""
@@ -36,17 +36,17 @@ class Part:
     central_extra: bytes = b""
     comment: bytes = b""
     raw: bytes | None = None
-    """The data as it stands in the file; else the body, compressed."""
+    """The data in the file; without it, the body, compressed."""
     after: bytes = b""
-    """What follows the data: a data descriptor, or a gap."""
+    """The bytes after the data: a data descriptor, or a gap."""
 
     def both(self, **fields: int) -> "Part":
-        """The same lie in both headers."""
+        """Return the part with the same false fields in both headers."""
         return replace(self, local=self.local | fields, central=self.central | fields)
 
     @property
     def data(self) -> bytes:
-        """What is in the file."""
+        """The data in the file."""
         if self.raw is not None:
             return self.raw
         return deflate(self.body) if self.method == 8 else self.body
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a file has beside its members."""
+    """The parts of a file other than its members."""
 
     prefix: bytes = b""
     before_directory: bytes = b""
@@ -63,15 +63,15 @@ class Frame:
     comment: bytes = b""
     suffix: bytes = b""
     zip64: Fields | None = None
-    """Fields of the ZIP64 end record, where there is one."""
+    """Fields of the ZIP64 end record, if there is one."""
     locator: Fields | None = field(default_factory=dict)
     zip64_tail: bytes = b""
     hidden: tuple[bytes, ...] = ()
-    """Names that only the directory lacks."""
+    """Names that are missing only in the directory."""
 
 
 def deflate(body: bytes) -> bytes:
-    """Deflated without a frame around it."""
+    """The body, deflated without a header."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     return stream.compress(body) + stream.flush()
 
@@ -135,18 +135,18 @@ def _truth(part: Part) -> Fields:
 
 
 def digest(body: bytes, algorithm: str = "sha256") -> str:
-    """As RECORD writes it."""
+    """The digest as RECORD writes it."""
     return f"{algorithm}={base64.urlsafe_b64encode(hashlib.new(algorithm, body).digest()).rstrip(b'=').decode()}"
 
 
 def record(bodies: Mapping[str, bytes]) -> bytes:
-    """The RECORD of these files, and of itself."""
+    """The RECORD of these files and of itself."""
     lines = [f"{path},{digest(body)},{len(body)}\n" for path, body in bodies.items()]
     return "".join([*lines, f"{INFO}/RECORD,,\n"]).encode()
 
 
 def wheel_parts(*more: Part, **changes: bytes | None) -> list[Part]:
-    """The members of a wheel whose RECORD is right. `changes` replace, or leave out, files of `.dist-info`."""
+    """The members of a wheel whose RECORD is correct. `changes` replace files of `.dist-info`, or omit them if None."""
     bodies = {"METADATA": core_metadata("thing", "1.0"), "WHEEL": WHEEL.encode(), **changes}
     parts = [*more, *(Part(f"{INFO}/{name}".encode(), body) for name, body in bodies.items() if body is not None)]
     if "RECORD" not in changes:
@@ -163,18 +163,18 @@ INNER = write_zip(wheel_parts(Part(b"inner.py", b"inside = True\n")))
 
 
 def whole(*parts: Part, **frame: object) -> bytes:
-    """A wheel with these members before those that describe it, in a frame with these faults."""
+    """A wheel with these members before its `.dist-info`, in a frame with these faults."""
     return write_zip(wheel_parts(*parts), Frame(**frame))  # type: ignore[arg-type]
 
 
 def but(part: Part, **fields: object) -> bytes:
-    """A wheel with one member changed, which RECORD still describes rightly."""
+    """A wheel with one changed member, of which RECORD is still correct."""
     parts = wheel_parts(part)
     return write_zip([replace(parts[0], **fields), *parts[1:]])  # type: ignore[arg-type]
 
 
 def descriptor(*, crc: int | None = None, signature: bytes = b"PK\7\x08", wide: str = "L", stored: int = -1) -> bytes:
-    """A member whose sizes stand behind its data."""
+    """A wheel with a member whose sizes follow its data."""
     sizes = (len(A.data) if stored < 0 else stored, len(A.body))
     after = signature + struct.pack(f"<L2{wide}", zlib.crc32(A.body) if crc is None else crc, *sizes)
     local = {"flags": 8, "crc": 0, "stored": 0, "inflated": 0}
@@ -182,39 +182,39 @@ def descriptor(*, crc: int | None = None, signature: bytes = b"PK\7\x08", wide: 
 
 
 def tar_too() -> bytes:
-    """A wheel whose first 512 bytes are a TAR header as well."""
+    """A wheel whose first 512 bytes are also a TAR header."""
     name = b"pad/" + b"x" * 470
     content = bytearray(whole(Part(name, b"")))
     content[148:156] = b" " * 8
     content[148:156] = b"%06o\0 " % sum(content[:512])
     position = content.find(b"PK\1\2")
-    # The directory's line repeats the name, in which the checksum now stands.
+    # The entry in the directory repeats the name, which now contains the checksum.
     content[position + 46 + 118 : position + 46 + 126] = content[148:156]
     return bytes(content)
 
 
 def overlapping() -> bytes:
-    """Two lines of the directory that share one member's data, as bombs do that deflate cannot make."""
+    """Two entries of the directory that share one member's data: a bomb beyond deflate's compression ratio."""
     return whole(A, replace(A, name=b"thing/c.py", central={"offset": 0}))
 
 
 def zeros(size: int) -> bytes:
-    """A wheel with nothing but zeros, deflated to a thousandth."""
+    """A wheel with a file of zeros, deflated to a thousandth."""
     return whole(Part(b"thing/zeros", bytes(size)))
 
 
 def spoofed(stated: int) -> bytes:
-    """A member that inflates to more than both its headers say."""
+    """A wheel with a member that inflates to more than both its headers say."""
     return but(A, local={"inflated": stated}, central={"inflated": stated})
 
 
 def truncated(size: int) -> bytes:
-    """A wheel that lacks its last bytes."""
+    """A wheel without its last bytes."""
     return whole(A)[:-size]
 
 
 def second_end() -> bytes:
-    """A whole other wheel behind the first: which one is meant depends on the side from which one looks."""
+    """A complete second wheel after the first: a reader from the front and one from the end find different wheels."""
     return whole(A) + INNER
 
 
@@ -227,7 +227,7 @@ def _unicode_path(name: bytes) -> bytes:
 
 
 def _counted(record: bytes) -> bytes:
-    """A record at the end of the directory that belongs to it by its size."""
+    """A wheel with a record at the end of the directory, which the directory's size includes."""
     plain = whole(A)
     size = int.from_bytes(plain[-10:-6], "little") + len(record)
     return whole(A, after_directory=record, end={"size": size})
@@ -412,7 +412,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], Rule]] = {
     "bomb that promises little": (_quiet_bomb, Rule.ZIP_CONTENT),
     "bomb that promises much": (lambda: whole(A.both(inflated=MAX32 - 1), B.both(inflated=MAX32 - 1)), Rule.BOMB),
 }
-"""By what is wrong: the bytes, and the rule that must refuse them."""
+"""By the fault: the bytes, and the rule that must refuse them."""
 
 FOLDER = Part(b"thing/", method=0)
 
@@ -449,4 +449,4 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "empty file": lambda: whole(Part(b"thing/__init__.py", b"", method=0), Part(b"thing/x.py", b"")),
     "zeros that are few": lambda: zeros(2**20),
 }
-"""What honest tools have written, or could."""
+"""Files that honest tools write, or could write."""

@@ -1,4 +1,4 @@
-"""Values that need no server: the URL of a database that is never connected to, and a mirrored wheel."""
+"""Values that need no server: the URL of a database that no test connects to, and a mirrored wheel."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Facts of files for checks, from archives that are read here as the child reads them."""
+"""Facts of files for checks, from archives that the test's own process reads as the child does."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ from tests.support.corpora_zips import INFO, Part, wheel_parts, write_zip
 
 
 def content_of_bytes(filename: str, content: bytes) -> Content:
-    """The report on an archive, through JSON as it comes out of the child."""
+    """The report on an archive, converted through JSON as the child's output is."""
     printed = json.dumps(job.report(io.BytesIO(content), filename, len(content), 1024 * MIB))
     return msgspec.json.decode(printed, type=Content)
 
 
 def wheel_with(name: bytes, body: bytes) -> bytes:
-    """The bytes of `corpora_zips.FILENAME` with one file more, deflated."""
+    """The bytes of `corpora_zips.FILENAME` with one additional file, deflated."""
     parts = [part for part in (*wheel_parts(), Part(name, body)) if not part.name.endswith(b"/RECORD")]
     rows = b"".join(b"%s,sha256=%s,%d\n" % (part.name, _digest(part.body), len(part.body)) for part in parts)
     record = f"{INFO}/RECORD".encode()
@@ -36,7 +36,7 @@ def _digest(body: bytes) -> bytes:
 
 
 def facts_of(filename: str, content: bytes, **changes: Any) -> FileFacts:
-    """The facts of a mirrored file, as the page says nothing wrong of it."""
+    """The facts of a mirrored file, of which the page says nothing wrong."""
     project, version, _ = parse_filename(filename)
     report = content_of_bytes(filename, content)
     known: dict[str, Any] = {
@@ -54,7 +54,7 @@ def facts_of(filename: str, content: bytes, **changes: Any) -> FileFacts:
 
 
 async def findings_of(check: Check, facts: FileFacts, previous: FileFacts | None = None) -> dict[str, Finding]:
-    """What a check finds, by code; that all of it is declared, and with the severity that was declared."""
+    """The findings of a check, by code. Asserts that the check has declared each of them with this severity."""
     found = await check(facts, Path("/dev/null"), previous)
     for one in found:
         assert one.severity is check.codes[one.code].severity

@@ -1,7 +1,7 @@
-"""The order of test files: the longest first, so that no worker is left alone with one at the end.
+"""The order of test files: the longest first, so that no test process works alone on a long one at the end.
 
-Each run keeps the seconds of each file in pytest's cache, and the next run goes by them. For a file that has not run on
-this machine they are estimated by what its tests use.
+Each run stores the seconds of each file in pytest's cache, and the next run sorts by them. For a file that has not run
+on this machine, they are estimated from the fixtures of its tests.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections import defaultdict
 import pytest
 
 ESTIMATES = {"postgres": 0.1, "koschey": 1.0}
-"""Seconds of a test that uses a fixture; the last one that it uses counts."""
+"""Estimated seconds of a test by fixture. The slowest fixture that it uses counts."""
 WHOLE_PROCESSES = ("tests/system/", "tests/workflows/", "tests/quarantine/", "tests/browser/")
 """Folders whose tests start, stop and kill processes."""
 
@@ -19,23 +19,23 @@ _seconds: defaultdict[str, float] = defaultdict(float)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort the files, and leave the tests of each in their order."""
+    """Sort the files, and keep the order of the tests in each."""
     expected: defaultdict[str, float] = defaultdict(float)
     for item in items:
         expected[_file(item.nodeid)] += _estimate(item)
-    # Every worker finds the same, for only the process that started them writes, at the end.
+    # Every test process reads the same, because only the process that started them writes, at the end.
     kept = config.cache.get(_key(config), {}) if getattr(config, "cache", None) else {}
     expected.update({file: kept[file] for file in expected if file in kept})
     items.sort(key=lambda item: (-expected[_file(item.nodeid)], _file(item.nodeid)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count a phase of a test, in whichever worker it ran."""
+    """Add the time of one phase of a test, whichever process ran it."""
     _seconds[_file(report.nodeid)] += report.duration
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Keep what was counted, but not of files of which this run left tests out."""
+    """Store the times, but not if this run left out tests of a file."""
     config = session.config
     if getattr(config, "cache", None) is None:  # `-p no:cacheprovider`
         return
@@ -46,7 +46,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _key(config: pytest.Config) -> str:
-    """Of the marks that a run chooses by: those left out take no time."""
+    """Return the cache key, which contains the marks that select tests, because deselected tests take no time."""
     return f"koschey/seconds-of-files/{re.sub(r'\W+', '-', config.option.markexpr) or 'all'}"
 
 

@@ -1,4 +1,4 @@
-"""Histories of workflows: replayed, and kept for later versions where that is requested."""
+"""Histories of workflows: replayed, and stored for later versions if that is requested."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.scenarios import without_machine
 
 
 async def check_history(history: WorkflowHistory, folder: Path | None, name: str) -> None:
-    """Replay a history, and keep it where that is requested and none is kept yet."""
+    """Replay a history, and store it if that is requested and this version has none yet."""
     await Replayer(workflows=WORKFLOWS).replay_workflow(history)
     if folder is None or (folder / f"{name}-{__version__}.json").exists():
         return

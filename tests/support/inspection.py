@@ -1,4 +1,4 @@
-"""Inspecting bytes as an upload would be: in the child, or by what runs in it, but here, and a hundred times faster."""
+"""Inspects bytes as an upload would be: in the child process, or a hundred times faster in the test's own process."""
 
 import io
 import tarfile
@@ -27,7 +27,7 @@ forkserver.main(lambda filename, *bounds: work())
 """
 
 type TarMember = tuple[str, bytes, int, str, bytes]
-"""Name, kind, size, what a link leads to, and content."""
+"""Name, kind, size, target of a link, and content."""
 
 
 async def inspect_bytes(filename: str, content: bytes, limits: Limits | None = None) -> Inspected:
@@ -39,12 +39,12 @@ async def inspect_bytes(filename: str, content: bytes, limits: Limits | None = N
 
 
 def working(lines: str) -> str:
-    """What boots a forker whose children run these lines, `def work(): ...`, in place of an inspection."""
+    """The code of a forker whose children run these lines, `def work(): ...`, instead of an inspection."""
     return LOAD.format(lines)
 
 
 def inspect_here(filename: str, content: bytes) -> dict[str, Any]:
-    """What the child would print of an upload. Raises `Refused`, also for what only a rule with a switch refuses."""
+    """The child's output for an upload. Raises `Refused`, also if only a rule with a switch refuses the upload."""
     answer = job.answer(io.BytesIO(content), filename, len(content), 1024 * MIB)
     if refused := answer.get("refused") or next((fault.text for fault in answer.get("faults", ())), None):
         raise Refused(refused)
@@ -63,19 +63,19 @@ def assert_refused(filename: str, content: bytes, rule: str) -> None:
 
 
 def read_zip(content: bytes) -> dict[str, bytes]:
-    """What we read of a ZIP file: content by name."""
+    """The members that Koschey reads from a ZIP file: content by name."""
     source = Source(io.BytesIO(content), "x.whl", len(content))
     return {item.name: b"".join(inflate(source, item)) for item in read_entries(source) if not item.is_folder}
 
 
 def by_zipfile(content: bytes) -> dict[str, bytes]:
-    """What the standard library reads, from the directory at the end; the last of a name counts."""
+    """The members that the standard library reads, by the directory at the end; the last entry of a name counts."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {item.filename: archive.read(item) for item in archive.infolist() if not item.is_dir()}
 
 
 def read_tar(content: bytes) -> list[TarMember]:
-    """What we read of a gzipped TAR file."""
+    """The members that Koschey reads from a gzipped TAR file."""
     stream, found = GzipStream(io.BytesIO(content), "x.tar.gz", len(content)), []
     for member in read_members(stream, "x.tar.gz"):
         body = b"".join(read_content(stream, member, "x.tar.gz"))
@@ -85,7 +85,7 @@ def read_tar(content: bytes) -> list[TarMember]:
 
 
 def by_tarfile(content: bytes) -> list[TarMember]:
-    """What the standard library reads of one."""
+    """The members that the standard library reads from a gzipped TAR file."""
     found = []
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
         for member in archive:

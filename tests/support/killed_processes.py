@@ -1,6 +1,6 @@
-"""Processes that do one step after another against the same database and bucket, and are killed in the middle of one.
+"""Processes that do one step after another on the same database and bucket, and are killed during one of them.
 
-They are forked from a server that has loaded everything, because to load it takes longer than a hundred steps.
+They are forked from a server that has imported everything, because the import takes longer than a hundred steps.
 """
 
 import asyncio
@@ -26,25 +26,25 @@ from tests.support.chosen_check import Oracle, checker
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["koschey.resources", "koschey.quarantine.decide", "koschey.quarantine.checking"])
 PATIENCE = 30.0
-"""Seconds after which a process that says nothing is broken."""
+"""Seconds without a message after which a process counts as broken."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One step: what, with which release, and what of it is to be chosen."""
+    """One step: its kind, its release, and the choice that it needs."""
 
     step: str
     project: NormalizedName
     version: str
     choice: str = ""
-    """Of `check` the answer, of `decide` the decision."""
+    """For `check` the answer, for `decide` the decision."""
     actor: Actor | None = None
     files: tuple[FileId, ...] = ()
-    """Of `store`."""
+    """The files for `store`."""
 
 
 class Mortal:
-    """The living one of them. It is started when it is first needed, and anew after each death."""
+    """The current process. It is started when it is first needed, and again after each death."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,11 +54,11 @@ class Mortal:
 
     @property
     def name(self) -> str:
-        """What PostgreSQL calls the sessions of the living one."""
+        """The application name of the current process's sessions in PostgreSQL."""
         return f"mortal-{self.deaths}"
 
     def die_in(self, order: Order, seconds: float) -> list[str]:
-        """Have a step begun, and kill the process so many seconds later; returns of which files the check was asked."""
+        """Begin a step, and kill the process so many seconds later; return the filenames that the check received."""
         if self._process is None:
             self.start()
         if not self._ready:
@@ -75,7 +75,7 @@ class Mortal:
         return asked
 
     def start(self) -> None:
-        """Start a process, and return at once: it is ready when it is needed."""
+        """Start a process, and return at once."""
         self.deaths += 1
         url = f"{self._settings.database_url}?application_name={self.name}"
         settings = self._settings.model_copy(update={"database_url": PostgresDsn(url)})
@@ -85,7 +85,7 @@ class Mortal:
         theirs.close()
 
     def close(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
             self._process.join()
@@ -98,7 +98,7 @@ class Mortal:
 
 
 def live(settings: Settings, pipe: Connection) -> None:
-    """Do what is ordered, until killed."""
+    """Carry out orders, until killed."""
     asyncio.run(_live(settings, pipe))
 
 
@@ -111,7 +111,7 @@ async def _live(settings: Settings, pipe: Connection) -> None:
             try:
                 await _carry_out(resources, oracle, order)
             except KoscheyError as error:
-                # Whoever ordered it sees in the rows what became of it.
+                # The test that gave the order reads its result from the rows.
                 del error
             pipe.send("done")
 

@@ -1,4 +1,4 @@
-"""A real `koschey up` as a child process, and what tests ask of it."""
+"""A real `koschey up` as a child process, and the requests that tests send to it."""
 
 import asyncio
 import itertools
@@ -39,7 +39,7 @@ class Answer:
 
 
 def ask(url: str, *, method: str = "GET", timeout: float = 60, **headers: str) -> Answer:
-    """Send one request; every status is an answer. Underscores in header names stand for hyphens."""
+    """Send one request; every status is an answer. An underscore in a header's name means a hyphen."""
     request = Request(url, method=method, headers={key.replace("_", "-"): value for key, value in headers.items()})
     try:
         with urlopen(request, timeout=timeout) as response:
@@ -50,15 +50,15 @@ def ask(url: str, *, method: str = "GET", timeout: float = 60, **headers: str) -
 
 
 def new_address() -> str:
-    """A loopback address that no other client of this process has: failed logins count by address."""
+    """A loopback address that no other client of this process has, because failed logins count by address."""
     number = next(ADDRESSES)
     return f"127.{os.getpid() % 200 + 2}.{number // 250}.{number % 250 + 1}"
 
 
 def wait_until(what: Callable[[], Any], *, timeout: float = 60) -> Any:
-    """Ask until the answer is true; fails with the question's last answer.
+    """Call `what` until its answer is true; return that. Fails with the last answer.
 
-    The default is for a machine with much else to do. Where the time is the promise, a test names it.
+    The default is for a machine under load. If the time itself is the promise, a test passes it.
     """
     deadline = time.monotonic() + timeout
     while not (answer := what()):
@@ -68,7 +68,7 @@ def wait_until(what: Callable[[], Any], *, timeout: float = 60) -> Any:
 
 
 class Koschey:
-    """`koschey up --json`, started as a user would."""
+    """`koschey up --json`, started as a user starts it."""
 
     def __init__(
         self,
@@ -96,13 +96,13 @@ class Koschey:
             self._variables["KOSCHEY_SIGSTORE_TRUST_ROOT"] = str(trust_root)
         if base_url is not None:
             self._variables["KOSCHEY_BASE_URL"] = base_url
-            # Tests ask it without its proxy too.
+            # Tests also send requests around its proxy.
             self._variables.setdefault("KOSCHEY_HOSTS", "127.0.0.1")
         self.ready: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes]
 
     def start(self) -> Self:
-        """Start and wait until it says that it is ready."""
+        """Start it, and wait until it reports that it is ready."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("KOSCHEY_")}
         environment |= self._variables
         self.process = subprocess.Popen(
@@ -119,7 +119,7 @@ class Koschey:
         return self
 
     def stop(self) -> None:
-        """Stop it as Ctrl-C does."""
+        """Stop it, as Ctrl-C does."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(60)
@@ -146,12 +146,12 @@ class Koschey:
 
     @property
     def index_url(self) -> str:
-        """The URL for pip and uv; behind a proxy, the one that the proxy asks."""
+        """The URL for pip and uv; behind a proxy, the URL to which the proxy connects."""
         return str(self.ready["index_url"]) if self.base_url is None else f"http://127.0.0.1:{self.port}/simple/"
 
     @property
     def url(self) -> str:
-        """The root, without a slash at its end."""
+        """The root URL, without a slash at the end."""
         return self.index_url.removesuffix("/simple/")
 
     @property
@@ -165,7 +165,7 @@ class Koschey:
         return {name: value or "" for name, value in dotenv_values(self.data / "koschey.env").items()}
 
     def page(self, project: str) -> Any:
-        """A project's page, parsed; its links as paths on this host, as clients resolve them."""
+        """A project's page, parsed. Its links are paths on this host, as clients resolve them."""
         url = f"{self.index_url}{project}/"
         answer = ask(url, Accept=JSON)
         assert answer.status == 200, answer
@@ -195,12 +195,12 @@ class Koschey:
         return bool(self.fetch_value("SELECT stored_at IS NOT NULL FROM file WHERE filename = $1", filename))
 
     def errors_of(self, part: str) -> str:
-        """What a part has logged as an error, for the message of a failed assertion."""
+        """The errors in a part's log, for the message of a failed assertion."""
         lines = (self.data / "logs" / f"{part}.log").read_text().splitlines()
         return "\n".join(line for line in lines if '"level": "error"' in line or "ERROR" in line)[-8000:]
 
     def fetch_value(self, query: str, *values: object) -> Any:
-        """Ask its database."""
+        """Query its database for one value."""
 
         async def run() -> Any:
             connection = await asyncpg.connect(self.settings["KOSCHEY_DATABASE_URL"])

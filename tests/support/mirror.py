@@ -1,6 +1,7 @@
-"""A mirror without processes: the real upstream over the wire, real PostgreSQL, and a clock that stands still.
+"""A mirror without processes: a real upstream over the wire, real PostgreSQL, and a clock that stands still.
 
-What a web process does for a page, and a worker for a release, is called by its functions; bytes are said to be stored.
+Tests call the functions by which a web process serves a page and a worker handles a release. No bytes are downloaded:
+`Mirror.store` only records that they are stored.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -40,7 +41,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Mirror:
-    """An index over one upstream, whose time passes when a test says so."""
+    """An index over one upstream. A test advances its time."""
 
     pool: Pool
     upstream: Upstream
@@ -49,22 +50,22 @@ class Mirror:
     now: datetime = field(default=NOON)
 
     async def at(self, moment: datetime) -> None:
-        """Put the clock at a moment."""
+        """Set the clock to a moment."""
         self.now = moment
         await set_clock(self.pool, moment)
 
     async def wait(self, span: timedelta) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         await self.at(self.now + span)
 
     async def look(self, name: str) -> dict[str, StandingFile]:
-        """Look at the upstream's page a moment later; returns all files of the project."""
+        """Refresh the upstream's page a moment later; return all files of the project."""
         await self.wait(A_MOMENT)
         await self.refresher.look(NormalizedName(name))
         return await self.files(name)
 
     async def confirm(self, name: str) -> dict[str, StandingFile]:
-        """Look again when looks are due, until an absence that was just seen is confirmed."""
+        """Refresh the page whenever a refresh is due, until an absence that was just noticed is confirmed."""
         for span in pairwise((timedelta(0), *USUALLY)):
             await self.wait(span[1] - span[0])
             await self.look(name)
@@ -75,15 +76,15 @@ class Mirror:
         return await select_files(self.pool, NormalizedName(name))
 
     async def states(self, name: str) -> dict[str, State]:
-        """Their states."""
+        """The states of a project's files by their names."""
         return {filename: item.standing.state for filename, item in (await self.files(name)).items()}
 
     async def served(self, name: str) -> list[str]:
-        """What the page lists now."""
+        """The filenames that the page lists now."""
         return [file.filename for file in (await self.page(name)).files]
 
     async def page(self, name: str) -> ProjectPage:
-        """What pages are rendered from."""
+        """The page from which all forms are rendered."""
         page = await Served(self.pool, Addresses("https://index.example.org"), self.upstream.url, WEEK).load(
             NormalizedName(name)
         )
@@ -91,7 +92,7 @@ class Mirror:
         return page
 
     async def store(self, name: str) -> None:
-        """Say of every file of a project that its bytes are here."""
+        """Record for every file of a project that its bytes are stored."""
         async with self.pool.acquire() as connection:
             for item in (await self.files(name)).values():
                 file = item.file
@@ -99,7 +100,7 @@ class Mirror:
                     await files.update_stored(connection, file.id, file.sha256, file.size or 0, file.path)
 
     async def settle(self, name: str, version: str = "1.0") -> Settlement:
-        """Settle a release, looking at the upstream again where that is asked for, as the worker does."""
+        """Settle a release, and refresh the upstream's page if that is required, as the worker does."""
         for _ in range(2):
             async with self.pool.acquire() as connection:
                 settlement = await settle(connection, NormalizedName(name), version, WEEK, self.feed)
@@ -109,12 +110,12 @@ class Mirror:
         return settlement
 
     async def decide(self, choice: Choice, name: str, version: str | None = "1.0", person: str = "ada") -> None:
-        """Have a reviewer decide."""
+        """Carry out a reviewer's decision."""
         async with self.pool.acquire() as connection:
             await decide(connection, Actor(person, "cli"), Decision(choice, NormalizedName(name), version, "because"))
 
     async def rule(self, kind: RuleKind, value: str = "", scope: str = UPSTREAM, subject: str = "") -> None:
-        """Put a rule in force."""
+        """Activate a rule."""
         async with self.pool.acquire() as connection:
             await write_rule(connection, Rule(kind, None, "a test", "ada", scope, subject=subject, value=value))
 
@@ -125,11 +126,11 @@ class Mirror:
         return rows
 
     async def wanted(self) -> set[str]:
-        """The keys of all messages that wait in the outbox."""
+        """The keys of all messages in the outbox."""
         return {row["key"] for row in await self.pool.fetch("SELECT key FROM outbox")}
 
     async def actions(self, filename: str) -> list[str]:
-        """What the journal says of a file."""
+        """The journal's actions about a file."""
         rows = await self.pool.fetch("SELECT action FROM journal WHERE filename = $1 ORDER BY serial", filename)
         return [row["action"] for row in rows]
 

@@ -1,4 +1,4 @@
-"""The admin panel as a person without scripts uses it, and accounts to log in with."""
+"""The admin panel as a person uses it in a browser without scripts, and accounts to log in with."""
 
 import asyncio
 import html
@@ -38,7 +38,7 @@ class Page:
 
     @property
     def confirmation(self) -> dict[str, str]:
-        """The form that asks for a name before files that are in use are hidden; nothing where there is none."""
+        """The form that asks for a name before files in use are hidden; empty if the page has none."""
         match = re.search(r'<form class="confirmation" method="post" action="(.*?)">(.*?)</form>', self.text, re.DOTALL)
         if match is None:
             return {}
@@ -47,13 +47,13 @@ class Page:
 
     @property
     def told(self) -> str:
-        """What the page says about the last request."""
+        """The page's message about the last request."""
         match = re.search(r'<p class="(?:notice|error)" role="\w+">(.*?)</p>', self.text, re.DOTALL)
         return html.unescape(match[1]) if match else ""
 
 
 class Person:
-    """Somebody with a browser that has no scripts: keeps cookies, follows nothing by itself."""
+    """A person with a browser without scripts: it keeps cookies, and follows no redirect by itself."""
 
     def __init__(self, url: str) -> None:
         self.host = urlsplit(url).netloc
@@ -85,7 +85,7 @@ class Person:
         return self.confirm(self.ask(path, form), project)
 
     def confirm(self, page: Page, name: str) -> Page:
-        """Go on where a page asks for the name because files are in use."""
+        """Confirm the request if the page asks for the name because files are in use."""
         form = page.confirmation
         return self.ask(form.pop("action"), {**form, "again": name}) if form else page
 

@@ -1,4 +1,4 @@
-"""Checks of others: distributions with modules, entry points and metadata, installed into a folder on the path."""
+"""Third-party checks: distributions with modules, entry points and metadata, installed into a folder on the path."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,14 +23,14 @@ CHECK = Check()
 
 
 def check_source(name: str, *body: str) -> str:
-    """A module with one check that does what the lines say."""
+    """A module with one check whose body is these lines."""
     return HEAD.format(name=name, body="\n".join(f"        {line}" for line in body))
 
 
 def install(
     folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, points: Mapping[str, str], module: str = "acme_checks"
 ) -> Path:
-    """Install a distribution of one module, as an installer would lay it out; returns the folder."""
+    """Install a distribution of one module, as an installer does; return the folder."""
     target = folder / module
     info = target / f"{module}-1.0.dist-info"
     info.mkdir(parents=True)

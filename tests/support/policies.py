@@ -1,4 +1,4 @@
-"""Policies and files for properties: rules of every kind and breadth, and files in every standing, about few names."""
+"""Policies and files for property tests: rules of every kind and scope, and files in every state, of few names."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -55,18 +55,18 @@ KINDS: list[st.SearchStrategy[Rule]] = [
 
 
 def policies(max_size: int = 6) -> st.SearchStrategy[list[Rule]]:
-    """Rules in any number, some of which have ended."""
+    """Any number of rules, some of which have expired."""
     return st.lists(st.one_of(KINDS), max_size=max_size)
 
 
 def rules_of(found: list[Rule], project: str) -> tuple[Rule, ...]:
-    """Those that cover a mirrored project."""
+    """The rules that cover a mirrored project."""
     return tuple(rule for rule in found if covers(rule.scope, project, Origin.MIRRORED))
 
 
 @st.composite
 def standing_files(draw: st.DrawFn) -> StandingFile:
-    """A file of a mirrored project in any state, its bytes known or not."""
+    """A file of a mirrored project in any state, with or without a digest and stored bytes."""
     project, version = draw(st.sampled_from(PROJECTS)), draw(st.sampled_from(VERSIONS))
     filename = f"{project.replace('-', '_')}-{version}{draw(st.sampled_from(['-py3-none-any.whl', '.tar.gz']))}"
     sha256: Sha256 | None = digest_of(filename) if draw(mostly) else None

@@ -1,7 +1,8 @@
-"""PostgreSQL for tests that need no whole Koschey: one server a session, and a fresh database for each test.
+"""PostgreSQL for tests that need no whole Koschey: one server per session, and an empty database for each test.
 
-`database` is the URL of a migrated database, emptied before each test, for that is many times faster than a new one;
-`pool` and `connection` are open on it. `own_database` and `empty_database` may also be migrated and spoilt.
+`database` is the URL of a migrated database, which is emptied before each test, because that is many times faster than
+a new one; `pool` and `connection` are open on it. A test may also migrate and damage `own_database` and
+`empty_database`.
 """
 
 import asyncio
@@ -29,11 +30,11 @@ from koschey.embedded.postgres import make_cluster, postgres_part
 from koschey.embedded.secret_file import Secrets
 
 MIGRATED = "migrated"
-"""The database that others are copies of."""
+"""The database from which others are copied."""
 SHARED = "shared"
-"""The copy that tests take turns with."""
+"""The copy that tests use one after another."""
 SEEDED = frozenset({"migration", "index", "legal_move", "journal_head"})
-"""Tables whose rows the migrations wrote."""
+"""Tables whose rows the migrations have written."""
 EMPTY = """
     SET LOCAL session_replication_role = replica;  -- no trigger refuses, and no foreign key asks
     DO $$
@@ -61,21 +62,21 @@ class Postgres:
     _numbers: Iterator[int] = field(default_factory=count, repr=False)
 
     def url(self, database: str) -> str:
-        """Where Koschey's own role, which is no superuser, finds a database."""
+        """The URL of a database for Koschey's own role, which is no superuser."""
         return f"postgresql://{ROLE}:{self.secrets.postgres}@127.0.0.1:{self.port}/{database}"
 
     async def create(self, template: str, name: str | None = None) -> str:
-        """Make a database and return its name."""
+        """Create a database and return its name."""
         name = name or f"test_{next(self._numbers)}"
         await self._command(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     async def drop(self, name: str) -> None:
-        """Remove a database, whoever is still connected."""
+        """Drop a database, even if clients are still connected."""
         await self._command(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def empty(self, name: str) -> None:
-        """Put a migrated database back to how it was when it was migrated."""
+        """Reset a migrated database to its state after the migration."""
         end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> $2"
         tables = "ARRAY[" + ", ".join(f"'{table}'" for table in sorted(SEEDED)) + "]"
         async with self._superuser(name) as connection:
@@ -100,7 +101,7 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """A server as `koschey up` starts it, only that it does not wait for the disk."""
+    """A server as `koschey up` starts it, except that it does not wait for the disk."""
     home = folder / "parts"
     home.mkdir()
     home.chmod(0o711)
@@ -122,14 +123,14 @@ def postgres(folder: Path) -> Iterator[Postgres]:
 
 @pytest_asyncio.fixture
 async def database(postgres: Postgres) -> AsyncIterator[str]:
-    """The URL of a migrated database that holds nothing and that nobody else uses."""
+    """The URL of a migrated database without rows, which no other client uses."""
     await postgres.empty(SHARED)
     yield postgres.url(SHARED)
 
 
 @pytest_asyncio.fixture
 async def own_database(postgres: Postgres) -> AsyncIterator[str]:
-    """The URL of a migrated database that no other test will see."""
+    """The URL of a migrated database that no other test uses."""
     async with _fresh(postgres, MIGRATED) as url:
         yield url
 
@@ -157,7 +158,7 @@ async def connection(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def set_clock(db: Database, moment: datetime) -> None:
-    """Put the one clock at a moment, where it stands still."""
+    """Set the database's clock to a moment, at which it stands still."""
     await db.execute(CLOCK % f"timestamptz '{moment.isoformat()}'")
 
 
@@ -187,9 +188,9 @@ def _run(part: Part) -> None:
 
 
 def wait_until_ready(child: Child) -> None:
-    """Wait until a part is ready; one that ends before has failed."""
+    """Wait until a part is ready. A part that ends before that has failed."""
     while True:
-        # Before it is asked whether it is ready: a part that ends well between the two questions has not failed.
+        # Read before `is_ready`: a part that ends successfully between the two calls has not failed.
         status = child.exit_status()
         if child.is_ready():
             return

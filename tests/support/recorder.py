@@ -1,8 +1,8 @@
-"""Sees that no transaction of ours waits for anything but PostgreSQL: not for S3, an upstream, a thread or time.
+"""Detects transactions of ours that wait for anything but PostgreSQL: for S3, an upstream, a thread or a timer.
 
-What waits inside of a transaction keeps its locks, and a connection, for as long as somebody else likes. Every step of
-every task in the tests' own process is looked at: where a task in a transaction begins to wait, asyncpg must be what
-waits, on a connection that it has already.
+A transaction that waits for something else keeps its locks and a connection for an unknown time. This module watches
+every step of every task in the tests' own process: when a task in a transaction begins to wait, asyncpg must be the one
+that waits, on a connection that the task has already.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ OURS = ("koschey.", "activities.", "workflows.")
 DRIVER, POOL, TESTS = "/asyncpg/", "/asyncpg/pool.py", "/tests/"
 
 _open: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
-"""How many transactions of ours each task is in."""
+"""The number of our transactions that each task is in."""
 _offences: list[str] = []
 
 
 class Watched(Coroutine[Any, Any, Any]):
-    """A task's coroutine, looked at whenever it begins to wait."""
+    """A task's coroutine that is examined whenever it begins to wait."""
 
     def __init__(self, inner: Coroutine[Any, Any, Any]) -> None:
         self._inner = inner
@@ -49,7 +49,7 @@ class Watched(Coroutine[Any, Any, Any]):
         task = asyncio.current_task()
         if task is not None and _open.get(task):
             frames = list(_frames(self._inner))
-            # From the frame of ours on; what a test does from inside of one is the test's affair.
+            # Only from our own frame on: a test may wait for anything inside its own transaction.
             within = list(dropwhile(lambda frame: not _is_ours(frame), frames))
             places = [frame.f_code.co_filename for frame in within]
             waits_alone = any(DRIVER in place for place in places) and not any(place.endswith(POOL) for place in places)
@@ -60,21 +60,21 @@ class Watched(Coroutine[Any, Any, Any]):
 
 @pytest.fixture(autouse=True)
 def transactions_wait_for_postgresql_alone() -> Iterator[None]:
-    """Every test in whose process a transaction waits for something else fails."""
+    """Fail every test in whose process a transaction waits for something else."""
     _offences.clear()
     yield
     assert not _offences, "a transaction waits for something other than PostgreSQL:\n" + "\n".join(set(_offences))
 
 
 def pytest_configure() -> None:
-    """Watch from now on."""
+    """Watch all tasks and transactions from now on."""
     create_task, enter, leave = asyncio.BaseEventLoop.create_task, Transaction.__aenter__, Transaction.__aexit__
 
     def create_watched(loop: Any, work: Any, **more: Any) -> Any:
         return create_task(loop, Watched(work) if asyncio.iscoroutine(work) else work, **more)
 
     async def enter_watched(transaction: Any) -> None:
-        # The frame that awaits this one is that of the block.
+        # The frame that awaits this one is the frame of the block.
         is_ours = _is_ours(sys._getframe(1))
         await enter(transaction)
         task = asyncio.current_task()
@@ -97,7 +97,7 @@ _entered: set[int] = set()
 
 
 def _frames(waiting: Any) -> Iterator[Any]:
-    """Yield the frames of what waits, the outermost first, through coroutines and asynchronous generators."""
+    """Yield the frames of an awaitable, the outermost first, through coroutines and asynchronous generators."""
     while waiting is not None:
         for kind in ("cr", "ag", "gi"):
             frame = getattr(waiting, f"{kind}_frame", None)
@@ -110,7 +110,7 @@ def _frames(waiting: Any) -> Iterator[Any]:
 
 
 def _generator_of(step: Any) -> Any:
-    """Return the asynchronous generator that `anext`, or `async for`, steps through; only the collector is told."""
+    """Return the asynchronous generator that `anext`, or `async for`, steps through; only `gc` can find it."""
     referred = gc.get_referents(step)
     if generator := next((each for each in referred if hasattr(each, "ag_frame")), None):
         return generator

@@ -1,4 +1,4 @@
-"""Releases that a running index holds, and what its pages and refusals say of them."""
+"""Releases that a running index holds, and its pages and refusals about them."""
 
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from tests.support.temporal_cli import temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-"""What a browser accepts."""
+"""A browser's Accept header."""
 
 
 def add_fresh(upstream: Upstream, project: str, version: str = "2.0") -> UpstreamFile:
@@ -19,7 +19,7 @@ def add_fresh(upstream: Upstream, project: str, version: str = "2.0") -> Upstrea
 
 
 def hold(koschey: Koschey, upstream: Upstream, project: str) -> UpstreamFile:
-    """Have Koschey hold a release of an hour ago; returns once its bytes are stored."""
+    """Have Koschey hold a release that was uploaded an hour ago; return once its bytes are stored."""
     file = add_fresh(upstream, project)
     assert koschey.filenames(project) == []
     wait_until(lambda: koschey.is_stored(file.filename))
@@ -27,14 +27,14 @@ def hold(koschey: Koschey, upstream: Upstream, project: str) -> UpstreamFile:
 
 
 def hold_new(koschey: Koschey, upstream: Upstream, project: str, **options: Any) -> str:
-    """Have Koschey hold a release of this moment; returns its filename at once."""
+    """Have Koschey hold a release that was uploaded just now; return its filename at once."""
     file = upstream.add(project, "1.0", upload_time=datetime.now(UTC), **options)
     assert koschey.filenames(project) == []
     return file.filename
 
 
 def hold_settled(koschey: Koschey, upstream: Upstream, project: str, *versions: str) -> list[UpstreamFile]:
-    """Have fresh releases held, and their workflows wait for a time or a signal."""
+    """Have Koschey hold fresh releases; return once their workflows wait for a date or a signal."""
     fresh = [add_fresh(upstream, project, version) for version in versions]
     assert koschey.filenames(project) == []
     for file, version in zip(fresh, versions, strict=True):
@@ -75,7 +75,7 @@ def announce(koschey: Koschey, scope: str) -> None:
 
 
 def refusal(koschey: Koschey, path: str) -> Any:
-    """What a file's refusal says."""
+    """The body of a file's refusal."""
     answer = ask(f"{koschey.url}{path}", Accept="application/json")
     assert answer.status == 403
     return answer.json

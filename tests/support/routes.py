@@ -1,4 +1,4 @@
-"""The routes of an index inside the test's process, each with what a test puts into its variables."""
+"""The routes of an index inside the test's process, and their paths with a given value for each variable."""
 
 import re
 
@@ -6,11 +6,11 @@ from tests.support.app_in_process import Inside
 
 
 def rules(inside: Inside) -> list[str]:
-    """Every route that reads, as the application has it."""
+    """Every route of the application that accepts GET."""
     found = (rule for rule in inside.front.quart.url_map.iter_rules() if "GET" in (rule.methods or set()))
     return sorted({rule.rule for rule in found})
 
 
 def filled(rule: str, segment: str) -> str:
-    """A path of the route with this in the place of each of its variables."""
+    """The path of a route, with this segment instead of each variable."""
     return re.sub("<[^>]+>", lambda _: segment, rule)

@@ -1,4 +1,4 @@
-"""Rows that tests begin with, and rows that they look at."""
+"""Rows with which tests begin, and rows that they check."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ WEEK = timedelta(days=7)
 """The usual window."""
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 A_TEST = Grounds(UNKNOWN, "a test")
-"""Why files have the states that tests give them."""
+"""The cause of the states that tests give to files."""
 
 
 def digest_of(text: str) -> Sha256:
-    """A sha256 that is real and easy to tell apart."""
+    """The real SHA-256 of a text, so that digests are easy to tell apart."""
     return Sha256(hashlib.sha256(text.encode()).hexdigest())
 
 
 def new_file(
     filename: str, state: State = State.HELD, *, release_at: datetime | None = None, **changes: Any
 ) -> NewFile:
-    """A row for a mirrored wheel; its version is what the filename says."""
+    """A row for a mirrored wheel; the version comes from the filename."""
     sha256 = changes.get("sha256", digest_of(filename))
     version = version_of(filename, NormalizedName(filename.partition("-")[0]))
     assert version, filename
@@ -55,7 +55,7 @@ def new_file(
 async def add_project(
     connection: Connection, name: str, new: Sequence[NewFile] = (), *, looked_at: datetime | None = None
 ) -> NormalizedName:
-    """Add a mirrored project with its files, stored where they have a digest, without a word in the journal."""
+    """Add a mirrored project with its files, stored if they have a digest, without an entry in the journal."""
     project = NormalizedName(name)
     await projects.insert_project(connection, project, name, Origin.MIRRORED)
     found = await projects.select_project(connection, project)
@@ -78,7 +78,7 @@ async def raise_alert(
     filename: str | None = None,
     detail: dict[str, object] | None = None,
 ) -> None:
-    """Raise an alert, with a row of the journal as its cause."""
+    """Raise an alert, with an entry in the journal as its cause."""
     record, entries = Record(connection, SYSTEM, project), [Entry(version, filename, detail or {})]
     record.add(Event.CHECK, entries)
     record.alert(kind, entries)

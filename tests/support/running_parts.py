@@ -1,4 +1,4 @@
-"""The processes of a running `koschey up`: found, killed, suspended."""
+"""Finds, kills and suspends the processes of a running `koschey up`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.support.koschey_up import Koschey
 
 
 def tree(koschey: Koschey, part: str) -> list[psutil.Process]:
-    """The processes of a part that run now."""
+    """The running processes of a part."""
     supervisor = psutil.Process(koschey.process.pid)
     words = {"worker": "worker", "web": "web", "postgres": "postgres", "temporal": "temporal", "s3": "rclone"}
     found = []
@@ -24,7 +24,7 @@ def tree(koschey: Koschey, part: str) -> list[psutil.Process]:
 
 
 def kill(koschey: Koschey, part: str) -> None:
-    """Kill all processes of a part with SIGKILL; `koschey up` starts it again."""
+    """Kill all processes of a part with SIGKILL; `koschey up` restarts it."""
     for process in tree(koschey, part):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -32,7 +32,7 @@ def kill(koschey: Koschey, part: str) -> None:
 
 @contextlib.contextmanager
 def frozen(koschey: Koschey, part: str) -> Iterator[None]:
-    """Stop a part without ending it: its connections hang."""
+    """Suspend a part without ending it: its connections hang."""
     stopped = tree(koschey, part)
     for process in stopped:
         process.suspend()

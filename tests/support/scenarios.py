@@ -1,4 +1,4 @@
-"""Small lives of a quarantine, each with another history. Activities are fakes; server and workflow are real."""
+"""Scenarios of a quarantine, each with another history. Activities are fakes; server and workflow are real."""
 
 # ruff: noqa: ARG002 - activities are called with what real ones need
 
@@ -27,12 +27,12 @@ WEEK = 7 * DAY
 QUEUE = "koschey"
 REVIEW = {"reviewer": "admin", "reason": "seen"}
 MACHINE = {"stackTrace", "identity", "workerInstanceKey"}
-"""Fields that a replay does not read, and that tell of the machine on which a history was recorded."""
+"""Fields that a replay does not read, and that identify the machine on which a history was recorded."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Time that passes, then a signal or an update."""
+    """A span of time, then a signal or an update."""
 
     after: timedelta
     name: str = ""
@@ -42,29 +42,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Scenario:
-    """How a release lives."""
+    """The course of a release's quarantine."""
 
     name: str
     steps: tuple[Step, ...] = ()
     files: int = 1
     failing: int = 0
-    """Files that cannot be fetched the first time."""
+    """Number of files whose first download fails."""
     window: timedelta = WEEK
     outages: int = 0
-    """Settlings that fail for good before one works."""
+    """Number of settlings that fail without a retry before one succeeds."""
     refuses: bool = False
-    """No decision changes anything."""
+    """Whether every decision is refused."""
     checks: tuple[str, ...] = ()
     portions: int = 1
-    """Turns in which a check sees all files."""
+    """Number of runs that a check needs to inspect all files."""
     broken: bool = False
-    """The first check cannot be run the first time."""
+    """Whether the first run of the first check fails."""
     unanswered: int = 0
     searchable: bool = True
     decisions: tuple[str, ...] = ()
-    """What a former run handed on."""
+    """Decisions that a previous run handed over."""
     code: str = ""
-    """The code that decides; empty where none is needed."""
+    """The code that decides; empty if no code is needed."""
 
 
 @dataclass
@@ -107,7 +107,7 @@ class Life:
 
     @activity.defn
     async def store_held_files(self, files: list[int]) -> dict[str, Any]:
-        """Fetch files, unless they are among those that fail the first time."""
+        """Download files, except those that fail the first time."""
         failed = {file for file in files if file <= self.scenario.failing and file not in self.failed}
         self.failed |= failed
         self.stored |= {*files} - failed
@@ -115,7 +115,7 @@ class Life:
 
     @activity.defn
     async def plan_round(self, page: Any) -> dict[str, Any]:
-        """List what is not fetched, not attached and not checked."""
+        """List the files to download, whether provenance is missing, and the checks to run."""
         waiting = [] if self.decided else range(page["after"] + 1, self.scenario.files + 1)
         return {
             "unstored": [file for file in waiting if file not in self.stored],
@@ -131,7 +131,7 @@ class Life:
 
     @activity.defn
     async def check_release(self, task: Any) -> dict[str, Any]:
-        """Look at a portion of the files."""
+        """Inspect a portion of the files."""
         if self.scenario.broken and not self.broke:
             self.broke = True
             raise ApplicationError("the child died", non_retryable=True)
@@ -140,17 +140,17 @@ class Life:
 
     @activity.defn
     async def note_check_fault(self, task: Any, cause: str) -> None:
-        """Hear why a check could not be run."""
+        """Receive the cause of a check's fault."""
         assert cause
 
     @activity.defn
     async def describe_release(self, release: Any) -> dict[str, Any]:
-        """Say nothing."""
+        """Return an empty description."""
         return {}
 
     @activity.defn
     async def sift_signals(self, batch: Any) -> dict[str, Any]:
-        """Choose what carries the code that the scenario wants."""
+        """Choose the signals that carry the scenario's code."""
         wanted = self.scenario.code
         offered = [candidate["code"] for candidate in batch["candidates"]]
         wrong = [place for place, code in enumerate(offered) if wanted and code != wanted]
@@ -163,7 +163,7 @@ class Life:
 
     @activity.defn
     async def decide_releases(self, decisions: list[Any]) -> list[str]:
-        """Decide one after the other."""
+        """Carry out decisions one after another."""
         return [self._decide(decision) for decision in decisions]
 
     def _decide(self, decision: Any) -> str:
@@ -177,12 +177,12 @@ class Life:
 
     @property
     def is_unattested(self) -> bool:
-        """Whether the upstream lists objects that it has not given yet."""
+        """Whether the upstream lists provenance objects that it has not served yet."""
         return self.scenario.unanswered > 0 and not self.answered
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        """All of them, bound."""
+        """All fake activities, bound to this scenario."""
         return [
             self.settle_release,
             self.store_held_files,
@@ -197,7 +197,7 @@ class Life:
 
 
 def signal(name: str, *given: object, after: timedelta = DAY) -> Step:
-    """A signal after a day."""
+    """A signal that is sent after a day."""
     return Step(after, name, given)
 
 
@@ -214,7 +214,7 @@ FETCHES = {"one": (1, 0), "five": (5, 0), "one-late": (1, 1), "five-late": (5, 2
 
 
 def scenarios() -> Iterator[Scenario]:
-    """Every life, each under a name of its own."""
+    """Every scenario, each with its own name."""
     yield from _ends_and_downloads()
     yield from _checks_and_codes()
 
@@ -256,14 +256,14 @@ def _checks_and_codes() -> Iterator[Scenario]:
 
 
 class Stage:
-    """A server that skips time, on which scenarios are played."""
+    """A time-skipping server on which scenarios are played."""
 
     def __init__(self, client: Client, environment: WorkflowEnvironment) -> None:
         self._client = client
         self._environment = environment
 
     async def play(self, scenario: Scenario) -> WorkflowHistory:
-        """Play one, and return the history of the workflow's last run."""
+        """Play a scenario; return the history of the workflow's last run."""
         life = Life(scenario)
         async with Worker(
             self._client,
@@ -273,7 +273,7 @@ class Stage:
             identity="recorder",
         ):
             handle = await self._start(scenario)
-            # It may be over before the last step.
+            # The workflow may end before the last step.
             with contextlib.suppress(RPCError):
                 for step in scenario.steps:
                     await self._environment.sleep(step.after)
@@ -299,7 +299,7 @@ class Stage:
 
 
 async def record(lives: Sequence[Scenario], server: Path, target: Path) -> None:
-    """Play scenarios and keep their histories, as small as they can be kept."""
+    """Play scenarios, and store their histories in a compressed archive."""
     environment = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(server), identity="recorder"
     )
@@ -315,7 +315,7 @@ async def record(lives: Sequence[Scenario], server: Path, target: Path) -> None:
 
 
 def without_machine(history: WorkflowHistory) -> str:
-    """Return a history as JSON, without what tells of a machine."""
+    """Return a history as JSON, without the fields that identify a machine."""
     fields = json.loads(history.to_json(), object_hook=_without)
     return json.dumps(fields, separators=(",", ":"))
 

@@ -1,4 +1,4 @@
-"""The schema of a database as text, to compare two."""
+"""Reads the schema of a database as text, so that tests can compare two."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from koschey.db.pool import Connection
 
 
 async def schema_of(connection: Connection) -> Mapping[str, Any]:
-    """All that migrations make, in an order of its own."""
+    """All objects that migrations create, in a fixed order."""
     return {name: [tuple(row) for row in await connection.fetch(query)] for name, query in SCHEMA.items()}
 
 

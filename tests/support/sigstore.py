@@ -1,4 +1,4 @@
-"""A Sigstore of our own: a certificate authority, two logs, and attestations (PEP 740) that they vouch for.
+"""A Sigstore of our own: a certificate authority, two logs, and the attestations (PEP 740) that they certify.
 
     sigstore = Sigstore()
     sigstore.provenance("six-1.0-py3-none-any.whl", sha256)   # an object whose every signature holds
@@ -32,7 +32,7 @@ GITLAB = {"kind": "GitLab", "repository": "eggs/group/eggs", "workflow_filepath"
 
 
 def github_claims(repository: str = "spam/spam", workflow: str = "release.yml") -> dict[int, str]:
-    """What the certificate of a GitHub workflow says."""
+    """The claims in the certificate of a GitHub workflow."""
     url = f"https://github.com/{repository}"
     return {
         8: "https://token.actions.githubusercontent.com",
@@ -44,7 +44,7 @@ def github_claims(repository: str = "spam/spam", workflow: str = "release.yml") 
 
 
 def gitlab_claims(repository: str = "eggs/group/eggs", workflow: str = ".gitlab-ci.yml") -> dict[int, str]:
-    """What the certificate of a GitLab pipeline says."""
+    """The claims in the certificate of a GitLab pipeline."""
     url = f"https://gitlab.com/{repository}"
     return {
         8: "https://gitlab.com",
@@ -67,14 +67,14 @@ def statement(filename: str, sha256: str, predicate_type: str = PUBLISH, **chang
 
 
 def provenance_object(*attestations: dict[str, Any], publisher: dict[str, Any] | None = None) -> bytes:
-    """A provenance object of one bundle, in the form in which the public index serves it."""
+    """A provenance object of one bundle, in the form that the public index serves."""
     bundle = {"publisher": {"claims": None, **(publisher or GITHUB)}, "attestations": list(attestations)}
     return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
 
 
 @dataclass(frozen=True)
 class Log:
-    """The key of a log."""
+    """A log, identified by its key."""
 
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
@@ -84,7 +84,7 @@ class Log:
         return hashlib.sha256(_public(self.key)).digest()
 
     def sign(self, data: bytes) -> bytes:
-        """Sign."""
+        """Return the log's signature of these bytes."""
         return self.key.sign(data, ec.ECDSA(hashes.SHA256()))
 
     @property
@@ -104,7 +104,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Sigstore:
-    """One instance: its attestations hold under its own root of trust and under no other."""
+    """One instance. Its attestations are valid under its own root of trust, and under no other."""
 
     ca_key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     certificates: Log = field(default_factory=Log)
@@ -138,16 +138,16 @@ class Sigstore:
         }
 
     def without_ct(self) -> "Sigstore":
-        """The same authority, but with a certificate log that nobody trusts."""
+        """The same authority, but with an untrusted certificate log."""
         return replace(self, certificates=Log())
 
     def without_log(self) -> "Sigstore":
-        """The same authority, but with a transparency log that nobody trusts."""
+        """The same authority, but with an untrusted transparency log."""
         return replace(self, transparency=Log())
 
     @property
     def trusted_root(self) -> str:
-        """What `KOSCHEY_SIGSTORE_TRUST_ROOT` is to name."""
+        """The content of the file that `KOSCHEY_SIGSTORE_TRUST_ROOT` names."""
         authority = {
             "subject": {"organization": "example.org", "commonName": "tests"},
             "uri": "https://ca.example.org",
@@ -173,7 +173,7 @@ class Sigstore:
         )
 
     def _certify(self, key: ec.EllipticCurvePrivateKey, claims: dict[int, str]) -> x509.Certificate:
-        """A certificate for ten minutes, with the promise of the certificate log inside."""
+        """A certificate for ten minutes that contains the promise of the certificate log."""
         builder = (
             self._builder(x509.Name([]), key, timedelta(minutes=10))
             .add_extension(_key_usage(digital_signature=True, key_cert_sign=False), critical=True)

@@ -1,6 +1,6 @@
-"""A Koschey whose parts a test starts and ends one by one: for an outage as long as it likes, or hosts of another time.
+"""A Koschey whose parts a test starts and stops one by one: for long outages, and for hosts with a wrong clock.
 
-`koschey up` starts at once what dies. Here are the same parts, under the same leash, and nobody who brings them back.
+`koschey up` restarts a part as soon as it dies. These are the same parts, on the same leash, but nothing restarts them.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from tests.support.postgres import MIGRATED, Postgres, wait_until_ready
 from tests.support.upstream.server import Upstream
 
 type Environment = Mapping[str, str]
-"""Variables for one process alone."""
+"""Variables for one process."""
 
 NUMBERS = itertools.count()
 USUAL: Environment = {}
 
 
 class Apart(Koschey):
-    """An index without `koschey up`; its questions are answered by the first web process."""
+    """An index without `koschey up`. The first web process answers its requests."""
 
     def __init__(self, folder: Path, variables: Environment, secrets: Secrets) -> None:
         self.data = folder
@@ -62,11 +62,11 @@ class Apart(Koschey):
         return f"{self.url}/simple/"
 
     def start_temporal(self) -> None:
-        """Start Temporal, with the history that it had."""
+        """Start Temporal, with its former history."""
         self._start("temporal", self._temporal)
 
     def start_web(self, name: str = "web", environment: Environment = USUAL) -> str:
-        """Start a web process and return its root; the first one is the index's own."""
+        """Start a web process, and return its root URL. The first one becomes the index's own."""
         port = free_port()
         self._variables.setdefault("KOSCHEY_PORT", str(port))
         values = self._variables | {"KOSCHEY_PORT": str(port)} | dict(environment)
@@ -84,11 +84,11 @@ class Apart(Koschey):
         return self._children[name].pid
 
     def stop_part(self, name: str) -> None:
-        """Stop a part as an operator does."""
+        """Stop a part, as an operator does."""
         stop_all([self._children.pop(name)])
 
     def kill_part(self, name: str) -> None:
-        """End a part and all that it started with SIGKILL."""
+        """Kill a part and all its descendants with SIGKILL."""
         self._children.pop(name).finish()
 
     def stop(self) -> None:
@@ -100,7 +100,7 @@ class Apart(Koschey):
         return self
 
     def log_of(self, name: str) -> str:
-        """All that a part has logged."""
+        """The whole log of a part."""
         return (self.data / "logs" / f"{name}.log").read_text()
 
     def _start(self, name: str, part: Part) -> None:
@@ -113,7 +113,7 @@ class Apart(Koschey):
 def apart(
     folder: Path, postgres: Postgres, s3: Store, upstream: Upstream, variables: Environment = USUAL
 ) -> Iterator[Apart]:
-    """An index with a database and a bucket, of which no process runs yet."""
+    """An index with a database and a bucket, and no running process yet."""
     home = folder / f"apart-{next(NUMBERS)}"
     private_folder(private_folder(home) / "logs")
     secrets = Secrets()
@@ -135,10 +135,10 @@ def apart(
 
 
 def skewed(days: int) -> Environment:
-    """Variables with which a process sees a time that is days away from that of all others.
+    """Variables with which a process sees a time that differs by so many days from that of all others.
 
-    What measures spans goes on as it is, as on a host whose clock is wrong; so do the times of files, by which Python
-    tells whether it must compile a module anew.
+    Clocks that measure spans are unchanged, as on a host whose clock is wrong. So are the times of files, by which
+    Python decides whether to compile a module again.
     """
     found = find_spec("libfaketime")
     assert found is not None
@@ -149,6 +149,6 @@ def skewed(days: int) -> Environment:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which nobody listens."""
     with listen_anywhere("127.0.0.1") as listener:
         return int(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A recorder of statements: what each transaction says to PostgreSQL, in order, on every connection of a pool."""
+"""Records the statements of each transaction in order, on every connection of a pool."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,13 +15,13 @@ PREPARE = pools._decode_json
 
 @dataclass
 class Recorder:
-    """The transactions that have ended or are under way, the oldest first; each is its statements without BEGIN."""
+    """The ended and open transactions, the oldest first. Each is a list of its statements without BEGIN."""
 
     transactions: list[list[str]] = field(default_factory=list)
     _open: dict[int, list[str]] = field(default_factory=dict)
 
     async def watch(self, connection: Any) -> None:
-        """Record what is said on a connection from now on."""
+        """Record the statements on a connection from now on."""
         await PREPARE(connection)
         number = connection.get_server_pid()
 
@@ -38,13 +38,13 @@ class Recorder:
 
     @property
     def after_journal(self) -> list[Sequence[str]]:
-        """What transactions say while they hold the journal's counter; of those that take it, one each."""
+        """For each transaction that locks the journal's counter: the statements that it sends after that."""
         return [said[said.index(INSERT_ENTRIES) + 1 :] for said in self.transactions if INSERT_ENTRIES in said]
 
 
 @asynccontextmanager
 async def recording(database: str) -> AsyncIterator[tuple[Pool, Recorder]]:
-    """A pool, and what is said on it."""
+    """A pool, and the recorder of its statements."""
     recorder = Recorder()
     with patch.object(pools, "_decode_json", recorder.watch):
         pool = await open_pool(database, size=30)

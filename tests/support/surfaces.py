@@ -1,7 +1,7 @@
-"""Every route of the application, and how to ask it about one file.
+"""Every route of the application, and the requests that ask it about one file.
 
-A route that is in no line here fails `test_surfaces`: nobody adds a surface without saying how it could give a held
-file away.
+A route without an entry in this table fails `test_surfaces`: each entry says how its route could disclose a held file,
+or why it cannot.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from tests.support.uploads import MULTIPART, encoded, form
 HTML = "application/vnd.pypi.simple.v1+html"
 XML = "text/xml"
 VERSIONS = (f"6.{number}.6" for number in itertools.count(600))
-"""Versions that nothing else in an answer looks like, a new one for each release."""
+"""Versions that look like nothing else in an answer, a new one for each release."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The file that is asked about, the only one of its project."""
+    """The file that the requests are about, the only one of its project."""
 
     project: str
     version: str
@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def secrets(self) -> dict[str, bytes]:
-        """What an answer that refuses the file must not hold."""
+        """Bytes that an answer must not contain if it refuses the file."""
         return {
             "the sha256": self.sha256.encode(),
             "its bytes": self.content[40:56],
@@ -49,7 +49,7 @@ class Subject:
 
 
 class Ask(NamedTuple):
-    """One request."""
+    """One request to a surface."""
 
     path: str
     method: str = "GET"
@@ -68,56 +68,56 @@ class Ask(NamedTuple):
 
 @dataclass(frozen=True)
 class Surface:
-    """How a route is asked, and how to see that it tells of the file."""
+    """The requests to a route, and the test whether an answer discloses the file."""
 
     asks: Callable[[Subject], list[Ask]]
     tells: Callable[[Answer, Subject], bool]
     lists: bool = False
-    """Whether it lists files: then it may not even name one that is refused."""
+    """Whether it lists files: then it must not even name a refused one."""
     private: bool = False
-    """Whether it is for accounts alone, and tells those without rights of no file, served or not."""
+    """Whether it is only for accounts: an account without rights learns of no file, served or not."""
     explains: bool = False
-    """Whether it says of what is kept back why and until when: names, never a digest, bytes or metadata."""
+    """Whether it explains why and until when files are held: it gives names, but no digest, bytes or metadata."""
 
 
 def gives(answer: Answer, _: Subject) -> bool:
-    """The answer is the thing itself, or a part of it, or says that the client's copy is right."""
+    """Return whether the answer is the file or a part of it, or confirms the client's copy."""
     return answer.status in (200, 206, 304)
 
 
 def gives_bytes(answer: Answer, subject: Subject) -> bool:
-    """The answer is the file, its metadata or its provenance, and no explanation."""
+    """Return whether the answer is the file, its metadata or its provenance, and not an explanation."""
     return answer.status in (200, 206, 304) and not answer.headers.get("content-type", "").startswith("text/html")
 
 
 def shows(answer: Answer, subject: Subject) -> bool:
-    """The answer holds what is needed to have the file."""
+    """Return whether the answer contains what a client needs to download the file."""
     return subject.sha256.encode() in answer.body or subject.path.encode() in answer.body
 
 
 def names_file(answer: Answer, subject: Subject) -> bool:
-    """The answer lists the file; one to HEAD tells nothing."""
+    """Return whether the answer lists the file; an answer to HEAD discloses nothing."""
     return subject.filename.encode() in answer.body
 
 
 def names_version(answer: Answer, subject: Subject) -> bool:
-    """The answer names the release."""
+    """Return whether the answer names the release."""
     return subject.version.encode() in answer.body
 
 
 def pages(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
-    """Every form of a page."""
+    """Requests for every form of a page."""
     accepts = (JSON, HTML, "text/html", "*/*", "", f"{HTML};q=0.1, {JSON};q=0.9")
     return lambda subject: [Ask(path(subject), accept=accept) for accept in accepts]
 
 
 def one(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
-    """The one form of an answer."""
+    """One request for an answer that has only one form."""
     return lambda subject: [Ask(path(subject))]
 
 
 def file_asks(subject: Subject) -> list[Ask]:
-    """Every way to ask for bytes, and for what stands beside them."""
+    """Every request for the file's bytes, and for the files beside it."""
     tag, path = f'"{subject.sha256}"', subject.path
     return [
         Ask(path),
@@ -138,7 +138,7 @@ def call(method: str, *parameters: object) -> bytes:
 
 
 def calls(path: str) -> Callable[[Subject], list[Ask]]:
-    """The calls whose answers name releases."""
+    """XML-RPC calls whose answers name releases."""
     return lambda subject: [
         Ask(path, "POST", body=call("search", {"name": subject.project})),
         Ask(path, "POST", body=call("search", {"summary": subject.project})),
@@ -150,7 +150,7 @@ def provenance_path(subject: Subject) -> str:
 
 
 def held_asks(subject: Subject) -> list[Ask]:
-    """The explanations that a refused client is sent to, for the file and for what stands beside it."""
+    """Requests for the explanations to which a refused client is sent, for the file and for the files beside it."""
     where = f"/held/{release_word(subject.project, subject.version)}/is-held/ask-us"
     return [
         Ask(f"{where}/{quote(subject.filename)}{beside}", accept=accept)
@@ -266,11 +266,11 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ("/admin/static/<path:filename>", "admin.static"): "the style sheet and its like",
     ("/admin/<path:rest>", "admin.nothing"): "404 for whoever is logged in",
 }
-"""What each route that reads says of a file, or why it can say nothing."""
+"""The surface of each route that reads, or why it cannot disclose a file."""
 
 
 def surfaces() -> Iterator[tuple[str, Surface]]:
-    """Each route that can tell of a file."""
+    """Each route that can disclose a file."""
     for (rule, _), surface in TABLE.items():
         if isinstance(surface, Surface):
             yield rule, surface

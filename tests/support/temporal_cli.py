@@ -1,4 +1,4 @@
-"""The `temporal` command, as an operator uses it against a running index."""
+"""Runs the `temporal` command as an operator does, against a running index."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ def program(name: str) -> str:
 
 
 def temporal(koschey: Koschey, *command: str) -> str:
-    """Run `temporal` against the index's Temporal server; raises `CalledProcessError` where it fails."""
+    """Run `temporal` against the index's Temporal server. Raises `CalledProcessError` if it fails."""
     address = koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"]
     return subprocess.run(
         [program("temporal"), *command, "--address", address],
@@ -34,7 +34,7 @@ def temporal(koschey: Koschey, *command: str) -> str:
 def review(
     koschey: Koschey, choice: str, *releases: tuple[str, str], reason: str = "seen", days: float | None = None
 ) -> dict[str, Any]:
-    """What a signal or an update has to carry for a decision of the admin, with a code that the API shows."""
+    """The argument of a signal or an update for a decision of the admin, with a code from the API."""
     wanted = [{"project": project, "version": version} for project, version in releases]
     body = {"choice": choice, "releases": wanted, "reason": reason, "days": days}
     login = base64.b64encode(f"admin:{koschey.ready['admin_password']}".encode()).decode()

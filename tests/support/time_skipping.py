@@ -1,6 +1,6 @@
 """A worker under Temporal's time-skipping server, with a database whose clock a test can set.
 
-Everything but time is real: PostgreSQL, S3 and the upstream over the wire, the relay, every workflow and activity.
+Everything but time is real: PostgreSQL, S3, the upstream over the wire, the relay, every workflow and activity.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ NUMBERS = itertools.count()
 
 @dataclass
 class SkippingKoschey:
-    """An index without a web process, whose time passes when a test says so."""
+    """An index without a web process. A test advances its time."""
 
     resources: Resources
     environment: WorkflowEnvironment
@@ -64,16 +64,16 @@ class SkippingKoschey:
         await self._worker.enter_async_context(self.make_worker())
 
     async def stop_worker(self) -> None:
-        """Stop it; Temporal and the relay go on."""
+        """Stop the worker; Temporal and the relay continue."""
         await self._worker.aclose()
 
     async def see(self, project: str) -> list[str]:
-        """Look at the upstream's page, as a first request would, and return what is served."""
+        """Refresh the upstream's page, as a first request does; return the filenames that are served."""
         await self.resources.refresher.look(canonicalize_name(project))
         return await self.served(project)
 
     async def served(self, project: str) -> list[str]:
-        """Return the files that the page lists now."""
+        """Return the filenames that the page lists now."""
         page = await self.resources.pages.project(canonicalize_name(project))
         assert page is not None
         body = page.forms[Form.JSON].content.plain
@@ -86,7 +86,7 @@ class SkippingKoschey:
         return row["state"], row["reason"]
 
     async def wait_for_state(self, filename: str, state: str) -> str:
-        """Wait until a file is in a state; returns the reason."""
+        """Wait until a file is in a state; return the reason."""
         for _ in range(200):
             now, reason = await self.state_of(filename)
             if now == state:
@@ -95,7 +95,7 @@ class SkippingKoschey:
         raise AssertionError(f"{filename} is {now}: {reason}")
 
     async def wait_until_stored(self, filename: str) -> None:
-        """Wait until a file's bytes are in the bucket; of one that is held, until its workflow waits for its time."""
+        """Wait until a file's bytes are stored; if it is held, also until its workflow waits for its date."""
         query = """
             SELECT project.name AS project, file.version, standing.state
               FROM file JOIN project ON project.id = project_id JOIN standing ON file_id = file.id
@@ -109,18 +109,18 @@ class SkippingKoschey:
         raise AssertionError(f"{filename} was never stored")
 
     async def _waits(self, project: str, version: str) -> bool:
-        """Whether the quarantine of a release has settled since all of its files were stored.
+        """Return whether the quarantine of a release has settled since all of its files were stored.
 
-        A workflow that is only about to do so would find that time has passed, and ask the upstream for all of it.
+        A workflow that has not settled yet would find that time has passed, and request all of it from the upstream.
         """
         status = await self.workflow(project, version).query("status")
         return bool(status) and not status["unstored_files"]
 
     async def pass_time(self, span: timedelta, patience: timedelta = timedelta(seconds=30)) -> None:
-        """Let time pass, for PostgreSQL and for Temporal, which skips none while anything is under way.
+        """Advance the time of PostgreSQL and of Temporal, which skips no time while anything is in progress.
 
-        Raises `RPCError` where it has not passed within `patience`. It must not be asked again then: the server still
-        waits for what it was asked first, and its count of those who let time stand still is wrong ever after.
+        Raises `RPCError` if the time has not passed within `patience`. Do not call it again then: the server still
+        waits for the first request, and its count of the clients that lock its time stays wrong.
         """
         await self.resources.pool.execute("UPDATE test_clock SET ahead = ahead + $1", span)
         request = SleepRequest()
@@ -133,7 +133,7 @@ class SkippingKoschey:
 
 
 async def new_database(koschey: Koschey, name: str) -> str:
-    """Make a database beside the one of a running index, with a clock of its own; returns its URL."""
+    """Create a database beside the one of a running index, with a clock of its own; return its URL."""
     parts = urlsplit(koschey.settings["KOSCHEY_DATABASE_URL"])
     secret = json.loads((koschey.data / "secrets.json").read_text())["postgres_superuser"]
     superuser = urlunsplit(parts._replace(netloc=f"postgres:{secret}@{parts.hostname}:{parts.port}", path="/postgres"))
@@ -163,7 +163,7 @@ async def skipping(
     skips: bool = True,
     **changes: Any,
 ) -> AsyncIterator[SkippingKoschey]:
-    """Run a worker under a time-skipping server until the block ends, or under one whose time passes by itself."""
+    """Run a worker until the block ends, under a time-skipping server or one whose time passes by itself."""
     given: dict[str, Any] = {name.removeprefix("KOSCHEY_").lower(): value for name, value in koschey.settings.items()}
     given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
     settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields} | changes)
@@ -187,9 +187,9 @@ async def skipping(
 
 
 async def wait_until_resting(workflow: WorkflowHandle[Any, Any]) -> None:
-    """Wait until nothing of a workflow is under way.
+    """Wait until nothing of a workflow is in progress.
 
-    One that is terminated in the middle of an activity keeps the server's time from passing ever after.
+    If a workflow is terminated during an activity, the server's time never passes again.
     """
     quiet = 0
     async with asyncio.timeout(30):
@@ -209,7 +209,7 @@ async def add_account(index: SkippingKoschey, name: str, role: str, scope: str) 
 async def code_for(
     index: SkippingKoschey, choice: Choice, project: str, *, reviewer: str = "rita", days: float | None = None
 ) -> dict[str, Any]:
-    """What a reviewer who is logged in may send."""
+    """The argument of a signal that a reviewer may send, with a code issued to them."""
     async with index.resources.pool.acquire() as connection:
         release = (canonicalize_name(project), "1.0")
         issued = await issue_code(connection, Actor(reviewer, "admin"), choice, [release], None, days)
@@ -231,7 +231,7 @@ async def forging(
 
 
 async def hold(index: SkippingKoschey, upstream: Upstream, project: str) -> UpstreamFile:
-    """Have a release of this moment held, fetched and waiting."""
+    """Have a new release held; return once it is stored and its workflow waits."""
     file = upstream.add(project, "1.0", upload_time=datetime.now(UTC))
     assert await index.see(project) == []
     await index.wait_until_stored(file.filename)

@@ -1,4 +1,4 @@
-"""HTTP over a unix socket."""
+"""An HTTP client over a unix socket."""
 
 import socket
 from http.client import HTTPConnection
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class OverSocket(HTTPConnection):
-    """HTTP over a unix socket."""
+    """An HTTP connection over a unix socket."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("index.example.org", timeout=10)
@@ -18,7 +18,7 @@ class OverSocket(HTTPConnection):
 
 
 def status(path: Path, target: str = "/_/health", **headers: str) -> int:
-    """The status of an answer over a socket; 0 where nobody listens."""
+    """The status of an answer over a socket; 0 if nobody listens."""
     connection = OverSocket(path)
     try:
         connection.request("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})

@@ -1,4 +1,4 @@
-"""Uploads over HTTP, honest ones and others, and whether a refused one left anything behind."""
+"""Uploads over HTTP, valid and invalid, and whether a refused one left anything behind."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def form(filename: str, content: bytes, changes: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
-    """The fields that an honest client sends with a file, some of them changed, or left out where None."""
+    """The fields that an honest client sends with a file. `changes` replace fields, or omit them if None."""
     name, version = re.sub(r"\.(tar\.gz|tar\.bz2|zip)$", "", filename).split("-")[:2]
     filetype = "bdist_wheel" if filename.endswith(".whl") else "sdist"
     digest = hashlib.sha256(content).hexdigest()
@@ -27,7 +27,7 @@ def form(filename: str, content: bytes, changes: Mapping[str, str | None] | None
 
 
 def encoded(fields: dict[str, str | None], filename: str | None, content: bytes, *, name: str = "content") -> bytes:
-    """The form as a body."""
+    """The form, encoded as a request's body."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'.encode()
         for field, value in fields.items()
@@ -52,7 +52,7 @@ def post(
     chunked: bool = False,
     **headers: str,
 ) -> Answer:
-    """Send a body as an upload; underscores in header names stand for hyphens."""
+    """Send a body as an upload. An underscore in a header's name means a hyphen."""
     credentials = b64encode(f"__token__:{token_of(koschey) if token is None else token}".encode()).decode()
     sent = {"Content-Type": MULTIPART, "Authorization": f"Basic {credentials}"}
     sent |= {key.replace("_", "-"): value for key, value in headers.items()}
@@ -72,12 +72,12 @@ def upload(
     *,
     token: str | None = None,
 ) -> Answer:
-    """Upload a file, honestly but for the changes."""
+    """Upload a file with valid fields, except for the changes."""
     return post(koschey, encoded(form(*file, changes), *file), token=token)
 
 
 def is_clean(koschey: Koschey, filename: str, content: bytes) -> bool:
-    """Whether neither a row nor an object is there of a file."""
+    """Return whether neither a row nor an object of a file exists."""
     digest = Sha256(hashlib.sha256(content).hexdigest())
     objects = [koschey.data / "s3" / "koschey" / key for key in (blob_key(digest), manifest_key(digest))]
     rows = koschey.fetch_value("SELECT count(*) FROM file WHERE filename = $1 AND sha256 = $2", filename, digest)
@@ -85,5 +85,5 @@ def is_clean(koschey: Koschey, filename: str, content: bytes) -> bool:
 
 
 def is_known(koschey: Koschey, project: str) -> bool:
-    """Whether there is a row of that project."""
+    """Return whether a row of the project exists."""
     return bool(koschey.fetch_value("SELECT count(*) FROM project WHERE name = $1", project))

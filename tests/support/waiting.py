@@ -1,4 +1,4 @@
-"""Waiting in a test's event loop for what another task or process does."""
+"""Waits in a test's event loop for the effects of another task or process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def eventually(what: Callable[[], Any], *, seconds: float = 60) -> Any:
-    """Call, and await where that is called for, until the answer is true; return it.
+    """Call `what`, and await its answer if that is awaitable, until the answer is true; return it.
 
     Raises `AssertionError` with the last answer after so many seconds.
     """

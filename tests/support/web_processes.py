@@ -1,4 +1,4 @@
-"""A web process beside a running index, under one of the two servers and with settings of its own."""
+"""Web processes beside a running index, under one of the two servers and with settings of their own."""
 
 import os
 import subprocess
@@ -15,11 +15,11 @@ from tests.support.split_processes import free_port
 
 SERVERS = ("granian", "hypercorn")
 START = 240
-"""Seconds in which a process is up, also where many others are being started; one that ends is noticed at once."""
+"""Maximum number of seconds until a process is ready, even if many others start. One that ends is noticed at once."""
 
 
 class Web(NamedTuple):
-    """A web process that runs."""
+    """A running web process."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -35,9 +35,9 @@ def web_process(
     method: str = "spawn",
     **variables: str,
 ) -> Iterator[Web]:
-    """Start `koschey web` against the stores of that index; its workers are started by that method of Python's.
+    """Start `koschey web` on the stores of that index; Python's start method `method` starts its workers.
 
-    All that it prints goes to the log, where one is named.
+    Its output goes to the log, if one is given.
     """
     port = free_port()
     code = (
@@ -63,20 +63,20 @@ def web_process(
 
 @contextmanager
 def web_process_url(koschey: Koschey, **variables: str) -> Iterator[str]:
-    """A further web process beside the shared ones, with counters and settings of its own; its URL."""
+    """The URL of a further web process beside the shared ones, with counters and settings of its own."""
     with web_process(koschey, SERVERS[0], None, None, **variables) as web:
         yield f"http://127.0.0.1:{web.port}"
 
 
 @pytest.fixture(scope="session")
 def closed_url(koschey: Koschey) -> Iterator[str]:
-    """The root of a web process of the shared index that answers nobody without a login."""
+    """The root URL of a web process of the shared index that refuses clients without a login."""
     with web_process_url(koschey, KOSCHEY_ANONYMOUS_READING="false") as url:
         yield url
 
 
 def answers(url: str) -> bool:
-    """Whether an index answers there."""
+    """Return whether an index answers at this URL."""
     try:
         return ask(f"{url}/_/health").status == 200
     except OSError:

@@ -1,4 +1,4 @@
-"""A webhook on loopback that keeps the alerts that it gets."""
+"""A webhook on loopback that stores the alerts that it receives."""
 
 import json
 import threading
@@ -11,23 +11,23 @@ from typing import Any
 
 @dataclass
 class Receiver:
-    """A webhook on loopback, with switches for what it answers."""
+    """A webhook on loopback, with switches for its answers."""
 
     port: int = 0
     statuses: list[int] = field(default_factory=list)
-    """What it answers next; 204 once the list is used up."""
+    """The next answers; 204 once the list is used up."""
     location: str | None = None
     silent: threading.Event = field(default_factory=threading.Event)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        """With a part that nobody else should know."""
+        """The webhook's URL. Its last part is a secret."""
         return f"http://127.0.0.1:{self.port}/hook/very-secret"
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
-        """What it was told."""
+        """The alerts that it received."""
         return [json.loads(body) for _, body in self.got]
 
 
@@ -47,7 +47,7 @@ def receiving() -> Iterator[Receiver]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver.port = server.server_address[1]

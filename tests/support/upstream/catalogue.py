@@ -1,4 +1,4 @@
-"""What the test upstream holds: its projects and files, and the two forms of their pages."""
+"""The contents of the test upstream: its projects and files, and the two forms of their pages."""
 
 import hashlib
 import threading
@@ -21,7 +21,7 @@ type Page = dict[str, Any]
 
 @dataclass(frozen=True)
 class Body:
-    """`block` over and over until there are `size` bytes: a gigabyte costs one block of memory."""
+    """`block`, repeated up to `size` bytes: a gigabyte needs the memory of one block."""
 
     block: bytes = field(repr=False)
     size: int
@@ -29,11 +29,11 @@ class Body:
 
     @classmethod
     def of(cls, content: bytes) -> "Body":
-        """The body that is exactly these bytes."""
+        """A body of exactly these bytes."""
         return cls(content, len(content))
 
     def chunks(self, start: int, stop: int, step: int = MIB) -> Iterator[memoryview]:
-        """The bytes from `start` to `stop`, in pieces of at most `step`."""
+        """Yield the bytes from `start` up to, but not including, `stop`, in pieces of at most `step` bytes."""
         view = memoryview(self.block)
         while start < stop:
             offset = start % len(view)
@@ -42,7 +42,7 @@ class Body:
             start += len(piece)
 
     def hexdigest(self, algorithm: str) -> str:
-        """The digest of the whole body, computed once."""
+        """The digest of the whole body. It is computed once."""
         if algorithm not in self._digests:
             blake2b = algorithm == "blake2b-256"
             digest = hashlib.blake2b(digest_size=32) if blake2b else hashlib.new(algorithm)
@@ -54,14 +54,14 @@ class Body:
 
 @dataclass(frozen=True)
 class UpstreamFile:
-    """One file as it was published: a value; later changes upstream do not reach it."""
+    """One file as it was published. It is a value: later changes of the upstream do not affect it."""
 
     project: NormalizedName
     version: str
     filename: str
     url: str
     body: Body
-    metadata: bytes | None  # what is served as `<url>.metadata`, None where it is not
+    metadata: bytes | None  # the body of `<url>.metadata`; None if that is not served
     upload_time: datetime
     requires_python: str | None
     yanked: bool | str
@@ -69,7 +69,7 @@ class UpstreamFile:
 
     @property
     def provenance_path(self) -> str:
-        """Where its provenance object is, or would be."""
+        """The path of its provenance object, whether that exists or not."""
         return f"/integrity/{self.project}/{self.version}/{quote(self.filename)}/provenance"
 
     @property
@@ -89,13 +89,13 @@ class UpstreamFile:
 
     @property
     def content(self) -> bytes:
-        """All bytes at once; not for large files."""
+        """All bytes; not for large files."""
         return b"".join(self.body.chunks(0, self.size))
 
 
 @dataclass
 class Project:
-    """What a page says beside the files. PEP 792: a project has exactly one status."""
+    """The facts on a page other than the files. PEP 792: a project has exactly one status."""
 
     name: str
     serial: int = 0
@@ -112,7 +112,7 @@ class Catalogue:
         self.serials = True
         self.upload_times = True
         self.hashes: Literal["sha256", "md5"] | None = "sha256"
-        self.file_layout: Literal["pypi", "flat"] = "pypi"  # of files that are added from then on
+        self.file_layout: Literal["pypi", "flat"] = "pypi"  # for files that are added after a change
         self._lock = threading.RLock()
         self._projects: dict[NormalizedName, Project] = {}
         self._files: dict[str, UpstreamFile] = {}
@@ -134,9 +134,9 @@ class Catalogue:
         modules: Mapping[str, str] | None = None,
         provenance: Callable[[str, str], bytes] | None = None,
     ) -> UpstreamFile:
-        """Publish a real wheel (or sdist), or the given bytes, 400 days ago unless told otherwise.
+        """Publish a real wheel or sdist, or the given bytes; by default the upload time is 400 days ago.
 
-        `provenance` makes the object of PEP 740 from the filename and the sha256.
+        `provenance` makes the object of PEP 740 from the filename and the SHA-256.
         """
         if content is None or filename is None:
             build = partial(
@@ -157,12 +157,12 @@ class Catalogue:
         return self._put(project, file)
 
     def promise(self, filename: str, metadata: bytes) -> UpstreamFile:
-        """Serve and list other core metadata than the wheel holds."""
+        """Serve and list other core metadata than the wheel contains."""
         file = self.file(filename)
         return self._put(file.project, replace(file, metadata=metadata))
 
     def attest(self, filename: str, provenance: bytes | None) -> UpstreamFile:
-        """List another provenance object for a file under the same address, or none any more."""
+        """List another provenance object for a file at the same URL; None removes the object from the page."""
         file = self.file(filename)
         return self._put(file.project, replace(file, provenance=provenance))
 
@@ -175,7 +175,7 @@ class Catalogue:
         filename: str | None = None,
         upload_time: datetime | None = None,
     ) -> UpstreamFile:
-        """Publish `size` bytes under a wheel's name: never held in memory, and no valid wheel."""
+        """Publish `size` bytes under a wheel's name. They are never all in memory, and are no valid wheel."""
         filename = filename or archives.wheel(project, version)[0]
         body = Body(archives.noise(filename, MIB), size)
         return self._put(project, self._file(project, version, filename, body, upload_time))
@@ -186,7 +186,7 @@ class Catalogue:
             return self._files[filename]
 
     def replace(self, filename: str, content: bytes) -> UpstreamFile:
-        """Other bytes under the same filename (and, in the flat layout, under the same URL)."""
+        """Publish other bytes under the same filename, and in the flat layout also under the same URL."""
         old = self.file(filename)
         new = self._file(old.project, old.version, filename, Body.of(content), old.upload_time)
         metadata = old.metadata and archives.read_core_metadata(content)
@@ -194,15 +194,15 @@ class Catalogue:
         return self._put(old.project, new)
 
     def yank(self, project: str, version: str, reason: str = "") -> None:
-        """PEP 592: mark every file of the release."""
+        """Yank every file of the release (PEP 592)."""
         self._mark(project, version, reason or True)
 
     def unyank(self, project: str, version: str) -> None:
-        """Take the mark back."""
+        """Remove the yanked mark from every file of the release."""
         self._mark(project, version, False)
 
     def remove(self, filename: str) -> None:
-        """Delete one file; its project stays, even when empty."""
+        """Delete one file. Its project stays, even if it is empty."""
         with self._lock:
             self._touch(self._files.pop(filename).project)
 
@@ -214,7 +214,7 @@ class Catalogue:
             self._touch(project)
 
     def remove_project(self, project: str) -> None:
-        """Delete the project: its page and files are not found from now on."""
+        """Delete the project. From now on its page and files are not found."""
         with self._lock:
             for file in self._of(project):
                 del self._files[file.filename]
@@ -222,7 +222,7 @@ class Catalogue:
             self.serial += 1
 
     def set_status(self, project: str, status: str, reason: str | None = None) -> None:
-        """PEP 792; the page of a quarantined project offers no files, though their URLs still answer."""
+        """Set a project's status (PEP 792). A quarantined project's page lists no files; their URLs still answer."""
         with self._lock:
             self._projects.setdefault(canonicalize_name(project), Project(project))
             self._touch(project)
@@ -236,7 +236,7 @@ class Catalogue:
             return {"meta": {"api-version": "1.4", **self._last(self.serial)}, "projects": projects}
 
     def project_detail(self, project: str) -> Page | None:
-        """The JSON form of `/simple/<project>/`; None where there is no such project."""
+        """The JSON form of `/simple/<project>/`; None if there is no such project."""
         with self._lock:
             found = self._projects.get(canonicalize_name(project))
             if found is None:
@@ -269,7 +269,7 @@ class Catalogue:
         )
 
     def _put(self, project: str, file: UpstreamFile) -> UpstreamFile:
-        _ = file.sha256  # hashed here, in the test's thread, and not while the server should be answering
+        _ = file.sha256  # computed now, in the test's thread, so that the server does not have to
         with self._lock:
             self._projects.setdefault(file.project, Project(project))
             self._files[file.filename] = file
@@ -320,7 +320,7 @@ class Catalogue:
 
 
 def render_html(page: Page) -> str:
-    """The PEP 503 form of a page, so that both forms always say the same."""
+    """The PEP 503 form of a page. It has the same contents as the JSON form."""
     metas = {"pypi:repository-version": page["meta"]["api-version"]}
     if "project-status" in page:
         metas["pypi:project-status"] = page["project-status"]["status"]

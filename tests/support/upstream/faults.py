@@ -1,8 +1,8 @@
-"""How the test upstream misbehaves, when a test tells it to.
+"""The faults of the test upstream.
 
-A pattern says which requests are meant. With a leading slash it is a path and all that is below it, or a glob
-over the whole path (`*` crosses slashes): "/simple/six/", "/packages/*.whl". Without one it is a glob over
-the last segment, a project or a filename: "six", "six-*.whl".
+A pattern selects requests. If it begins with a slash it is a path and everything below it, or a glob over the whole
+path (`*` crosses slashes): "/simple/six/", "/packages/*.whl". Otherwise it is a glob over the last segment, which is a
+project or a filename: "six", "six-*.whl".
 """
 
 import asyncio
@@ -19,19 +19,19 @@ ABOUT_THE_BODY = frozenset({"ETag", "Content-Range"})
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether this exact path (or its last segment) is meant."""
+    """Return whether the pattern selects this exact path, or its last segment."""
     subject = path if pattern.startswith("/") else path.rstrip("/").rpartition("/")[2]
     return subject == pattern or fnmatchcase(subject, pattern)
 
 
 def covers(pattern: str, path: str) -> bool:
-    """Whether this path, or one above it, is meant."""
+    """Return whether the pattern selects this path, or one above it."""
     return matches(pattern, path) or (pattern.startswith("/") and path.startswith(pattern))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is to be sent; `span` is the part of the body that a range asked for."""
+    """The answer to send; `span` is the requested range of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,17 +63,17 @@ class Fault:
     applied: int = 0
 
     def applies(self, path: str) -> bool:
-        """Whether the request is meant and the fault is not used up."""
+        """Return whether the pattern selects the request and the fault is not used up."""
         return (self.times is None or self.applied < self.times) and covers(self.pattern, path)
 
     def distort(self, answer: Answer) -> Answer:
-        """What is said in place of the true answer."""
+        """Return the answer that is sent instead of the true one."""
         if self.redirect is not None:
             location = {"Location": self.redirect, **self.headers}
             return Answer(self.status or 302, location, Body.of(b""))
         extra = dict(self.headers) | ({"Content-Type": self.content_type} if self.content_type else {})
         if self.body is not None:
-            # The validator belongs to the true body: sent with another, it would poison honest caches.
+            # The validator belongs to the true body: with another body it would poison honest caches.
             kept = {name: value for name, value in answer.headers.items() if name not in ABOUT_THE_BODY}
             return Answer(self.status or 200, kept | extra, Body.of(self.body))
         if self.status is not None:
@@ -83,12 +83,12 @@ class Fault:
 
     @property
     def cut(self) -> int | None:
-        """After how many bytes of the body the connection ends."""
+        """The number of bytes of the body after which the connection ends."""
         return self.reset_after if self.reset_after is not None else self.truncate_at
 
 
 class Hold:
-    """Requests that stand still in the middle of their answer until `release`."""
+    """Requests whose answers stop in the middle until `release`."""
 
     def __init__(self, pattern: str, after: int, loop: asyncio.AbstractEventLoop) -> None:
         self.pattern = pattern
@@ -109,11 +109,11 @@ class Hold:
 
     @property
     def waiting(self) -> int:
-        """How many requests stand still now; one whose client went away does not."""
+        """The number of requests that are stopped now, without those whose client went away."""
         return self._waiting
 
     def wait(self, count: int = 1, timeout: float = 10) -> None:
-        """Block until at least `count` requests stand still; `wait(0)` until none does."""
+        """Block until at least `count` requests are stopped; `wait(0)` until none is."""
         with self._changed:
             reached = self._changed.wait_for(
                 lambda: self._waiting >= count if count else not self._waiting,
@@ -123,14 +123,14 @@ class Hold:
             raise TimeoutError(f"{self._waiting} of {count} requests for {self.pattern} are held")
 
     def release(self) -> None:
-        """Let them go on, and hold no more; none stands still when this returns."""
+        """Continue all requests, and stop no more of them. When this returns, none is stopped."""
         if not self.released:
             self.released = True
             self._loop.call_soon_threadsafe(self._gate.set)
             self.wait(0)
 
     async def block(self) -> None:
-        """Stand still; the server calls this."""
+        """Wait for `release`; the server calls this."""
         self._count(1)
         try:
             await self._gate.wait()

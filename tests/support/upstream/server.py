@@ -4,8 +4,8 @@
         upstream.add("six", "1.16.0")
         upstream.fault("six-*.whl", truncate_at=100, times=1)
 
-It answers from a thread of its own, so real processes can talk to it while a test, async or not, drives it by
-plain calls. What it holds is in `catalogue`, how it misbehaves in `faults`; here is how it answers.
+It answers from a thread of its own, so real processes can send requests while a test, async or not, controls it by
+plain calls. `catalogue` has its contents, and `faults` its faults; this module answers requests.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ INTEGRITY = "application/vnd.pypi.integrity.v1+json"
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it was answered; `headers` ignores case, `path` is not percent-encoded."""
+    """One answered request. `headers` ignores case; `path` is not percent-encoded."""
 
     method: str
     path: str
@@ -44,11 +44,11 @@ class Request:
 
 
 class Upstream(Catalogue):
-    """The index; its plain attributes are switches that a test may turn at any time."""
+    """The index. Its plain attributes are switches that a test may change at any time."""
 
     def __init__(self) -> None:
-        # Stays bound, never listens: while the index is down nobody else gets the port, not even as the
-        # source port of a client that tries to reach it.
+        # Stays bound and never listens: while the index is down, no other process gets the port, not even as the source
+        # port of a client that tries to reach the index.
         self._reserved = _bound(0)
         self._port: int = self._reserved.getsockname()[1]
         super().__init__(f"http://127.0.0.1:{self._port}")
@@ -74,7 +74,7 @@ class Upstream(Catalogue):
 
     @property
     def url(self) -> str:
-        """The address to give to an installer as its index."""
+        """The index URL for an installer."""
         return f"{self.root}/simple/"
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class Upstream(Catalogue):
         self.up()
 
     def close(self) -> None:
-        """Drop every connection and end the thread."""
+        """Close every connection, and end the thread."""
         self.clear_faults()
         self.down()
         self._run(self._runner.cleanup())
@@ -94,11 +94,11 @@ class Upstream(Catalogue):
         self._reserved.close()
 
     def up(self) -> None:
-        """Listen (again) on the same port."""
+        """Listen on the same port, again or for the first time."""
         self._run(self._listen())
 
     def down(self) -> None:
-        """Refuse new connections and break the open ones."""
+        """Refuse new connections, and abort the open ones."""
         self._run(self._refuse())
 
     def fault(
@@ -117,13 +117,13 @@ class Upstream(Catalogue):
         chunked: bool = False,
         times: int | None = None,
     ) -> Fault:
-        """Misbehave on matching requests; of several faults the oldest that is not used up (`times`) counts.
+        """Misbehave on matching requests. The oldest matching fault that is not used up (`times`) applies.
 
-        `status` answers with that error, `body` with those bytes, `redirect` with a 302 (or `status`) to it;
-        `content_type` and `headers` go on top of whatever is answered, true or not. `delay` is in seconds,
-        before the headers. With `chunked` nothing promises a length.
-        `reset_after` and `truncate_at` are body bytes: then the connection is reset, or
-        closed, though Content-Length has promised all. Returns the fault, whose `applied` counts.
+        `status` answers with that error, `body` with those bytes, `redirect` with a 302 (or `status`) to that URL;
+        `content_type` and `headers` are added to any answer, true or not. `delay` is in seconds, before the headers.
+        With `chunked` the answer states no length. `reset_after` and `truncate_at` are bytes of the body: after them
+        the connection is reset, or closed, although Content-Length states the whole. Returns the fault, which counts in
+        `applied`.
         """
         fault = Fault(
             pattern=pattern,
@@ -144,7 +144,7 @@ class Upstream(Catalogue):
         return fault
 
     def hold(self, pattern: str, *, after: int = 0) -> Hold:
-        """Let matching requests stand still after the headers and `after` bytes, until released."""
+        """Stop matching requests after the headers and `after` bytes of the body, until they are released."""
         hold = Hold(pattern, after, self._loop)
         with self._lock:
             self._holds.append(hold)
@@ -152,12 +152,12 @@ class Upstream(Catalogue):
 
     @property
     def faults(self) -> list[Fault]:
-        """The faults in force, oldest first, those used up among them."""
+        """The active faults, the oldest first, including those that are used up."""
         with self._lock:
             return list(self._faults)
 
     def clear_faults(self) -> None:
-        """Behave again: no fault is left, and what was held goes on."""
+        """Remove all faults, and release all held requests."""
         with self._lock:
             holds, self._holds, self._faults = self._holds, [], []
         for hold in holds:
@@ -165,20 +165,20 @@ class Upstream(Catalogue):
 
     @property
     def requests(self) -> list[Request]:
-        """Every request so far for which an answer was begun, oldest first."""
+        """Every request so far whose answer was begun, the oldest first."""
         with self._lock:
             return list(self._requests)
 
     def count(self, pattern: str) -> int:
-        """How many GETs there were of this exact path or glob; without a slash, of a project or filename."""
+        """The number of GETs of this exact path or glob; without a slash, of this project or filename."""
         return sum(request.method == "GET" and matches(pattern, request.path) for request in self.requests)
 
     def about(self, *texts: str) -> list[Request]:
-        """The requests whose paths have one of these texts: a running index also refreshes pages by itself."""
+        """The requests whose paths contain one of these texts, because an index also refreshes pages by itself."""
         return [request for request in self.requests if any(text in request.path for text in texts)]
 
     def forget_requests(self) -> None:
-        """Count from zero again."""
+        """Forget the counted requests."""
         with self._lock:
             self._requests.clear()
 
@@ -268,7 +268,7 @@ class Upstream(Catalogue):
 
 
 def _bound(port: int) -> socket.socket:
-    """A socket on the port, which may be shared with another that does not listen."""
+    """Return a socket that is bound to the port. Another socket that does not listen may share it."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -293,7 +293,7 @@ def _ranged(request: web.BaseRequest, file: UpstreamFile) -> Answer:
         return whole
     try:
         span = range(file.size)[request.http_range]
-    except ValueError:  # RFC 9110: a range that cannot be read is as if it were not there
+    except ValueError:  # RFC 9110: an invalid range is ignored
         return whole
     if not span:
         return Answer(416, {"Content-Range": f"bytes */{file.size}"}, Body.of(b""))
@@ -307,7 +307,7 @@ async def _send(
     fault: Fault,
     holds: list[Hold],
 ) -> web.StreamResponse:
-    """Send the answer as the fault wants it; Content-Length is always that of the whole."""
+    """Send the answer with the fault. Content-Length is always that of the whole body."""
     response = web.StreamResponse(status=answer.status, headers=answer.headers)
     if fault.chunked:
         response.enable_chunked_encoding()
@@ -350,10 +350,10 @@ async def _end(transport: asyncio.Transport, *, reset: bool) -> None:
     if not reset:
         transport.close()
         return
-    # What still waits in the transport would never leave it after an abort.
+    # An abort would drop the bytes that the transport has not sent yet.
     while transport.get_write_buffer_size():
         await asyncio.sleep(0.001)
-    # To linger for zero seconds makes the kernel say RST, not FIN.
+    # With a linger time of zero seconds, the kernel sends RST instead of FIN.
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
