@@ -1,1 +1,1 @@
-"""What the packaging standards say, as pure functions of data."""
+"""The packaging standards, as pure functions of data."""

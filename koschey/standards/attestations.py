@@ -1,4 +1,4 @@
-"""PEP 740: what provenance objects and attestations say, and what a statement must say of a file. No cryptography."""
+"""PEP 740: parses provenance objects, and checks that a signed statement is about a file. No cryptography."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from koschey.standards.upstream_page import clean_text
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 ISSUER, BUILD_CONFIG = "1.3.6.1.4.1.57264.1.8", "1.3.6.1.4.1.57264.1.18"
-"""Claims in a Sigstore certificate: who vouches for the identity, and which workflow of which repository it is."""
+"""Claims in a Sigstore certificate: the issuer that vouches for the identity, and the workflow of a repository."""
 KNOWN_ISSUERS = {
     "https://token.actions.githubusercontent.com": (
         "GitHub",
@@ -25,11 +25,11 @@ KNOWN_ISSUERS = {
     ),
 }
 READ_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises for JSON that is none, or that has another shape."""
+"""What msgspec raises for text that is not JSON, or for JSON of another shape."""
 
 
 class Doubt(ValueError):
-    """Why something is not proven. Never leaves the verification: there it becomes a judgement or a refusal."""
+    """The reason why something is not proven. The verification turns it into a judgement or a refusal."""
 
     def __init__(self, message: str, verdict: AttestationVerdict = AttestationVerdict.UNVERIFIABLE) -> None:
         super().__init__(message)
@@ -38,13 +38,13 @@ class Doubt(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a verification said of a provenance object."""
+    """The result of verifying a provenance object."""
 
     verdict: AttestationVerdict
     detail: str
     """One line for a person."""
     publishers: Sequence[Mapping[str, str]] = ()
-    """Who the object says has published the file; true only where it is verified."""
+    """The publishers that the object names; to be believed only if it is verified."""
 
 
 class Bundle(msgspec.Struct):
@@ -55,7 +55,7 @@ class Bundle(msgspec.Struct):
 
 
 class ProvenanceObject(msgspec.Struct):
-    """PEP 740: the provenance object. What it holds beyond this is kept, because its bytes are."""
+    """PEP 740: the provenance object. Koschey stores its bytes, so fields that are not listed here are kept."""
 
     version: int
     attestation_bundles: list[Bundle]
@@ -73,7 +73,7 @@ class _Statement(msgspec.Struct, rename={"kind": "_type", "predicate_type": "pre
 
 
 def parse_object(body: bytes) -> ProvenanceObject:
-    """Parse a provenance object. Raises `Doubt` where it is none, or of a version that is not known."""
+    """Parse a provenance object. Raises `Doubt` if it is not one, or if its version is unknown."""
     try:
         found = msgspec.json.decode(body, type=ProvenanceObject)
     except READ_ERRORS as error:
@@ -84,7 +84,7 @@ def parse_object(body: bytes) -> ProvenanceObject:
 
 
 def parse_uploaded(text: str) -> list[msgspec.Raw]:
-    """Parse what an uploader sends as `attestations`: a JSON array. Raises `Doubt`."""
+    """Parse the form field `attestations`: a JSON array. Raises `Doubt`."""
     try:
         return msgspec.json.decode(text, type=list[msgspec.Raw])
     except READ_ERRORS as error:
@@ -92,13 +92,13 @@ def parse_uploaded(text: str) -> list[msgspec.Raw]:
 
 
 def render_object(bundles: Sequence[tuple[dict[str, Any], Sequence[msgspec.Raw]]]) -> bytes:
-    """Return a provenance object, with each attestation as it was sent."""
+    """Return a provenance object that contains each attestation as it was sent."""
     rendered = [{"publisher": publisher, "attestations": attestations} for publisher, attestations in bundles]
     return msgspec.json.encode({"version": 1, "attestation_bundles": rendered})
 
 
 def clean_publishers(found: ProvenanceObject) -> list[dict[str, str]]:
-    """Return the publishers that an object names, as far as they can be shown and stored."""
+    """Return the publishers that an object names, without what cannot be shown or stored."""
     return [_clean(bundle.publisher) for bundle in found.attestation_bundles]
 
 
@@ -122,7 +122,7 @@ def derive_publisher(claims: Mapping[str, str]) -> dict[str, str]:
 def check_statement(payload: bytes, filename: str, sha256: Sha256) -> str:
     """Return the predicate type of a signed statement about exactly this file. Raises `Doubt` for any other.
 
-    PEP 740: the subject's name is compared as a parsed filename, and "MUST" be the only one.
+    PEP 740: the statement "MUST" have exactly one subject, whose name is compared as a parsed filename.
     """
     try:
         statement = msgspec.json.decode(payload, type=_Statement)

@@ -1,7 +1,7 @@
 """The changelog that mirrors read by XML-RPC: each change of the journal in the words of the public index.
 
-Every serial is in it, so that a mirror gets as far as the last one. But a file that is not served now, or a release
-without one, is not named: its change is said to have happened to the project.
+It contains every serial, so that a mirror reaches the last one. It does not name a file that is not served now, or a
+release without served files: it reports such a change as one of the project.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from koschey.model import ProjectStatus, Serial, State
 from koschey.standards.project_json import python_tag
 
 UPDATED = "update"
-"""Something about the project changed; nothing more is said."""
+"""Something about the project changed; the changelog says no more."""
 OF_PROJECTS: Mapping[Event | None, str] = {Event.CREATE_PROJECT: "create"}
 OF_FILES = {Event.ADD_FILE, Event.RELEASED, Event.APPROVE, Event.TRUST}
-"""Events by which a file came to be served."""
+"""Events that make a file served."""
 OF_YANKS: Mapping[Event | None, str] = {
     Event.YANK_RELEASE: "yank release",
     Event.YANK_FILE: "yank release",
@@ -33,34 +33,34 @@ WITHDRAWN: Mapping[Event | None, str] = {
     Event.REMOVE_RELEASE: "remove release",
     Event.REMOVE_PROJECT: "remove project",
 }
-"""Events by which something ceased to be served, so that nothing names it."""
+"""Events after which something is no longer served, so the changelog does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of the journal, and what of it is served now."""
+    """One row of the journal, and whether its file is served now."""
 
     serial: Serial
     at: datetime
     event: Event | None
-    """None for one that this version does not know."""
+    """None for an event that this version does not know."""
     project: NormalizedName | None
-    """None for a change that is not about one project that exists here."""
+    """None if the change is not about one project that exists here."""
     version: str | None
     filename: str | None
     state: str | None
-    """Where the event says it: the state that a file began with."""
+    """The initial state of a file, if the event contains it."""
     status: str | None
-    """Where the event says it: the status of the project from then on (PEP 792)."""
+    """The new status of the project (PEP 792), if the event contains it."""
     yanked: str | None
-    """Where the event says it: that the upstream has yanked a file, and why (PEP 592)."""
+    """The reason why the upstream has yanked a file (PEP 592), if the event contains it."""
     was: str | None
-    """Where the event says it: the status that the project had before."""
+    """The previous status of the project, if the event contains it."""
     file_served: bool
 
 
 type Row = tuple[str, str | None, int, str, Serial]
-"""Project, version or nothing, seconds since 1970, action, serial."""
+"""Project, version or None, seconds since 1970, action, serial."""
 
 
 def render_change(change: Change) -> Row:

@@ -1,8 +1,8 @@
 """Core metadata: METADATA of a wheel, PKG-INFO of an sdist (PEP 241, 314, 345, 566, 643, 639, 794, 808).
 
-Two readers of one form. `parse_core_metadata` is for uploads: strict about what Koschey and installers act on, lenient
-where build tools of many years were (they wrote fields before the version of the metadata that introduced them, and
-fields of their own). `read_core_metadata` is for what is mirrored: it takes what is legible, and judges nothing.
+There are two readers. `parse_core_metadata` is for uploads: strict about the fields that Koschey and installers act
+on, and lenient about what build tools wrote for many years (fields that a later version of the metadata introduced,
+and fields of their own). `read_core_metadata` is for mirrored files: it reads what is legible, and judges nothing.
 """
 
 import email.parser
@@ -20,14 +20,15 @@ from koschey.errors import Refused
 from koschey.standards.versions import parse_requirement_or_none, parse_specifiers_or_none, parse_version_or_none
 
 MAX_FIELDS = 20_000
-"""Fields of one METADATA. The largest on the public index (boto3-stubs, apache-airflow) have about 3,000."""
+"""Maximum number of fields in one METADATA. The largest on the public index (boto3-stubs, apache-airflow) have about
+3,000."""
 MAX_NAMES = 200
-"""Different names of fields. The standards know 32, and `packaging` takes quadratic time for more."""
+"""Maximum number of different field names. The standards define 32, and `packaging` needs quadratic time for more."""
 MAX_LINE_ENDS = 500_000
 MAX_TEXT = 2**14
-"""Characters of a field that is parsed further."""
+"""Maximum number of characters of a field that is parsed further."""
 MAX_REQUIREMENTS = 4 * 2**20
-"""Characters of all requirements: to parse these takes a second."""
+"""Maximum number of characters of all requirements together: parsing these takes a second."""
 LINE_END = r"(?:\r\n|\r(?!\n)|\n)"
 BLANK_LINE = re.compile(rf"{LINE_END}{{2}}".encode())
 
@@ -36,20 +37,20 @@ PARSED: Mapping[str, Callable[[str], object]] = {
     "requires_python": parse_specifiers_or_none,
     "requires_dist": parse_requirement_or_none,
 }
-"""Fields that are parsed here, and not by `packaging`, which raises more than its own errors on long numbers."""
+"""Fields that this module parses, because `packaging` raises more than its own errors for long numbers."""
 NOT_JUDGED = frozenset({"license_files", *PARSED})
-"""License-File was written for years, in forms of its own, before PEP 639 defined it."""
+"""Fields that `packaging` does not validate. Build tools wrote License-File in other forms before PEP 639."""
 BOUNDED = ("description_content_type", "author_email", "maintainer_email", "home_page", "download_url", "name")
-"""Further fields that no one may make longer than `MAX_TEXT`: their parsers recurse, or take quadratic time."""
+"""Other fields that may not be longer than `MAX_TEXT`: their parsers recurse, or need quadratic time."""
 ACTED_ON = ("metadata_version", "name", "version", "requires_python", "requires_dist", "provides_extra")
-"""Fields of which a second or an unreadable value would be silently lost."""
+"""Fields whose second or unreadable value would be lost silently."""
 DRAFT, AFTER_DRAFT = "2.0", "2.1"
 """PEP 426 was withdrawn, but `wheel` 0.24 to 0.30 (2014 to 2018) wrote its version; the fields are those of 2.1."""
 NEWEST, KNOWN = "2.6", "2.5"
-"""PEP 808 has no new field, so a reader that knows only the version before can judge it all the same."""
+"""PEP 808 adds no field, so a reader that knows only the version before can still validate it."""
 JUDGED_AS = {DRAFT: AFTER_DRAFT, NEWEST: KNOWN}
 UNKNOWN = "UNKNOWN"
-"""What old build tools wrote where there was nothing."""
+"""What old build tools wrote for an empty field."""
 
 SINGLE = (
     "metadata_version",
@@ -68,7 +69,7 @@ SINGLE = (
     "license_expression",
     "requires_python",
 )
-"""Fields that stand once; the header has hyphens for underscores."""
+"""Fields that occur once; their headers have hyphens instead of underscores."""
 REPEATABLE = {
     "classifiers": "classifier",
     "project_urls": "project-url",
@@ -83,25 +84,25 @@ REPEATABLE = {
     },
     **{name: name for name in ("requires", "provides", "obsoletes", "dynamic")},
 }
-"""Fields that may stand many times, and their headers."""
+"""Fields that may occur many times, and their headers."""
 SHOWN = 200
-"""Characters of a text that a message repeats."""
+"""Maximum number of characters of a text that a message repeats."""
 SEVERAL_LINES = ("license",)
-"""Single fields whose line breaks mean something."""
+"""Fields of `SINGLE` whose line breaks are significant."""
 INDENTED = re.compile(r"\n(?: {8}| {7}\|)")
-"""How a description in a header marks the lines that follow its first (PEP 314, 566)."""
+"""How a description in a header marks its second and later lines (PEP 314, 566)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoreMetadata:
-    """The metadata of a distribution. Empty fields and those that say "UNKNOWN" are absent: None, or no item."""
+    """The metadata of a distribution. Empty fields and fields with "UNKNOWN" are absent: None, or no item."""
 
     project: NormalizedName
     version: Version | None
-    """None where it is not PEP 440, as only mirrored metadata may be."""
+    """None if it is not a PEP 440 version, which only mirrored metadata may have."""
     metadata_version: str | None
     name: str
-    """As it is written there."""
+    """As the metadata spells it."""
     summary: str | None
     description: str | None
     description_content_type: str | None
@@ -115,10 +116,10 @@ class CoreMetadata:
     license: str | None
     license_expression: str | None
     requires_python: str | None
-    """As it is written there: pages repeat it, and installers parse it."""
+    """As the metadata spells it: pages repeat it, and installers parse it."""
     classifiers: tuple[str, ...]
     project_urls: tuple[str, ...]
-    """Each is "Label, URL", as it is written there."""
+    """Each is "Label, URL", as the metadata spells it."""
     requires_dist: tuple[str, ...]
     provides_dist: tuple[str, ...]
     obsoletes_dist: tuple[str, ...]
@@ -134,11 +135,11 @@ class CoreMetadata:
     import_names: tuple[str, ...]
     import_namespaces: tuple[str, ...]
     summary_is_folded: bool = False
-    """Whether the summary has more than one line there; here it has one."""
+    """Whether the metadata has more than one line of summary; `summary` has one."""
 
 
 def find_excess(body: bytes) -> str | None:
-    """Return which bound METADATA breaks, as the end of a sentence; None where it can be parsed in little time."""
+    """Return which bound METADATA breaks, as the end of a sentence; None if it can be parsed quickly."""
     if body.count(b"\n") + body.count(b"\r") > MAX_LINE_ENDS:
         return f"has more than {MAX_LINE_ENDS:,} line ends"
     names = _field_names(body)
@@ -157,14 +158,14 @@ def _field_names(body: bytes) -> Counter[bytes]:
             continue
         name, colon, _ = line.partition(b":")
         if not colon:
-            # The parser takes this line, and all after it, for the description.
+            # The parser reads this line, and all after it, as the description.
             break
         names[name.lower()] += 1
     return names
 
 
 def draft_fault(core: CoreMetadata, filename: str) -> str | None:
-    """Return what is to be said of metadata with the version of the draft; `filename` names it in the message."""
+    """Return the fault of metadata that states the draft's version, or None; `filename` names it in the message."""
     if core.metadata_version != DRAFT:
         return None
     return f"Invalid {filename}: {DRAFT!r} is not a valid metadata version."
@@ -173,8 +174,8 @@ def draft_fault(core: CoreMetadata, filename: str) -> str | None:
 def parse_core_metadata(body: bytes, filename: str) -> CoreMetadata:
     """Read and validate core metadata. Raises `Refused`; `filename` names it in the message.
 
-    What old build tools wrote is read: "UNKNOWN" for any field, the version 2.0, a summary of several lines. Rules for
-    uploads judge the last two.
+    It accepts what old build tools wrote: "UNKNOWN" for any field, the version 2.0, a summary of several lines. Upload
+    rules judge the last two.
     """
     if excess := find_excess(body):
         raise Refused(f"Invalid {filename}: it {excess}.")
@@ -219,7 +220,7 @@ def _without_relics(parsed: RawMetadata) -> RawMetadata:
 
 
 def _check_texts(raw: RawMetadata, filename: str) -> None:
-    """Refuse texts that are longer than their parsers can take, or that `PARSED` cannot parse."""
+    """Refuse texts that are too long for their parsers, or that `PARSED` cannot parse."""
     if not raw.get("version"):
         raise Refused(f"Invalid {filename}: 'version' is a required field.")
     if sum(map(len, raw.get("requires_dist", []))) > MAX_REQUIREMENTS:
@@ -235,9 +236,9 @@ def _check_texts(raw: RawMetadata, filename: str) -> None:
 
 
 def read_core_metadata(body: bytes) -> CoreMetadata | None:
-    """Return what is legible of core metadata, of any age and in any state.
+    """Return the legible fields of core metadata of any age and in any condition.
 
-    None where it names no project, or is too much to be read (`find_excess`).
+    Returns None if it names no project, or if it breaks a bound (`find_excess`).
     """
     if find_excess(body):
         return None
@@ -263,7 +264,7 @@ def read_core_metadata(body: bytes) -> CoreMetadata | None:
 
 
 def _decode(body: bytes) -> str:
-    """Return the text: UTF-8 since PEP 566, anything before. A NUL is no text, and PostgreSQL takes none."""
+    """Return the text: UTF-8 since PEP 566, any encoding before. NUL is removed, because PostgreSQL refuses it."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -286,7 +287,7 @@ def _one_line(text: str) -> str:
 
 
 def _present(text: str) -> str | None:
-    """Return None where there is no text, or what old build tools wrote instead."""
+    """Return the text, or None if it is empty or "UNKNOWN", which old build tools wrote instead."""
     return None if text.strip() in ("", UNKNOWN) else text.strip()
 
 

@@ -21,7 +21,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed; its items stand in it in the order given."""
+    """A feed. Its items keep the given order."""
 
     title: str
     link: str
@@ -30,7 +30,7 @@ class Feed:
 
 
 def render_feed(feed: Feed) -> bytes:
-    """Render a feed. What XML cannot hold is left out of texts that come from strangers."""
+    """Render a feed. Characters that XML cannot contain are removed from titles and descriptions."""
     rss = Rss201rev2Feed(
         title=clean_xml(feed.title), link=feed.link, description=clean_xml(feed.description), language="en"
     )

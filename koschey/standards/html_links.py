@@ -1,7 +1,7 @@
-"""What an index says in HTML: its links, its `<meta>` elements, and whether it could be no index at all.
+"""Reads an index's HTML: its links, its `<meta>` elements, and whether the page can be one of an index at all.
 
-Read with Python's own tokenizer, as pip does. A tree of a large page costs ten times as much, and a library that
-resolves all addresses at once loses the page for one address that is none.
+It uses Python's own tokenizer, as pip does. A tree of a large page costs ten times as much, and a library that resolves
+all URLs at once loses the whole page for one invalid URL.
 """
 
 import re
@@ -11,9 +11,9 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 LISTING = re.compile(r"\s*(links\b|(simple |package )?index\b|directory listing\b)", re.IGNORECASE)
-"""How titles and headings of pages begin that list files, also where there are none: `Links for six`, `Index of /`."""
+"""How titles and headings of file lists begin, even of empty ones: `Links for six`, `Index of /`."""
 SITE_ELEMENTS = frozenset({"form", "input", "script", "iframe", "frame", "object", "embed"})
-"""Elements of pages that want something of a reader: a login, an error page that reloads, a shop."""
+"""Elements of pages that want something from a reader: a login, an error page that reloads, a shop."""
 PREFIX = "pypi:"
 
 
@@ -22,25 +22,25 @@ class Link:
     """One `<a href>`."""
 
     href: str
-    """As it is written."""
+    """As the page spells it."""
     url: str | None
-    """Absolute; None where it is no address."""
+    """Absolute; None if it is not a valid URL."""
     attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
-    """What is read of a page."""
+    """The links and `<meta>` elements of a page."""
 
     links: tuple[Link, ...]
     meta: Mapping[str, str]
-    """The first value of each `<meta name="pypi:…">`, by what follows the colon."""
+    """The first value of each `<meta name="pypi:…">`, by the part of its name after the colon."""
     is_listing: bool
-    """Whether it looks like a list of files, though it may list none: nothing on it leads elsewhere."""
+    """Whether the page looks like a list of files without any file: no link leads elsewhere."""
 
 
 def read_page(text: str, url: str) -> HtmlPage:
-    """Read a page that was found at `url`. Never fails: everything is HTML."""
+    """Read the page at `url`. Never fails: any text is HTML."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
@@ -101,7 +101,7 @@ def _is_listing(reader: _Reader, links: tuple[Link, ...], url: str) -> bool:
 
 
 def _stays(target: str | None, url: str) -> bool:
-    """Tell whether a link leads to the page itself or to a folder above it, as `../` and `?C=N;O=D` do."""
+    """Return whether a link leads to the page itself or to a folder above it, as `../` and `?C=N;O=D` do."""
     if target is None:
         return False
     there, here = urlsplit(target), urlsplit(url)

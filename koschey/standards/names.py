@@ -14,16 +14,17 @@ VALID_NAME = re.compile(r"([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])", re.IGNORECAS
 MAX_NAME = 200
 MAX_FILENAME = 250
 SHOWN = 80
-"""Characters of a text that a message repeats."""
+"""Maximum number of characters of a text that a message repeats."""
 MAX_DASHES = 12
-"""Dashes of a filename that are tried as the one before the version."""
+"""Maximum number of dashes of a filename that are tried as the one before the version."""
 
 PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
-"""The form of file paths on the public index: blake2b-256 of the bytes, split. Kept, so that locks stay portable."""
+"""The form of file paths on the public index: blake2b-256 of the bytes, split. Koschey keeps it, so that lock files
+stay portable."""
 
 
 def parse_name(text: str) -> NormalizedName:
-    """Return the normalised name (PEP 503). Raises `UsageError` where the text is no project name."""
+    """Return the normalised name (PEP 503). Raises `UsageError` if the text is not a project name."""
     if len(text) > MAX_NAME or not VALID_NAME.fullmatch(text):
         raise UsageError(
             f"{_shown(text)} is not a project name: use ASCII letters, digits, '.', '_' and '-', "
@@ -33,7 +34,7 @@ def parse_name(text: str) -> NormalizedName:
 
 
 def parse_version(text: str) -> str:
-    """Return a version as PEP 440 normalises it. Raises `UsageError` where it is none."""
+    """Return a version as PEP 440 normalises it. Raises `UsageError` if the text is not a version."""
     version = parse_version_or_none(text)
     if version is None:
         raise UsageError(f"{_shown(text)} is not a version (PEP 440)")
@@ -56,7 +57,7 @@ def parse_scope(text: str) -> tuple[NormalizedName, str | None]:
 def version_of(filename: str, project: NormalizedName) -> str | None:
     """Return the version that a mirrored file's name states, or None.
 
-    Lenient on purpose: eggs and sdists from before PEP 440 exist upstream and pass through.
+    It is lenient on purpose: upstreams have eggs and sdists from before PEP 440, and Koschey passes them on.
     """
     try:
         stated, version, _ = parse_filename(filename, project_hint=project)
@@ -70,8 +71,8 @@ def version_of(filename: str, project: NormalizedName) -> str | None:
 def possible_projects(filename: str) -> list[NormalizedName]:
     """Return the projects whose page may list a file of this name with a version, the most likely first.
 
-    A wheel names one project. Of other files each dash may be the one before the version: the most likely is one
-    before a version of PEP 440, and then the last, for a version seldom holds a dash.
+    A wheel names one project. In other filenames, each dash may be the one before the version. The most likely is a
+    dash before a PEP 440 version, and then the last dash, because a version seldom contains one.
     """
     if not is_safe_filename(filename):
         return []
@@ -84,7 +85,7 @@ def possible_projects(filename: str) -> list[NormalizedName]:
 
 
 def is_safe_filename(filename: str) -> bool:
-    """Tell whether a filename can stand in a header, a URL and a page: printable ASCII, one segment, no tricks."""
+    """Return whether a filename is safe in a header, a URL and a page: printable ASCII, one segment, no delimiters."""
     return (
         0 < len(filename) <= MAX_FILENAME
         and filename.isascii()
@@ -95,9 +96,9 @@ def is_safe_filename(filename: str) -> bool:
 
 
 def public_path(url: str, filename: str, digest: Sha256 | None) -> str | None:
-    """Return the public path of a mirrored file: the upstream's own where it has the public index's form.
+    """Return the public path of a mirrored file: the upstream's own if it has the public index's form.
 
-    Otherwise it is built in the same way from a digest of the bytes, and is None while none is known.
+    Otherwise it is built in the same form from a digest of the bytes, and is None while no digest is known.
     """
     path = unquote(urlsplit(url).path)
     if PUBLIC_INDEX_PATH.fullmatch(path) and path.endswith("/" + filename):

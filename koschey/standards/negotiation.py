@@ -1,10 +1,10 @@
-"""Which form of a page a client gets (PEP 691, "Version + Format Selection"), and in which coding.
+"""Chooses the form of a page for a client (PEP 691, "Version + Format Selection"), and the content coding.
 
 1. `?format=` with one of the five exact types wins over Accept; another value is ignored.
 2. No Accept header is the same as `*/*`.
-3. Types are ranked by q, then JSON before v1+html before text/html. A wildcard gives JSON only to who refuses
-   HTML: tools that send `*/*` parse HTML.
-4. Nothing acceptable is 406.
+3. Types are ranked by q, then JSON before v1+html before text/html. A wildcard selects JSON only if the client
+   refuses HTML: tools that send `*/*` parse HTML.
+4. If no form is acceptable, the answer is 406.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from functools import lru_cache
 
 
 class Form(StrEnum):
-    """The content types in which a page exists. JSON carries no parameters: some clients compare for equality."""
+    """The content types in which a page exists. JSON has no parameters: some clients compare for equality."""
 
     JSON = "application/vnd.pypi.simple.v1+json"
     HTML = "application/vnd.pypi.simple.v1+html"
@@ -31,13 +31,13 @@ WILDCARDS = {
     "text/*": (Form.TEXT_HTML,),
     "application/*": (Form.HTML, Form.JSON),
 }
-"""What a wildcard gives: the first of these that the client does not refuse."""
+"""The forms that a wildcard matches. The first that the client does not refuse is chosen."""
 RANK = {Form.JSON: 2, Form.HTML: 1, Form.TEXT_HTML: 0}
 
 
 @lru_cache(maxsize=512)
 def choose_form(accept: str, format_: str = "") -> Form | None:
-    """Return the form to answer with, or None where the client takes none of them (406)."""
+    """Return the form to answer with, or None if the client accepts none of them (406)."""
     if format_ in ALIASES:
         return ALIASES[format_]
     wanted = [_parse(part) for part in (accept or "*/*").split(",")]
@@ -52,7 +52,7 @@ def choose_form(accept: str, format_: str = "") -> Form | None:
 
 
 def _meant(kind: str, refused: set[Form]) -> Form | None:
-    """Return the form that a type, or a wildcard, asks for."""
+    """Return the form that a type or a wildcard selects."""
     forms = (ALIASES[kind],) if kind in ALIASES else WILDCARDS.get(kind, ())
     return next((form for form in forms if form not in refused), None)
 
@@ -67,7 +67,7 @@ def _parse(part: str) -> tuple[str, float]:
 
 
 class Coding(StrEnum):
-    """The content codings in which a page exists, the one that is worth most first."""
+    """The content codings in which a page exists, the preferred one first."""
 
     ZSTD = "zstd"
     GZIP = "gzip"
@@ -76,9 +76,9 @@ class Coding(StrEnum):
 
 @lru_cache(maxsize=512)
 def choose_coding(accept_encoding: str) -> Coding:
-    """Return the coding to answer with (RFC 9110, 12.5.3): the client's favourite, and zstd where it has none.
+    """Return the coding to answer with (RFC 9110, 12.5.3): the client's favourite, or zstd if it has none.
 
-    Never 406: a client that refuses even `identity` gets it all the same, as the RFC allows.
+    Never 406: even a client that refuses `identity` gets it, as the RFC allows.
     """
     given = dict(_parse(part) for part in accept_encoding.split(",") if part.strip())
     ranked = [(given.get(coding, given.get("*", 0.0)), coding) for coding in (Coding.ZSTD, Coding.GZIP)]

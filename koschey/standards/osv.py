@@ -1,8 +1,8 @@
-"""Advisories in the OSV schema: what of a record is about packages of the Python index, cleaned.
+"""Advisories in the OSV schema: the parts of a record about packages of the Python index, cleaned.
 
-A record whose limits are broken, or that is none, makes the whole feed unusable: nobody could say what is missing, and
-what is held then stays held. Within a record what is not about this ecosystem, or cannot be read, is left out; of
-malware that names no version that can be read, every version is meant.
+A record that breaks a limit or the schema makes the whole feed unusable, because nobody could say what is missing; held
+files then stay held. Within a record, entries about other ecosystems and unreadable entries are left out. Malware that
+names no readable version affects every version.
 """
 
 import re
@@ -35,15 +35,15 @@ MAX_SUMMARY = 300
 
 
 def parse_record(body: bytes) -> list[Advisory]:
-    """Return what one record says of Python projects; nothing where it is about none.
+    """Return what one record says about Python projects; an empty list if it is about none.
 
-    Raises `UpstreamMalformed` where the bytes are no record of the schema.
+    Raises `UpstreamMalformed` if the bytes are not a record of the schema.
     """
     return read_record(decode(body))
 
 
 def decode(body: bytes) -> Any:
-    """Decode JSON. Raises `UpstreamMalformed` where it is none."""
+    """Decode JSON. Raises `UpstreamMalformed` if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -51,7 +51,7 @@ def decode(body: bytes) -> Any:
 
 
 def read_record(record: Any) -> list[Advisory]:
-    """Do the same with a record that was decoded."""
+    """Return the same as `parse_record`, for a decoded record."""
     identity = record.get("id") if isinstance(record, dict) else None
     if not isinstance(identity, str) or not ID.fullmatch(identity):
         raise UpstreamMalformed("the advisory feed holds a record without an id (OSV schema)")
@@ -86,7 +86,7 @@ def _project(affected: Any) -> NormalizedName | None:
 
 
 def _merged(advisory: Advisory, affected: dict[str, Any]) -> Advisory:
-    """Add what one entry of `affected` says to what others say of the same project."""
+    """Add one entry of `affected` to what other entries say about the same project."""
     listed = _some(affected.get("versions"), MAX_VERSIONS, advisory.id)
     versions = [version for each in listed if (version := _version(each))]
     ranges = [
@@ -109,9 +109,9 @@ def _completed(advisory: Advisory) -> Advisory:
 
 
 def _spans(events: Iterable[Any]) -> Iterator[VersionRange]:
-    """Pair events as the schema evaluates them: sorted by version, each `introduced` ends at the next end.
+    """Pair events as the schema evaluates them: sorted by version, each `introduced` with the next end.
 
-    A bound that is no version is no bound.
+    A bound that is not a version counts as no bound.
     """
     begun: tuple[str | None] | None = None
     for _, kind, text in sorted(_points(events), key=_order):
@@ -166,7 +166,7 @@ def _has_mark(value: Any) -> bool:
 
 
 def _some(value: Any, limit: int, identity: str) -> list[Any]:
-    """Return a list as it is, and an empty one for what is none."""
+    """Return a list as it is, or an empty one for any other value. Raises `UpstreamMalformed` above the limit."""
     if not isinstance(value, list):
         return []
     if len(value) > limit:

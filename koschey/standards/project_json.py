@@ -1,4 +1,4 @@
-"""The JSON API of the public index, `/pypi/<project>/json`: not a standard, but what mirrors and other tools read."""
+"""The JSON API of the public index, `/pypi/<project>/json`: not a standard, but mirrors and other tools read it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ PACKAGE_TYPES = {
     "dumb": "bdist_dumb",
 }
 PYTHON_IN_NAME = re.compile(r"-py(\d+(?:\.\d+)?)")
-"""Where eggs and Windows installers say for which Python they are."""
+"""The Python version in the filename of an egg or a Windows installer."""
 NOT_COUNTED = {"last_day": -1, "last_week": -1, "last_month": -1}
 AS_WRITTEN = (
     "summary",
@@ -42,13 +42,13 @@ AS_WRITTEN = (
     "home_page",
     "download_url",
 )
-"""Fields of `info` that are those of the core metadata."""
+"""Fields of `info` with the value of the same field of the core metadata."""
 
 
 def latest_version(yanked: Mapping[str, bool]) -> str | None:
-    """Return the version to show of those that map to whether they are yanked, or None where there is none.
+    """Return the version to show, or None if there is none. `yanked` maps each version to whether it is yanked.
 
-    As on the public index: what is not yanked before what is, final before pre-release, then the highest.
+    The order is that of the public index: not yanked before yanked, final before pre-release, then the highest.
     """
 
     def rank(version: str) -> tuple[bool, bool, tuple[bool, Version, str]]:
@@ -64,7 +64,7 @@ def find_version(versions: Iterable[str], asked: str) -> str | None:
 
 
 def releases_of(files: Iterable[File]) -> dict[str, list[File]]:
-    """Return the files by their versions, the oldest version first."""
+    """Return the files by their versions, the lowest version first."""
     releases: dict[str, list[File]] = {}
     for file in files:
         releases.setdefault(file.version, []).append(file)
@@ -72,12 +72,12 @@ def releases_of(files: Iterable[File]) -> dict[str, list[File]]:
 
 
 def is_yanked(files: Iterable[File]) -> bool:
-    """Tell whether a release is yanked: all of its files are (PEP 592 knows only files)."""
+    """Return whether a release is yanked, which means that all its files are (PEP 592 defines it only for files)."""
     return all(file.yanked is not None for file in files)
 
 
 def render_project(page: ProjectPage, version: str, metadata: CoreMetadata | None, *, all_releases: bool) -> bytes:
-    """Render a project with one of its versions. Without `metadata` all that only it could tell is null."""
+    """Render a project with one of its versions. Without `metadata`, fields that only it contains are null or empty."""
     releases = releases_of(page.files)
     objects = {each: [_file(file, page) for file in files] for each, files in releases.items()}
     return msgspec.json.encode(
@@ -135,7 +135,7 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
         "downloads": -1,
         "upload_time": uploaded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "upload_time_iso_8601": format_time(uploaded),
-        # Absolute, and below `/packages`: mirrors take no other.
+        # Absolute, and below `/packages`: mirrors accept no other URL.
         "url": page.url_of(file),
         "requires_python": file.requires_python,
         "yanked": file.yanked is not None,
@@ -145,7 +145,7 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
 
 
 def python_tag(filename: str) -> str:
-    """Return what the public index calls the Python version of a file: a wheel's tag, `source` of an sdist."""
+    """Return the public index's name of a file's Python version: a wheel's tag, or `source` for an sdist."""
     if filename.endswith(".whl"):
         return filename.removesuffix(".whl").split("-")[-3]
     try:
@@ -165,14 +165,14 @@ def _kind(file: File) -> tuple[str, str]:
 
 
 def _requires_python(files: Sequence[File], metadata: CoreMetadata | None) -> str | None:
-    """What the page of a file says stands without its metadata, too."""
+    """Return Requires-Python from the metadata or, without metadata, from the page of a file."""
     if metadata:
         return metadata.requires_python
     return next((file.requires_python for file in files if file.requires_python), None)
 
 
 def _project_urls(lines: Iterable[str]) -> dict[str, str] | None:
-    """PEP 753 and before: "a label and a URL separated by a comma"."""
+    """Split Project-URL as in PEP 753 and before: "a label and a URL separated by a comma"."""
     split = (line.partition(",") for line in lines)
     return {label.strip(): url.strip() for label, comma, url in split if comma} or None
 

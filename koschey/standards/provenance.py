@@ -13,16 +13,16 @@ class _ArchiveInfo(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
-    """PEP 710: the keys `url` and `archive_info`, and no other."""
+    """PEP 710: the keys `url` and `archive_info`, and no others."""
 
     url: str
     archive_info: _ArchiveInfo
 
 
 def render_provenance(url: str, sha256: Sha256) -> str:
-    """Return the record: exactly the keys `url` and `archive_info`, the digest computed over the stored bytes.
+    """Return the record: exactly the keys `url` and `archive_info`, with the digest of the stored bytes.
 
-    PEP 710: the URL "MUST be stripped of any sensitive authentication information"; query and fragment go with it.
+    PEP 710: the URL "MUST be stripped of any sensitive authentication information"; query and fragment are removed too.
     """
     parts = urlsplit(url)
     bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -30,7 +30,7 @@ def render_provenance(url: str, sha256: Sha256) -> str:
 
 
 def parse_provenance(body: bytes) -> tuple[str, Sha256]:
-    """Return the URL and the sha256 of a record. Raises `UsageError` where it is none, or has no sha256."""
+    """Return the URL and the SHA-256 of a record. Raises `UsageError` if it is not a record, or has no SHA-256."""
     try:
         record = msgspec.json.decode(body, type=_Record)
         return record.url, Sha256(record.archive_info.hashes["sha256"])

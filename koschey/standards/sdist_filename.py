@@ -1,4 +1,4 @@
-"""Filenames of sdists: those of PEP 625, and those that build tools wrote before it. Light: the child imports it."""
+"""Filenames of sdists: those of PEP 625, and older ones. The sandboxed child imports it, so it imports little."""
 
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
@@ -6,21 +6,21 @@ from packaging.version import Version
 from koschey.standards.versions import parse_version_or_none
 
 SUFFIX = ".tar.gz"
-"""PEP 625: "The sdist filename" ends so."""
+"""The suffix of an sdist's filename (PEP 625)."""
 OLD_SUFFIXES = (".zip", ".tar.bz2", ".tgz", ".tar.xz")
-"""What distutils could write besides, and pip installs still."""
+"""Other suffixes that distutils could write, and that pip still installs."""
 
 
 def sdist_suffix(filename: str) -> str | None:
-    """Return the suffix by which the filename is that of an sdist, old or new; None where it is not."""
+    """Return the suffix of an sdist's filename, old or new; None if it is not the filename of an sdist."""
     return next((suffix for suffix in (SUFFIX, *OLD_SUFFIXES) if filename.endswith(suffix)), None)
 
 
 def split_sdist_filename(filename: str, project: NormalizedName) -> tuple[NormalizedName, Version] | None:
-    """Return project and version of an sdist's filename; None where it names none.
+    """Return the project and the version of an sdist's filename; None if it names none.
 
     Before PEP 625 both could have hyphens (`my-pkg-1.0-1.tar.gz`). The split that gives the name of `project` counts;
-    where there is none, the last hyphen.
+    if there is none, the split at the last hyphen.
     """
     suffix = sdist_suffix(filename)
     if suffix is None:

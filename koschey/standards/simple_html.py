@@ -18,10 +18,10 @@ from koschey.texts import on_one_line
 FILE_ATTRIBUTES = frozenset(
     {"data-requires-python", "data-yanked", "data-core-metadata", "data-dist-info-metadata", "data-gpg-sig"}
 )
-"""Attributes of links by which an index says that they lead to a file (PEP 503, 592, 658)."""
+"""Attributes that an index sets only on links to files (PEP 503, 592, 658)."""
 DIGESTS = frozenset({"sha256", "md5", "sha1", "sha224", "sha384", "sha512"})
 DISTRIBUTION = re.compile(r"\.(whl|egg|zip|tar|tar\.\w+|tgz|tbz|exe|msi|rpm|deb|dmg)\Z", re.IGNORECASE)
-"""Endings of the files that indexes list, or listed in their early years; other links on a page are no files."""
+"""Suffixes of the files that indexes list, or listed in their early years; other links on a page are not files."""
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -76,7 +76,7 @@ def _anchor(file: File, page: ProjectPage) -> str:
 def parse_project(
     body: bytes, url: str, project: NormalizedName, etag: str | None, charset: str | None = None
 ) -> UpstreamPage:
-    """Parse an upstream's page. Raises `UpstreamMalformed` where it is no HTML index page."""
+    """Parse an upstream's page. Raises `UpstreamMalformed` if it is not an HTML index page."""
     page = read_page(decode_html(body, charset), url)
     version = page.meta.get("repository-version")
     # PEP 629: "clients MUST fail if the major version is greater than the one they support".
@@ -84,7 +84,7 @@ def parse_project(
         raise UpstreamMalformed(f"{url} speaks a version of the Simple API that is not 1.x: {version[:40]!r}")
     links = [(link, name) for link in page.links if (name := _named(link))]
     if version is None and not page.is_listing and not any(_is_file(link, name) for link, name in links):
-        # Any web site answers with HTML. An index without the mark of PEP 629 is known by its files, or as a list.
+        # Any web site answers with HTML. An index without PEP 629's version is recognised by its files, or as a list.
         raise UpstreamMalformed(f"{url} answered with HTML that is no index page; check KOSCHEY_UPSTREAM")
     return page_of(
         (_parse_link(link, name, project) for link, name in links),
@@ -95,22 +95,22 @@ def parse_project(
 
 
 def _parse_status(page: HtmlPage) -> ProjectStatus:
-    """PEP 792; as in JSON, what is not known counts as active."""
+    """Return the project's status (PEP 792); as in JSON, an unknown status counts as active."""
     status = page.meta.get("project-status", "")
     return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
 
 
 def _named(link: Link) -> str:
-    """Return the filename that a link leads to, or nothing for one that leads to a folder.
+    """Return the filename that a link leads to, or an empty text if it leads to a folder.
 
-    PEP 503: "the text of the anchor tag MUST match the final path component of the URL". A query is none of it.
+    PEP 503: "the text of the anchor tag MUST match the final path component of the URL". The query is not part of it.
     """
     path = urlsplit(link.url).path if link.url else link.href.partition("#")[0].partition("?")[0]
     return unquote(path.rpartition("/")[2])
 
 
 def _is_file(link: Link, name: str) -> bool:
-    """Tell whether a link is meant as a file: by its ending, or by what an index says beside it."""
+    """Return whether a link leads to a file, by its suffix, attributes or digest."""
     told = link.attributes.keys() & FILE_ATTRIBUTES or any(key in DIGESTS for key, _ in _fragment(link))
     return bool(told) or DISTRIBUTION.search(name) is not None
 
@@ -140,6 +140,6 @@ def _sha256(link: Link) -> Sha256 | None:
 
 
 def _fragment(link: Link) -> list[tuple[str, str]]:
-    """Return what the fragment of an address says: `#sha256=…`, and beside it `egg=…` or other digests."""
+    """Return the parts of a URL's fragment: `#sha256=…`, and perhaps `egg=…` or other digests."""
     parts = (part.partition("=") for part in link.href.partition("#")[2].split("&"))
     return [(key, value) for key, _, value in parts]

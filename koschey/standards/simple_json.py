@@ -1,4 +1,4 @@
-"""The Simple API in JSON (PEP 691, 700, 714, 792): rendering our pages, parsing those of upstreams."""
+"""The Simple API in JSON (PEP 691, 700, 714, 792): renders Koschey's pages, and parses those of upstreams."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from koschey.texts import on_one_line
 
 
 def render_project(page: ProjectPage) -> bytes:
-    """Render a project's page. No key is ever null: some clients refuse the whole page for one."""
+    """Render a project's page. No key is ever null, because some clients would refuse the whole page."""
     status = {"status": page.status, **({"reason": on_one_line(page.status_reason)} if page.status_reason else {})}
     return msgspec.json.encode(
         {
@@ -41,14 +41,14 @@ def render_project_list(projects: Iterable[tuple[NormalizedName, Serial]], seria
 
 
 def _file(file: File, page: ProjectPage) -> dict[str, object]:
-    # PEP 700: without an upstream's upload time the time of first sight is given; leaving it out breaks cool-downs.
+    # PEP 700: if the upstream states no upload time, the page has the time of first sight: cool-downs need one.
     fields: dict[str, object] = {
         "filename": file.filename,
         "url": page.link_to(file),
         # Only sha256: other names of hashlib mean other lengths to some clients.
         "hashes": {"sha256": file.sha256},
         "upload-time": format_time(file.upload_time or file.first_seen_at),
-        # PEP 592: "may be either a boolean or an arbitrary string"; an empty string is read both ways.
+        # PEP 592: "may be either a boolean or an arbitrary string"; clients read an empty string both ways.
         "yanked": False if file.yanked is None else (yank_reason(file) or True),
     }
     if file.size is not None:
@@ -63,15 +63,15 @@ def _file(file: File, page: ProjectPage) -> dict[str, object]:
 
 
 def private_fields(file: File, page: ProjectPage) -> dict[str, object]:
-    """Return what no standard knows of a file, under the one key `_koschey`; nothing where nothing is to say.
+    """Return the facts of a file for which no standard has a key, under the key `_koschey`; empty if there are none.
 
-    Keys that begin with an underscore are left to each index by the standard (PEP 691).
+    PEP 691 leaves keys that begin with an underscore to each index.
     """
     if not file.record and not file.attestation:
         return {}
     fields: dict[str, object] = {}
     if file.record:
-        # The record of PEP 710 has exactly its own keys; what else is known stands beside it.
+        # A PEP 710 record has no other keys, so further facts are beside it.
         fields |= {"provenance-url": msgspec.Raw(file.record.encode()), "record": page.record_of(file)}
     if page.upstream:
         fields["upstream-index"] = page.upstream
@@ -84,16 +84,16 @@ def private_fields(file: File, page: ProjectPage) -> dict[str, object]:
 
 
 def format_time(time: datetime) -> str:
-    """PEP 700: `yyyy-mm-ddThh:mm:ss.ffffffZ`, always UTC."""
+    """Return a time as in PEP 700: `yyyy-mm-ddThh:mm:ss.ffffffZ`, always UTC."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_project(
     body: bytes, url: str, project: NormalizedName, etag: str | None, charset: str | None = None
 ) -> UpstreamPage:
-    """Parse an upstream's page and clean it of what would harm our clients.
+    """Parse an upstream's page, and remove what would harm clients.
 
-    Raises `UpstreamMalformed` where it is no PEP 691 page; a single odd file is left out or kept from being served.
+    Raises `UpstreamMalformed` if it is not a PEP 691 page. A single unusable file is left out, or is not served.
     """
     try:
         page = msgspec.json.decode(decode_json(body, charset))
@@ -113,7 +113,7 @@ def parse_project(
 
 
 def _stated_version(meta: Any) -> str:
-    """Return the version of the API that a page states; installers need none, so without one it is 1.0."""
+    """Return the API version that a page states, or 1.0 if it states none, because installers do not need it."""
     version = meta.get("api-version") if isinstance(meta, dict) else None
     return "1.0" if version is None else str(version)
 
@@ -142,7 +142,7 @@ def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile |
 
 
 def _absolute(base: str, url: str) -> str:
-    """Resolve a file's URL; one that is none is returned as it is, for the cleaning to drop."""
+    """Resolve a file's URL. An invalid one is returned as it is, and the cleaning drops it."""
     try:
         return urljoin(base, url)
     except ValueError:
@@ -150,12 +150,12 @@ def _absolute(base: str, url: str) -> str:
 
 
 def _parse_metadata(value: Any) -> Any:
-    """Only a digest can be checked; an upstream that says `true` leaves the metadata to the wheel."""
+    """Return the digest. `true` has none that could be verified, so the metadata is then read from the wheel."""
     return clean_digest(value.get("sha256")) if isinstance(value, dict) else None
 
 
 def _parse_status(value: Any) -> ProjectStatus:
-    """PEP 792: top-level `project-status.status`; what is not known counts as active."""
+    """Return the top-level `project-status.status` (PEP 792); an unknown status counts as active."""
     status = value.get("status") if isinstance(value, dict) else None
     return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
 

@@ -1,8 +1,8 @@
 """The metadata that an upload form states beside its file, and whether the file's own metadata says the same.
 
-What is stored and served comes from the file alone. A form that says something else is refused: either the client is
-broken, or somebody wants people to see another file than installers do. The comparison is by meaning, because honest
-clients write one value in many ways.
+Koschey stores and serves only the metadata in the file. It refuses a form that says something else: either the client
+is broken, or somebody wants people to see another file than installers do. Values are compared by meaning, because
+honest clients write one value in many ways.
 """
 
 import re
@@ -15,10 +15,11 @@ from koschey.standards.core_metadata import INDENTED, REPEATABLE, SINGLE, CoreMe
 from koschey.standards.versions import parse_requirement_or_none, parse_specifiers_or_none
 
 type Claims = Mapping[str, tuple[str, ...]]
-"""What a form states, by the names that `CoreMetadata` has for the fields."""
+"""The fields that a form states, under their names in `CoreMetadata`."""
 
 ONCE = (*(field for field in SINGLE if field not in ("metadata_version", "name", "version")), "description")
-"""Not `name` and `version`, which belong to the form itself; nor `metadata_version`, for which flit has a constant."""
+"""Fields that occur once. Not `name` and `version`, which belong to the form itself, nor `metadata_version`, for which
+flit sends a constant."""
 RENAMED = {
     "platform": "platforms",
     "supported_platform": "supported_platforms",
@@ -26,11 +27,11 @@ RENAMED = {
     "import_name": "import_names",
     "import_namespace": "import_namespaces",
 }
-"""Repeatable fields that forms have in the singular. uv sends the last two in the plural, so both are taken."""
+"""Repeatable fields that forms have in the singular. uv sends the last two in the plural, so both are accepted."""
 FIELDS = {field: field for field in (*ONCE, *REPEATABLE)} | RENAMED
 
 PARTLY = frozenset(REPEATABLE) - {"classifiers", "project_urls", "requires_dist", "provides_extra"}
-"""Fields of which some clients send only the last: hatch of those it does not know to be repeatable."""
+"""Fields of which some clients send only the last value. hatch does so if it does not know that one is repeatable."""
 UNWRITTEN = frozenset({"license", "download_url"}) | {
     "platforms",
     "supported_platforms",
@@ -45,7 +46,7 @@ SHOWN = 80
 
 
 def read_claims(fields: Iterable[tuple[str, str]]) -> Claims:
-    """Return what a form states. Raises `Refused` where it gives two values of a field that stands once."""
+    """Return what a form states. Raises `Refused` if it gives two values for a field that occurs once."""
     claims: dict[str, list[str]] = {}
     for name, text in fields:
         field = FIELDS.get(name)
@@ -59,11 +60,11 @@ def read_claims(fields: Iterable[tuple[str, str]]) -> Claims:
 
 
 def check_claims(claims: Claims, core: CoreMetadata, where: str) -> None:
-    """Raise `Refused` where a form states something else than `core`, which stands in `where`."""
+    """Raise `Refused` if a form contradicts `core`; `where` names the place of `core` in the message."""
     for field, given in claims.items():
         value: str | tuple[str, ...] | None = getattr(core, field)
         found = (value,) if isinstance(value, str) else value or ()
-        # Most clients repeat what the file says, and need no parser.
+        # Most clients repeat what the file says, so nothing has to be parsed.
         if set(given) == set(found) or (not found and field in UNWRITTEN):
             continue
         meaning = MEANINGS.get(field, _words)
@@ -78,7 +79,7 @@ def _shown(values: tuple[str, ...]) -> str:
 
 
 def _words(text: str) -> Hashable:
-    """Headers fold lines, forms have other line ends, and neither means anything by it."""
+    """Return the words of a text: folded lines in headers and other line ends in forms have no meaning."""
     return tuple(INDENTED.sub("\n", text).split())
 
 
@@ -118,4 +119,4 @@ MEANINGS: Mapping[str, Callable[[str], Hashable]] = {
     "obsoletes_dist": _requirement,
     "provides_extra": canonicalize_name,
 }
-"""How two values of a field are compared; all others word by word."""
+"""How two values of a field are compared; other fields are compared word by word."""

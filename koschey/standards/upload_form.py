@@ -1,6 +1,6 @@
 """The form of the legacy upload API, as twine, uv and their like send it.
 
-The form is a claim. It is compared with the bytes, the filename and the metadata in the archive, and never believed.
+The form is only a claim: it is compared with the bytes, the filename and the metadata in the archive.
 Fields that are named neither here nor in `upload_claims` are ignored, and so is a signature.
 """
 
@@ -20,9 +20,9 @@ from koschey.standards.upload_claims import Claims, read_claims
 from koschey.standards.versions import parse_version_or_none
 
 DIGESTS = {"md5_digest": 32, "sha256_digest": 64, "blake2_256_digest": 64}
-"""Fields for digests, and how many hex digits each has."""
+"""Fields for digests, and the number of hex digits of each."""
 SINGLE = (":action", "protocol_version", "name", "version", "filetype", "pyversion", "attestations", *DIGESTS)
-"""The fields about the upload itself. Each stands once."""
+"""The fields about the upload itself. Each occurs once."""
 ENDED = ("bdist_dmg", "bdist_dumb", "bdist_egg", "bdist_msi", "bdist_rpm", "bdist_wininst")
 GONE = ("submit", "submit_pkg_info", "doc_upload")
 HEX = re.compile(r"[0-9a-f]+")
@@ -30,14 +30,14 @@ SHOWN = 100
 
 
 class Filetype(StrEnum):
-    """The two kinds of file that can be uploaded; eggs and installers ended with PEP 527 and 715."""
+    """The two kinds of file that can be uploaded; PEP 527 and 715 ended eggs and installers."""
 
     SDIST = "sdist"
     WHEEL = "bdist_wheel"
 
     @property
     def metadata(self) -> str:
-        """The file in it that holds the core metadata."""
+        """The name of the file in the archive that holds the core metadata."""
         return "METADATA" if self is Filetype.WHEEL else "PKG-INFO"
 
 
@@ -47,18 +47,18 @@ class UploadForm:
 
     project: NormalizedName
     version: Version
-    """The filename's, which is the form's as PEP 440 compares them."""
+    """The version in the filename, which equals that of the form (PEP 440)."""
     filetype: Filetype
     filename: str
     digests: Mapping[str, str]
-    """Lowercase hex by the name of the field; at least one."""
+    """Lowercase hex digits by the name of the field; at least one entry."""
     claims: Claims
     """What the form says about the metadata in the file."""
     attestations: str | None
-    """PEP 740: a JSON array of attestation objects, not yet looked at."""
+    """PEP 740: a JSON array of attestation objects, not yet parsed."""
 
     def check_digests(self, found: Mapping[str, str]) -> None:
-        """Raise `Refused` unless every digest that was given is the one of the bytes."""
+        """Raise `Refused` unless every digest in the form is that of the bytes."""
         for field, claimed in self.digests.items():
             if not hmac.compare_digest(claimed, found[field]):
                 raise Refused(
@@ -72,7 +72,7 @@ def parse_upload_form(
 ) -> UploadForm:
     """Read the form; `content_type` is that of the part with the file.
 
-    Raises `Refused`, or `UsageError` for an impossible name, in words for the uploader.
+    Raises `Refused`, or `UsageError` for an invalid name; the message is for the uploader.
     """
     values = _single(fields)
     _check_action(values)
@@ -94,9 +94,9 @@ def parse_upload_form(
 
 
 def parse_distribution(filename: str, filetype: Filetype, project: NormalizedName) -> tuple[NormalizedName, Version]:
-    """Return the project and the version that a filename names, which should be those of `project`.
+    """Return the project and the version that a filename names. `project` is the expected project.
 
-    Raises `Refused` where it is no filename of this type.
+    Raises `Refused` if it is not a filename of this type.
     """
     if not is_safe_filename(filename):
         raise Refused(f"Invalid filename: {_shown(filename)} holds what a filename of a distribution cannot.")
@@ -116,7 +116,7 @@ def parse_distribution(filename: str, filetype: Filetype, project: NormalizedNam
 
 
 def _single(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the fields that are read; empty and "UNKNOWN" mean absent, as old build tools wrote them."""
+    """Return the known fields. Empty ones, and "UNKNOWN" from old build tools, are absent."""
     values: dict[str, str] = {}
     for name, text in fields:
         value = text.strip()
@@ -156,7 +156,7 @@ def _filetype(values: Mapping[str, str]) -> Filetype:
 
 
 def _check_python(python: str | None, filetype: Filetype) -> None:
-    """What a wheel runs on is in its filename; clients fill this field in as they like, but they fill it in."""
+    """Check `pyversion`. For a wheel any value is accepted, because its filename has the tags, but it must be given."""
     if filetype is Filetype.SDIST and python not in (None, "source"):
         raise Refused(f"The pyversion of an sdist is 'source', not {_shown(str(python))}.")
     if filetype is Filetype.WHEEL and python is None:
@@ -164,7 +164,7 @@ def _check_python(python: str | None, filetype: Filetype) -> None:
 
 
 def _check_content_type(content_type: str | None) -> None:
-    """Without a type a part is text (RFC 7578, section 4.4), which is how flit sends it; an image is a mistake."""
+    """Refuse an invalid type or an image. A part without a type is text (RFC 7578, section 4.4); flit sends it so."""
     kind = "text/plain" if content_type is None else content_type.partition(";")[0].strip().lower()
     if "/" not in kind or kind.startswith("image/"):
         raise Refused(f"Invalid distribution file. The part 'content' has the type {_shown(kind)}.")

@@ -1,6 +1,6 @@
-"""Cleaning of what upstreams claim, common to both forms of their pages: what cannot be trusted becomes None.
+"""Cleans what upstreams claim, for both forms of their pages: a value that cannot be trusted becomes None.
 
-A file that cannot be kept is not lost without a word: the page says that it was left out, and why.
+A file that cannot be kept is not lost silently: the page says that it was left out, and why.
 """
 
 import re
@@ -17,11 +17,11 @@ from koschey.standards.names import is_safe_filename, version_of
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_LEFT_OUT = 200
-"""Files of one page of which it is kept that they were left out; the rest is counted."""
+"""Maximum number of left-out files of one page that are recorded; the rest is only counted."""
 MAX_SHOWN = 250
-"""Characters of a name that cannot be a filename here."""
+"""Maximum number of characters of a left-out file's name."""
 MAX_TEXT = 2000
-"""Longest text taken over from an upstream: yank reasons, specifiers."""
+"""Maximum number of characters of a text from an upstream: yank reasons, specifiers."""
 CAUSES = {
     LeftOutCause.NO_FILE: "the page gives it no filename or no address",
     LeftOutCause.UNSAFE_NAME: "its name cannot stand in a URL, a header or a page",
@@ -31,7 +31,7 @@ CAUSES = {
 }
 """Why a file is left out, for people."""
 PLAUSIBLE_YEARS = range(1970, 3000)
-"""Years with which one can reckon and which all clients can read."""
+"""Years with which Koschey can compute, and which all clients can read."""
 
 
 def clean_file(
@@ -47,7 +47,7 @@ def clean_file(
     core_metadata: Sha256 | None,
     provenance_url: str | None = None,
 ) -> UpstreamFile | LeftOutFile:
-    """Return the file as we may keep it, or why its name or address cannot be handled safely."""
+    """Return the file as Koschey may keep it, or why its name or URL cannot be handled safely."""
     bare = _clean_url(url)
     if not is_safe_filename(filename):
         return left_out(filename, LeftOutCause.UNSAFE_NAME)
@@ -68,7 +68,7 @@ def clean_file(
 
 
 def left_out(name: Any, cause: LeftOutCause) -> LeftOutFile:
-    """Return a file that is left out, with a name that can be shown."""
+    """Return a left-out file, with a name that can be shown."""
     text = name if isinstance(name, str) else ""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MAX_SHOWN])
     return LeftOutFile(shown or "(no name)", cause)
@@ -77,7 +77,7 @@ def left_out(name: Any, cause: LeftOutCause) -> LeftOutFile:
 def page_of(
     found: Iterable[UpstreamFile | LeftOutFile], status: ProjectStatus, reason: str | None, etag: str | None
 ) -> UpstreamPage:
-    """Put a page together. Of a name that is listed more than once, with other bytes, the last one counts."""
+    """Build a page. If it lists a name more than once, with other bytes, the last one counts."""
     files: dict[str, UpstreamFile] = {}
     lost: list[LeftOutFile] = []
     for item in found:
@@ -92,13 +92,13 @@ def page_of(
 
 
 def clean_digest(value: Any) -> Sha256 | None:
-    """Return a sha256 in lowercase hex, or None."""
+    """Return a SHA-256 in lowercase hex, or None."""
     text = value.lower() if isinstance(value, str) else ""
     return Sha256(text) if SHA256.fullmatch(text) else None
 
 
 def clean_time(value: Any) -> datetime | None:
-    """Return an upload time (PEP 700), or None where it is missing, empty or no time that a file can have."""
+    """Return an upload time (PEP 700), or None if it is missing, empty or implausible."""
     try:
         time = datetime.fromisoformat(value)
         utc = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
@@ -108,7 +108,7 @@ def clean_time(value: Any) -> datetime | None:
 
 
 def clean_text(value: Any) -> str | None:
-    """Return a text without control characters, shortened; None where nothing is left."""
+    """Return a text without control characters, shortened; None if nothing is left."""
     if not isinstance(value, str):
         return None
     lines = " ".join(value.split())
@@ -116,7 +116,7 @@ def clean_text(value: Any) -> str | None:
 
 
 def _clean_url(url: str) -> str | None:
-    """Return an address without its fragment, or None where it is no web address or holds what a URL cannot."""
+    """Return a URL without its fragment, or None if it is not http or https, or has unprintable characters."""
     try:
         bare = urldefrag(url).url
         is_web = urlsplit(bare).scheme in ("http", "https")
@@ -126,7 +126,7 @@ def _clean_url(url: str) -> str | None:
 
 
 def _clean_specifier(value: str | None) -> str | None:
-    """A specifier that clients cannot parse makes them drop the file without a word, so it is not passed on."""
+    """Return the specifier, or None if clients cannot parse it: they would drop the file silently."""
     try:
         SpecifierSet(value or "")
     except InvalidSpecifier:

@@ -1,8 +1,8 @@
-"""Versions, specifiers and requirements (PEP 440, PEP 508) in texts of strangers: parsed within bounds, or not at all.
+"""Versions, specifiers and requirements (PEP 440, PEP 508) in untrusted texts: parsed within bounds, or not at all.
 
-`packaging` raises more than its own errors: Python converts no number of more than 4,300 digits (`ValueError`), and of
-a specifier that number is converted only when it is compared or hashed. So texts are bounded before they are parsed,
-and what is returned here can be compared, hashed and printed without an error.
+`packaging` raises more than its own errors: Python converts no number of more than 4,300 digits (`ValueError`), and
+`packaging` converts the number in a specifier only when it compares or hashes it. So texts are bounded before they are
+parsed, and the results can be compared, hashed and printed without an error.
 """
 
 import re
@@ -15,45 +15,45 @@ from packaging.utils import canonicalize_version
 from packaging.version import Version
 
 MAX_VERSION = 250
-"""Characters of a version. A filename, which must hold it, has no more either."""
+"""Maximum number of characters of a version. A filename, which must contain it, has no more either."""
 MAX_TEXT = 2**14
-"""Characters of a requirement, or of a set of specifiers. Poetry's longest markers have about 5,000."""
+"""Maximum number of characters of a requirement, or a set of specifiers. Poetry's longest markers have about 5,000."""
 NO_VERSION = Version("0")
-"""In a key, in the place of a version that there is not; nothing is compared with it."""
+"""Placeholder in a sort key for a missing version; no version is compared with it."""
 LONG_NUMBER = re.compile(r"[0-9]{251}")
 
 
 @lru_cache(maxsize=10_000)
 def parse_version_or_none(text: str) -> Version | None:
-    """Return the version (PEP 440), or None where the text is none, or is too long to be one."""
+    """Return the version (PEP 440), or None if the text is not a version, or is too long."""
     return _parse(Version, text) if len(text) <= MAX_VERSION else None
 
 
 def version_key(text: str) -> tuple[bool, Version, str]:
-    """Return a key that sorts by PEP 440; what is no version comes first, by its text. Raises nothing."""
+    """Return a key that sorts by PEP 440; texts that are not versions come first, by their text. Raises nothing."""
     version = parse_version_or_none(text)
     return version is not None, version or NO_VERSION, text
 
 
 def normalise_version(text: str) -> str:
-    """Return a version as PEP 440 normalises it, and a text that is none as it is. Raises nothing."""
+    """Return a version as PEP 440 normalises it, or the text itself if it is not a version. Raises nothing."""
     version = parse_version_or_none(text)
     return text if version is None else str(version)
 
 
 def canonical_version(text: str) -> str:
-    """Return a text that is the same for versions that are equal (PEP 440: 1.0 is 1.0.0). Raises nothing."""
+    """Return the same text for equal versions (PEP 440: 1.0 is 1.0.0). Raises nothing."""
     version = parse_version_or_none(text)
     return text if version is None else canonicalize_version(version)
 
 
 def parse_specifiers_or_none(text: str) -> SpecifierSet | None:
-    """Return the specifiers (PEP 440), or None where the text holds something else, or more than `MAX_TEXT`."""
+    """Return the specifiers (PEP 440), or None if the text is something else, or is longer than `MAX_TEXT`."""
     return _parse(SpecifierSet, text) if _is_bounded(text) else None
 
 
 def parse_requirement_or_none(text: str) -> Requirement | None:
-    """Return the requirement (PEP 508), or None where the text is none, or is longer than `MAX_TEXT`."""
+    """Return the requirement (PEP 508), or None if the text is not a requirement, or is longer than `MAX_TEXT`."""
     return _parse(Requirement, text) if _is_bounded(text) else None
 
 
@@ -64,6 +64,6 @@ def _is_bounded(text: str) -> bool:
 def _parse[T](parser: Callable[[str], T], text: str) -> T | None:
     try:
         return parser(text)
-    # The errors of `packaging` are of this kind too.
+    # The errors of `packaging` are subclasses of it.
     except ValueError:
         return None

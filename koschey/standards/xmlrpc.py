@@ -1,6 +1,6 @@
-"""XML-RPC calls as strangers send them: parsed without DTD and entities, answered with a value or a fault.
+"""XML-RPC calls from untrusted clients: parsed without DTD and entities, answered with a value or a fault.
 
-Nothing but the form is here; which methods there are is `koschey.web.xmlrpc`.
+This module has only the format; `koschey.web.xmlrpc` has the methods.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from defusedxml.xmlrpc import DefusedExpatParser
 from koschey.standards.xml_text import clean_xml
 
 type Value = str | int | Sequence["Value"] | Mapping[str, "Value"] | None
-"""What an answer is made of."""
+"""The value of an answer."""
 
 
 class FaultCode(IntEnum):
-    """Codes that servers agree on for what is wrong with a call."""
+    """Codes on which servers agree for the faults of a call."""
 
     NOT_WELL_FORMED = -32700
     UNKNOWN_METHOD = -32601
@@ -28,7 +28,7 @@ class FaultCode(IntEnum):
 
 
 class CallFault(Exception):
-    """A call that is answered with a fault; this is no error of the server."""
+    """A call that is answered with a fault; not an error of the server."""
 
     def __init__(self, code: FaultCode, text: str) -> None:
         super().__init__(text)
@@ -44,14 +44,14 @@ class Call:
 
 
 def parse_call(body: bytes) -> Call:
-    """Read a method call. Raises `CallFault` for everything that is none."""
+    """Read a method call. Raises `CallFault` for anything else."""
     target = Unmarshaller()
     parser = DefusedExpatParser(target, forbid_dtd=True)
     try:
         parser.feed(body)
         parser.close()
         parameters, method = tuple(target.close()), target.getmethodname()
-    except Exception as error:  # noqa: BLE001 - on hostile input the library fails in whatever way it happens to
+    except Exception as error:  # noqa: BLE001 - on hostile input the library may raise anything
         raise CallFault(
             FaultCode.NOT_WELL_FORMED, f"parse error: not an XML-RPC call ({type(error).__name__})"
         ) from None
@@ -66,7 +66,7 @@ def render_value(value: Value) -> bytes:
 
 
 def render_fault(fault: CallFault) -> bytes:
-    """Render what is wrong with a call."""
+    """Render a fault as the answer to a call."""
     return _document(dumps(Fault(int(fault.code), clean_xml(str(fault))), methodresponse=True))
 
 
