@@ -1,8 +1,8 @@
-"""Accepting an uploaded file: all of it, or nothing.
+"""Accepts an uploaded file: all of it, or nothing.
 
-What can be refused cheaply is refused before the archive is opened. Then the bytes, METADATA, the provenance object and
-the manifest are put into the bucket and checked, and at last one short transaction judges again and adds the rows.
-`pending_uploads` deletes the objects of an upload that does not come to its rows.
+Cheap checks come before the archive is opened. Then the bytes, METADATA, the provenance object and the manifest are
+stored in the bucket and verified. Finally, one short transaction checks the rules again and adds the rows.
+`pending_uploads` deletes the objects of an upload whose rows are not added.
 """
 
 import asyncio
@@ -42,9 +42,9 @@ from koschey.storage.spooled import SpooledFile, UploadStore
 log = structlog.get_logger()
 
 PATIENCE = 30.0
-"""Seconds to wait for a connection, once all bytes are stored."""
+"""Seconds to wait for a connection, after all bytes have been stored."""
 RETRIES = (1.0, 3.0)
-"""Seconds before the transaction is tried again: the client would send all bytes once more."""
+"""Seconds before each retry of the transaction. Without a retry, the client would have to send all bytes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Accepted:
 
     filename: str
     serial: Serial | None
-    """None where exactly this file was here before: nothing has changed."""
+    """None if exactly this file was here before: nothing has changed."""
     warnings: tuple[str, ...] = ()
-    """What rules would have said that this index has switched off."""
+    """The faults under upload rules that are off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What files are accepted with. One per process."""
+    """The resources with which files are accepted. One per process."""
 
     pool: Pool
     store: UploadStore
@@ -71,8 +71,8 @@ class Intake:
 async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
     """Accept the file. Repeating it is harmless.
 
-    Raises `NotAllowed` where the account may not upload to the project, `Refused` where the file breaks a rule, and
-    `Busy` or `StoreUnavailable` where it cannot be stored now.
+    Raises `NotAllowed` if the account may not upload to the project, `Refused` if the file breaks a rule, and `Busy` or
+    `StoreUnavailable` if it cannot be stored now.
     """
     form = upload.form
     authorize(account, Action.UPLOAD, form.project)
@@ -99,7 +99,7 @@ async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
 
 
 def _read(form: UploadForm, metadata: bytes) -> CoreMetadata:
-    """Return what the file says of itself. Raises `Refused` where its name or the form says something else."""
+    """Return the metadata in the file. Raises `Refused` if the filename or the form contradicts it."""
     core = parse_core_metadata(metadata, form.filetype.metadata)
     if core.project != form.project:
         raise Refused(f"The metadata in {form.filename} is of the project {core.project}, not {form.project}.")
@@ -110,7 +110,7 @@ def _read(form: UploadForm, metadata: bytes) -> CoreMetadata:
 
 
 async def _check_attestations(intake: Intake, upload: Upload) -> bytes | None:
-    """Return the provenance object (PEP 740) to keep, where attestations came along. Raises `Refused`."""
+    """Return the provenance object (PEP 740) to store, if attestations were uploaded. Raises `Refused`."""
     if upload.form.attestations is None:
         return None
     return await check_uploaded(upload.form.attestations, upload.form.filename, upload.sha256, trust=intake.trust)
@@ -131,7 +131,7 @@ def _facts(upload: Upload, core: CoreMetadata, metadata: bytes, situation: Situa
         stored_at=situation.now,
         requires_python=core.requires_python,
         yanked=None,
-        # PEP 658 is for wheels only: what an sdist says may change when it is built.
+        # PEP 658 is for wheels only: the metadata of an sdist may change when it is built.
         core_metadata=digest if is_wheel else None,
         metadata_stored=is_wheel,
         upstream_url=None,
@@ -144,12 +144,12 @@ def _facts(upload: Upload, core: CoreMetadata, metadata: bytes, situation: Situa
 
 
 async def _store(intake: Intake, addition: Addition, metadata: bytes) -> Serial | None:
-    """Put the objects, then add the rows; None where the file came to be there meanwhile."""
+    """Store the objects, then add the rows; None if the file has been added meanwhile."""
     upload, facts = addition.upload, addition.facts
     digest = facts.core_metadata or facts.pkg_info
     assert digest is not None
     async with pending(intake.pool, intake.store, upload.sha256, digest, facts.project) as begun:
-        # While this upload waited for another one of the same bytes, that one may have brought them in.
+        # While this upload waited for another one of the same bytes, that one may have added the file.
         if is_known((await select_situation(intake.pool, upload.form)).files, upload):
             return None
         await intake.store.put_file(SpooledFile(upload.descriptor, upload.size, upload.sha256))
@@ -161,9 +161,9 @@ async def _store(intake: Intake, addition: Addition, metadata: bytes) -> Serial 
 
 
 async def _add(pool: Pool, addition: Addition, begun: PendingUpload) -> Serial | None:
-    """Run the transaction, a second and a third time where PostgreSQL could not finish it.
+    """Run the transaction, a second and a third time if PostgreSQL could not finish it.
 
-    Where it was committed and the answer was lost, the next try finds the file.
+    If it was committed but the answer was lost, the next try finds the file.
     """
     for seconds in (*RETRIES, None):
         try:

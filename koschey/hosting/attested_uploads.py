@@ -1,9 +1,9 @@
-"""Attestations that come with an upload (PEP 740): verified before the file is taken, kept in its transaction.
+"""Attestations that come with an upload (PEP 740): verified before the file is accepted, stored in its transaction.
 
-There is no Trusted Publisher that an upload could be compared with, so the publisher is who the signing certificate
-says: a workflow of a repository on GitHub or GitLab. Signature, certificate chain, transparency log, filename and
-digest must all hold; an attestation whose certificate names no such publisher is refused, because nothing could be
-said of it afterwards. That the publisher may publish this project is what the uploader's token says, not the signature.
+There is no Trusted Publisher with which an upload could be compared, so the signing certificate names the publisher: a
+workflow of a repository on GitHub or GitLab. Signature, certificate chain, transparency log, filename and digest must
+all be valid. An attestation whose certificate names no such publisher is refused, because Koschey could say nothing
+about it afterwards. The uploader's token, not the signature, proves the permission to publish the project.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from koschey.standards.attestations import Judgement, clean_publishers, parse_ob
 
 
 async def check_uploaded(attestations: str, filename: str, sha256: Sha256, *, trust: Trust) -> bytes:
-    """Return the provenance object to be kept for what the form field `attestations` holds.
+    """Return the provenance object to store for the form field `attestations`.
 
     `trust` is `koschey.resources.Resources.trust`. Raises `Refused` ("Invalid attestations supplied during upload:
     ...", status 400) unless they are one or two, of different known types, and each proves this filename and digest.

@@ -1,7 +1,7 @@
-"""What every change to a hosted project has in common: who may, what is locked in which order, and what is recorded.
+"""The common part of all changes to a hosted project: permission, the order of locks, and the journal.
 
-A mirrored project is refused: its yanks and its status are its upstream's to say, and a file that were removed here
-would be listed there still. What an index does against an upstream's files is a block.
+A mirrored project is refused: its upstream decides its yanks and its status, and would still list a file that was
+removed here. An index blocks an upstream's files instead.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -25,7 +25,7 @@ from koschey.policy.reasons import parse_reason
 
 
 class Noun(StrEnum):
-    """What a change is about."""
+    """The kind of thing that a change is about."""
 
     PROJECT = "project"
     RELEASE = "release"
@@ -42,7 +42,7 @@ class Scope:
 
     @property
     def noun(self) -> Noun:
-        """What it is."""
+        """Whether this is a project, a release or a file."""
         if self.filename is not None:
             return Noun.FILE
         return Noun.RELEASE if self.version is not None else Noun.PROJECT
@@ -54,23 +54,23 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was asked of whom, by whom, and why."""
+    """A request for a change: the actor, the scope and the reason."""
 
     actor: Actor
     scope: Scope
     reason: str
     expected: Serial | None = None
-    """The serial of the project as the actor saw it; None: whatever it is."""
+    """The serial of the project that the actor saw; None for any serial."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a hosted project stands after a change was asked for."""
+    """The state of a hosted project after a change was requested."""
 
     serial: Serial
-    """The project's, whether or not it has moved."""
+    """The serial of the project, whether or not it has changed."""
     changed: bool
-    """False where it was so already."""
+    """False if there was nothing to change."""
     filenames: tuple[str, ...] = ()
     """The files that were changed."""
 
@@ -98,7 +98,7 @@ class Hosted:
 
     @property
     def unchanged(self) -> Outcome:
-        """What is answered where there was nothing to do."""
+        """The outcome if there was nothing to change."""
         return Outcome(self.project.serial, changed=False)
 
     async def record(self, event: Event, changed: Sequence[StandingFile]) -> Outcome:
@@ -111,11 +111,11 @@ class Hosted:
         return Outcome(serial, changed=True, filenames=tuple(item.file.filename for item in changed))
 
     async def record_status(self, detail: dict[str, object]) -> Outcome:
-        """Write the one journal row of a change of the project itself. The last statement of the transaction."""
+        """Write the one journal row for a change of the project itself. The last statement of the transaction."""
         return Outcome(await self._write(Event.PROJECT_STATUS, [Entry(detail=detail)]), changed=True)
 
     async def wake_held(self) -> None:
-        """Tell the workflows of releases that are held that something about them has changed."""
+        """Notify the workflows of held releases that something about them has changed."""
         for version in sorted({item.file.version for item in self.files if item.standing.state is State.HELD}):
             await insert_message(self.connection, ReleaseHeld(self.project.name, version))
 
@@ -127,9 +127,9 @@ class Hosted:
 async def changing(connection: Connection, action: Action, change: Change) -> AsyncIterator[Hosted]:
     """Open the transaction of a change.
 
-    Raises `NotAllowed` where the account may not do this, `Stale` where the project is not as the actor saw it,
-    `NotKnown` where there is no such project, release or file, and `UsageError` where the project is not hosted here
-    or the reason cannot be kept.
+    Raises `NotAllowed` if the account may not do this, `Stale` if the project has changed since the actor saw it,
+    `NotKnown` if there is no such project, release or file, and `UsageError` if the project is not hosted here or the
+    reason cannot be stored.
     """
     change = replace(change, reason=parse_reason(change.reason))
     scope = change.scope

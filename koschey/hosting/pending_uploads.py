@@ -1,9 +1,9 @@
-"""An upload under way, from its first object in the bucket to its rows: what fails between the two is deleted again.
+"""An upload in progress, from its first object in the bucket to its rows: if it fails, its objects are deleted.
 
-Bytes first, rows second. Before the first object is put, a row of `pending_upload` says whose it is; the transaction
-that adds the file takes that row away. Where it does not come to that, the objects to which nothing else refers are
-deleted at once. Where the process dies, or the bucket is away, housekeeping deletes them later. Of the same bytes one
-upload is under way at a time: the others wait, and then find the file or begin themselves.
+Bytes come first, rows second. Before the first object is stored, a row of `pending_upload` says whose it is; the
+transaction that adds the file deletes that row. If the file is not added, the objects to which nothing else refers are
+deleted at once. If the process dies or the bucket is not available, housekeeping deletes them later. Only one upload of
+the same bytes is in progress at a time: the others wait, and then find the file or begin themselves.
 """
 
 import asyncio
@@ -33,21 +33,21 @@ from koschey.storage.spooled import UploadStore
 log = structlog.get_logger()
 
 LEASE = 60.0
-"""Seconds after which an upload whose process died may be discarded, or begun again; renewed at a third of it."""
+"""Seconds after which an upload whose process died may be discarded or begun again; renewed every third of it."""
 PATIENCE = 25.0
 """Seconds to wait for another upload of the same bytes."""
 POLL = 0.2
 SWEPT = 100
-"""Abandoned uploads that one sweep discards."""
+"""Maximum number of abandoned uploads that one sweep discards."""
 
 
 @asynccontextmanager
 async def pending(
     pool: Pool, store: UploadStore, sha256: Sha256, metadata: Sha256, project: NormalizedName
 ) -> AsyncIterator[PendingUpload]:
-    """Say that objects are put now. What the caller does not take over by `delete_kept` is deleted at the end.
+    """Record that objects are being stored. They are deleted at the end, unless the caller has used `delete_kept`.
 
-    Raises `Busy` where another upload of the same bytes takes too long.
+    Raises `Busy` if another upload of the same bytes takes too long.
     """
     upload = PendingUpload(sha256, metadata, project, str(uuid.uuid4()))
     await _begin(pool, upload)
@@ -57,14 +57,14 @@ async def pending(
     finally:
         await cancelled(renewal)
         try:
-            # After the rows were written there is nothing left of it, and this does nothing.
+            # After the rows were written, its own row is gone, and this does nothing.
             await _discard(pool, store, upload, abandoned=False)
         except (*LOST, StoreUnavailable) as error:
             log.warning("an upload is left to be swept", sha256=sha256, error=repr(error))
 
 
 async def sweep_uploads(pool: Pool, store: UploadStore) -> int:
-    """Delete the objects of uploads whose process died, or could not do it; returns how many uploads."""
+    """Delete the objects of uploads whose process died or could not delete them; returns the number of uploads."""
     abandoned = await select_abandoned(pool, SWEPT)
     for upload in abandoned:
         await _discard(pool, store, upload, abandoned=True)

@@ -1,9 +1,9 @@
 """Changes to hosted projects: yank (PEP 592), remove, and set a status (PEP 792).
 
-Yanked files stay, for whoever pins them, but are not chosen any more. A removed file leaves a tombstone: its name stays
-used permanently, so that nobody can put other bytes under it, its URLs say that it is gone, and its bytes stay in the
-bucket. A project of which everything is removed is still ours: the upstream is never asked for it. A status changes the
-state of no file: what it hides comes back as it was.
+Yanked files stay for clients that pin them, but installers no longer choose them. A removed file leaves a tombstone:
+its filename stays used permanently, so nobody can upload other bytes under it; its URLs say that it is gone; its bytes
+stay in the bucket. A project whose files are all removed is still hosted: Koschey never requests it from the upstream.
+A status does not change the state of any file: hidden files come back as they were.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ REMOVALS = {Noun.PROJECT: Event.REMOVE_PROJECT, Noun.RELEASE: Event.REMOVE_RELEA
 
 
 async def yank(connection: Connection, change: Change) -> Outcome:
-    """Yank a release, or one file. Another reason than the last time replaces it; the same one changes nothing.
+    """Yank a release, or one file. Another reason replaces the previous one; the same reason changes nothing.
 
     Raises as `changes.changing` does.
     """
@@ -33,7 +33,7 @@ async def yank(connection: Connection, change: Change) -> Outcome:
 
 
 async def unyank(connection: Connection, change: Change) -> Outcome:
-    """Take the mark back. PEP 592: yanking "may be undone". Raises as `changes.changing` does."""
+    """Undo a yank. PEP 592: yanking "may be undone". Raises as `changes.changing` does."""
     _check(change.scope)
     async with changing(connection, Action.YANK, change) as hosted:
         return await _mark(hosted, UNYANKS, None)
@@ -52,7 +52,7 @@ async def _mark(hosted: Hosted, events: Mapping[Noun, Event], yanked: str | None
 
 
 async def remove(connection: Connection, change: Change) -> Outcome:
-    """Remove a file, a release or all files of a project. What is removed already stays as it is.
+    """Remove a file, a release or all files of a project. Files that are already removed stay as they are.
 
     Raises as `changes.changing` does.
     """
@@ -69,8 +69,8 @@ async def remove(connection: Connection, change: Change) -> Outcome:
 async def set_status(connection: Connection, status: ProjectStatus, change: Change) -> Outcome:
     """Set a project's status.
 
-    PEP 792: `archived` takes no uploads, `quarantined` takes none and offers no file, `deprecated` is as `active`.
-    The page shows the reason, but for `active`, which needs none. Raises as `changes.changing` does.
+    PEP 792: `archived` accepts no uploads, `quarantined` accepts none and offers no file, `deprecated` is like
+    `active`. The page shows the reason, except for `active`, which needs none. Raises as `changes.changing` does.
     """
     async with changing(connection, Action.MANAGE, change) as hosted:
         before, shown = hosted.project, None if status is ProjectStatus.ACTIVE else hosted.change.reason

@@ -1,4 +1,4 @@
-"""What the same upload again repairs: a hosted file of which the bucket has lost or altered something."""
+"""Repairs a hosted file whose objects the bucket has lost or altered, when the same file is uploaded again."""
 
 import asyncio
 import hashlib
@@ -16,9 +16,9 @@ from koschey.storage.s3 import CHUNK, Bucket, blob_key
 
 
 async def repair(pool: Pool, bucket: Bucket, inspector: Inspector, file: File, descriptor: int) -> None:
-    """Compare what the bucket has of a file with the bytes that were uploaded again, and write what is not right.
+    """Compare the objects of a file with the bytes that were uploaded again, and write those that are wrong.
 
-    `descriptor` is of exactly the file's bytes. Raises `StoreUnavailable` where the bucket does not keep them.
+    `descriptor` is open on exactly the file's bytes. Raises `StoreUnavailable` if the bucket does not keep them.
     """
     assert file.sha256 is not None
     assert file.size is not None
@@ -39,7 +39,7 @@ async def _repair_metadata(pool: Pool, bucket: Bucket, inspector: Inspector, fil
     except Damaged:
         metadata = (await inspector.inspect(descriptor, file.filename)).metadata
         if hashlib.sha256(metadata).hexdigest() != digest:
-            # An older Koschey has read it in another way; what was served beside the file stays what it was.
+            # An older Koschey read it in another way; the metadata that was served beside the file must not change.
             return
         await bucket.put(blob_key(digest), metadata)
     if file.metadata_damage is not None:

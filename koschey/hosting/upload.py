@@ -1,4 +1,4 @@
-"""An upload that has arrived, and what the index knows of its project and its name."""
+"""An upload that has arrived, and what the index knows about its project and its filename."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,35 +15,35 @@ from koschey.policy.rules import RuleKind
 from koschey.standards.upload_form import UploadForm
 
 CLOSED = (ProjectStatus.ARCHIVED, ProjectStatus.QUARANTINED)
-"""PEP 792: neither takes new files."""
+"""PEP 792: projects with one of these statuses accept no new files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that has arrived, and what its uploader says of it."""
+    """A file that has arrived, and the form of its uploader."""
 
     form: UploadForm
     descriptor: int
-    """The bytes, read by position."""
+    """File descriptor of the bytes, which are read by position."""
     size: int
     digests: Mapping[str, str]
-    """Of the bytes, by the names that the form has for them."""
+    """Digests of the bytes, by the names of the form's fields."""
 
     @property
     def sha256(self) -> Sha256:
-        """Digest of the bytes."""
+        """SHA-256 of the bytes."""
         return Sha256(self.digests["sha256_digest"])
 
 
 async def select_situation(db: Database, form: UploadForm) -> Situation:
-    """Return what is here already. Raises `Refused` or `NotAllowed` where the project takes no such release at all."""
+    """Return what is here already. Raises `Refused` or `NotAllowed` if the project accepts no such release at all."""
     if rule := (await select_rules(db, form.project, Origin.HOSTED)).find(RuleKind.BLOCKED, str(form.version)):
         raise NotAllowed(f"{form.project} {form.version} is blocked by {rule.actor}: {rule.reason}")
     project, now = await projects.select_project(db, form.project), await projects.select_now(db)
     if project is None:
         return Situation(form, None, (), await select_lookalike(db, form.project), now)
     if project.origin is Origin.MIRRORED:
-        # Not 409: poetry and PDM take that for a file that is here already, and go on.
+        # Not 409: poetry and PDM read that as a file that is here already, and continue.
         raise Refused(
             f"the name {form.project} is mirrored from the upstream; a private project cannot take it. If the name is "
             f"yours, an admin hands it to private packages: koschey claim {form.project} --reason WHY"
@@ -54,9 +54,9 @@ async def select_situation(db: Database, form: UploadForm) -> Situation:
 
 
 async def check_used_name(db: Database, upload: Upload) -> None:
-    """Raise `Refused` where the filename stood for other bytes, and these were downloaded, before a claim of the name.
+    """Raise `Refused` if clients downloaded other bytes under this filename before the project's name was claimed.
 
-    Not in the words of a file that exists: clients that skip what exists would take the upload for done.
+    The message is not that of an existing file: clients that skip existing files would count the upload as done.
     """
     filename = upload.form.filename
     used = (await select_used_names(db, upload.form.project, [filename])).get(filename, set()) - {upload.sha256}
@@ -68,9 +68,9 @@ async def check_used_name(db: Database, upload: Upload) -> None:
 
 
 def is_known(known: Sequence[StandingFile], upload: Upload) -> bool:
-    """Tell whether one of the files is this one; a name stands for one sequence of bytes, and they for one name.
+    """Return whether one of the files is this one. A filename has one sequence of bytes, and they have one filename.
 
-    Raises `Refused` where the name stands for other bytes, or the bytes for another name.
+    Raises `Refused` if the filename was removed or has other bytes, or if the bytes have another filename.
     """
     for item in known:
         file = item.file
@@ -79,7 +79,7 @@ def is_known(known: Sequence[StandingFile], upload: Upload) -> bool:
                 "This filename was previously used by a file that has since been deleted. Use a different version."
             )
         if (file.filename == upload.form.filename) is not (file.sha256 == upload.sha256):
-            # Clients that skip what exists look for exactly these first words.
+            # Clients that skip existing files look for exactly these first words.
             raise Refused(f"File already exists ('{file.filename}', with sha256 hash '{file.sha256}').")
         if file.filename == upload.form.filename:
             return True

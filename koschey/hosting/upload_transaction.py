@@ -1,6 +1,6 @@
-"""The one transaction in which an uploaded file begins to exist. Its objects are in the bucket already.
+"""The one transaction that creates an uploaded file. Its objects are already in the bucket.
 
-It waits for nothing but PostgreSQL: whatever must be computed or stored is there before it begins.
+It waits only for PostgreSQL: everything has been computed and stored before it begins.
 """
 
 from collections.abc import Mapping
@@ -32,17 +32,17 @@ class Addition:
     upload: Upload
     core: CoreMetadata
     facts: File
-    """As the manifest has them; its id is not known yet."""
+    """As in the manifest; its id is not known yet."""
     attested: bytes | None
     """The provenance object (PEP 740)."""
     switched: Mapping[str, bool]
-    """Which rules for uploads somebody has switched."""
+    """The upload rules that were switched on or off, by name."""
 
     async def write(self, connection: Connection, pending: PendingUpload) -> Serial | None:
-        """Add the file; None where another upload has added the same meanwhile. Needs a transaction.
+        """Add the file; None if another upload has added the same file meanwhile. Needs a transaction.
 
-        Raises `Refused` or `NotAllowed` where another upload, or a decision, was faster, and `StoreUnavailable` where
-        the objects are being deleted because the upload took too long.
+        Raises `Refused` or `NotAllowed` if another upload or a decision came first, and `StoreUnavailable` if the
+        objects are being deleted because the upload took too long.
         """
         project = await self._begin(connection)
         if project is None:
@@ -63,7 +63,7 @@ class Addition:
         )
 
     async def _begin(self, connection: Connection) -> Project | None:
-        """Lock the project and judge again, now that nobody else can change it; None where the file is here."""
+        """Lock the project and check it again, because nobody else can change it now; None if the file is here."""
         form = self.upload.form
         await lock_lookalikes(connection, form.project)
         is_new = await projects.insert_project(connection, form.project, self.core.name, Origin.HOSTED)

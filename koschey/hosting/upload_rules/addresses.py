@@ -1,4 +1,4 @@
-"""What kind of address a text is: of the web, of a repository, another harmless one, or none."""
+"""Classifies a text as an address of the web, of a repository, another harmless address, or none."""
 
 import re
 from enum import Enum, auto
@@ -6,30 +6,30 @@ from urllib.parse import urlsplit
 
 WEB = ("http", "https")
 REPOSITORY = re.compile(r"ssh|git|svn|hg|bzr|lp|(git|svn|hg|bzr)\+(ssh|https?|git|svn|lp)")
-"""Schemes of repositories, as pip writes them too."""
+"""Schemes of repositories, including pip's forms."""
 SCP = re.compile(r"[\w.-]+@[\w.-]+:[^\s:][^\s]*")
-"""How git writes an address for ssh: `git@host:path`."""
+"""git's form of an ssh address: `git@host:path`."""
 BARE = re.compile(r"[\w-]+(\.[\w-]+)+(:[0-9]+)?(/[^\s]*)?")
 """A host with a dot, and perhaps a path, without a scheme."""
 
 
 class Address(Enum):
-    """The kinds."""
+    """The kinds of addresses."""
 
     WEB = auto()
     REPOSITORY = auto()
     OTHER = auto()
-    """Harmless, but no link: ftp, mailto, a host without a scheme, or words such as "see the wiki"."""
+    """Harmless, but not a link: ftp, mailto, a host without a scheme, or words such as "see the wiki"."""
     NONE = auto()
-    """No address, or one that runs something where it is followed, as `javascript:` does."""
+    """Not an address, or one that runs something when it is followed, as `javascript:` does."""
 
 
 def kind_of(text: str) -> Address:
-    """Return the kind. What is not known to be harmless is none."""
+    """Return the kind of address. A text that is not known to be harmless is `NONE`."""
     if not text or not text.isprintable():
         return Address.NONE
     if ":" not in text:
-        # Without a scheme nothing is run.
+        # An address without a scheme runs nothing.
         return Address.OTHER
     return Address.NONE if " " in text else _kind_of_url(text)
 

@@ -1,4 +1,4 @@
-"""Rules about archives that only some systems handle well. What no system can handle is no matter of a switch."""
+"""Rules about archives that only some systems handle well. What no system can handle has no switch."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,7 +7,7 @@ from koschey.inspection.archives.faults import ArchiveFault, Tolerated
 
 
 def _of(kind: Tolerated) -> Callable[[Sequence[ArchiveFault]], Iterator[str]]:
-    """Return the check for one kind of fault; the child that read the archive has found it."""
+    """Return the check for one kind of fault; the child that read the archive has found the faults."""
 
     def check(faults: Sequence[ArchiveFault]) -> Iterator[str]:
         return (fault.text for fault in faults if fault.rule == kind)

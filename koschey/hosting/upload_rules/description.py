@@ -1,7 +1,7 @@
-"""Tells whether a description can be shown, in a child process: renderers of hostile text take what time they like.
+"""Tests whether a description can be rendered, in a child process, because hostile text can take any amount of time.
 
-The public index refuses a description that its renderer refuses, so the same renderer is asked here. The child gets the
-text on standard input and ends with 0, or says in one line what is wrong.
+The public index refuses a description that its renderer refuses, so Koschey uses the same renderer. The child reads the
+text from standard input and exits with 0, or prints in one line what is wrong.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from koschey.standards.core_metadata import CoreMetadata
 
 BOOT = "import sys; sys.path.append(sys.argv[1]); from koschey.hosting.upload_rules.description import main; main()"
 RST = "text/x-rst"
-"""What a description is whose type is not stated."""
+"""The type of a description that states none."""
 MEMORY = 512 * 2**20
 """Bytes of address space."""
 CPU = 20
 """Seconds of processor time."""
 WALL = 60.0
-"""Seconds until the child is killed, on a machine that is busy with something else."""
+"""Seconds of wall time until the child is killed. The machine may be busy, so these are more than `CPU`."""
 AT_ONCE = asyncio.Semaphore(4)
 SHOWN = 200
 
 
 async def find_fault(core: CoreMetadata) -> str | None:
-    """Return why the description cannot be shown, in words for the uploader; None where it can."""
+    """Return why the description cannot be rendered, as a message for the uploader; None if it can."""
     kind, variant = _parse_type(core.description_content_type)
     if core.description is None or kind == "text/plain":
         return None

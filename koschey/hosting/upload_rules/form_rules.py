@@ -1,4 +1,4 @@
-"""Rules about what the form alone says: the filename with its version and its tags."""
+"""Rules about the form alone: the filename with its version and its tags."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ MANYLINUX = (
 )
 MUSLLINUX = r"musllinux_\d+_\d+_(x86_64|i686|aarch64|armv7l|ppc64le|s390x|riscv64)"
 LINUX = r"linux_armv[67]l"
-"""For these no manylinux policy existed, so the public index takes them plain."""
+"""No manylinux policy existed for these tags, so the public index accepts them."""
 MACOS = (
     r"macosx_(10_\d+|(1[1-5]|2[6-9])_0)"
     r"_(ppc|ppc64|i386|x86_64|arm64|intel|fat|fat3|fat32|fat64|universal|universal2)"
@@ -27,7 +27,7 @@ MOBILE = (
     r"|android_\d+_(armeabi_v7a|arm64_v8a|x86|x86_64)"
 )
 PORTABLE = re.compile(rf"any|{WINDOWS}|{MANYLINUX}|{MUSLLINUX}|{LINUX}|{MACOS}|{MOBILE}|pyemscripten_\w+_wasm32")
-"""Platform tags that say enough for an installer elsewhere to decide (PEP 600, 656, 730, 738, 783)."""
+"""Platform tags by which an installer on any machine can decide (PEP 600, 656, 730, 738, 783)."""
 
 
 def _stem(form: UploadForm) -> str:

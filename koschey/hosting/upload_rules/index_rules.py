@@ -1,4 +1,4 @@
-"""Rules about what is here already: names that may begin, and releases that still take files."""
+"""Rules about what is here already: names that are allowed for new projects, and releases that still accept files."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from koschey.standards.upload_form import Filetype, UploadForm
 
 STDLIB = frozenset(canonicalize_name(name) for name in sys.stdlib_module_names)
 PROHIBITED = frozenset({"requirements-txt", "constraints-txt", "unknown"})
-"""Names that are typed by mistake, or written by build tools that knew none. Others: `koschey block`."""
+"""Names that people type by mistake, or that build tools wrote if they had none. Others: `koschey block`."""
 OPEN_FOR = timedelta(days=14)
-"""How long the public index takes further files of a release."""
+"""How long the public index accepts further files of a release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Situation:
     files: Sequence[StandingFile]
     """All files of the project."""
     lookalike: NormalizedName | None
-    """A known project whose name people would take for this one."""
+    """An existing project whose name could be mistaken for this one."""
     now: datetime
 
     @property

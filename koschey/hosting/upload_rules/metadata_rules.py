@@ -1,4 +1,4 @@
-"""Rules about what a file says of itself in its core metadata, beside those of the standards themselves."""
+"""Rules about the core metadata in a file, besides those of the standards themselves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from koschey.standards.versions import parse_requirement_or_none
 MAX_SUMMARY = 512
 MAX_LABEL = 32
 PRIVATE = "Private :: "
-"""What begins so is never a classifier of the public index, which is why people write it: no upload there works."""
+"""The public index never has classifiers with this prefix. People use them so that every upload there fails."""
 SHOWN = 100
 NO_URL = "is not a valid url; it starts with 'https://' or 'http://'."
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What an archive says of itself."""
+    """The metadata in an archive."""
 
     core: CoreMetadata
     description_fault: str | None
-    """Why the description cannot be shown; None where it can."""
+    """Why the description cannot be rendered; None if it can."""
     filename: str = "METADATA"
-    """Of the metadata in the archive."""
+    """The name of the metadata file in the archive."""
 
 
 def _metadata_version(stated: Stated) -> Iterator[str]:
@@ -52,7 +52,7 @@ def _email(stated: Stated) -> Iterator[str]:
         for address in _addresses(getattr(stated.core, field) or ""):
             try:
                 if address:
-                    # `team@corp.local` is an address within a company. The library takes it only below a public name.
+                    # `team@corp.local` is an address within a company. The library accepts it only below a public name.
                     validate_email(address + ".net", check_deliverability=False)
             except EmailNotValidError as error:
                 yield f"{field}: {_shown(address)} is not a valid email address: {error}"
@@ -62,7 +62,7 @@ def _addresses(text: str) -> list[str]:
     try:
         return [address for _, address in getaddresses([text])]
     except RecursionError:
-        # Nested comments and groups; of such a text nothing is an address.
+        # Nested comments and groups; such a text contains no address.
         return [text]
 
 
@@ -78,7 +78,7 @@ def _classifier(stated: Stated) -> Iterator[str]:
 
 
 def _urls(stated: Stated) -> Iterator[tuple[str, str]]:
-    """Yield field and text of each address."""
+    """Yield the field and the text of each URL."""
     for field in ("home_page", "download_url"):
         if (url := getattr(stated.core, field)) is not None:
             yield field, url
@@ -109,7 +109,7 @@ def _web_url(stated: Stated) -> Iterator[str]:
 
 
 def _requirement(stated: Stated) -> Iterator[str]:
-    # Requires-Dist is valid: metadata is not read otherwise.
+    # Requires-Dist is valid, or the metadata would not have been read.
     for field in ("provides_dist", "obsoletes_dist"):
         for text in getattr(stated.core, field):
             if parse_requirement_or_none(text) is None:
@@ -119,7 +119,7 @@ def _requirement(stated: Stated) -> Iterator[str]:
 def _direct_url(stated: Stated) -> Iterator[str]:
     for field in ("requires_dist", "provides_dist", "obsoletes_dist"):
         for text in getattr(stated.core, field):
-            # Few have the sign without which there is no URL; to parse all of 20,000 takes half a second.
+            # A URL needs an '@', which few requirements have; parsing all of 20,000 takes half a second.
             requirement = parse_requirement_or_none(text) if "@" in text else None
             if requirement is not None and requirement.url is not None:
                 yield f"{field}: Can't have direct dependency: {_shown(text)}."

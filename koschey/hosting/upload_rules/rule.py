@@ -1,4 +1,4 @@
-"""What a rule for uploads is, and how a list of them is applied."""
+"""An upload rule, and how a list of rules is applied."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import islice
 from koschey.errors import Refused
 
 MOST = 20
-"""Warnings of one rule that an uploader is told."""
+"""Maximum number of warnings of one rule that an uploader gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,31 +15,31 @@ class Rule[T]:
     """A rule about something of type `T`."""
 
     name: str
-    """What a switch is called."""
+    """The name of its switch."""
     says: str
-    """The rule in a few words, for those who decide about it."""
+    """The rule in a few words, for the people who decide about it."""
     check: Callable[[T], Iterable[str]]
-    """Yields what is wrong, each as a sentence for the uploader."""
+    """Yields each fault as a sentence for the uploader."""
     default: bool | None = None
-    """Whether it is on while nobody has switched it; None where it has no switch."""
+    """Whether the rule is on while nobody has switched it; None if it has no switch."""
     why: str = ""
-    """Why the default is what it is."""
+    """The reason for the default."""
 
     @property
     def remedy(self) -> str:
-        """What to do about a refusal, beside mending the file."""
+        """What to do about a refusal, besides fixing the file."""
         return f"An admin can allow it: koschey upload-rules set {self.name} off --reason WHY"
 
     def is_on(self, switched: Mapping[str, bool]) -> bool:
-        """Whether breaking it is refused; `switched` has what somebody has decided."""
+        """Return whether a file that breaks the rule is refused; `switched` has the switches that were set."""
         return self.default is None or switched.get(self.name, self.default)
 
 
 def enforce[T](rules: Sequence[Rule[T]], subject: T, switched: Mapping[str, bool]) -> list[str]:
-    """Apply the rules in their order. Returns what those that are off would have said; raises `Refused`.
+    """Apply the rules in their order. Returns the faults under rules that are off as warnings; raises `Refused`.
 
-    The refusal names the command that switches the rule off, where it has a switch. At most `MOST` warnings of a rule
-    are returned, for the client prints all of them.
+    The refusal names the command that switches the rule off, if it has a switch. At most `MOST` warnings of a rule are
+    returned, because the client prints all of them.
     """
     warnings = []
     for rule in rules:

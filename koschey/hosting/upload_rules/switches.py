@@ -1,4 +1,4 @@
-"""All rules for uploads, and their switches: which are on, and turning one on or off."""
+"""All upload rules and their switches: lists which are on, and switches one on or off."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,18 +15,18 @@ from koschey.model import Actor, Serial
 from koschey.policy.reasons import parse_reason
 
 RULES: tuple[Rule[Any], ...] = (*form_rules.RULES, *index_rules.RULES, *archive_rules.RULES, *metadata_rules.RULES)
-"""In the order in which an upload meets them."""
+"""In the order in which they check an upload."""
 ALL_PROJECTS = "*"
-"""Stands in the journal where others name their project, as in the scope of a grant."""
+"""Replaces the project in the journal, as in the scope of a grant."""
 
 
 async def load_switched(db: Database) -> Mapping[str, bool]:
-    """Return what somebody has switched; the rules know what they are otherwise."""
+    """Return the switches that were set; the other rules have their defaults."""
     return {name: switch.enabled for name, switch in (await select_switches(db)).items()}
 
 
 async def switch_rule(connection: Connection, actor: Actor, name: str, reason: str, *, enabled: bool) -> Serial:
-    """Turn a rule on or off, for uploads from now on. Raises `UsageError` where it has no switch."""
+    """Switch a rule on or off for future uploads. Raises `UsageError` if it has no switch."""
     rule = next((rule for rule in RULES if rule.name == name), None)
     if rule is None or rule.default is None:
         known = ", ".join(rule.name for rule in RULES if rule.default is not None)
