@@ -1,4 +1,4 @@
-"""Section 2: redirects of page addresses, and what file URLs look like."""
+"""Section 2: redirects of page URLs, and the form of file URLs."""
 
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
@@ -46,7 +46,7 @@ def _urls(subject: Subject) -> list[tuple[str, str]]:
 
 @check("T-2.2", "The last segment of every file's URL is its filename, percent-encoded.")
 async def urls_end_with_the_filename(subject: Subject) -> str | None:
-    """Some installers parse the URL and never look at the filename."""
+    """Some installers parse the URL and ignore the filename."""
     urls = _urls(subject)
     wrong = [f"{url} of {name}" for name, url in urls if unquote(urlsplit(url).path).rpartition("/")[2] != name]
     require_none(wrong, "a URL that does not end with its filename")
@@ -55,7 +55,7 @@ async def urls_end_with_the_filename(subject: Subject) -> str | None:
 
 @check("T-2.3", "No file's URL has a query.")
 async def urls_have_no_query(subject: Subject) -> str | None:
-    """`.metadata` is appended to the URL, and a query would swallow it."""
+    """Clients append `.metadata` to the URL, and a query would swallow it."""
     urls = _urls(subject)
     require_none([url for _, url in urls if "?" in url], "a URL with a query")
     return f"{len(urls)} URLs"
@@ -63,7 +63,7 @@ async def urls_have_no_query(subject: Subject) -> str | None:
 
 @check("T-2.4", "What leads elsewhere for the time being does so with 302 or 307, never for good.")
 async def fallbacks_are_temporary(subject: Subject) -> str | None:
-    """Some installers keep a permanent redirect for ever, whatever its age says."""
+    """Some installers keep a permanent redirect permanently, whatever its maximum age."""
     answers = [await subject.client.ask(subject.page_url(NOBODY), Accept=JSON)]
     answers += [await subject.client.ask(file.url, "HEAD") for file in subject.find()[:1]]
     for answer in answers:

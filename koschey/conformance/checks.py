@@ -1,4 +1,4 @@
-"""The registry of checks, and the two ways in which a check ends other than by passing."""
+"""The registry of checks, and the exceptions by which a check fails or is skipped."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import NoReturn
 from koschey.conformance.subject import Subject
 
 type Run = Callable[[Subject], Awaitable[str | None]]
-"""A check: returns what it looked at, if that is worth a word."""
+"""A check. Returns what it has examined, or None if that is not worth showing."""
 
 
 class Outcome(StrEnum):
@@ -20,11 +20,11 @@ class Outcome(StrEnum):
 
 
 class Failed(Exception):
-    """The index does not keep the assertion; the message says where and how."""
+    """The index breaks the assertion; the message says where and how."""
 
 
 class Skipped(Exception):
-    """The index has nothing to which the assertion applies; the message says what is missing."""
+    """The assertion applies to nothing in the index; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Check:
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The id as numbers."""
+        """The id as numbers, for sorting."""
         return tuple(int(part) for part in self.id.removeprefix("T-").split("."))
 
 
@@ -63,23 +63,23 @@ def registered() -> list[Check]:
 
 
 def require(holds: object, message: str) -> None:
-    """Raise `Failed` with the message unless it holds."""
+    """Raise `Failed` with the message unless the condition holds."""
     if not holds:
         raise Failed(message)
 
 
 def fail(message: str) -> NoReturn:
-    """Raise `Failed`."""
+    """Raise `Failed` with the message."""
     raise Failed(message)
 
 
 def skip(why: str) -> NoReturn:
-    """Raise `Skipped`."""
+    """Raise `Skipped` with the reason."""
     raise Skipped(why)
 
 
 def require_none(found: list[str], what: str) -> None:
-    """Raise `Failed` with the first few of those that were found."""
+    """Raise `Failed` with the first three items if any were found."""
     if found:
         more = f", and {len(found) - 3} more" if len(found) > 3 else ""
         raise Failed(f"{what}: {', '.join(found[:3])}{more}")

@@ -1,4 +1,4 @@
-"""The client that the checks use: one request, one complete answer. The caller of `examine` brings it."""
+"""The client that the checks use: one request, one complete answer. The caller of `examine` provides it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ TEXT_HTML = "text/html"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """The answer to a request."""
 
     url: str
-    """Where it came from; after redirects, if they were followed."""
+    """The URL of the answer, after any redirects that were followed."""
     status: int
     headers: Mapping[str, str]
-    """Case does not matter."""
+    """Names are case-insensitive."""
     body: bytes
 
     @property
     def content_type(self) -> str:
-        """The header as it stands, with its parameters."""
+        """The header as it was sent, with its parameters."""
         return self.headers.get("Content-Type", "")
 
     @property
@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body as JSON. Raises `UpstreamMalformed` where it is none."""
+        """The body as JSON. Raises `UpstreamMalformed` if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -44,12 +44,12 @@ class Answer:
 
 
 class Client(Protocol):
-    """Sends no header that a check did not name. Underscores in header names stand for hyphens."""
+    """Sends only the headers that a check names. Underscores in header names stand for hyphens."""
 
     async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
         """Send one request and follow no redirect.
 
-        Raises `UpstreamError` or `EgressRefused` where no answer comes.
+        Raises `UpstreamError` or `EgressRefused` if no answer comes.
         """
 
     async def fetch(self, url: str, **headers: str) -> Answer:

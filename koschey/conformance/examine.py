@@ -24,7 +24,7 @@ from koschey.errors import KoscheyError
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one check ended."""
+    """The result of one check."""
 
     check: Check
     outcome: Outcome
@@ -34,8 +34,7 @@ class Result:
 async def examine(client: Client, url: str, names: Sequence[str] = ()) -> list[Result]:
     """Run every check against the index whose Simple API is at `url`.
 
-    Looks at the projects that are named, else at the first of the list. Raises `StartError` where the index cannot be
-    reached.
+    Examines the named projects, or the first of the list. Raises `StartError` if the index cannot be read.
     """
     subject = Subject(client, url, names)
     await subject.load()
@@ -43,7 +42,7 @@ async def examine(client: Client, url: str, names: Sequence[str] = ()) -> list[R
 
 
 async def run_check(check: Check, subject: Subject) -> Result:
-    """Run one check; an answer that is no HTTP, or none at all, is a failure of the index."""
+    """Run one check. An answer that is not HTTP, or no answer, is a failure of the index."""
     try:
         return Result(check, Outcome.PASS, await check.run(subject) or "")
     except Skipped as reason:

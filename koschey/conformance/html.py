@@ -1,11 +1,11 @@
-"""Reading of an index's HTML: the anchors, the metas, and what is wrong with the tags."""
+"""Reads an index's HTML: the anchors, the metas, and the faults of the tags."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 MAY_STAY_OPEN = frozenset({"html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody"})
-"""HTML5 lets the end tags of these be left out."""
+"""Elements whose end tags are optional in HTML5."""
 
 
 @dataclass(slots=True)
@@ -18,17 +18,17 @@ class Anchor:
 
 @dataclass(slots=True)
 class HtmlPage:
-    """What a page of the Simple API says in HTML."""
+    """A page of the Simple API in HTML."""
 
     anchors: list[Anchor] = field(default_factory=list)
     metas: dict[str, str] = field(default_factory=dict)
     base: str | None = None
     faults: list[str] = field(default_factory=list)
-    """What is no valid HTML5."""
+    """What is not valid HTML5."""
 
 
 def read_html(body: bytes) -> HtmlPage:
-    """Read a page, however broken."""
+    """Read a page, even a broken one."""
     reader = _Reader()
     reader.feed(body.decode("utf-8", "replace"))
     reader.close()

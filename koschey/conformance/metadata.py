@@ -15,7 +15,7 @@ def _advertised(file: FileEntry) -> object:
 
 @check("T-8.1", "The `.metadata` of a wheel has the advertised digest and is the METADATA inside the wheel.")
 async def metadata_is_that_of_the_wheel(subject: Subject) -> str | None:
-    """Installers refuse a wheel whose metadata say something else, and one whose promised metadata are not there."""
+    """Installers refuse a wheel whose advertised metadata differ from its own or are missing."""
     wheels = subject.find(_advertised)[:3]
     if not wheels:
         skip("no wheel is listed with core metadata")

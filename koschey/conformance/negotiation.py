@@ -14,7 +14,7 @@ ACCEPTS = {
     "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": TEXT_HTML,  # a browser
     f"{TEXT_HTML};q=0.9, {JSON};q=0.1": TEXT_HTML,
 }
-"""What is really sent, and what it must give."""
+"""Accept headers that clients really send, and the type that each must get."""
 
 
 def _pages(subject: Subject) -> list[str]:
@@ -62,7 +62,7 @@ async def format_wins(subject: Subject) -> str | None:
 
 @check("T-4.4", "The type of the JSON form has no parameters.")
 async def json_type_is_bare(subject: Subject) -> str | None:
-    """Some clients compare it for equality and otherwise read JSON as HTML."""
+    """Some clients compare the type for equality, and read JSON as HTML if it differs."""
     answers = [answer for page in subject.pages if (answer := page.answer).media_type == JSON]
     if subject.list_answer.media_type == JSON:
         answers.append(subject.list_answer)

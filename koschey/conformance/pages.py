@@ -74,7 +74,7 @@ def _is_sha256(keys: dict[str, Any]) -> bool:
 
 @check("T-6.3", "The version of every file is among the page's versions.")
 async def versions_are_complete(subject: Subject) -> str | None:
-    """PEP 700: `versions` must have all of them."""
+    """PEP 700: `versions` must contain all of them."""
     _files(subject)
     for page in subject.pages:
         stated = page.json.get("versions")
@@ -113,7 +113,7 @@ def _basename(attributes: dict[str, str]) -> str:
 
 @check("T-7.2", "Both forms of a page list the same files, with the same hashes and yanks.")
 async def forms_agree(subject: Subject) -> str | None:
-    """A client must not get other files for speaking another form."""
+    """A client must get the same files in every form."""
     if not any(page.json and page.html.anchors for page in subject.pages):
         skip("no page has files in both forms")
     for page in subject.pages:
@@ -143,7 +143,7 @@ def _from_html(page: ProjectPage) -> Iterator[tuple[str, str, str, str]]:
 
 @check("T-8.2", "Every file has an upload-time in UTC, with at most six digits of a second.")
 async def upload_times_are_given(subject: Subject) -> str | None:
-    """One file without it stops a client that was asked for a cool-down."""
+    """One file without it stops a client that uses a cool-down."""
     files = _files(subject)
     wrong = [
         f"{file.filename}: {file.keys.get('upload-time')!r}"

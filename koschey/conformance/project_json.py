@@ -17,7 +17,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "yanked_reason": (str, type(None)),
     "core-metadata": (bool, dict),
 }
-"""What a mirror reads of each file."""
+"""The fields that a mirror reads of each file, and their types."""
 
 
 async def _answers(subject: Subject) -> list[tuple[Answer, Any]]:
@@ -36,7 +36,7 @@ async def _answers(subject: Subject) -> list[tuple[Answer, Any]]:
 
 @check("T-15.1", "The JSON API has every field that a mirror reads, of the right type.")
 async def mirrors_find_their_fields(subject: Subject) -> str | None:
-    """The list of what bandersnatch reads."""
+    """These are the fields that bandersnatch reads."""
     answers = await _answers(subject)
     for answer, body in answers:
         require(isinstance(body, dict), f"{answer.url} is no object")

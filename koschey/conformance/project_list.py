@@ -24,7 +24,7 @@ def _projects(subject: Subject) -> list[dict[str, Any]]:
 
 @check("T-5.1", "Every listed project has an integer serial, and the greatest is that of the header.")
 async def serials_are_listed(subject: Subject) -> str | None:
-    """Mirrors pass over a project without one."""
+    """Mirrors skip a project without one."""
     projects = _projects(subject)
     header = subject.list_answer.headers.get(SERIAL)
     serials = {str(project.get("name")): project.get("_last-serial") for project in projects}

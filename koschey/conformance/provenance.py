@@ -14,7 +14,7 @@ FORBIDDEN = ("md5", "sha1")
 
 @check("T-10.2", "A provenance URL is absolute and on a secure origin.")
 async def provenance_urls_are_secure(subject: Subject) -> str | None:
-    """PEP 740: https, or this very machine."""
+    """PEP 740: https, or this machine."""
     urls = [str(file.keys["provenance"]) for file in subject.files if file.keys.get("provenance")]
     urls += [
         anchor.attributes["data-provenance"]
@@ -34,7 +34,7 @@ def _is_secure(url: str) -> bool:
 
 
 async def _records(subject: Subject) -> list[tuple[FileEntry, Any]]:
-    """Return the records of a few small files, each of which was downloaded before: only then can there be one."""
+    """Return the records of a few small files. Each file is downloaded first, because a record may not exist before."""
     found = []
     for file in subject.find()[:5]:
         await subject.download(file)

@@ -1,4 +1,4 @@
-"""The index under examination: its project list, the pages of some projects, and files. Each is read once."""
+"""The index under examination: its project list, the pages of some projects, and files. Each is downloaded once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from koschey.conformance.html import HtmlPage, read_html
 from koschey.errors import KoscheyError, StartError, UpstreamError
 
 PROJECTS = 10
-"""How many projects of the list are looked at where none is named."""
+"""Number of listed projects that are examined if none is named."""
 SMALL = 20 * 2**20
-"""Bytes of the largest file that is downloaded for a check."""
+"""Maximum number of bytes of a file that is downloaded for a check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,12 @@ class FileEntry:
 
     @property
     def filename(self) -> str:
-        """Its name."""
+        """The filename."""
         return str(self.keys.get("filename"))
 
     @property
     def size(self) -> int:
-        """Its size, for choosing small ones; unknown counts as small."""
+        """The size in bytes, for choosing small files; an unknown size counts as small."""
         size = self.keys.get("size")
         return size if isinstance(size, int) else 0
 
@@ -70,7 +70,7 @@ class Subject:
         self._downloads: dict[str, Answer] = {}
 
     async def load(self) -> None:
-        """Read the project list and the pages. Raises `StartError` where this is no index that can be read."""
+        """Read the project list and the pages. Raises `StartError` if this is not a readable index."""
         try:
             self.list_answer = await self.client.fetch(self.url, Accept=f"{JSON}, {TEXT_HTML};q=0.1")
             if not self._names and self.list_answer.status != 200:
@@ -84,14 +84,14 @@ class Subject:
 
     @property
     def list_json(self) -> dict[str, Any] | None:
-        """The project list, or None where the index gives it in HTML only."""
+        """The project list, or None if the index has it in HTML only."""
         if self.list_answer.media_type not in (JSON, "application/json"):
             return None
         found = self.list_answer.json
         return found if isinstance(found, dict) else None
 
     def page_url(self, name: str) -> str:
-        """The address of a project's page."""
+        """Return the URL of a project's page."""
         return f"{self.url}{quote(name)}/"
 
     @property
@@ -101,7 +101,7 @@ class Subject:
             yield from page.files
 
     def find(self, wanted: Callable[[FileEntry], object] = lambda _: True) -> list[FileEntry]:
-        """Return those of the files that are wanted and small enough to be downloaded, the smallest first."""
+        """Return the wanted files that are small enough to be downloaded, the smallest first."""
         return sorted((file for file in self.files if file.size <= SMALL and wanted(file)), key=lambda file: file.size)
 
     async def download(self, file: FileEntry) -> Answer:

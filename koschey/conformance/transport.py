@@ -19,11 +19,11 @@ SAME = (
     "Last-Modified",
     "X-PyPI-Last-Serial",
 )
-"""Headers that do not depend on when one asks."""
+"""Headers that do not depend on the time of the request."""
 
 
 def _largest(subject: Subject) -> ProjectPage:
-    """The page that is most likely to be compressed."""
+    """Return the page that is most likely to be compressed."""
     if not subject.pages:
         skip("no project is listed; name one with --project")
     return max(subject.pages, key=lambda page: len(page.answer.body))
@@ -38,7 +38,7 @@ def _file(subject: Subject) -> FileEntry:
 
 @check("T-19.1", "A page's own ETag gives 304, without a body, with the same ETag and Vary.")
 async def etags_revalidate(subject: Subject) -> str | None:
-    """Some clients throw a 304 away that does not repeat the ETag."""
+    """Some clients discard a 304 that does not repeat the ETag."""
     url = _largest(subject).url
     for form in FORMS:
         first = await subject.client.ask(url, Accept=form)
@@ -56,7 +56,7 @@ async def etags_revalidate(subject: Subject) -> str | None:
 
 @check("T-19.2", "Each form and each encoding of a page has a strong ETag of its own.")
 async def etags_are_strong_and_distinct(subject: Subject) -> str | None:
-    """Weak ones are ignored by some clients; shared ones let a cache mix the forms up."""
+    """Some clients ignore weak ETags; shared ETags let a cache mix up the forms."""
     url = _largest(subject).url
     found: dict[tuple[str, str], str] = {}
     for form in FORMS:
@@ -72,7 +72,7 @@ async def etags_are_strong_and_distinct(subject: Subject) -> str | None:
 
 @check("T-19.3", "Files have ranges: from the start, from the end, open at the end; one beyond the end gives 416.")
 async def ranges_are_served(subject: Subject) -> str | None:
-    """Installers read the end of a wheel that has no metadata beside it."""
+    """Installers read the end of a wheel if there is no metadata beside it."""
     file = _file(subject)
     whole = await subject.download(file)
     size = len(whole.body)
@@ -89,7 +89,7 @@ async def ranges_are_served(subject: Subject) -> str | None:
 
 @check("T-19.4", "HEAD gives the headers of GET, and no body.")
 async def head_is_like_get(subject: Subject) -> str | None:
-    """Clients take the size and the offer of ranges from HEAD."""
+    """Clients read the size and the support for ranges from HEAD."""
     page = _largest(subject)
     file = next(iter(subject.find()), None)
     urls = [(subject.url, JSON), (page.url, JSON), (page.url, TEXT_HTML)]
@@ -114,7 +114,7 @@ def _require_same(url: str, header: str, get: Answer, head: Answer) -> None:
 
 @check("T-19.6", "An archive is sent as it is: no Content-Encoding.")
 async def archives_are_not_encoded(subject: Subject) -> str | None:
-    """Clients would undo the encoding, and the hash would not match."""
+    """Clients would decode the archive, and its hash would not match."""
     sdist = next(iter(subject.find(lambda file: file.filename.endswith(".tar.gz"))), None)
     if sdist is None:
         skip("no .tar.gz is listed")

@@ -17,7 +17,7 @@ FILE_KEYS = frozenset(
 
 @check("T-3.1", 'JSON states api-version "1.4" ("1.5" only with namespaces), HTML always "1.4".')
 async def versions_are_stated(subject: Subject) -> str | None:
-    """PEP 629, and PEP 833: HTML stays as it is."""
+    """PEP 629 defines the version; PEP 833 freezes HTML."""
     pages = [(page.url, page.json) for page in subject.pages]
     if subject.list_json is not None:
         pages.append((subject.url, subject.list_json))
@@ -35,7 +35,7 @@ async def versions_are_stated(subject: Subject) -> str | None:
 
 @check("T-3.2", "Every JSON key is one of the standard, or begins with an underscore.")
 async def keys_are_standard(subject: Subject) -> str | None:
-    """Keys with an underscore are the server's own; any other may get a meaning in a later version."""
+    """Keys with an underscore are the server's own; a later version may define any other."""
     found = []
     if subject.list_json is not None:
         found += _foreign(subject.list_json, LIST_KEYS) + _foreign(subject.list_json.get("meta"), META_KEYS)

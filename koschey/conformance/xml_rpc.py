@@ -1,4 +1,4 @@
-"""Section 16: XML-RPC, of which mirrors once read the changes."""
+"""Section 16: XML-RPC, by which mirrors used to read the changes."""
 
 from xml.etree.ElementTree import Element, ParseError
 
@@ -13,12 +13,12 @@ ABSENT = (400, 401, 403, 404, 405, 406, 410, 415, 501)
 CALL = "<?xml version='1.0'?><methodCall><methodName>{}</methodName><params>{}</params></methodCall>"
 PARAMETER = "<param><value><int>{}</int></value></param>"
 TRIES = 3
-"""How often one looks: an index that is in use changes in between."""
+"""Number of tries: an index in use may change between two calls."""
 
 
 @check("T-16.2", "Since the last serial nothing has changed.")
 async def nothing_since_the_last_serial(subject: Subject) -> str | None:
-    """Where mirrors of old begin."""
+    """Old mirrors begin at this serial."""
     for _ in range(TRIES - 1):
         serial = await _last_serial(subject)
         if not await _changes_since(subject, serial):
@@ -44,7 +44,7 @@ async def _last_serial(subject: Subject) -> int:
 
 
 async def _call(subject: Subject, method: str, *arguments: int) -> Element:
-    """Return the value that a method gives. Raises `Failed` for a fault."""
+    """Call a method and return its value. Raises `Failed` for a fault, and `Skipped` if there is no XML-RPC."""
     url = f"{subject.root}pypi"
     body = CALL.format(method, "".join(PARAMETER.format(argument) for argument in arguments))
     answer = await subject.client.ask(url, "POST", body.encode(), Content_Type="text/xml")
