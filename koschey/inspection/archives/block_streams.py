@@ -1,4 +1,4 @@
-"""Reading bzip2 and xz files as one counted stream: exactly one stream in each, and nothing after it."""
+"""Reads bzip2 and xz files as one counted stream: exactly one stream in each, and nothing after it."""
 
 import bz2
 import lzma
@@ -10,11 +10,11 @@ from koschey.inspection.archives.limits import MIB
 from koschey.inspection.archives.rules import Rule, refusal
 
 MAX_DICTIONARY = 128 * MIB
-"""Memory of an xz decoder; what `xz -9` wrote needs 65 MiB."""
+"""Maximum memory of an xz decoder, in bytes; a file of `xz -9` needs 65 MiB."""
 
 
 class BlockStream(CompressedStream):
-    """What both have in common: the standard library's decompressors of both are used alike."""
+    """The common part of both: the standard library's decompressors have the same interface."""
 
     def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
         super().__init__(file, filename, size)

@@ -1,4 +1,4 @@
-"""Collects the report on an archive's content while its members pass by for the rules.
+"""Collects the report on an archive's content while its members are read for the rules.
 
 Names in the report's lists leave out what changes with every version: the one folder at the top of an sdist, and the
 version in a wheel's `<name>-<version>.data`.
@@ -19,29 +19,29 @@ from koschey.inspection.archives.limits import MIB
 from koschey.standards.core_metadata import ACTED_ON, draft_fault, parse_core_metadata, read_core_metadata
 
 MAX_LISTED = 50_000
-"""Members that a report names."""
+"""Maximum number of members that a report names."""
 MAX_NAMES = 4 * MIB
-"""Characters of all their names together."""
+"""Maximum number of characters of all their names together."""
 MAX_ITEMS = 1_000
-"""Items of any other list."""
+"""Maximum number of items of any other list."""
 MAX_TEXT = 500
-"""Characters of one text."""
+"""Maximum number of characters of one text."""
 MAX_BODY = MIB
-"""Bytes of a file that is looked into."""
+"""Maximum number of bytes of a file that is parsed."""
 HEAD = 64
 
 NATIVE_SUFFIX = re.compile(r".+\.(so(\.\d+)*|pyd|dll|dylib)", re.IGNORECASE)
 MACH_O = frozenset(bytes.fromhex(magic) for magic in ("feedface", "feedfacf", "cefaedfe", "cffaedfe"))
 FAT_MACH_O = bytes.fromhex("cafebabe")
 MAX_ARCHITECTURES = 40
-"""A Java class begins as a fat Mach-O does, and has at least 45 where that has the number of its parts."""
+"""A fat Mach-O has fewer parts. A Java class begins in the same way, and has at least 45 in place of their number."""
 DATA = re.compile(r"[^/]+\.data(?=/)")
 SETUP, SETTINGS, PROJECT = "setup.py", "setup.cfg", "pyproject.toml"
 CMDCLASS = re.compile(rb"\bcmdclass\b")
 
 
 def is_native(name: str, head: bytes) -> bool:
-    """Tell whether a file has machine code, by its name or its first bytes: ELF, PE or Mach-O."""
+    """Return whether a file has machine code, by its name or its first bytes: ELF, PE or Mach-O."""
     if NATIVE_SUFFIX.fullmatch(name) or head[:4] == b"\x7fELF" or head[:4] in MACH_O:
         return True
     if head[:4] == FAT_MACH_O:
@@ -50,7 +50,7 @@ def is_native(name: str, head: bytes) -> bool:
 
 
 class Collector:
-    """What is known so far of one archive."""
+    """What is known of one archive so far."""
 
     def __init__(self, *, is_wheel: bool) -> None:
         self._is_wheel = is_wheel
@@ -66,7 +66,7 @@ class Collector:
         self._cut: dict[str, None] = {}
 
     def watch(self, name: str, kind: str, chunks: Iterable[bytes] = ()) -> Iterator[bytes]:
-        """Pass the content of a member on, and note what the report says of it. `kind` is file, folder or link."""
+        """Pass on the content of a member, and record it for the report. `kind` is file, folder or link."""
         name = name.removesuffix("/")
         place, head, size, kept = self._place(name), b"", 0, bytearray()
         runs = kind == "file" and (place.endswith(".pth") or place == SETUP)
@@ -114,7 +114,7 @@ class Collector:
         return "" if parts[0].endswith(".dist-info") else parts[0].partition(".")[0]
 
     def finish(self, metadata: bytes, entry_points: bytes | None = None) -> Content:
-        """Return the report. `entry_points` is the file of that name in a wheel."""
+        """Return the report. `entry_points` is the content of a wheel's entry_points.txt."""
         settings = self._pyproject()
         groups = _read_entry_points(entry_points) if self._is_wheel else _declared_entry_points(settings)
         build = _table(settings, "build-system")
@@ -136,7 +136,7 @@ class Collector:
         )
 
     def _hooks(self, build: dict[str, Any]) -> Iterator[str]:
-        """Name what runs when the sdist is built, beyond the build tool itself."""
+        """Yield what runs when the sdist is built, besides the build tool itself."""
         if SETUP in self._bodies:
             yield SETUP
         if any(CMDCLASS.search(self._bodies.get(name, b"")) for name in (SETUP, SETTINGS)):
@@ -172,7 +172,7 @@ class Collector:
         )
 
     def _bounded(self, what: str, items: object) -> tuple[str, ...]:
-        """Return the texts among the items, and no more than fit."""
+        """Return the texts among the items, at most `MAX_ITEMS`."""
         texts = [text for item in items if (text := _text(item))] if isinstance(items, list) else []
         if len(texts) > MAX_ITEMS:
             self._cut[what] = None
@@ -199,7 +199,7 @@ def _fault_of(body: bytes, name: str) -> str | None:
 
 
 def _read_entry_points(body: bytes | None) -> dict[str, dict[str, str]]:
-    """Read the file of a wheel; the rules have found that it can be read."""
+    """Parse a wheel's entry_points.txt; the rules have checked that it can be parsed."""
     parser = ConfigParser(delimiters=("=",), interpolation=None, default_section="", empty_lines_in_values=False)
     parser.optionxform = str  # type: ignore[method-assign,assignment]
     try:
@@ -230,7 +230,7 @@ def _table(tree: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    """Return a stranger's text as a printable one of some length."""
+    """Return an untrusted text as a printable one of at most `MAX_TEXT` characters; None if it is empty or no text."""
     if not isinstance(value, str):
         return None
     return "".join(character if character.isprintable() else " " for character in value[:MAX_TEXT]).strip() or None

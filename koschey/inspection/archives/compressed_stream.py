@@ -10,10 +10,10 @@ CHUNK = 2**16
 
 
 class CompressedStream(ABC):
-    """The inflated bytes; ends with `Refused` where an honest archive would have ended before."""
+    """The inflated bytes. Raises `Refused` if there are more than in an honest archive."""
 
     rule: Rule
-    """What a fault of the compression is called."""
+    """The rule that a fault of the compression breaks."""
 
     def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
         self._file = file
@@ -22,7 +22,7 @@ class CompressedStream(ABC):
         self._buffer = b""
         self._at = 0
         self.position = 0
-        """Of the next byte that `read` gives."""
+        """Position of the next byte that `read` returns."""
 
     def read(self, length: int) -> bytes:
         """Return exactly that many bytes, or fewer at the end of the stream."""
@@ -44,15 +44,15 @@ class CompressedStream(ABC):
     @property
     @abstractmethod
     def _is_at_end(self) -> bool:
-        """Whether the stream has ended, by its own account."""
+        """Whether the stream states that it has ended."""
 
     @property
     @abstractmethod
     def _rest(self) -> bytes:
-        """Bytes that were read from the file and are not of the stream."""
+        """Bytes that were read from the file but are not part of the stream."""
 
     def _fill(self) -> bool:
-        """Inflate the next piece. False at the end."""
+        """Inflate the next piece. Returns False at the end."""
         self._buffer, self._at = b"", 0
         while not self._buffer:
             if self._is_at_end:

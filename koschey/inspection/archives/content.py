@@ -1,7 +1,7 @@
-"""What an archive contains, as a report: bounded, plain enough for JSON, and made of nothing that could be executed.
+"""A report on what an archive contains: bounded, plain enough for JSON, and without anything that could be executed.
 
-The child makes it while it reads an archive for its rules. The other side of the pipe takes it apart again by these
-very types, because an archive may have taken the child over. Light, because the child imports it.
+The child makes it while it checks the rules of an archive. The other side of the pipe parses it by the same types,
+because an archive may have taken over the child. The child imports this module, so it imports little.
 """
 
 from dataclasses import dataclass, field
@@ -12,64 +12,64 @@ SCRIPTS = ("console_scripts", "gui_scripts")
 
 
 class Member(NamedTuple):
-    """One member, by its name in the archive."""
+    """One member of an archive."""
 
     name: str
     size: int
-    """Bytes when inflated."""
+    """Inflated size in bytes."""
     kind: str
     """`file`, `native` (a file with machine code), `folder` or `link`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What METADATA or PKG-INFO says, as far as it is legible."""
+    """The legible fields of METADATA or PKG-INFO."""
 
     sha256: str
     project: str | None = None
     """Normalised."""
     version: str | None = None
-    """As PEP 440 normalises it; None where it is none."""
+    """As PEP 440 normalises it; None if it is not a version."""
     requires_python: str | None = None
     requires_dist: tuple[str, ...] = ()
     fault: str | None = None
-    """Why an upload with it would be refused."""
+    """Why an upload with this metadata would be refused."""
     ambiguous: bool = False
-    """Whether tools can read a field that they act on in different ways, or not at all."""
+    """Whether a field that tools act on is unreadable, or can be read in different ways."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The report. Names in lists are relative to what changes with the version: see `Collector`."""
+    """The report. Names in lists leave out what changes with the version: see the module `collector`."""
 
     refused: str | None = None
-    """Which rule the archive breaks; nothing else is known of it then."""
+    """The rule that the archive breaks; the other fields are then empty."""
     files: int = 0
-    """How many members are files."""
+    """Number of members that are files."""
     inflated: int = 0
-    """Bytes of all members together."""
+    """Inflated size of all members together, in bytes."""
     members: tuple[Member, ...] = ()
     native: tuple[str, ...] = ()
-    """Files with machine code: by their suffix, or by their first bytes."""
+    """Files with machine code, by their suffix or their first bytes."""
     pth: tuple[str, ...] = ()
-    """Files that Python executes lines of at every start, once they are installed."""
+    """Files of which Python executes lines at every start, after they have been installed."""
     digests: dict[str, str] = field(default_factory=dict)
-    """sha256 of what runs by itself: of every `.pth`, and of an sdist's `setup.py`."""
+    """SHA-256 of files that run by themselves: of every `.pth`, and of an sdist's `setup.py`."""
     hooks: tuple[str, ...] = ()
     """What runs when an sdist is built: `setup.py`, `cmdclass`, `backend-path`."""
     build_backend: str | None = None
-    """PEP 517; None for a wheel, and where an sdist names none."""
+    """PEP 517; None for a wheel, and if an sdist names none."""
     build_requires: tuple[str, ...] = ()
     """PEP 518."""
     entry_points: dict[str, dict[str, str]] = field(default_factory=dict)
-    """By group and name: what they lead to."""
+    """The targets of entry points, by group and name."""
     top_level: tuple[str, ...] = ()
-    """What lies at the top: importable names of a wheel; files and folders of an sdist."""
+    """Names at the top: importable names of a wheel; files and folders of an sdist."""
     metadata: Described | None = None
     truncated: tuple[str, ...] = ()
-    """Which of these are not all there, because there were too many."""
+    """Fields that are incomplete, because there was too much or because it could not be read."""
 
     @property
     def scripts(self) -> dict[str, str]:
-        """Commands that are installed, and what they lead to."""
+        """Commands that are installed, and their targets."""
         return {name: target for group in SCRIPTS for name, target in self.entry_points.get(group, {}).items()}

@@ -1,6 +1,7 @@
-"""What an archive has that only some systems handle well: rules for uploads with a switch decide about it.
+"""Faults of archives that only some systems handle well: upload rules with a switch decide about them.
 
-A file that an upstream has accepted already is no upload: for it each of these is a broken rule, as any other.
+A file that an upstream has already accepted is not an upload: for it each of these faults is a broken rule like any
+other.
 """
 
 from enum import StrEnum
@@ -9,18 +10,18 @@ from typing import NamedTuple
 from koschey.errors import Refused
 
 MOST = 20
-"""Faults of one kind that an uploader is told."""
+"""Maximum number of faults of one kind that are reported to an uploader."""
 
 
 class Tolerated(StrEnum):
-    """Rules for uploads that have a switch and are about archives."""
+    """Upload rules about archives that have a switch."""
 
     CASE_TWINS = "case-twins"
     SCRIPT_NAME = "script-name"
 
 
 class ArchiveFault(NamedTuple):
-    """One fault, in words for the uploader."""
+    """One fault, with a message for the uploader."""
 
     rule: str
     text: str
@@ -34,7 +35,7 @@ class Faults:
         self.found: list[ArchiveFault] = []
 
     def note(self, rule: Tolerated, refusal: Refused) -> None:
-        """Note a fault. Raises the refusal where nothing is tolerated."""
+        """Record a fault. Raises the refusal if nothing is tolerated."""
         if self._strict:
             raise refusal
         if sum(fault.rule == rule for fault in self.found) < MOST:
@@ -42,4 +43,4 @@ class Faults:
 
 
 STRICT = Faults(strict=True)
-"""For mirrored files; it collects nothing."""
+"""Refuses the first fault, for mirrored files; it collects nothing."""

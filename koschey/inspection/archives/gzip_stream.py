@@ -1,4 +1,4 @@
-"""Reading a gzip file (RFC 1952) as one counted stream: exactly one member, and nothing after it."""
+"""Reads a gzip file (RFC 1952) as one counted stream: exactly one member, and nothing after it."""
 
 import zlib
 from typing import BinaryIO
@@ -7,7 +7,7 @@ from koschey.inspection.archives.compressed_stream import CHUNK, CompressedStrea
 from koschey.inspection.archives.rules import Rule, refusal
 
 GZIP = zlib.MAX_WBITS | 16
-"""Makes zlib read the header, and compare checksum and length at the end."""
+"""Makes zlib read the header, and verify the checksum and the length at the end."""
 
 
 class GzipStream(CompressedStream):

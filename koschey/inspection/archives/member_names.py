@@ -1,4 +1,4 @@
-"""The rules for names of members, alike for ZIP and TAR: each leads to one place, below where it is unpacked."""
+"""The rules for names of members in ZIP and TAR files: each leads to one place, below the folder of extraction."""
 
 import re
 
@@ -7,17 +7,17 @@ from koschey.inspection.archives.rules import Rule, member_in, refusal, shown
 
 MAX_MEMBERS = 250_000
 MAX_PATH, MAX_PART = 4_096, 255
-"""Characters of a name, and of a part of it between slashes. No file system in use takes more."""
+"""Maximum number of characters of a name, and of a part between slashes. No file system in use allows more."""
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """General categories of Unicode: controls, formats, surrogates, line and paragraph separators."""
 JOINING = re.compile("[\u200c\u200d\U000e0020-\U000e007f]")
-"""Formats that make one character of several: the joiners, and the tags of flags."""
+"""Format characters that make one character of several: the joiners, and the tags of flags."""
 DRIVE = re.compile(r"[A-Za-z]:")
 RENAME = "Rename it, and build again."
 
 
 def check_name(name: str, filename: str) -> None:
-    """Refuse a name that leads elsewhere, or that systems read in different ways. A folder's last slash is cut off."""
+    """Refuse a name that leads elsewhere, or that systems read in different ways. A folder's name has no last slash."""
     place = member_in(name, filename)
     if not name:
         raise refusal(Rule.NAME, place, "is empty", RENAME)
@@ -38,11 +38,11 @@ def check_name(name: str, filename: str) -> None:
 
 
 def find_hidden(name: str) -> str | None:
-    """Return a character that is not to be in a name, by number and name, as U+202E (RIGHT-TO-LEFT OVERRIDE).
+    """Return a forbidden character of a name, by number and name, as U+202E (RIGHT-TO-LEFT OVERRIDE), or None.
 
-    Control characters, line separators, and what changes the direction of a text or is not to be seen. Spaces of any
-    kind, joiners (as in emoji of several parts, and in scripts that need them) and characters that are newer than this
-    Python are none of these.
+    Control characters, line separators, and characters that are invisible or change the direction of a text are
+    forbidden. Spaces of any kind, joiners (as in emoji of several parts, and in scripts that need them) and characters
+    that are newer than this Python are allowed.
     """
     # Only few archives need its tables.
     import unicodedata  # noqa: PLC0415
@@ -55,10 +55,10 @@ def find_hidden(name: str) -> str | None:
 
 
 class Names:
-    """The names met so far in one archive, and that no two of them are at one place."""
+    """The names read so far in one archive. It refuses two names for one place."""
 
     def __init__(self, filename: str, *, twins: bool, faults: Faults = STRICT) -> None:
-        """`twins` allows names that differ only in case or in Unicode form; else they are noted among the faults."""
+        """`twins` allows names that differ only in case or in Unicode form; otherwise they are added to `faults`."""
         self._filename = filename
         self._faults = faults
         self._twins = twins
@@ -67,11 +67,11 @@ class Names:
         self._folded: dict[str, str] = {}
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a file or link of that name."""
+        """Return whether there is a file or link of that name."""
         return isinstance(name, str) and not self._met.get(name, True)
 
     def add(self, name: str, *, is_folder: bool) -> None:
-        """Take one more name, without a slash at its end."""
+        """Add a name, without a slash at its end. Raises `Refused` if it breaks a rule."""
         check_name(name, self._filename)
         place = member_in(name, self._filename)
         if name in self._met:

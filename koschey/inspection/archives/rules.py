@@ -1,6 +1,6 @@
-"""The rules by name: every refusal of an archive begins with one of these phrases, so that it can be found and counted.
+"""The names of the rules: every refusal of an archive begins with one of them, so that it can be found and counted.
 
-A refusal is one line: which rule, where, what is wrong, what to do. The modules beside this one hold the rules.
+A refusal is one line: the rule, the place, what is wrong, what to do. The modules beside this one hold the rules.
 """
 
 from enum import StrEnum
@@ -9,11 +9,11 @@ from koschey.errors import Refused
 
 REBUILD = "Build it again with a current build tool, and upload exactly what that wrote."
 LONGEST = 200
-"""Characters of a name that a message repeats."""
+"""Maximum number of characters of a name that a message repeats."""
 
 
 class Rule(StrEnum):
-    """What an archive must be, or must not have."""
+    """The rules for archives, by the phrase with which their refusals begin."""
 
     # The frame of a ZIP.
     ZIP_END = "ZIP end record"
@@ -64,16 +64,16 @@ class Rule(StrEnum):
 
 
 def refusal(rule: Rule, place: str, fault: str, remedy: str = REBUILD) -> Refused:
-    """Return the error of a broken rule; `place` is a filename, or a member by `member_in`."""
+    """Return the error for a broken rule; `place` is a filename, or a member as `member_in` names it."""
     return Refused(f"{rule}: {place} {fault}. {remedy}")
 
 
 def shown(name: str | bytes) -> str:
-    """Quote a stranger's text in ASCII, and not at any length."""
+    """Quote an untrusted text in ASCII, shortened."""
     quoted = ascii(name)
     return quoted if len(quoted) <= LONGEST else f"{quoted[:LONGEST]}..."
 
 
 def member_in(name: str | bytes, filename: str) -> str:
-    """Name a member of an archive, as messages do."""
+    """Return the name of a member of an archive, for messages."""
     return f"{shown(name)} in {filename}"

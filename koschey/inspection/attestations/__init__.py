@@ -1,1 +1,1 @@
-"""Signatures of attestations (PEP 740), and whose signatures are believed."""
+"""Signatures of attestations (PEP 740), and the root of trust under which they are verified."""

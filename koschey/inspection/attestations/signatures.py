@@ -1,10 +1,10 @@
 """Signatures of attestations (PEP 740), verified offline with the public index's own library and Sigstore's.
 
-`Attestation.verify` of that library knows no root of trust but the public Sigstore's, so its two halves are called
-one by one: `Verifier.verify_dsse` for certificate, transparency log and signature, `check_statement` for what was
-signed.
-Importing this module takes more than a second; `koschey.inspection.attestations.trust` does so when the first object is
-verified.
+`Attestation.verify` of that library accepts only the public Sigstore's root of trust, so this module calls its two
+halves one by one: `Verifier.verify_dsse` for certificate, transparency log and signature, `check_statement` for what
+was signed.
+Importing this module takes more than a second; `koschey.inspection.attestations.trust` imports it when the first object
+is verified.
 """
 
 from importlib.resources import as_file, files
@@ -38,16 +38,16 @@ from koschey.standards.upstream_page import clean_text
 PUBLISHER: TypeAdapter[Any] = TypeAdapter(Publisher)
 PREDICATES = frozenset(kind.value for kind in AttestationType)
 MAX_ATTESTATIONS = 50
-"""Attestations in one object; each costs milliseconds of a thread."""
+"""Maximum number of attestations in one object; each costs milliseconds of a thread."""
 MAX_UPLOADED = 2
 """As on the public index: one of each kind."""
 
 
 def load_verifier(path: Path | None) -> Verifier:
-    """Return a verifier under a root of trust: a `trusted_root.json`, or the one that comes with the library.
+    """Return a verifier with a root of trust: a `trusted_root.json`, or the one that comes with the library.
 
-    The library would copy its own into the user's cache and then believe the copy for ever; here it is read where it
-    was installed. Raises `StartError`.
+    The library would copy its own into the user's cache and then trust the copy permanently, so this function reads it
+    where it was installed. Raises `StartError`.
     """
     if path is None:
         with as_file(files("sigstore._store") / quote(DEFAULT_TUF_URL, safe="") / "trusted_root.json") as own:
@@ -55,7 +55,7 @@ def load_verifier(path: Path | None) -> Verifier:
     try:
         root = TrustedRoot.from_file(str(path))
         return Verifier(trusted_root=root)
-    except Exception as error:  # noqa: BLE001 - the library lets through whatever its parsers raise
+    except Exception as error:  # noqa: BLE001 - the library passes on whatever its parsers raise
         raise StartError(f"KOSCHEY_SIGSTORE_TRUST_ROOT: {path} is no trusted_root.json of Sigstore: {error}") from None
 
 
@@ -98,7 +98,7 @@ def _judge_uploaded(verifier: Verifier, text: str, filename: str, sha256: Sha256
         if predicate in predicates:
             raise Doubt(f"there is more than one attestation of type {predicate}")
         predicates.add(predicate)
-        # PEP 740: `claims` is an object; all that is known stands in the certificate, which is in the attestation.
+        # PEP 740: `claims` is an object. It is empty, because the certificate in the attestation has all claims.
         _, group = bundles.setdefault(msgspec.json.encode(publisher), ({**publisher, "claims": {}}, []))
         group.append(raw)
     return render_object(list(bundles.values()))
@@ -124,7 +124,7 @@ def _verify(
 ) -> str:
     """Return the predicate type of an attestation that proves what it says. Raises `Doubt`."""
     try:
-        policy = PUBLISHER.validate_python(publisher)._as_policy()  # noqa: SLF001 - no public way leads there
+        policy = PUBLISHER.validate_python(publisher)._as_policy()  # noqa: SLF001 - there is no public function
     except ValidationError:
         raise Doubt(f"publishers of kind {publisher.get('kind')!r}, in this form, are not known here") from None
     try:
@@ -135,7 +135,7 @@ def _verify(
         raise Doubt(f"the signature proves nothing: {error}", AttestationVerdict.REFUTED) from None
     except ConversionError as error:
         raise Doubt(f"an attestation cannot be read: {error}") from None
-    except Exception as error:  # noqa: BLE001 - certificates of strangers make the parsers raise anything
+    except Exception as error:  # noqa: BLE001 - untrusted certificates make the parsers raise anything
         raise Doubt(f"an attestation cannot be read: {error!r}") from None
     predicate = check_statement(payload, filename, sha256)
     if predicate not in PREDICATES:

@@ -1,4 +1,4 @@
-"""Whose signatures this index believes: the root of trust for attestations, loaded when it is first needed."""
+"""The root of trust for attestations, loaded when it is first needed."""
 
 from functools import cached_property
 from pathlib import Path
@@ -9,19 +9,19 @@ from koschey.standards.attestations import Judgement
 
 
 class Trust:
-    """Verifies attestations offline, under one root of trust. Its methods take their time: call them in a thread."""
+    """Verifies attestations offline, under one root of trust. Its methods are slow: call them in a thread."""
 
     def __init__(self, path: Path | None) -> None:
-        """Trust the `trusted_root.json` under `path`, or where it is None the one of the public Sigstore.
+        """Trust the `trusted_root.json` at `path`, or the public Sigstore's if `path` is None.
 
-        Raises `StartError` where there is no such file.
+        Raises `StartError` if the file is missing or invalid.
         """
         self._path = path
         if path is not None:
             _ = self._verifier
 
     def judge(self, body: bytes, filename: str, sha256: Sha256) -> Judgement:
-        """Judge a provenance object (PEP 740) by its bytes. Raises nothing: what cannot be read is unverifiable."""
+        """Judge a provenance object (PEP 740) by its bytes. Raises nothing: an unreadable object is unverifiable."""
         from koschey.inspection.attestations.signatures import judge  # noqa: PLC0415 - a second that most processes never spend
 
         return judge(self._verifier, body, filename, sha256)

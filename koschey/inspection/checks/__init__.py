@@ -1,7 +1,7 @@
-"""Checks: what looks at the files that are held, and says what a reviewer should know before time lets them out.
+"""Checks examine held files, and report what a reviewer should know before the files are released automatically.
 
-`check` says what a check is; whoever installs one in a distribution of their own names it in the entry point group
-`koschey.check.v1`. `registry` finds all that are installed, `isolate` runs those of strangers in a child process, and
-the other modules are Koschey's own, each one question. A check decides nothing: policy says what is done about what it
-finds. A check that is switched on and did not go through a file keeps it held.
+`check` defines what a check is; a distribution that brings one names it in the entry point group `koschey.check.v1`.
+`registry` finds all installed checks, `isolate` runs third-party ones in a child process, and the other modules are
+Koschey's own, one question each. A check decides nothing: the policy says what is done about a finding. If a check is
+on and did not complete for a file, the file stays held.
 """

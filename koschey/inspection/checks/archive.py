@@ -1,7 +1,8 @@
-"""Whether an archive breaks a rule: its frame, its members, and RECORD with every digest.
+"""Whether an archive breaks a rule about its frame, its members, or RECORD with every digest.
 
-The child that makes the report on the content has looked. For an upload a broken rule is a refusal; a file that an
-upstream has let in already is for a reviewer, because old build tools broke some rules without meaning harm.
+The child that makes the report on the content has checked the rules. An upload that breaks a rule is refused. A file
+that an upstream has already accepted is held for a reviewer, because old build tools broke some rules without harm in
+mind.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ BROKEN = "breaks-a-rule"
 
 
 class Archive:
-    """See the module."""
+    """Reports the rule that an archive breaks."""
 
     name = "archive"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -33,7 +34,7 @@ class Archive:
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Repeat what the child said."""
+        """Return what the child has found."""
         del path, previous
         if facts.content is None:
             raise Skipped(f"{facts.filename}, which could not be read")

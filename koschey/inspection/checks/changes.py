@@ -1,8 +1,8 @@
-"""What a file can do that the release before could not: machine code, start-up files, build hooks, commands, needs.
+"""What a file can do that the release before could not: machine code, start-up files, hooks, commands, needs.
 
-Compared by names and digests, never by running anything. What runs without being imported is for a reviewer, once: the
-next release is compared with this one. More of what a project has always had is only noted, or every release of
-every large project would wait for a person.
+The check compares names and digests, and never runs anything. A reviewer decides about code that runs without being
+imported, once: the next release is compared with this one. More of what a project has always had is only noted;
+otherwise every release of every large project would be held for a person.
 """
 
 import re
@@ -27,13 +27,13 @@ FIRST, NATIVE, NATIVE_FILES, PTH, HOOKS = "first-release", "native-code", "nativ
 BACKEND, SCRIPTS, DEPENDENCIES = "build-backend", "scripts", "dependencies"
 OTHER_KIND, NOT_COMPARED = "other-kind", "not-compared"
 SHOWN = 20
-"""Names in the evidence of one finding."""
+"""Maximum number of names in the evidence of one finding."""
 LIBRARY_HASH = re.compile(r"-[0-9a-f]{6,}$")
-"""Tools that copy libraries into wheels put a digest into their names, so that each build has new names."""
+"""The digest in a library's name. Tools that copy libraries into wheels add it, so that each build has new names."""
 
 
 class Changes:
-    """See the module."""
+    """Compares the content of a file with that of the release before."""
 
     name = "changes"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -56,7 +56,7 @@ class Changes:
             FindingAction.NOTE,
             Severity.INFO,
         ),
-        # Rare, and what somebody would bring about who wants not to be compared.
+        # Rare, and what an attacker would cause to avoid the comparison.
         NOT_COMPARED: Code(
             "The release before cannot be compared with: its archive breaks a rule, or cannot be had any more.",
             FindingAction.HOLD,
@@ -65,7 +65,7 @@ class Changes:
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Compare contents."""
+        """Compare the contents of the two files."""
         del path
         content = content_of(facts)
         if previous is None:
@@ -92,7 +92,7 @@ def _first(content: Content) -> Iterator[Finding]:
 
 
 def _running(content: Content, before: Content) -> Iterator[Finding]:
-    """What runs, or is loaded, beyond the Python that people read."""
+    """Yield findings about what runs, or is loaded, besides the Python source that people read."""
     if content.native and not before.native:
         yield _finding(NATIVE, Severity.SERIOUS, "machine code, which it never had", list(content.native))
     elif new := sorted({_library(name) for name in content.native} - {_library(name) for name in before.native}):
@@ -132,7 +132,7 @@ def _project(requirement: str) -> str:
 
 
 def _library(name: str) -> str:
-    """Return what stays of the name of a file of machine code from one version, and one platform, to the next."""
+    """Return the part of a machine code file's name that is the same for all versions and platforms."""
     return LIBRARY_HASH.sub("", name.partition(".")[0] if "/" not in name else _in_folder(name))
 
 

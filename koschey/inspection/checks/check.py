@@ -30,7 +30,7 @@ class Code:
     action: FindingAction
     """The action that the check proposes: note, hold or block. The policy may choose another."""
     severity: Severity
-    """How serious the check takes it to be; shown to reviewers, and without effect on what is served."""
+    """How serious the check considers it; shown to reviewers, and without effect on what is served."""
 
 
 @dataclass(frozen=True, slots=True)

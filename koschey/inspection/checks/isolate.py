@@ -1,9 +1,9 @@
-"""Runs a check of strangers in a child process, and judges how it ended: with an answer, or with a fault.
+"""Runs a third-party check in a child process, and judges how it ended: with an answer, or with a fault.
 
-The child has bounds for memory, processor time and wall time, no environment, a folder of its own that is removed, and
-the file open for reading only. It is no jail: it runs under the account of the worker and can reach the network, so
-install only checks that you would let run there. What is contained is their mistakes, and what hostile files make of
-them.
+The child has limits of memory, processor time and wall time, no environment variables but `HOME` and `TMPDIR`, a folder
+of its own that is removed, and the file open for reading only. It is not a jail: it runs under the account of the
+worker and can reach the network, so install only checks that you would let run there. The child contains the mistakes
+of a check, and the effects of hostile files on it.
 """
 
 import asyncio
@@ -64,15 +64,15 @@ class Answer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one check of one file ended."""
+    """The result of one check for one file."""
 
     findings: tuple[Finding, ...] = ()
     fault: str | None = None
-    """Why it did not look at all of the file."""
+    """Why the check did not examine all of the file; None if it did."""
 
 
 class Fault(Exception):
-    """A check did not do its part; the message says why. Becomes an `Outcome`, or a reason not to start."""
+    """A check did not do its part; the message says why. It becomes an `Outcome`, or a reason not to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Isolated:
     compares = True
 
     async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
-        """Ask it about a file that is open under a descriptor. Never raises for what the check does."""
+        """Run the check on a file that is open under a descriptor. Never raises for what the check does."""
         file = os.open(f"/dev/fd/{descriptor}", os.O_RDONLY)
         try:
             answer = await self._ask(Question(self.target, facts, previous, file), file)
@@ -147,12 +147,12 @@ class Isolated:
 
 
 def _import_paths() -> str:
-    """Return where the child finds what is installed here, as JSON; the empty path is the current folder."""
+    """Return the import paths of this process for the child, as JSON; the empty path is the current folder."""
     return msgspec.json.encode([str(Path(path).absolute()) for path in sys.path]).decode()
 
 
 def judge_findings(answer: Answer, codes: Mapping[str, Code]) -> tuple[Finding, ...]:
-    """Return what was found, if it is what the check may find. Raises `Fault`."""
+    """Return the findings if the check may report them. Raises `Fault`."""
     if len(answer.findings) > MAX_FINDINGS:
         raise Fault(f"it answered with {len(answer.findings)} findings; {MAX_FINDINGS} are the most")
     for said in answer.findings:
@@ -182,7 +182,7 @@ async def _read(process: Process) -> bytes:
 
 
 async def _end(process: Process) -> None:
-    """End the child, and whatever it started."""
+    """Kill the child and all processes of its group."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     # The transport closes its pipe only when all was read.

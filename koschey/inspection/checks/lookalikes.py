@@ -1,7 +1,7 @@
-"""Which names could be taken for one another: by a slip of the finger, or by the eye.
+"""Finds names that could be mistaken for one another, by a typing error or by their look.
 
-Libraries that measure such distances are compiled, and would be one more thing to trust here; what is needed is a bound
-of one or two on names of some letters, which is twenty lines.
+Libraries that measure such distances are compiled, and would be one more thing to trust here. Koschey needs only a
+distance of at most two between short names, which takes twenty lines.
 """
 
 import re
@@ -9,23 +9,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 SHORT = 8
-"""Letters up to which one slip is the most that counts, or every short name would be near many."""
+"""Number of letters up to which at most one slip counts; otherwise every short name would be near many."""
 SHOWN = 5
 NUMBER = re.compile(r"\d+")
 
-# What looks alike in common typefaces, and how people write one word or the other.
+# Letters that look alike in common typefaces, and spellings that people confuse.
 _ALIKE = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "2": "z", "8": "b", "-": None})
 _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("py", "python"))
 
 
 def nearest(name: str, others: Iterable[str]) -> tuple[str, ...]:
-    """Return the names among the others that this one could be taken for, the nearest first; they are normalised."""
+    """Return the other names that this one could be mistaken for, the nearest first. All names are normalised."""
     found = sorted((distance, other) for other in others if (distance := _distance(name, other)) is not None)
     return tuple(other for _, other in found[:SHOWN])
 
 
 def _distance(name: str, other: str) -> int | None:
-    """Return how far a name is from another; None where nobody would take one for the other, or they are the same."""
+    """Return the distance of two names; None if nobody would mistake one for the other, or if they are the same."""
     if name == other or _numbered(name) == _numbered(other):
         return None
     if skeletons(name) & skeletons(other) or sorted(name.split("-")) == sorted(other.split("-")):
@@ -38,12 +38,12 @@ def _distance(name: str, other: str) -> int | None:
 
 
 def _numbered(name: str) -> str:
-    """Return a name without its numbers: those of a family differ in them, and are all meant."""
+    """Return a name with 0 for each number: the names of a family differ in numbers, and none is a mistake."""
     return NUMBER.sub("0", name)
 
 
 def skeletons(name: str) -> frozenset[str]:
-    """Return what the eye makes of a name: letters that look alike are alike, and separators are not there."""
+    """Return how a name looks: letters that look alike are the same, and separators are removed."""
     return frozenset(_skeletons(name))
 
 
@@ -55,13 +55,13 @@ def _skeletons(name: str) -> Iterator[str]:
 
 
 def _apart(name: str, other: str) -> int:
-    """Return how many letters only one of them has: a bound that costs little."""
+    """Return the number of letters that only one of the names has: a cheap bound."""
     here, there = Counter(name), Counter(other)
     return (here - there).total() + (there - here).total()
 
 
 def slips(name: str, other: str) -> int:
-    """Return the least number of letters left out, put in, replaced or swapped that lead from one to the other."""
+    """Return the minimum number of letters to omit, insert, replace or swap to turn one name into the other."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for at, letter in enumerate(name, 1):

@@ -1,4 +1,4 @@
-"""Whether the metadata inside a file says what its name and its page say, by which resolvers choose it."""
+"""Whether the metadata inside a file agrees with its filename and its page, by which resolvers choose it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ AMBIGUOUS, UNUSUAL = "ambiguous", "unusual"
 
 
 class Metadata:
-    """See the module."""
+    """Compares the metadata inside a file with its filename and its page."""
 
     name = "metadata"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -25,7 +25,7 @@ class Metadata:
         OTHER_RELEASE: Code(
             "The metadata names another project or version than the filename.", FindingAction.HOLD, Severity.SERIOUS
         ),
-        # Installers go by the page. Where that is wider than the file, nothing harmful follows but a failed build.
+        # Installers use the page. If it is wider than the file, nothing worse follows than a failed build.
         OTHER_PYTHON: Code(
             "The page states another Requires-Python than the metadata.", FindingAction.NOTE, Severity.WARNING
         ),
@@ -34,12 +34,12 @@ class Metadata:
             FindingAction.HOLD,
             Severity.SERIOUS,
         ),
-        # Metadata 2.0, a content type of UNKNOWN, a wrong URL: half of the older build tools wrote some of it.
+        # Metadata 2.0, a content type of UNKNOWN, a wrong URL: half of the older build tools wrote one of these.
         UNUSUAL: Code("An upload with this metadata would be refused here.", FindingAction.NOTE, Severity.INFO),
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Compare."""
+        """Compare the metadata with the facts of the index."""
         del path, previous
         described = content_of(facts).metadata
         assert described is not None

@@ -1,7 +1,7 @@
-"""Whether a new project's name could be taken for another's: the trade of typosquatters.
+"""Whether a new project's name could be mistaken for another's, as typosquatters intend.
 
-Only the first release is asked about, so that a reviewer sees each such name once. Which names are near is computed
-by `lookalikes`, from those that are hosted or used here: nobody here mistypes a name that nobody here uses.
+Only the first release is checked, so that a reviewer sees each such name once. `lookalikes` computes which names are
+near, from those that are hosted or used here: nobody here mistypes a name that nobody here uses.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ NEAR = "near-another"
 
 
 class Name:
-    """See the module."""
+    """Reports a new project whose name is near to another."""
 
     name = "name"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -25,7 +25,7 @@ class Name:
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Repeat what is near."""
+        """Return the near names as one finding."""
         del path, previous
         if not facts.family.near:
             return []

@@ -1,7 +1,7 @@
-"""What runs in the child of a check: it loads the check, asks it one question, and prints one JSON object.
+"""Runs in the child of a check: loads the check, asks it one question, and prints one JSON object.
 
-It binds itself before it loads anything of a stranger. What the check prints goes nowhere: the answer has a pipe of its
-own. It has no secrets in its environment.
+The child limits itself before it loads third-party code. What the check prints is discarded: the answer has a pipe of
+its own. The child has no secrets in its environment.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from koschey.policy.findings import FindingAction, Severity
 
 
 class Question(msgspec.Struct):
-    """What is asked, on standard input."""
+    """The question, on standard input."""
 
     target: str
     """`module:object` of the check."""
     facts: FileFacts | None = None
-    """None where the check is only to say what it is."""
+    """None if the check only has to describe itself."""
     previous: FileFacts | None = None
     descriptor: int = -1
-    """Under which the file is open."""
+    """The descriptor under which the file is open."""
 
 
 def main() -> None:
-    """Answer; the arguments are bytes of memory and seconds of processor time."""
+    """Answer the question; the arguments are the limits: bytes of memory and seconds of processor time."""
     memory, cpu = (int(argument) for argument in sys.argv[-2:])
     _bind(memory, cpu)
     answer_to = os.dup(1)
@@ -43,7 +43,7 @@ def main() -> None:
     printed = _encode(_answer(question))
     with os.fdopen(answer_to, "wb") as pipe:
         pipe.write(printed)
-    # Threads that the check left behind keep nobody waiting.
+    # Exit at once, even if the check left threads behind.
     os._exit(0)
 
 

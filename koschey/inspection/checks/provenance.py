@@ -1,8 +1,8 @@
-"""Who published a file, by its provenance object (PEP 740), and whether that is who published the release before.
+"""Who published a file, by its provenance object (PEP 740), and whether the release before has the same publisher.
 
-An account that was taken over publishes from elsewhere: without the workflow whose attestations came with every
-release so far, or with those of another. A publisher does change at times, when a repository moves; a reviewer sees
-that at a glance, and it is rare enough to be held.
+An attacker who has taken over an account publishes from elsewhere: without attestations of the workflow that attested
+every release so far, or with those of another. A publisher sometimes changes when a repository moves. A reviewer sees
+that at a glance, and it is rare enough to hold the file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +22,13 @@ from koschey.model import AttestationVerdict
 
 REFUTED, LOST, CHANGED, UNVERIFIABLE = "refuted", "attestation-lost", "publisher-changed", "unverifiable"
 PASSING = frozenset({"claims", "environment"})
-"""What a publisher may say of itself beyond who it is."""
+"""Keys of a publisher that do not identify it."""
 
 type Publishers = frozenset[tuple[tuple[str, str], ...]]
 
 
 class Provenance:
-    """See the module."""
+    """Compares the attestation of a file, and its publishers, with those of the release before."""
 
     name = "provenance"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -43,7 +43,7 @@ class Provenance:
         CHANGED: Code(
             "Another publisher than that of the release before attests this one.", FindingAction.HOLD, Severity.SERIOUS
         ),
-        # New kinds of publishers appear; where the release before was verified, it is `attestation-lost` as well.
+        # New kinds of publishers appear. If the release before was verified, the file is `attestation-lost` as well.
         UNVERIFIABLE: Code("The provenance object cannot be judged here.", FindingAction.NOTE, Severity.WARNING),
     }
 
@@ -89,7 +89,7 @@ def _shown(publishers: Publishers) -> list[dict[str, str]]:
 
 
 def _words(publishers: Publishers) -> str:
-    """Name publishers in a sentence."""
+    """Return the publishers as part of a sentence."""
     names = [
         " ".join([identity.pop("kind", "somebody"), *(identity[key] for key in sorted(identity))])
         for identity in _shown(publishers)

@@ -2,7 +2,7 @@
 
 Koschey's own checks are listed here and run in the worker: they compare facts that were read and bounded before, and
 open no file. All others come from entry points and run in child processes; so does the scanner, which reads files with
-a library of others. A check that cannot be loaded, or whose name is taken, stops the worker's start: if it were left
+a third-party library. A check that cannot be loaded, or whose name is taken, stops the worker's start: if it were left
 out silently, nobody would notice.
 """
 
@@ -33,7 +33,7 @@ COMPARING = frozenset({Provenance.name, Changes.name})
 SCANNER, SCANNER_LIBRARY = "koschey.inspection.checks.scanner:SCANNER", "hexora"
 """Present only if its library is installed, which the extra `koschey[scan]` brings."""
 RESERVED = frozenset({ADVISORIES.name})
-"""Names that findings from elsewhere use."""
+"""Names that other sources of findings use."""
 VALID_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MAX_CODES = 100
 
@@ -69,7 +69,7 @@ class Own:
             return Outcome(tuple(await self.check(facts, Path(os.devnull), previous)))
         except Skipped as skipped:
             return Outcome(skipped.findings, f"it skipped {skipped.reason}"[:500])
-        except Exception as error:  # noqa: BLE001 - a mistake of ours holds the file too, and says so
+        except Exception as error:  # noqa: BLE001 - a fault of an own check holds the file too
             return Outcome(fault=f"it failed: {type(error).__name__}: {error}"[:500])
 
 
@@ -77,7 +77,7 @@ type Installed = Own | Isolated
 
 
 async def load(limits: Limits | None = None, spool: Path | None = None) -> tuple[Installed, ...]:
-    """Return all checks, loaded once to read their names and codes. Raises `StartError` where one cannot be loaded."""
+    """Return all checks, loaded once to read their names and codes. Raises `StartError` if one cannot be loaded."""
     found: list[Installed] = [Own(check) for check in BUILT_IN]
     for where, target in _targets():
         plain = Isolated(target, limits=limits or Limits(), spool=spool)

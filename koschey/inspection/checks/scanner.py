@@ -1,9 +1,9 @@
 """Whether Python in a file hides what it does, or reads what thieves read: the opinion of hexora, if it is installed.
 
-hexora parses the source and follows names and texts; nothing is executed. Its rules change with its versions, and this
-module only sorts them: what it is sure about, and malware does, is for a reviewer; the rest is noted. The extra
-`koschey[scan]` brings it. It is compiled code that reads hostile files, so this check runs in a child, as those of
-strangers do.
+hexora parses the source and follows names and texts; it executes nothing. Its rules change with its versions, and this
+module only sorts them: a reviewer decides about findings of which hexora is sure and that are typical of malware; the
+rest is noted. The extra `koschey[scan]` installs it. It is compiled code that reads hostile files, so this check runs
+in a child, as third-party checks do.
 """
 
 import tempfile
@@ -30,9 +30,9 @@ from koschey.inspection.checks.check import (
 from koschey.inspection.dists.sdist_archives import read_archive
 
 MAX_MEMBER = 5 * MIB
-"""Bytes of one file of Python; a larger one is not looked at, and keeps the file held."""
+"""Maximum number of bytes of one Python file; a larger one is not scanned, and the archive stays held."""
 CONFIDENCE = ("very_low", "low", "medium", "high", "very_high")
-"""How sure hexora says that it is, the least first."""
+"""hexora's levels of confidence, the lowest first."""
 HIDDEN, SENT, FETCHED, STOLEN, RUN = "obfuscated", "sends-secrets", "downloads", "reads-secrets", "runs-commands"
 SORTED = (
     ("HX4", "very_high", HIDDEN),
@@ -41,15 +41,15 @@ SORTED = (
     *((start, "high", STOLEN) for start in ("HX1", "HX2", "HX607", "HX608")),
     *((start, "high", RUN) for start in ("HX3", "HX4")),
 )
-"""The beginning of a rule's name, the least confidence, and the code.
+"""The beginning of a rule's name, the minimum confidence, and the code.
 
-Ordinary code runs what it reads, and looks into well-known files: of some 150 distributions five have one of the first
-three, and more than twenty one of the others."""
+Ordinary code runs what it reads, and reads well-known files: of some 150 distributions, five have one of the first
+three, and more than twenty have one of the others."""
 SHOWN = 20
 
 
 class Scanner:
-    """See the module."""
+    """Reports what hexora finds in the Python files of an archive."""
 
     name = "scanner"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -65,7 +65,7 @@ class Scanner:
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Have every file of Python looked at."""
+        """Scan every Python file."""
         del previous
         content_of(facts)
         said: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -97,7 +97,7 @@ def _audit(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def code_of(rule: str, confidence: str) -> str | None:
-    """Return the code under which something that hexora says is found; None for what says nothing about intent."""
+    """Return the code for a finding of hexora, or None if it says nothing about intent."""
     sure = CONFIDENCE.index(confidence)
     return next(
         (code for start, least, code in SORTED if rule.startswith(start) and sure >= CONFIDENCE.index(least)), None
@@ -111,7 +111,7 @@ def _finding(code: str, items: Sequence[dict[str, Any]]) -> Finding:
 
 
 def _python(archive: BinaryIO, facts: FileFacts) -> Iterator[tuple[str, int, Iterator[bytes]]]:
-    """Yield name, size and content of each file of Python; content that is not taken is passed over."""
+    """Yield the name, size and content of each Python file; content that the caller does not read is skipped."""
     members = _of_wheel if facts.is_wheel else _of_sdist
     for name, size, chunks in members(archive, facts):
         if name.endswith((".py", ".pyw", ".pth")):

@@ -1,7 +1,7 @@
-"""Whether a file is far larger or smaller, or has far more or fewer files, than its project's files usually are.
+"""Whether a file is far larger or smaller, or contains far more or fewer files, than is usual for its project.
 
-A file that has grown tenfold carries something; one that has shrunk to a tenth has lost what it was for. Both happen
-honestly often enough that it is only noted: it is a reason to look closer where another check holds the file.
+A file that has grown tenfold carries something new; one that has shrunk to a tenth has lost its purpose. Both often
+have honest reasons, so a finding is only noted: it is a reason to look closer if another check holds the file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAct
 SIZE, FILES = "size", "files"
 TIMES = 5
 LEAST = 3
-"""Files to compare with; fewer are no family."""
+"""Minimum number of files to compare with."""
 
 
 class Size:
-    """See the module."""
+    """Compares the size of a file, and the number of files in it, with what is usual for the project."""
 
     name = "size"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
@@ -34,7 +34,7 @@ class Size:
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
-        """Compare with the median."""
+        """Compare the file with the median of the project's files."""
         del path, previous
         content = content_of(facts)
         return [

@@ -1,4 +1,4 @@
-"""The rules for entry_points.txt: a UTF-8 INI file, and scripts whose names are names, and not paths."""
+"""The rules for entry_points.txt: a UTF-8 INI file, and scripts with names that are not paths."""
 
 import re
 from configparser import ConfigParser, Error
@@ -8,19 +8,19 @@ from koschey.inspection.archives.rules import Rule, refusal, shown
 
 SCRIPTS = ("console_scripts", "gui_scripts")
 SCRIPT_NAME = re.compile(r"[\w.-]+")
-"""What the specification recommends."""
+"""Names of scripts that the specification recommends."""
 SCRIPT_FILE = re.compile(r"[^/\\:*?\"<>|]+")
-"""What can be the name of a file, and of no path, on every system."""
+"""Names that are those of a file, and not of a path, on every system."""
 MAX_LINE = 4_096
-"""Characters of a line. The standard library's parser takes quadratic time for one that is long."""
+"""Maximum number of characters of a line. The standard library's parser needs quadratic time for a long one."""
 SCRIPT_TARGET = re.compile(r"[\w.]+\s*:\s*[\w.]+\s*(\[.*\])?")
-"""The entry points specification: `importable.module:object.attr`, and extras that are deprecated."""
+"""The entry points specification: `importable.module:object.attr`, and deprecated extras."""
 
 
 def check_entry_points(body: bytes, place: str, faults: Faults = STRICT) -> None:
-    """Refuse a file that installers read differently, or by which they write a script elsewhere.
+    """Refuse a file that installers read differently, or that makes them write a script elsewhere.
 
-    Names of scripts that the specification only advises against, such as `g++`, are noted among the faults.
+    Names of scripts that the specification only advises against, such as `g++`, are added to `faults`.
     """
     if max(map(len, body.splitlines()), default=0) > MAX_LINE:
         raise refusal(Rule.ENTRY_POINTS, place, f"has a line of more than {MAX_LINE:,} characters")

@@ -1,4 +1,4 @@
-"""The rule for License-File (PEP 639): what the metadata names is in the archive."""
+"""The rule for License-File (PEP 639): the archive contains the files that the metadata names."""
 
 from collections.abc import Container
 
@@ -7,11 +7,11 @@ from packaging.metadata import parse_email
 from koschey.inspection.archives.rules import Rule, refusal, shown
 
 SINCE = (2, 4)
-"""Before this version of the metadata, build tools wrote the field in forms of their own."""
+"""First version of the metadata to which the rule applies. Before it, build tools wrote forms of their own."""
 
 
 def check_license_files(metadata: bytes, filename: str, folder: str, names: Container[str]) -> None:
-    """Refuse an archive that lacks a licence file; `folder` is where the paths begin, with its slash."""
+    """Refuse an archive that lacks a licence file; the paths are relative to `folder`, which ends with a slash."""
     raw, _ = parse_email(metadata)
     if not _is_since(raw.get("metadata_version", "")):
         return

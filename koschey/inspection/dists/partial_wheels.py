@@ -1,8 +1,8 @@
-"""METADATA out of a wheel of which only pieces are read: its end, its directory, one member.
+"""Reads METADATA from pieces of a wheel: its end, its directory, one member.
 
-A wheel's directory stands at its end, and build tools put `*.dist-info` last. So one or two small reads are enough,
-wherever the wheel is: on disk, in the bucket, or at an upstream that serves ranges. Everything is bounded: how often
-and how much is read, and how far METADATA may inflate. The reader of `koschey.inspection.archives.zip` parses the
+A wheel's directory is at its end, and build tools write `*.dist-info` last. So one or two small reads are enough,
+wherever the wheel is: on disk, in the bucket, or at an upstream that serves ranges. The number and the size of the
+reads are bounded, and so is the inflated size of METADATA. The reader of `koschey.inspection.archives.zip` parses the
 pieces, in a thread of this process (docs/adr/0101 says why not in a child).
 """
 
@@ -26,14 +26,14 @@ from koschey.inspection.archives.zip.records import END, LOCAL, Header, Source, 
 from koschey.standards.versions import parse_version_or_none
 
 TAIL = 64 * 2**10
-"""Bytes read from the end at first: the directory of all but the largest wheels."""
+"""Bytes of the first read, from the end: they contain the directory of all but the largest wheels."""
 LEAST = 16 * 2**10
-"""Bytes read at least, where more are wanted."""
+"""Minimum number of bytes of each further read."""
 MOST = 8 * MIB
-"""Bytes of a directory, which is parsed in memory."""
+"""Maximum number of bytes of a directory, which is parsed in memory."""
 READS = 6
 SLACK = 1024
-"""Room for a member's own header, which may be longer than the directory says."""
+"""Extra bytes for a member's own header, which may be longer than the directory says."""
 DIST_INFO = ".dist-info"
 
 type Read = Callable[[int, int], Awaitable[bytes]]
@@ -41,7 +41,7 @@ type Read = Callable[[int, int], Awaitable[bytes]]
 
 
 class _Wanted(Exception):
-    """Bytes that were not read yet."""
+    """Raised for bytes that have not been read yet."""
 
     def __init__(self, start: int, stop: int) -> None:
         super().__init__(start, stop)
@@ -49,7 +49,7 @@ class _Wanted(Exception):
 
 
 class _Pieces(io.RawIOBase):
-    """A file of which only pieces are known; asking for another raises `_Wanted`."""
+    """A file of which only pieces have been read; reading another raises `_Wanted`."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -82,9 +82,9 @@ class _Pieces(io.RawIOBase):
 
 
 async def read_wheel_metadata(filename: str, size: int, read: Read, tail: bytes = b"") -> bytes:
-    """Return the METADATA of a wheel (PEP 427) of `size` bytes, byte for byte. `tail` is what is known of its end.
+    """Return the METADATA of a wheel (PEP 427) of `size` bytes, byte for byte. `tail` is its end, if known.
 
-    Raises `Refused` where it cannot be found, or not within the bounds; what `read` raises goes through.
+    Raises `Refused` if METADATA cannot be found, or not within the bounds; errors of `read` are passed on.
     """
     pieces = _Pieces(size)
     if tail:
@@ -124,7 +124,7 @@ def _extract(pieces: _Pieces, filename: str) -> bytes:
 
 
 def _find_metadata(members: Sequence[Header], filename: str) -> Header:
-    """Return the directory's line of the one METADATA of the release that the filename names."""
+    """Return the directory's entry for the one METADATA of the release that the filename names."""
     try:
         project, version, _, _ = parse_wheel_filename(filename)
     except InvalidWheelFilename as error:
@@ -136,9 +136,9 @@ def _find_metadata(members: Sequence[Header], filename: str) -> Header:
 
 
 def _check_member(source: Source, central: Header) -> Entry:
-    """Return where the data of a member lies. The sizes that count are those of the directory.
+    """Return the position of a member's data. The sizes that count are those of the directory.
 
-    Unlike in an upload, they may stand behind the data as well: tools that write a wheel as a stream do so.
+    Unlike in an upload, sizes may also be after the data: tools that write a wheel as a stream do so.
     """
     local = read_local(source, central.offset)
     for header in (local, central):

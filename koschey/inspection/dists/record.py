@@ -1,7 +1,7 @@
 """The rules for RECORD (PEP 376, 427): it lists each file of the wheel once, with its digest and its size.
 
-Installers install by RECORD, and delete by it. So a row that is missing, left over or wrong is refused, and not only a
-digest that does not match.
+Installers install and uninstall by RECORD. So a missing, surplus or wrong row is refused, and not only a digest that
+does not match.
 """
 
 import base64
@@ -24,7 +24,7 @@ SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What RECORD says of one file."""
+    """One row of RECORD."""
 
     path: str
     algorithm: str
@@ -51,7 +51,7 @@ def read_record(body: bytes, place: str) -> dict[str, Row]:
 
 
 def check_record(rows: Mapping[str, Row], files: Iterable[str], place: str, dist_info: str) -> None:
-    """Refuse a RECORD that does not list exactly these files; digests are compared by `Digest`."""
+    """Refuse a RECORD that does not list exactly these files; `Digest` compares the digests."""
     own = f"{dist_info}/RECORD"
     exempt = {own, *(f"{dist_info}/{name}" for name in SIGNATURES)}
     names = set(files)
@@ -71,23 +71,23 @@ class Digest:
     """Compares the content of one file with its row."""
 
     def __init__(self, row: Row | None) -> None:
-        """Without a row, or with one of no digest, any content is right; `check_record` lets only signatures be so."""
+        """Accept any content if there is no row or digest; `check_record` allows that for RECORD and signatures."""
         self._row = row if row and row.algorithm in ALGORITHMS else None
         self._hasher = ALGORITHMS[self._row.algorithm]() if self._row else None
         self._size = 0
 
     def update(self, chunk: bytes) -> None:
-        """Take the next piece."""
+        """Add the next piece of the content."""
         self._size += len(chunk)
         if self._hasher:
             self._hasher.update(chunk)
 
     def check(self, place: str) -> None:
-        """Refuse content that is not what the row says."""
+        """Refuse content that does not match the row."""
         if self._row is None or self._hasher is None:
             return
         digest = base64.urlsafe_b64encode(self._hasher.digest()).rstrip(b"=").decode()
-        # "urlsafe-base64-nopad" it should be. A few builders write hexadecimal: it proves the same.
+        # It should be "urlsafe-base64-nopad". A few builders write hexadecimal, which proves the same.
         if self._row.digest not in (digest, self._hasher.hexdigest()):
             fault = f"has another {self._row.algorithm} of {shown(self._row.path)} than the file has"
             raise refusal(Rule.RECORD, place, fault)

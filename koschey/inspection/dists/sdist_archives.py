@@ -1,7 +1,7 @@
-"""The archives that an sdist can be: members one after the other, each with its content, whatever the format.
+"""Reads the archives that an sdist can be: members one after the other, each with its content, in any format.
 
-PEP 625 knows `.tar.gz` alone. The others are of before it (PEP 527), and pip installs them still; a rule for uploads
-has the switch. Each is read as strictly as a `.tar.gz`.
+PEP 625 allows only `.tar.gz`. The other formats are older (PEP 527), and pip still installs them; an upload rule has
+the switch. Each is read as strictly as a `.tar.gz`.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from koschey.inspection.archives.zip.records import END, END_SIGNATURE, Source
 from koschey.standards.sdist_filename import sdist_suffix
 
 ZIP_TAIL = 2**16 + END.size
-"""How far from the end installers look for the end record of a ZIP file."""
+"""Number of bytes at the end in which installers look for the end record of a ZIP file."""
 
 
 def read_archive(file: BinaryIO, filename: str, size: int) -> Iterator[tuple[TarHeader, Iterator[bytes]]]:
     """Yield the members with their content, which must be read before the next member.
 
-    Raises `Refused` where the frame of the archive breaks a rule, or the filename is not that of an sdist.
+    Raises `Refused` if the frame of the archive breaks a rule, or if the filename is not that of an sdist.
     """
     suffix = sdist_suffix(filename)
     if suffix is None:
@@ -51,7 +51,7 @@ def _read_tar(stream: CompressedStream, filename: str) -> Iterator[tuple[TarHead
 
 
 def _read_zip(source: Source) -> Iterator[tuple[TarHeader, Iterator[bytes]]]:
-    # As in a TAR file: an sdist shows nothing of what is installed, and names that differ in case do occur in tests.
+    # As in a TAR file: an sdist is not what is installed, and names in tests do sometimes differ only in case.
     entries = read_entries(source, twins=True)
     check_bomb(source, entries)
     for entry in entries:
@@ -60,7 +60,7 @@ def _read_zip(source: Source) -> Iterator[tuple[TarHeader, Iterator[bytes]]]:
 
 
 def _is_no_zip(file: BinaryIO, filename: str, size: int) -> None:
-    """Installers take a file of any name for a ZIP file where one's end is near its own."""
+    """Refuse a file with the end record of a ZIP file near its end: installers read it as one, whatever its name."""
     file.seek(max(0, size - ZIP_TAIL))
     tail = file.read(ZIP_TAIL)
     file.seek(0)

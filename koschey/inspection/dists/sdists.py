@@ -22,28 +22,28 @@ RELINK = "Replace the link by the file it leads to."
 
 @dataclass(slots=True)
 class Sdist:
-    """What is known of an sdist while its members pass."""
+    """What is known of an sdist while its members are read."""
 
     filename: str
     names: Names
     root: str | None = None
     files: set[str] = field(default_factory=set)
-    """Names of plain files, to which hard links may lead."""
+    """Names of plain files: the allowed targets of hard links."""
 
 
 def read_sdist(file: BinaryIO, filename: str, size: int) -> bytes:
-    """Return the PKG-INFO of an sdist that breaks no rule."""
+    """Return the PKG-INFO of an sdist. Raises `Refused` if it breaks a rule."""
     return _read(file, filename, size, Collector(is_wheel=False))
 
 
 def report_sdist(file: BinaryIO, filename: str, size: int) -> Content:
-    """Return what an sdist contains that breaks no rule."""
+    """Return what an sdist contains. Raises `Refused` if it breaks a rule."""
     collector = Collector(is_wheel=False)
     return collector.finish(_read(file, filename, size, collector))
 
 
 def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> bytes:
-    # Unlike a wheel, an sdist is no picture of what is installed; names that differ in case only do happen in tests.
+    # Unlike a wheel, an sdist is not what is installed, and names in tests do sometimes differ only in case.
     sdist, body = Sdist(filename, Names(filename, twins=True)), None
     for member, chunks in read_archive(file, filename, size):
         for rule in RULES:
@@ -97,16 +97,16 @@ def _is_below_one_root(sdist: Sdist, member: TarHeader) -> None:
 
 
 def _links_to_a_file(sdist: Sdist, member: TarHeader) -> None:
-    """A hard link names an earlier file from the top of the archive. One to a symbolic link could lead anywhere."""
+    """A hard link names an earlier file, by its path in the archive. One to a symbolic link could lead anywhere."""
     if member.kind == HARD_LINK and member.link not in sdist.files:
         fault = "is a hard link, and leads to no file before it in the archive"
         raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 
 def _links_within_the_root(sdist: Sdist, member: TarHeader) -> None:
-    """A symbolic link starts from its own folder, which is a real one: `Names` lets nothing lie below a link.
+    """A symbolic link starts from its own folder, which is a real one: `Names` allows nothing below a link.
 
-    '..' may only come first. After another link it would lead to where that one leads, and up from there.
+    '..' may only come first. After another link, it would lead up from the target of that link.
     """
     if member.kind != SYMBOLIC_LINK:
         return

@@ -1,4 +1,4 @@
-"""The rules for wheels (PEP 427): what makes a ZIP file, whose frame has been checked, one that can be installed."""
+"""The rules for wheels (PEP 427): whether a ZIP file, whose frame has been checked, can be installed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ from koschey.standards.versions import parse_version_or_none
 DIST_INFO = ".dist-info"
 REQUIRED = ("METADATA", "WHEEL", "RECORD")
 READ = (*REQUIRED, "entry_points.txt")
-"""Files of the folder that are read whole."""
+"""Files in `*.dist-info` that are read whole."""
 LIMITS = {"RECORD": 64 * MIB, "entry_points.txt": MAX_ENTRY_POINTS}
-"""Bytes of those that have not the limit of METADATA."""
+"""Maximum number of bytes of the files that have another limit than METADATA."""
 
 
 @dataclass(slots=True)
@@ -41,25 +41,25 @@ class Wheel:
     collector: Collector
     faults: Faults
     bodies: dict[str, bytes] = field(default_factory=dict)
-    """Of the files in READ, by their names in the folder."""
+    """Contents of the files in `READ`, by their names in the folder."""
 
     @property
     def filename(self) -> str:
-        """Of the wheel."""
+        """The filename of the wheel."""
         return self.source.filename
 
     def place(self, name: str) -> str:
-        """Name a file of the folder, for messages."""
+        """Return the name of a file in the folder, for messages."""
         return member_in(f"{self.dist_info}/{name}", self.filename)
 
 
 def read_wheel(file: BinaryIO, filename: str, size: int, faults: Faults = STRICT) -> bytes:
-    """Return the METADATA of a wheel that breaks no rule; what is tolerated is noted among the faults."""
+    """Return the METADATA of a wheel. Raises `Refused` if it breaks a rule; tolerated faults are added to `faults`."""
     return _read(file, filename, size, faults).bodies["METADATA"]
 
 
 def report_wheel(file: BinaryIO, filename: str, size: int) -> Content:
-    """Return what a wheel contains that breaks no rule."""
+    """Return what a wheel contains. Raises `Refused` if it breaks a rule."""
     wheel = _read(file, filename, size, STRICT)
     return wheel.collector.finish(wheel.bodies["METADATA"], wheel.bodies.get("entry_points.txt"))
 

@@ -1,8 +1,8 @@
-"""Forks one child for every archive: this process has loaded what they need, and never looks at an archive itself.
+"""Forks one child for every archive: this process has loaded what children need, and never reads an archive itself.
 
-It is told what to do on the socket that it inherits: arguments as JSON, and with them the descriptors of the archive,
-of a socket for the answer, and of a line on which it says how the child ended. Whoever closes the line ends the child;
-when the socket itself is closed, every child ends, and so does this process.
+It receives requests on the socket that it inherits: arguments as JSON, with the descriptors of the archive, of a socket
+for the answer, and of a line on which it reports how the child ended. A caller ends a child by closing its line. When
+the socket itself is closed, every child ends, and so does this process.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from typing import NoReturn
 type Work = Callable[..., None]
 
 LONGEST = 2**16
-"""Bytes of one message. Its descriptors keep it apart from the next one in the stream (unix(7))."""
+"""Maximum number of bytes of a message. Its descriptors separate it from the next one in the stream (unix(7))."""
 PASSED = 3
-"""Descriptors that come with one."""
+"""Number of descriptors that come with a message."""
 HIGHEST = 2**16
-"""No descriptor of this process is as high."""
+"""All descriptors of this process are below this number."""
 
 
 def main(work: Work) -> None:
-    """Fork children until nobody asks for any; the last argument is the socket's descriptor."""
-    # What a terminal sends to a whole group of processes is for those who asked.
+    """Fork children until the socket is closed; the last argument is its descriptor."""
+    # A terminal sends SIGINT to the whole process group; the callers handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The collector would write to pages that parent and children share.
     gc.freeze()
@@ -38,7 +38,7 @@ def main(work: Work) -> None:
 
 
 class Forker:
-    """The children that are at work, each with its line."""
+    """The running children, each with its line."""
 
     def __init__(self, asked: socket.socket, work: Work) -> None:
         self._asked = asked
@@ -47,7 +47,7 @@ class Forker:
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> None:
-        """Fork, end and reap, until the socket is closed."""
+        """Fork, end and reap children until the socket is closed."""
         ended, waker = socket.socketpair()
         waker.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -63,13 +63,13 @@ class Forker:
                     is_asked = self._fork()
                 else:
                     self._end(key.data)
-            # Last: a child may have ended and its line been closed at once.
+            # Last, because a child may end and its line be closed at the same time.
             self._reap()
         for pid in self._lines:
             os.kill(pid, signal.SIGKILL)
 
     def _fork(self) -> bool:
-        """Start one child. False where nobody can ask for any more."""
+        """Start one child. Returns False if the socket is closed."""
         message, descriptors, _, _ = socket.recv_fds(self._asked, LONGEST, PASSED)
         if not message:
             return False
@@ -84,7 +84,7 @@ class Forker:
         return True
 
     def _become_child(self, arguments: list[str | int], archive: int, answer: int) -> NoReturn:
-        """Work with the archive as standard input, the answer as standard output, and no other descriptor of ours."""
+        """Work with the archive as standard input, the answer as standard output, and no descriptor above 2."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -95,18 +95,18 @@ class Forker:
             self._work(*arguments)
             sys.stdout.flush()
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as a forker
+        except BaseException:  # noqa: BLE001 - after any error, the child must not continue as a forker
             traceback.print_exc()
         finally:
             os._exit(status)
 
     def _end(self, pid: int) -> None:
-        """End a child whose line was closed. The id is still its own: nobody but us reaps it."""
+        """Kill a child whose line was closed. The id is still its own: only this process reaps it."""
         self._selector.unregister(self._lines[pid])
         os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Tell how children ended."""
+        """Report how children ended, each on its line."""
         for pid in list(self._lines):
             reaped, status = os.waitpid(pid, os.WNOHANG)
             if reaped:

@@ -1,4 +1,4 @@
-"""Starts the child that looks into an archive, and ends it when it takes too long."""
+"""Starts the child that reads an archive, and ends it if it takes too long."""
 
 import asyncio
 import base64
@@ -19,15 +19,15 @@ from koschey.inspection.sandbox.launcher import Children
 
 MAX_ANSWER = 2 * MAX_METADATA
 MAX_REPORT = 32 * MIB
-"""Bytes of a report on content: its lists are bounded, and JSON writes some characters with six."""
+"""Maximum number of bytes of a report on content: its lists are bounded, and JSON writes some characters with six."""
 NO_STATUS = 255
-"""Stands for the exit code of a child whose end nobody saw."""
+"""Replaces the exit code of a child if the forking process did not report it."""
 AT_ONCE = 4
-"""Children at work in one process; each may take a gigabyte."""
+"""Maximum number of running children of one process; each may use a gigabyte of memory."""
 
 
 class Answer(msgspec.Struct):
-    """What the child prints. It is judged as strictly as the archive: the archive may have taken the child over."""
+    """What the child prints. It is parsed as strictly as the archive, which may have taken over the child."""
 
     project: str | None = None
     version: str | None = None
@@ -39,7 +39,7 @@ class Answer(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What an archive says of itself."""
+    """The metadata in an archive, and its faults."""
 
     project: NormalizedName
     version: Version
@@ -47,7 +47,7 @@ class Inspected:
     metadata: bytes
     """METADATA of a wheel, PKG-INFO of an sdist: byte for byte."""
     faults: tuple[ArchiveFault, ...]
-    """What rules for uploads with a switch decide about."""
+    """Faults on which upload rules with a switch decide."""
 
 
 class Inspector:
@@ -59,7 +59,10 @@ class Inspector:
         self._children = Children()
 
     async def inspect(self, descriptor: int, filename: str) -> Inspected:
-        """Look into the archive that is open under `descriptor`. Raises `Refused` where it breaks a rule."""
+        """Inspect the archive that is open under `descriptor`.
+
+        Raises `Refused` if it breaks a rule, and `StoreUnavailable` if the child cannot work.
+        """
         printed, status = await self._run(descriptor, filename, "metadata", MAX_ANSWER)
         try:
             answer = msgspec.json.decode(printed, type=Answer)
@@ -75,13 +78,13 @@ class Inspector:
                 answer.faults,
             )
         except (msgspec.MsgspecError, ValueError) as error:
-            # Ours to repair, not the uploader's: the child could not even say what is wrong.
+            # A server error, not the uploader's fault: the child could not even say what is wrong.
             raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error
 
     async def read_content(self, descriptor: int, filename: str) -> Content:
-        """Return what is in an archive; one that breaks a rule has that in `refused`, and is no error.
+        """Return what an archive contains. If it breaks a rule, `refused` says which; that is not an error.
 
-        Raises `Refused` where it cannot be read within the limits, and `StoreUnavailable` where the child cannot work.
+        Raises `Refused` if it cannot be read within the limits, and `StoreUnavailable` if the child cannot work.
         """
         printed, status = await self._run(descriptor, filename, "content", MAX_REPORT)
         try:
@@ -92,7 +95,7 @@ class Inspector:
             raise StoreUnavailable(f"{filename} could not be inspected; its child ended with {status}") from error
 
     async def _run(self, descriptor: int, filename: str, wanted: str, most: int) -> tuple[bytes, int]:
-        """Run the child, and return what it printed and how it ended. Raises `Refused` where a limit ended it."""
+        """Run the child, and return what it printed and how it ended. Raises `Refused` if a limit ended it."""
         async with self._turns:
             try:
                 printed, status = await self._run_child(descriptor, filename, wanted, most)

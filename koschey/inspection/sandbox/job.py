@@ -1,6 +1,6 @@
-"""What a child does: one archive on standard input, one JSON object on standard output.
+"""The work of a child: one archive on standard input, one JSON object on standard output.
 
-It binds itself before it looks at the archive. It has no secrets in its environment and opens nothing.
+The child limits itself before it reads the archive. It has no secrets in its environment and opens nothing else.
 """
 
 import base64
@@ -21,7 +21,7 @@ from koschey.standards.core_metadata import parse_core_metadata
 
 
 def work(filename: str, memory: int, cpu: int, wanted: str) -> None:
-    """Look into the archive of this name with so many bytes of memory and seconds of processor time."""
+    """Read the archive of this name, with at most `memory` bytes of memory and `cpu` seconds of processor time."""
     _bind(memory, cpu)
     os.lseek(0, 0, os.SEEK_SET)
     with open(0, "rb", closefd=False) as archive:
@@ -37,12 +37,12 @@ def _bind(memory: int, cpu: int) -> None:
 
 
 def answer(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, Any]:
-    """Return what an uploaded archive says of itself, and its faults; or under `refused` which rule it breaks."""
+    """Return the metadata in an uploaded archive and its faults; or under `refused` the rule that it breaks."""
     return _guarded(lambda: _inspect(archive, filename, size), filename, memory)
 
 
 def report(archive: BinaryIO, filename: str, size: int, memory: int) -> dict[str, Any]:
-    """Return what an archive contains, or under `refused` which rule it breaks."""
+    """Return what an archive contains, or under `refused` the rule that it breaks."""
     make = report_wheel if filename.endswith(".whl") else report_sdist
     return _guarded(lambda: asdict(make(archive, filename, size)), filename, memory)
 
@@ -72,4 +72,4 @@ def _inspect(archive: BinaryIO, filename: str, size: int) -> dict[str, Any]:
 
 
 ANSWERS = {"metadata": answer, "content": report}
-"""What can be wanted."""
+"""The answers that a caller can request."""

@@ -1,4 +1,4 @@
-"""Keeps the process that forks children, and asks it for one. It is started when it is needed, and again if it died."""
+"""Keeps the process that forks children, and requests them from it. Starts it on demand, and again if it has died."""
 
 import json
 import socket
@@ -19,37 +19,38 @@ BOOT = """
 import sys; sys.path += sys.argv[1:3]
 from koschey.inspection.sandbox import forkserver, job; forkserver.main(job.work)
 """
-"""Isolated and without `site`, it sees the standard library and these two folders, wherever we are installed."""
+"""Isolated and without `site`, the process sees the standard library and these two folders, wherever Koschey is
+installed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A child at work. Closing it ends the child."""
+    """A running child. Closing it ends the child."""
 
     answer: socket.socket
     """What it prints."""
     line: socket.socket
-    """At its end: its exit code, or nothing where the forking process is gone."""
+    """Gives the exit code when the child ends, or nothing if the forking process is gone."""
 
     def close(self) -> None:
-        """Take no more of it."""
+        """End the child."""
         self.answer.close()
         self.line.close()
 
 
 class Children:
-    """Starts children; ends them, and the process that forks them, with this object or our process."""
+    """Starts children. They and the process that forks them end with this object or with the calling process."""
 
     def __init__(self) -> None:
         self._asks: socket.socket | None = None
         self._end: Callable[[], object] = lambda: None
 
     def start(self, archive: int, *arguments: str | int) -> Child:
-        """Have one started with these arguments for `job.work`. Raises `OSError` where that is not possible."""
+        """Start a child with these arguments for `job.work`. Raises `OSError` if that is not possible."""
         try:
             return self._ask(self._asks or self._boot(), archive, arguments)
         except (BrokenPipeError, ConnectionResetError):
-            # It died while nobody asked; what it needs is loaded once more.
+            # The process died between two requests, so a new one is started.
             return self._ask(self._boot(), archive, arguments)
 
     def _ask(self, asks: socket.socket, archive: int, arguments: tuple[str | int, ...]) -> Child:
@@ -66,7 +67,7 @@ class Children:
         roots = [str(Path(str(module.__file__)).parents[1]) for module in (koschey, packaging)]
         asks, asked = socket.socketpair()
         with asked:
-            process = subprocess.Popen(  # noqa: S603 - of nobody's words
+            process = subprocess.Popen(  # noqa: S603 - no untrusted input
                 [
                     sys.executable,
                     *ISOLATED,

@@ -1,7 +1,7 @@
 """One header block of a TAR file (POSIX ustar, pax, and GNU's), and the records of an extended header.
 
-Numbers are read as the standard writes them. A size is never negative and never anything but octal: the standard
-library of some Python versions follows a negative one backwards for ever.
+Numbers are read as the standard writes them. A size must be octal and not negative: the standard library of some Python
+versions follows a negative size backwards without end.
 """
 
 import re
@@ -31,7 +31,7 @@ NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class TarHeader:
-    """What a header block says."""
+    """The fields of a header block."""
 
     name: str
     kind: bytes
@@ -40,7 +40,7 @@ class TarHeader:
 
 
 def is_header(block: bytes) -> bool:
-    """Tell whether a block has the checksum of a header: the sum of its bytes, its own eight taken as spaces."""
+    """Return whether a block has the checksum of a header: the sum of its bytes, with its own eight as spaces."""
     stated = OCTAL.fullmatch(block[148:156])
     total = sum(block[:148]) + sum(block[156:BLOCK]) + 8 * ord(" ")
     return len(block) == BLOCK and stated is not None and stated[1] != b"" and int(stated[1], 8) == total

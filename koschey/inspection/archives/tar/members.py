@@ -1,7 +1,7 @@
 """The frame of a TAR file: members one after the other, each with one meaning, then zeros to the end.
 
-Extended headers (pax, and GNU's long names) change what the next header says. Tools disagree about those that
-contradict each other or the header, so these are refused. Nothing is extracted, and no position is gone back to.
+Extended headers (pax, and GNU's long names) change what the next header says. Tools disagree about extended headers
+that contradict each other or the header, so they are refused. Nothing is extracted, and the file is only read forwards.
 """
 
 from collections.abc import Iterator
@@ -23,22 +23,22 @@ from koschey.inspection.archives.tar.headers import (
 )
 
 MAX_EXTENDED = MIB
-"""Bytes of an extended header; names are far shorter."""
+"""Maximum number of bytes of an extended header; names are far shorter."""
 GLOBAL_KEYS = frozenset({"comment"})
-"""`git archive` writes the commit. Anything else would change every member after it."""
+"""Allowed keys of a global header: `git archive` writes the commit. Others would change every member after it."""
 ZERO = bytes(BLOCK)
 
 
 @dataclass(slots=True)
 class Extended:
-    """What extended headers say about the header that follows."""
+    """What extended headers say about the next header."""
 
     values: dict[str, str] = field(default_factory=dict)
     kinds: list[bytes] = field(default_factory=list)
 
 
 def read_members(stream: CompressedStream, filename: str) -> Iterator[TarHeader]:
-    """Yield the members. Whoever takes them must read each one's content, by `read_content`, before the next."""
+    """Yield the members. The caller must read each member's content, by `read_content`, before the next member."""
     extended = Extended()
     while True:
         position, block = stream.position, stream.read(BLOCK)
@@ -58,7 +58,7 @@ def read_members(stream: CompressedStream, filename: str) -> Iterator[TarHeader]
 
 
 def read_content(stream: CompressedStream, member: TarHeader, filename: str) -> Iterator[bytes]:
-    """Yield the content of a member, and pass over what fills its last block."""
+    """Yield the content of a member, and skip the padding of its last block."""
     missing = member.size
     while missing:
         chunk = stream.read(min(CHUNK, missing))
@@ -91,7 +91,7 @@ def _extend(extended: Extended, header: TarHeader, stream: CompressedStream, fil
 
 
 def _read_extended(stream: CompressedStream, header: TarHeader, place: str) -> bytes:
-    """Return the body of an extended header. The standard library reads on into what fills its last block."""
+    """Return the body of an extended header. The standard library also reads the padding of its last block."""
     block = stream.read(header.size + -header.size % BLOCK)
     if len(block) % BLOCK or len(block) < header.size:
         raise refusal(Rule.TAR_END, place, "is longer than the archive")
@@ -123,7 +123,7 @@ def _apply(extended: Extended, header: TarHeader, filename: str) -> TarHeader:
 
 
 def _check_end(stream: CompressedStream, filename: str) -> None:
-    """All that follows the first empty block must be empty (POSIX: at least one more)."""
+    """Refuse anything but zeros after the first empty block (POSIX: at least one more empty block)."""
     length = 0
     while chunk := stream.read(CHUNK):
         length += len(chunk)

@@ -1,4 +1,4 @@
-"""What the members of a ZIP file hold: inflated a piece at a time, counted, and compared with their headers."""
+"""Reads the members of a ZIP file: inflated piece by piece, counted, and compared with their headers."""
 
 import zlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ CHUNK = 2**18
 
 
 def check_bomb(source: Source, entries: tuple[Entry, ...]) -> None:
-    """Refuse an archive by what its headers promise. `inflate` then holds each member to its promise."""
+    """Refuse an archive by the sizes that its headers state. `inflate` then checks that each member keeps to them."""
     inflated = sum(entry.inflated for entry in entries)
     if is_bomb(inflated, source.size):
         fault = f"inflates from {source.size} to {inflated} bytes, more than an honest archive would"
@@ -22,7 +22,7 @@ def check_bomb(source: Source, entries: tuple[Entry, ...]) -> None:
 
 
 def inflate(source: Source, entry: Entry) -> Iterator[bytes]:
-    """Yield the content of a member. Raises `Refused` where it is longer, shorter or other than the headers say."""
+    """Yield the content of a member. Raises `Refused` if it is longer, shorter or other than the headers say."""
     count, crc = 0, 0
     for chunk in _stored(source, entry) if entry.method == STORED else _inflated(source, entry):
         count += len(chunk)
@@ -50,7 +50,7 @@ def _inflated(source: Source, entry: Entry) -> Iterator[bytes]:
                 raise _broken(source, entry, "has bytes after the end of its data")
             yield _decompress(source, entry, stream, pending)
             pending = stream.unconsumed_tail or stream.unused_data
-    # What the stream still holds back, a piece at a time as well: one byte of input can stand for much.
+    # The output that the stream still holds back, also piece by piece: one byte of input can inflate to much.
     while not stream.eof:
         chunk = _decompress(source, entry, stream, b"")
         if not chunk and not stream.eof:

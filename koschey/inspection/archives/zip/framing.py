@@ -1,8 +1,9 @@
 """The frame of a ZIP file: members from the first byte on, then the directory, then the end, and nothing between.
 
 Tools find members in two ways: from the directory at the end, or one after the other from the start. Some skip what
-they do not know, some search for signatures. Here both ways must give the same, and no byte may be left over, so that
-there is nothing to skip and nothing to find. The standard library is not asked: it is lenient, and its versions differ.
+they do not know, some search for signatures. Here both ways must give the same members, and no byte may be left over,
+so that there is nothing to skip and nothing to find. The standard library is not used, because it is lenient and its
+versions differ.
 """
 
 from dataclasses import dataclass
@@ -36,19 +37,19 @@ class Entry:
     """A member whose two headers agree and break no rule."""
 
     name: str
-    """Without the slash at the end of a folder's."""
+    """Without the slash at the end of a folder's name."""
     is_folder: bool
     method: int
     crc: int
     stored: int
     inflated: int
     start: int
-    """Of its data, in the file."""
+    """Position of its data in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Where the directory lies."""
+    """The position and the size of the directory, and its number of members."""
 
     offset: int
     size: int
@@ -96,7 +97,7 @@ def _read_entry(source: Source, central: Header) -> Entry:
 
 
 def read_directory(source: Source, directory: Directory) -> list[Header]:
-    """Return the directory's lines. Raises `Refused` where they are too many, or others than its end says."""
+    """Return the directory's entries. Raises `Refused` if they are too many, or not as many as the end record says."""
     if directory.count > MAX_MEMBERS:
         raise refusal(Rule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
     block, headers = memoryview(source.read(directory.offset, directory.size)), []
@@ -134,7 +135,7 @@ def find_directory(source: Source) -> Directory:
 
 
 def _read_end64(source: Source, locator_at: int, small: Directory) -> tuple[int, Directory]:
-    """Return where the ZIP64 end record lies, and what it says (APPNOTE 4.3.14, 4.3.15)."""
+    """Return the position of the ZIP64 end record, and the directory that it states (APPNOTE 4.3.14, 4.3.15)."""
     _, disk, position, disks = LOCATOR.unpack(source.read(locator_at, LOCATOR.size))
     if disk or disks != 1 or position != locator_at - END64.size:
         raise refusal(Rule.ZIP_64, source.filename, "has a ZIP64 locator that does not point to the record before it")

@@ -1,4 +1,4 @@
-"""The rules for the headers of one member of a ZIP file: what no two tools could understand differently."""
+"""The rules for the headers of one member of a ZIP file, so that no two tools understand them differently."""
 
 import stat
 import zlib
@@ -9,15 +9,15 @@ from koschey.inspection.archives.zip.records import EXTRA_UNICODE_PATH, Header
 
 ENCRYPTED, DESCRIPTOR, STRONG_ENCRYPTION, UTF8, MASKED = 0x1, 0x8, 0x40, 0x800, 0x2000
 HARMLESS = 0x2 | 0x4 | UTF8
-"""How hard deflate tried, and that the name is UTF-8 (APPNOTE 4.4.4)."""
+"""Flags for the effort of deflate, and for a name in UTF-8 (APPNOTE 4.4.4)."""
 STORED, DEFLATED = 0, 8
 MAX_VERSION = 45
-"""4.5: ZIP64. What is above it is compression and encryption that installers lack (APPNOTE 4.4.3)."""
+"""4.5: ZIP64. Higher versions are for compression and encryption that installers lack (APPNOTE 4.4.3)."""
 DOS_FOLDER = 0x10
 
 
 def read_name(header: Header) -> str:
-    """Return the name, with a folder's slash. Raises `Refused` where tools would decode it differently."""
+    """Return the name, with a folder's slash. Raises `Refused` if tools would decode it differently."""
     try:
         name = header.raw_name.decode()
     except UnicodeDecodeError:
@@ -103,7 +103,7 @@ HEADER_RULES: tuple[Callable[[Header], None], ...] = (
 """For both headers of a member, in this order; add one here."""
 
 CENTRAL_RULES: tuple[Callable[[Header], None], ...] = (_has_no_comment, _is_on_the_one_disk, _is_file_or_folder)
-"""For what only the directory says."""
+"""For fields that only the directory has."""
 
 PAIR_RULES: tuple[Callable[[Header, Header], None], ...] = (_agree,)
-"""For the local header and the directory's line."""
+"""For the local header and the directory's entry."""

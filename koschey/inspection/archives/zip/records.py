@@ -1,4 +1,4 @@
-"""The records of a ZIP file (APPNOTE 4.3), read exactly: what does not fit its own lengths is refused."""
+"""The records of a ZIP file (APPNOTE 4.3), read exactly: a record that does not fit its own lengths is refused."""
 
 import struct
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Source:
     size: int
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return exactly these bytes. Raises `Refused` where the file has not that many."""
+        """Return exactly these bytes. Raises `Refused` if the file ends before them."""
         self.file.seek(offset)
         block = self.file.read(length)
         if len(block) != length:
@@ -50,13 +50,13 @@ class Header:
     inflated: int
     extras: tuple[tuple[int, bytes], ...]
     length: int
-    """Of the header itself, in bytes."""
+    """Length of the header itself, in bytes."""
     comment: int = 0
     disk: int = 0
     attributes: int = 0
-    """External ones: the upper half is the mode of Unix, the lower half is of DOS."""
+    """External attributes: the upper half is the mode of Unix, the lower half is that of DOS."""
     offset: int = 0
-    """Of the local header, in the file."""
+    """Position of the local header in the file."""
 
 
 def read_local(source: Source, offset: int) -> Header:
@@ -75,7 +75,7 @@ def read_local(source: Source, offset: int) -> Header:
 
 
 def read_central(block: memoryview, filename: str) -> Header:
-    """Read the next line of the directory."""
+    """Read the next entry of the directory."""
     if len(block) < CENTRAL.size or block[:4] != CENTRAL_SIGNATURE:
         raise refusal(Rule.ZIP_DIRECTORY, filename, "has a record in its directory that describes no member")
     fields = CENTRAL.unpack(block[: CENTRAL.size])
@@ -122,22 +122,22 @@ def _read_extras(raw: bytes, place: str) -> tuple[tuple[int, bytes], ...]:
 
 
 def _widen_local(stored: int, inflated: int, extra: bytes | None, place: str) -> tuple[int, int]:
-    """Return the two sizes, from the ZIP64 field where there is one; it always holds both (APPNOTE 4.5.3)."""
+    """Return the two sizes, from the ZIP64 field if there is one; it always has both (APPNOTE 4.5.3)."""
     if extra is None and MAX32 not in (stored, inflated):
         return stored, inflated
     if extra is None or len(extra) != 16:
         raise refusal(Rule.ZIP_64, place, "has no ZIP64 field of both sizes, though it needs or announces one")
     wide = int.from_bytes(extra[8:], "little"), int.from_bytes(extra[:8], "little")
-    # Bazel repeats sizes that are small enough for the header: not as it should be, but nothing to read differently.
+    # Bazel repeats sizes that are small enough for the header: not as specified, but not ambiguous.
     if (stored, inflated) not in ((MAX32, MAX32), wide):
         raise refusal(Rule.ZIP_64, place, "has a ZIP64 field whose sizes are not those of the header")
     return wide
 
 
 def _widen_central(fields: list[tuple[int, int]], extra: bytes | None, place: str) -> list[int]:
-    """Return the fields, from the ZIP64 field those that are too large; it holds these, in this order (APPNOTE 4.5.3).
+    """Return the fields. Those that are too large come from the ZIP64 field, in this order (APPNOTE 4.5.3).
 
-    A field is its value and how many bytes it has in the ZIP64 field.
+    The ZIP64 field has only those. A field is its value and the number of bytes that it has in the ZIP64 field.
     """
     limits = [MAX32 if width == 8 else MAX16 for _, width in fields]
     wide = [index for index, limit in enumerate(limits) if fields[index][0] == limit]
