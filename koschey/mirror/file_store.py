@@ -183,6 +183,9 @@ class FileStore:
             self._fail(fetch, error)
             await self._note_failure(fetch)
             raise
+        finally:
+            # Before the lease is returned: a client that finds the stored bytes damaged must not join this fetch.
+            self._forget(fetch)
 
     def _fail(self, fetch: Fetch, error: BaseException) -> None:
         """Notify all waiting clients of the first failure, unless the file is stored.

@@ -46,6 +46,7 @@ EMPTY = """
         FOR name IN SELECT relname FROM pg_class WHERE relkind = 'S' AND relname <> 'index_id_seq'
         LOOP PERFORM setval(name::regclass, 1, false); END LOOP;
     END $$;
+    DELETE FROM index WHERE name <> 'main';
     UPDATE journal_head SET serial = 0, at = '-infinity';
 """
 CLOCK = """

@@ -559,7 +559,7 @@ async def test_what_a_block_did_is_told_when_it_comes_and_when_it_goes(acme: Con
     await settle_all(acme, "acme", "2.0")
     lines = (await asyncio.to_thread(run, "policy", "unset", "blocked", "acme", "--reason", "no worm")).stdout
     assert lines.splitlines()[1:] == [
-        "serial 3, 0 held releases judged anew",
+        "serial 3, 0 held releases re-checked",
         "1 file is served again",
         ("1 file stays blocked until somebody has it held again, for approval: koschey unblock acme==2.0 --reason ..."),
     ]

@@ -8,8 +8,11 @@ from datetime import timedelta
 import pytest
 
 from koschey.db.damage import mark_damaged
+from koschey.db.leases import drop_lease
+from koschey.db.pool import Pool
 from koschey.errors import ObjectAltered
 from koschey.inspection.sandbox.inspector import Inspector
+from koschey.mirror import leases
 from koschey.model import Damage, File, Sha256, State
 from koschey.quarantine.file_facts import FactReader
 from koschey.storage.blobs import HELD_BACK
@@ -155,6 +158,22 @@ def test_lost_file_is_fetched_once_for_all(index: Inside, upstream: Upstream) ->
     assert {(answer.status, answer.body) for answer in answers} == {(200, file.content)}
     assert upstream.count(file.path) == 1
     assert alerts(index, file.filename) == [("file", "missing")]
+
+
+def test_a_fetch_that_has_ended_is_not_joined(
+    index: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that is lost just after its fetch is downloaded again, also while the lease is being returned."""
+
+    async def drop_late(pool: Pool, key: str, holder: str) -> None:
+        await asyncio.sleep(0.3)
+        await drop_lease(pool, key, holder)
+
+    monkeypatch.setattr(leases, "drop_lease", drop_late)
+    file = mirrored(index, upstream, "lost-at-once")
+    spoil(index, file.content, Damage.MISSING)
+    answer = index.ask(file.path, Range="bytes=0-9")
+    assert (answer.status, answer.body) == (206, file.content[:10])
 
 
 @pytest.mark.parametrize("span", ["bytes=0-9", "bytes=-10", "bytes=100-"])
