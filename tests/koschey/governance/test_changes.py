@@ -593,7 +593,7 @@ async def test_only_what_the_lifted_rule_blocked_is_told_of(connection: Connecti
 
 
 async def test_a_rule_that_a_decision_put_in_force_is_lifted(acme: Connection, run: Run) -> None:
-    """What the decision blocked stays so, and is told of, also where the rule got other words meanwhile."""
+    """A release stays blocked after the rule is lifted, and the answer names it, even if the rule was reworded."""
     await asyncio.to_thread(run, "block", "acme==2.0", "--reason", "a worm")
     await set_rule(acme, CLI, Terms("blocked", "acme==2.0", reason="a worm, says the report"))
     outcome = await unset_rule(acme, CLI, "blocked", "acme==2.0", None, "over")

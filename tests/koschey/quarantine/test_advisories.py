@@ -228,7 +228,7 @@ async def test_second_look_sees_what_was_reported(mirror: Mirror) -> None:
     known = (await mirror.files("a-second"))[file.filename]
     assert (known.standing.state, known.standing.reason) == (BLOCKED, "advisories: MAL-1: about a-second")
     assert known.standing.cause == by_advisory("MAL-1")
-    # So it is told of as well when the report is withdrawn.
+    # So the alert about the withdrawn report names it too.
     await say(mirror, OTHER)
     [alert] = await mirror.alerts("advisory withdrawn")
     assert alert["detail"]["first"] == [file.filename]

@@ -29,7 +29,7 @@ from tests.support.koschey_up import Koschey, ask
 
 NAMED = [pytest.param(operation, id=operation.name) for operation in OPERATIONS]
 OPEN = {operation.name for operation in OPERATIONS if operation.needs is None}
-"""What whoever may read may call; `tests/koschey/serving/test_preflight.py` and `test_requests.py` say more."""
+"""Operations for readers; `tests/koschey/serving/test_preflight.py` and `test_requests.py` say more."""
 MAY: dict[str, set[str]] = {
     "upload-only": {*OPEN},
     "uploader": {*OPEN, "read_project", "yank_release", "unyank_release", "yank_file", "unyank_file"},
