@@ -13,7 +13,7 @@ NOBODY = "koschey-conformance-no-such-project"
 """A name that no index should have."""
 
 
-@check("T-2.1", "A page's address without its slash, or in another spelling, redirects for good and keeps the query.")
+@check("T-2.1", "A page's URL without its slash, or in another spelling, redirects permanently and keeps the query.")
 async def redirects_to_the_proper_address(subject: Subject) -> str | None:
     """PEP 503: "repositories SHOULD redirect"."""
     page = next(iter(subject.pages), None)
@@ -61,7 +61,7 @@ async def urls_have_no_query(subject: Subject) -> str | None:
     return f"{len(urls)} URLs"
 
 
-@check("T-2.4", "What leads elsewhere for the time being does so with 302 or 307, never for good.")
+@check("T-2.4", "A redirect that may change later has the status 302 or 307, never that of a permanent redirect.")
 async def fallbacks_are_temporary(subject: Subject) -> str | None:
     """Some installers keep a permanent redirect permanently, whatever its maximum age."""
     answers = [await subject.client.ask(subject.page_url(NOBODY), Accept=JSON)]

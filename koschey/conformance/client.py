@@ -40,7 +40,7 @@ class Answer:
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UpstreamMalformed(f"{self.url} is no JSON: {error}") from None
+            raise UpstreamMalformed(f"{self.url} is not JSON: {error}") from None
 
 
 class Client(Protocol):

@@ -71,7 +71,7 @@ class _Reader(HTMLParser):
         if self._open and self._open[-1] == tag:
             self._open.pop()
         else:
-            self.page.faults.append(f"</{tag}> closes nothing")
+            self.page.faults.append(f"</{tag}> has no start tag")
 
     def finish(self) -> None:
         if not self._declared:

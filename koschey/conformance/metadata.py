@@ -39,4 +39,4 @@ def _read_metadata(wheel: FileEntry, content: bytes) -> bytes:
             ]
             return archive.read(names[0])
     except (zipfile.BadZipFile, IndexError, NotImplementedError, RuntimeError) as error:
-        raise UpstreamMalformed(f"{wheel.url} is no wheel with METADATA: {error}") from None
+        raise UpstreamMalformed(f"{wheel.url} is not a wheel with METADATA: {error}") from None

@@ -21,7 +21,7 @@ def _pages(subject: Subject) -> list[str]:
     return [subject.url, *(page.url for page in subject.pages[:1])]
 
 
-@check("T-4.1", "The Accept header of every known client gives the form that it reads; one that takes none gives 406.")
+@check("T-4.1", "Every known client's Accept header gets the form that the client reads; one for no form gets 406.")
 async def accept_headers_are_understood(subject: Subject) -> str | None:
     """Clients that send `*/*` parse HTML."""
     for url in _pages(subject):

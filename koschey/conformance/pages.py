@@ -44,7 +44,7 @@ async def nothing_is_null(subject: Subject) -> str | None:
     if not subject.pages:
         skip("no project is listed; name one with --project")
     for page in subject.pages:
-        require(page.json, f"{page.url} answered {page.answer.status} {page.answer.content_type} to a client of JSON")
+        require(page.json, f"{page.url} answered {page.answer.status} {page.answer.content_type} to a request for JSON")
         status = page.json.get("project-status", {"status": "active"})
         require(isinstance(status, dict) and status.get("status"), f"{page.url}: project-status is {status!r}")
     require_none(
@@ -54,7 +54,7 @@ async def nothing_is_null(subject: Subject) -> str | None:
     return f"{len(list(subject.files))} files"
 
 
-@check("T-6.2", "Hashes are given, and they are sha256 alone.")
+@check("T-6.2", "Every file has a sha256, and no other hash.")
 async def hashes_are_sha256(subject: Subject) -> str | None:
     """Clients do not agree on what other names mean."""
     files = _files(subject)
@@ -150,5 +150,5 @@ async def upload_times_are_given(subject: Subject) -> str | None:
         for file in files
         if not TIME.fullmatch(str(file.keys.get("upload-time")))
     ]
-    require_none(wrong, "no upload-time as PEP 700 writes it")
+    require_none(wrong, "no upload-time in the form of PEP 700")
     return f"{len(files)} files"

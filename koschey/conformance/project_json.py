@@ -30,7 +30,7 @@ async def _answers(subject: Subject) -> list[tuple[Answer, Any]]:
             if answer.status == 200:
                 found.append((answer, answer.json))
     if not found:
-        skip(f"{subject.root}pypi/<name>/json is not there for any of the projects")
+        skip(f"{subject.root}pypi/<name>/json does not exist for any of the projects")
     return found
 
 
@@ -39,11 +39,11 @@ async def mirrors_find_their_fields(subject: Subject) -> str | None:
     """These are the fields that bandersnatch reads."""
     answers = await _answers(subject)
     for answer, body in answers:
-        require(isinstance(body, dict), f"{answer.url} is no object")
-        require(isinstance(body.get("info"), dict), f"{answer.url}: info is no object")
+        require(isinstance(body, dict), f"{answer.url} is not an object")
+        require(isinstance(body.get("info"), dict), f"{answer.url}: info is not an object")
         require(isinstance(body["info"].get("name"), str), f"{answer.url}: info.name is {body['info'].get('name')!r}")
         require(type(body.get("last_serial")) is int, f"{answer.url}: last_serial is {body.get('last_serial')!r}")
-        require(isinstance(body.get("releases"), dict), f"{answer.url}: releases is no object")
+        require(isinstance(body.get("releases"), dict), f"{answer.url}: releases is not an object")
         files = [file for release in body["releases"].values() for file in release]
         require(files, f"{answer.url}: releases has no file")
         require_none([fault for file in files for fault in _faults(file)], answer.url)
@@ -62,12 +62,12 @@ def _faults(file: dict[str, Any]) -> list[str]:
     return faults
 
 
-@check("T-15.3", "The serial in the header of the JSON API is that of the body.")
+@check("T-15.3", "The header and the body of the JSON API have the same serial.")
 async def serials_agree(subject: Subject) -> str | None:
     """A mirror waits until the header is no older than the project list."""
     answers = await _answers(subject)
     for answer, body in answers:
         header = answer.headers.get("X-PyPI-Last-Serial")
         serial = body.get("last_serial") if isinstance(body, dict) else None
-        require(header == str(serial), f"{answer.url}: the header says {header}, the body {serial}")
+        require(header == str(serial), f"{answer.url}: the header has the serial {header}, the body {serial}")
     return f"{len(answers)} projects"

@@ -42,11 +42,11 @@ async def _records(subject: Subject) -> list[tuple[FileEntry, Any]]:
         if answer.status == 200:
             found.append((file, answer.json))
     if not found:
-        skip(f"no file has a {RECORD} beside it; the standard asks it of installers only")
+        skip(f"no file has a {RECORD} beside it; the standard requires it only of installers")
     return found
 
 
-@check("T-11.1", "A record has the two keys of PEP 710, digests that are no longer weak, and no credentials.")
+@check("T-11.1", "A record has the two keys of PEP 710, no weak digest and no credentials.")
 async def records_are_valid(subject: Subject) -> str | None:
     """PEP 710, "Specification"."""
     records = await _records(subject)
@@ -58,13 +58,13 @@ async def records_are_valid(subject: Subject) -> str | None:
         require(isinstance(archive, dict) and set(archive) == {"hashes"}, f"{where}: archive_info is {archive!r}")
         hashes = archive["hashes"]
         require(isinstance(hashes, dict) and hashes, f"{where}: hashes is {hashes!r}")
-        require_none([name for name in hashes if name in FORBIDDEN], f"{where} has a digest that is weak")
+        require_none([name for name in hashes if name in FORBIDDEN], f"{where} has a weak digest")
         parts = urlsplit(str(record["url"]))
         require(parts.scheme and not parts.username and not parts.password, f"{where}: url is {record['url']!r}")
     return f"{len(records)} records"
 
 
-@check("T-11.2", "The sha256 of a record is that of the page and of the bytes that are served.")
+@check("T-11.2", "A record has the same sha256 as the page and the served bytes.")
 async def records_tell_the_truth(subject: Subject) -> str | None:
     """A record of other bytes would prove nothing."""
     records = await _records(subject)

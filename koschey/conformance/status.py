@@ -16,18 +16,18 @@ def _reason(page: ProjectPage) -> str:
     return str(status.get("reason") or "") if isinstance(status, dict) else ""
 
 
-@check("T-13.1", "The page of a quarantined project is there, lists no file, and gives the reason in both forms.")
+@check("T-13.1", "The page of a quarantined project exists, lists no file, and gives the reason in both forms.")
 async def quarantined_pages_are_empty(subject: Subject) -> str | None:
     """A 404 would send installers on to the next index."""
     quarantined = [page for page in subject.pages if _status(page) == QUARANTINED]
     if not quarantined:
-        skip("none of the projects is quarantined")
+        skip("no examined project is quarantined")
     for page in quarantined:
         require(page.json.get("files") == [], f"{page.url} is quarantined and lists files")
         reason = _reason(page)
         require(reason, f"{page.url} is quarantined without a reason")
         metas = page.html.metas
-        require(metas.get("pypi:project-status") == QUARANTINED, f"{page.url} does not say so in HTML")
+        require(metas.get("pypi:project-status") == QUARANTINED, f"{page.url} does not state its status in HTML")
         require(metas.get("pypi:project-status-reason") == reason, f"{page.url} gives another reason in HTML")
     return ", ".join(page.name for page in quarantined)
 

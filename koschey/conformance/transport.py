@@ -36,7 +36,7 @@ def _file(subject: Subject) -> FileEntry:
     return file
 
 
-@check("T-19.1", "A page's own ETag gives 304, without a body, with the same ETag and Vary.")
+@check("T-19.1", "A request with a page's own ETag gets 304 without a body, with the same ETag and Vary.")
 async def etags_revalidate(subject: Subject) -> str | None:
     """Some clients discard a 304 that does not repeat the ETag."""
     url = _largest(subject).url
@@ -112,7 +112,7 @@ def _require_same(url: str, header: str, get: Answer, head: Answer) -> None:
     require(one == other, f"{url}: {header} is {one!r} for HEAD and {other!r} for GET")
 
 
-@check("T-19.6", "An archive is sent as it is: no Content-Encoding.")
+@check("T-19.6", "An archive is sent unchanged, without a Content-Encoding.")
 async def archives_are_not_encoded(subject: Subject) -> str | None:
     """Clients would decode the archive, and its hash would not match."""
     sdist = next(iter(subject.find(lambda file: file.filename.endswith(".tar.gz"))), None)

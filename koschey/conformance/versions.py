@@ -33,7 +33,7 @@ async def versions_are_stated(subject: Subject) -> str | None:
     return f"{len(pages)} pages"
 
 
-@check("T-3.2", "Every JSON key is one of the standard, or begins with an underscore.")
+@check("T-3.2", "Every JSON key is defined by the standard or begins with an underscore.")
 async def keys_are_standard(subject: Subject) -> str | None:
     """Keys with an underscore are the server's own; a later version may define any other."""
     found = []
@@ -46,7 +46,7 @@ async def keys_are_standard(subject: Subject) -> str | None:
             found += _foreign(file.keys, FILE_KEYS)
     if not subject.pages and subject.list_json is None:
         skip("no page is listed, and the list has no JSON form")
-    require_none(sorted(set(found)), "a key that no standard knows")
+    require_none(sorted(set(found)), "a key that no standard defines")
     return None
 
 

@@ -16,7 +16,7 @@ TRIES = 3
 """Number of tries: an index in use may change between two calls."""
 
 
-@check("T-16.2", "Since the last serial nothing has changed.")
+@check("T-16.2", "The index reports no changes since its last serial.")
 async def nothing_since_the_last_serial(subject: Subject) -> str | None:
     """Old mirrors begin at this serial."""
     for _ in range(TRIES - 1):
@@ -39,7 +39,7 @@ async def _changes_since(subject: Subject, serial: int) -> int:
 async def _last_serial(subject: Subject) -> int:
     value = await _call(subject, "changelog_last_serial")
     found = next((number for kind in ("int", "i4", "i8") if (number := value.findtext(f"./{kind}"))), "")
-    require(found.strip().isdigit(), f"changelog_last_serial gave {found!r}, no number")
+    require(found.strip().isdigit(), f"changelog_last_serial gave {found!r}, which is not a number")
     return int(found)
 
 
@@ -54,7 +54,7 @@ async def _call(subject: Subject, method: str, *arguments: int) -> Element:
     try:
         response = fromstring(answer.body)
     except (ParseError, DefusedXmlException) as error:
-        raise UpstreamMalformed(f"{url} answered {method} with no XML: {error}") from None
+        raise UpstreamMalformed(f"{url} did not answer {method} with XML: {error}") from None
     value: Element | None = response.find("./params/param/value")
     if value is None:
         fail(f"{method} gave a fault: {' '.join(''.join(response.itertext()).split())[:200]}")

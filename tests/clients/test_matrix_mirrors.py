@@ -115,7 +115,7 @@ def test_t_16_1(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
 
 
 def test_t_17_1(secure: Koschey, source: Upstream, mirror: Mirror) -> None:
-    """bandersnatch 8 mirrors the index, first in full and then what changed; and it then verifies what it has."""
+    """bandersnatch 8 mirrors the index, first completely and then only the changes; it then verifies what it has."""
     check_mirror(secure, source, mirror)
     before = mirror.files
     said = mirror.run("verify", "--json-update", "--delete")
@@ -189,7 +189,7 @@ def test_pip_installs_over_tls(secure: Koschey, proxy: Terminator, tmp_path: Pat
 
 
 def test_t_17_2(mirrored: Koschey, source: Upstream, tmp_path: Path) -> None:
-    """A yank upstream raises the serial, so that a mirror takes it over; and the same again where it is taken back."""
+    """A yank by the upstream increases the serial, so that mirrors copy it; also when it is lifted."""
     mirror = Mirror(client_of("bandersnatch", "8.2.0"), tmp_path, mirrored.url)
     source.add("b-wavering", "1.0")
     serials = [mirrored.page("b-wavering")["meta"]["_last-serial"]]

@@ -4,7 +4,7 @@ from tests.conformance.examined import Keeps
 
 
 async def test_t_2_1(keeps: Keeps) -> None:
-    """A page's address without its slash, or in another spelling, redirects for good and keeps the query."""
+    """A page's URL without its slash, or in another spelling, redirects permanently and keeps the query."""
     await keeps("T-2.1")
 
 
@@ -19,5 +19,5 @@ async def test_t_2_3(keeps: Keeps) -> None:
 
 
 async def test_t_2_4(keeps: Keeps) -> None:
-    """What leads elsewhere for the time being does so with 302 or 307, never for good."""
+    """A redirect that may change later has the status 302 or 307, never that of a permanent redirect."""
     await keeps("T-2.4")

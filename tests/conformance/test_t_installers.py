@@ -51,7 +51,7 @@ def huge(koschey: Koschey, shared_upstream: Upstream) -> str:
 
 @both
 def test_t_6_4(koschey: Koschey, huge: str, tmp_path: Path, install: Install) -> None:
-    """A page with ten thousand files is read by pip, uv and poetry."""
+    """pip, uv and poetry read a page with ten thousand files."""
     install("--target", str(tmp_path), "--index-url", koschey.index_url, huge)
     assert installed(tmp_path) == {"t_huge-1.0"}
 
@@ -59,7 +59,7 @@ def test_t_6_4(koschey: Koschey, huge: str, tmp_path: Path, install: Install) ->
 @pytest.mark.matrix
 @pytest.mark.parametrize("client", versions("poetry")[-1:], ids=name_of)
 def test_t_6_4_poetry(koschey: Koschey, huge: str, tmp_path: Path, client: object) -> None:
-    """A page with ten thousand files is read by pip, uv and poetry."""
+    """pip, uv and poetry read a page with ten thousand files."""
     sync(versions("poetry")[-1], tmp_path / "app", koschey.index_url, {huge: "==1.0"})
     assert installed_in(tmp_path / "app") == {"t_huge-1.0"}
 
@@ -70,7 +70,7 @@ def wait_for_yank(koschey: Koschey, project: str, yanked: bool | str) -> None:
 
 
 def test_t_8_3(koschey: Koschey, upstream: Upstream) -> None:
-    """A yank that is taken back is seen within the lifetime of a cached page."""
+    """A client sees that a yank was lifted within the lifetime of a cached page."""
     upstream.add("t-yanked", "1.0", yanked="it burns")
     assert upload(koschey, archives.wheel("t-yanked-here", "1.0")).status == 200
     koschey.run("yank", "t-yanked-here==1.0", "--reason", "it burns")
@@ -118,20 +118,20 @@ def recorded(koschey: Koschey, upstream: Upstream) -> str:
 
 @both
 def test_t_11_4(koschey: Koschey, upstream: Upstream, tmp_path: Path, install: Install) -> None:
-    """pip, uv and poetry pass over `_koschey`."""
+    """pip, uv and poetry ignore `_koschey`."""
     install("--target", str(tmp_path), "--index-url", koschey.index_url, recorded(koschey, upstream))
     assert installed(tmp_path) == {"t_recorded-1.0"}
 
 
 @pytest.mark.matrix
 def test_t_11_4_poetry(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
-    """pip, uv and poetry pass over `_koschey`."""
+    """pip, uv and poetry ignore `_koschey`."""
     sync(versions("poetry")[-1], tmp_path / "app", koschey.index_url, {recorded(koschey, upstream): "*"})
     assert installed_in(tmp_path / "app") == {"t_recorded-1.0"}
 
 
 def test_t_11_3(koschey: Koschey, upstream: Upstream) -> None:
-    """A record stays as it is when the same file is found elsewhere later."""
+    """A record does not change when the upstream later lists the same file at another URL."""
     file = upstream.add("t-moved", "1.0")
     koschey.page("t-moved")
     assert ask(koschey.url + file.path).status == 200
@@ -173,7 +173,7 @@ def test_t_16_3(koschey: Koschey) -> None:
 
 
 def test_t_19_5(koschey: Koschey, upstream: Upstream, tmp_path: Path) -> None:
-    """A second `uv pip compile` revalidates the pages and is answered with 304."""
+    """A second `uv pip compile` revalidates the pages and gets 304."""
     upstream.add("t-cached", "1.0")
     (tmp_path / "in.txt").write_text("t-cached\n")
     options = ("--no-config", "--python", sys.executable, "--cache-dir", str(tmp_path / "cache"), "-vv")

@@ -9,5 +9,5 @@ async def test_t_15_1(keeps: Keeps) -> None:
 
 
 async def test_t_15_3(keeps: Keeps) -> None:
-    """The serial in the header of the JSON API is that of the body."""
+    """The header and the body of the JSON API have the same serial."""
     await keeps("T-15.3")

@@ -16,7 +16,7 @@ RECENT = timedelta(hours=1)
 
 
 def test_t_9_1(koschey: Koschey, upstream: Upstream) -> None:
-    """A hosted project hides the whole of an upstream's project of the same name, newer versions too."""
+    """A hosted project hides all files of an upstream's project of the same name, newer versions too."""
     assert upload(koschey, archives.wheel("t-hidden", "1.0")).status == 200
     upstream.add("t-hidden", "9.9")
     page = koschey.page("t-hidden")
@@ -26,7 +26,7 @@ def test_t_9_1(koschey: Koschey, upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_t_9_2(koschey: Koschey, upstream: Upstream, status: int) -> None:
-    """An upstream that fails is never a project that does not exist."""
+    """While an upstream fails, the index never answers that a project does not exist."""
     name = f"t-failing-{status}"
     upstream.add(name, "1.0")
     upstream.fault(name, status=status)
@@ -63,7 +63,7 @@ def test_t_13_3(koschey: Koschey, upstream: Upstream) -> None:
 
 
 def test_t_15_2(koschey: Koschey, upstream: Upstream) -> None:
-    """What is held or blocked is in neither `releases` nor `urls`."""
+    """A held or blocked file is in neither `releases` nor `urls`."""
     for version in ("1.0", "1.1"):
         upstream.add("t-listed", version)
     upstream.add("t-listed", "2.0", upload_time=datetime.now(UTC) - RECENT)
@@ -87,7 +87,7 @@ DIRTY = {
 
 @pytest.mark.parametrize("kind", DIRTY)
 async def test_t_17_3(koschey: Koschey, upstream: Upstream, kind: str) -> None:
-    """Empty, null and mistyped values of an upstream's page come out clean."""
+    """If an upstream's page has empty, null or mistyped values, the index's page is still valid."""
     name = f"t-{kind}"
     upstream.add(name, "1.0")
     page = upstream.project_detail(name)

@@ -4,7 +4,7 @@ from tests.conformance.examined import Keeps
 
 
 async def test_t_4_1(keeps: Keeps) -> None:
-    """The Accept header of every known client gives the form that it reads; one that takes none gives 406."""
+    """Every known client's Accept header gets the form that the client reads; one for no form gets 406."""
     await keeps("T-4.1")
 
 

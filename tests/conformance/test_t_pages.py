@@ -9,7 +9,7 @@ async def test_t_6_1(keeps: Keeps) -> None:
 
 
 async def test_t_6_2(keeps: Keeps) -> None:
-    """Hashes are given, and they are sha256 alone."""
+    """Every file has a sha256, and no other hash."""
     await keeps("T-6.2")
 
 

@@ -9,10 +9,10 @@ async def test_t_10_2(keeps: Keeps) -> None:
 
 
 async def test_t_11_1(keeps: Keeps) -> None:
-    """A record has the two keys of PEP 710, digests that are no longer weak, and no credentials."""
+    """A record has the two keys of PEP 710, no weak digest and no credentials."""
     await keeps("T-11.1")
 
 
 async def test_t_11_2(keeps: Keeps) -> None:
-    """The sha256 of a record is that of the page and of the bytes that are served."""
+    """A record has the same sha256 as the page and the served bytes."""
     await keeps("T-11.2")

@@ -34,7 +34,7 @@ def login(closed: Koschey) -> str:
 
 
 def test_t_20_1(closed: Koschey, upstream: Upstream) -> None:
-    """Where reading needs a login, a page, a file and its metadata give 401 with a challenge to anybody else."""
+    """If reading needs a login, other clients get 401 with a challenge for a page, a file and its metadata."""
     file = upstream.add("t-secret", "1.0")
     addresses = [f"{closed.index_url}t-secret/", closed.url + file.path, f"{closed.url}{file.path}.metadata"]
     for url in addresses:

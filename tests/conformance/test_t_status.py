@@ -4,7 +4,7 @@ from tests.conformance.examined import Keeps
 
 
 async def test_t_13_1(keeps: Keeps) -> None:
-    """The page of a quarantined project is there, lists no file, and gives the reason in both forms."""
+    """The page of a quarantined project exists, lists no file, and gives the reason in both forms."""
     await keeps("T-13.1")
 
 

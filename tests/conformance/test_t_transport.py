@@ -4,7 +4,7 @@ from tests.conformance.examined import Keeps
 
 
 async def test_t_19_1(keeps: Keeps) -> None:
-    """A page's own ETag gives 304, without a body, with the same ETag and Vary."""
+    """A request with a page's own ETag gets 304 without a body, with the same ETag and Vary."""
     await keeps("T-19.1")
 
 
@@ -24,5 +24,5 @@ async def test_t_19_4(keeps: Keeps) -> None:
 
 
 async def test_t_19_6(keeps: Keeps) -> None:
-    """An archive is sent as it is: no Content-Encoding."""
+    """An archive is sent unchanged, without a Content-Encoding."""
     await keeps("T-19.6")

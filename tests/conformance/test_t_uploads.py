@@ -42,7 +42,7 @@ def test_t_14_2(koschey: Koschey) -> None:
 
 @pytest.mark.parametrize("field", ["sha256_digest", "blake2_256_digest", "md5_digest"])
 def test_t_14_3(koschey: Koschey, field: str) -> None:
-    """A digest that does not fit gives 400, and nothing is stored."""
+    """An upload with a wrong digest gives 400, and nothing is stored."""
     file = archives.wheel("t-digest", "1.0")
     length = 32 if field == "md5_digest" else 64
     assert upload(koschey, file, {field: "0" * length}).status == 400
@@ -51,7 +51,7 @@ def test_t_14_3(koschey: Koschey, field: str) -> None:
 
 
 def test_t_14_4(koschey: Koschey) -> None:
-    """Uploads are taken without the final slash too, with no redirect."""
+    """Uploads are also accepted at the URL without its final slash, without a redirect."""
     file = archives.wheel("t-slash", "1.0")
     assert post(koschey, encoded(form(*file), *file), path="/legacy").status == 200
     assert koschey.filenames("t-slash") == [file[0]]
@@ -78,7 +78,7 @@ def test_t_14_6(koschey: Koschey) -> None:
 
 @pytest.mark.parametrize("client", ["twine", "uv"])
 def test_t_14_7(koschey: Koschey, tmp_path: Path, client: str) -> None:
-    """The text of a refusal is shown by uv and twine."""
+    """uv and twine show the text of a refusal."""
     name = f"t-shown-{client}"
     assert upload(koschey, archives.wheel(name, "1.0")).status == 200
     filename, content = archives.wheel(name, "1.0", modules={"other.py": ""})
@@ -97,7 +97,7 @@ def test_t_14_7(koschey: Koschey, tmp_path: Path, client: str) -> None:
     "attestations", ["", "no JSON", "[]", "{}", json.dumps([{"version": 1}]), json.dumps([None]), "[" * 9999]
 )
 def test_t_10_3(koschey: Koschey, attestations: str) -> None:
-    """An upload with attestations is taken or refused with a reason; it never breaks the index."""
+    """An upload with attestations is accepted or refused with a reason; it never breaks the index."""
     file = archives.wheel("t-attested", "1.0")
     answer = upload(koschey, file, {"attestations": attestations})
     assert answer.status in (200, 400)

@@ -9,5 +9,5 @@ async def test_t_3_1(keeps: Keeps) -> None:
 
 
 async def test_t_3_2(keeps: Keeps) -> None:
-    """Every JSON key is one of the standard, or begins with an underscore."""
+    """Every JSON key is defined by the standard or begins with an underscore."""
     await keeps("T-3.2")

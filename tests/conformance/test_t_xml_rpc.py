@@ -4,5 +4,5 @@ from tests.conformance.examined import Keeps
 
 
 async def test_t_16_2(keeps: Keeps) -> None:
-    """Since the last serial nothing has changed."""
+    """The index reports no changes since its last serial."""
     await keeps("T-16.2")

@@ -225,7 +225,7 @@ CASES = [
     ),
     Case(
         "a query in a URL",
-        {"T-2.3": "?token=1", "T-8.1": "not the advertised one", "T-11.1": "no JSON", "T-11.2": "no JSON"},
+        {"T-2.3": "?token=1", "T-8.1": "not the advertised one", "T-11.1": "not JSON", "T-11.2": "not JSON"},
         page=each_file(lambda file: file.update(url=file["url"] + "?token=1")),
     ),
     Case(
@@ -310,11 +310,11 @@ CASES = [
     ),
     Case(
         "a JSON API with an old header",
-        {"T-15.3": "the header says 2", "T-15.1": ""},
+        {"T-15.3": "the header has the serial 2, the body 1", "T-15.1": ""},
         answer=at("/pypi/spam/json", OF_SPAM, X_PyPI_Last_Serial="2"),
     ),
-    Case("a serial that is no number", {"T-16.2": "no number"}, answer=at("/pypi", NO_NUMBER)),
-    Case("an XML-RPC that is none", {"T-16.2": "no XML"}, answer=at("/pypi", b"<html><br></html>")),
+    Case("a serial that is no number", {"T-16.2": "not a number"}, answer=at("/pypi", NO_NUMBER)),
+    Case("an XML-RPC that is none", {"T-16.2": "with XML"}, answer=at("/pypi", b"<html><br></html>")),
     Case("no 304", {"T-19.1": "answered 200"}, answer=never_not_modified),
     Case("a 304 without its ETag", {"T-19.1": "ETag of the 304 is None"}, answer=not_modified_without_etag),
     Case("weak ETags", {"T-19.2": "not strong"}, answer=with_header("ETag", lambda etag: f"W/{etag}")),
@@ -380,7 +380,7 @@ def test_broken_html_is_read() -> None:
     assert page.faults == [
         "<a> has an attribute twice",
         "an <a> lies within an <a>",
-        "</b> closes nothing",
+        "</b> has no start tag",
         "there is no <!DOCTYPE html>",
         "<a> is never closed",
         "<a> is never closed",
