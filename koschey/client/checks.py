@@ -26,8 +26,8 @@ class Checked:
         """The index's explanation, in one line."""
         told = self.told
         until = f" until {told.release_at:%Y-%m-%d}" if told.release_at else ""
-        free = f"; {told.free} is free" if told.free else ""
-        ask = f"; ask: {told.request} --reason WHY" if told.request else ""
+        free = f"; {told.free} is served instead" if told.free else ""
+        ask = f"; to request it: {told.request} --reason WHY" if told.request else ""
         return f"{told.project} {told.version} is {told.state}{until}: {told.reason}{free}{ask}"
 
 
@@ -39,5 +39,5 @@ async def check_pins(api: IndexApi, lock: Lock) -> list[Checked]:
     try:
         told = await api.preflight(list(lock.pins))
     except UsageError as error:
-        raise StartError(f"{api.shown} does not take the list: {error}") from None
+        raise StartError(f"{api.shown} does not accept the list of pins: {error}") from None
     return [Checked(pin, place, said) for (pin, place), said in zip(lock.pins.items(), told, strict=True)]

@@ -36,7 +36,9 @@ class IndexApi:
     def __init__(self, client: HttpClient, index: str) -> None:
         parts = urlsplit(index)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise StartError(f"{index!r} is no URL of an index; it looks like http://localhost:8080/simple/")
+            raise StartError(
+                f"{index!r} is not the URL of an index; such a URL looks like http://localhost:8080/simple/"
+            )
         host = parts.netloc.rpartition("@")[2]
         path = parts.path.rstrip("/").removesuffix("/simple")
         self.root = urlunsplit((parts.scheme, host, path, "", ""))
@@ -93,10 +95,10 @@ class IndexApi:
         try:
             answer = await self._client.ask(self.root + path, method, body, **headers)
         except (UpstreamError, EgressRefused) as error:
-            raise StartError(f"the index {self.shown} cannot be asked: {error}") from None
+            raise StartError(f"the index {self.shown} cannot be reached: {error}") from None
         if answer.status == 401:
             raise StartError(
-                f"the index {self.shown} wants a login: put it into the URL, as http://__token__:TOKEN@host, "
+                f"the index {self.shown} requires a login: put it into the URL, as http://__token__:TOKEN@host, "
                 "or into ~/.netrc"
             )
         if answer.status != 200:
@@ -106,13 +108,13 @@ class IndexApi:
     def _refusal(self, answer: Answer) -> UsageError | StartError:
         if answer.media_type == "application/problem+json" and answer.status < 500:
             return UsageError(on_one_line(str(answer.json.get("detail"))))
-        return StartError(f"{answer.url} answered with {answer.status}; is {self.shown} a Koschey?")
+        return StartError(f"{answer.url} answered with {answer.status}; is {self.shown} a Koschey index?")
 
     def _read[T](self, answer: Answer, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise StartError(f"{answer.url} is not what a Koschey answers: {error}") from None
+            raise StartError(f"{answer.url} did not answer as Koschey does: {error}") from None
 
 
 def _portions(pins: Sequence[Pin]) -> list[bytes]:

@@ -52,7 +52,9 @@ class Distribution:
             raise UsageError(f"{self.folder.name} has a {DIRECT}")
         listing = self.folder / "RECORD"
         if not listing.is_file():
-            raise UsageError(f"{self.folder.name} has no RECORD, so no installer would ever remove a file from it")
+            raise UsageError(
+                f"{self.folder.name} has no RECORD, so no installer would remove the file with the distribution"
+            )
         _replace(self.folder / PROVENANCE, record)
         _replace(listing, _add_row(listing.read_text("utf-8"), f"{self.folder.name}/{PROVENANCE}", record).encode())
 
@@ -64,7 +66,7 @@ def read_environment(site_packages: Path) -> tuple[list[Distribution], dict[str,
     """
     folders = sorted(site_packages.glob("*.dist-info")) if site_packages.is_dir() else []
     if not folders:
-        raise UsageError(f"{site_packages} holds no *.dist-info; name the site-packages folder of an environment")
+        raise UsageError(f"{site_packages} contains no *.dist-info; name the site-packages folder of an environment")
     found, unreadable = [], {}
     for folder in folders:
         try:
@@ -95,7 +97,7 @@ def _parse_tag(line: str) -> frozenset[Tag]:
     try:
         return parse_tag(line.strip())
     except ValueError:
-        raise UsageError(f"its WHEEL file has the tag {line!r}, which is none") from None
+        raise UsageError(f"its WHEEL file has {line!r} as a tag, which is not valid") from None
 
 
 def _add_row(listing: str, path: str, content: bytes) -> str:

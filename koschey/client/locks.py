@@ -50,20 +50,20 @@ def read_lock(path: Path) -> Lock:
         text = read_text(path)
         reader = READERS.get("pylock.toml" if re.fullmatch(r"pylock\.([^.]+\.)?toml", path.name) else path.name)
         if reader is None:
-            raise StartError(f"{path.name} is no lock that is known; those are {FORMATS}")
+            raise StartError(f"{path.name} is not a lock file that Koschey can read; it can read {FORMATS}")
         return _of_packages(path, text, reader(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
-        raise StartError(f"{path} is no TOML: {error}") from None
+        raise StartError(f"{path} is not TOML: {error}") from None
     except RecursionError:
         raise StartError(f"{path} is nested too deeply for a lock") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"{path} cannot be read: {error}") from None
     except PylockValidationError as error:
-        raise StartError(f"{path} is no lock of PEP 751: {error}") from None
+        raise StartError(f"{path} is not a lock file of PEP 751: {error}") from None
     except KeyError as error:
-        raise StartError(f"{path} is not as its format says: an entry has no {error.args[0]}") from None
+        raise StartError(f"{path} does not follow its format: an entry has no {error.args[0]}") from None
     except (AttributeError, TypeError, ValueError) as error:
-        raise StartError(f"{path} is not as its format says: {error}") from None
+        raise StartError(f"{path} does not follow its format: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,9 @@ class OriginFinder:
             return Origin(name, version, Kind.MIRRORED, url, sha256, answer.record)
         if answer.hosted:
             return Origin(name, version, Kind.PRIVATE, file.url, file.sha256)
-        raise UsageError(f"the index has no record of where {file.filename} came from; it may not have fetched it yet")
+        raise UsageError(
+            f"the index has no record of where {file.filename} came from; the index may not have stored it yet"
+        )
 
     async def _list(self, project: NormalizedName) -> Sequence[UpstreamFile]:
         page = await self._client.fetch_page(project, None)

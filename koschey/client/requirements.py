@@ -68,9 +68,9 @@ def read_text(path: Path) -> str:
     """
     state = path.stat()
     if not stat.S_ISREG(state.st_mode):
-        raise StartError(f"{path} is no file")
+        raise StartError(f"{path} is not a regular file")
     if state.st_size > MAX_BYTES:
-        raise StartError(f"{path} has {state.st_size} bytes; a lock has {MAX_BYTES} at most")
+        raise StartError(f"{path} has {state.st_size} bytes; a lock file may have at most {MAX_BYTES}")
     return path.read_text("utf-8-sig")
 
 
@@ -99,7 +99,7 @@ def _read_file(path: Path, including: tuple[Path, ...], seen: set[Path]) -> Iter
             continue
         name = _first_word(path, line, include[1])
         if "://" in name:
-            raise StartError(f"{path}:{line}: {name[:200]!a} is not read; download it, and include the file")
+            raise StartError(f"{path}:{line}: Koschey does not read {name[:200]!a}; download it, and include the file")
         else:
             yield from _read_file(path.parent / name, (*including, resolved), seen)
 

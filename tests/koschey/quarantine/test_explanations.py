@@ -202,8 +202,8 @@ def test_errors_name_what_is_wrong(koschey: Koschey, upstream: Upstream) -> None
         (("ex-nobody==1.0",), 1, "knows of no such release"),
         (("ex-errors",), 1, "name==version"),
         (("ex-errors==1.0", "--index", upstream.url), 2, "is "),
-        (("ex-errors==1.0", "--index", "nowhere"), 2, "no URL of an index"),
-        (("ex-errors==1.0", "--index", "http://127.0.0.1:1/simple/"), 2, "cannot be asked"),
+        (("ex-errors==1.0", "--index", "nowhere"), 2, "is not the URL of an index"),
+        (("ex-errors==1.0", "--index", "http://127.0.0.1:1/simple/"), 2, "cannot be reached"),
     ):
         done = koschey.run("explain", *arguments, check=False)
         assert (done.returncode, words in done.stderr) == (code, True), (arguments, done.stderr)
