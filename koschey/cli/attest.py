@@ -38,4 +38,4 @@ async def _attest(settings: Settings, scope: str, *, as_json: bool) -> None:
     if as_json:
         say_json([{"project": project, "version": found} for found in versions])
     else:
-        say(*(f"{project} {found}: will be fetched and verified by the worker" for found in versions))
+        say(*(f"{project} {found}: the worker will fetch and verify its provenance" for found in versions))

@@ -1,7 +1,7 @@
 """Check whether an index serves everything that a lock file pins.
 
 FILE is a requirements*.txt, uv.lock, pylock.toml, poetry.lock or pdm.lock. Environment markers are not evaluated: the
-command checks what is pinned for any platform. Where a lock gives digests, the index must serve every file that has one
+command checks what is pinned for any platform. If a lock gives digests, the index must serve every file that has one
 of them. Exit code 1: something is not served; 2: the command cannot find out.
 
 Example: koschey check uv.lock --index http://localhost:8080/simple/ --sarif koschey.sarif
@@ -71,7 +71,7 @@ def _write(report: Path, text: str) -> None:
 
 
 def _table(refused: Iterable[Checked]) -> Table:
-    table = Table("project", "version", "state", "until (UTC)", "why", "free")
+    table = Table("project", "version", "state", "until (UTC)", "why", "instead")
     for each in refused:
         told = each.told
         until = f"{told.release_at:%Y-%m-%d %H:%M}" if told.release_at else ""
@@ -86,23 +86,23 @@ def _summary(checked: Sequence[Checked]) -> str:
 
 
 def _when(checked: Sequence[Checked]) -> str:
-    """Say when time alone frees what is held."""
+    """Say when the windows of held pins end."""
     held = [each.told.release_at for each in checked if each.told.state is Availability.HELD]
     ends = [end for end in held if end]
     if not ends:
         return ""
-    return f"; {'all' if len(ends) == len(held) else len(ends)} held free on {max(ends):%Y-%m-%d}"
+    return f"; the windows of {'all' if len(ends) == len(held) else len(ends)} held pins end by {max(ends):%Y-%m-%d}"
 
 
 def _advice(refused: Sequence[Checked], index: str) -> list[str]:
-    """Return the command that asks for everything that a reviewer can let out."""
+    """Return the command that requests every release that a reviewer can release."""
     wanted = dict.fromkeys(
         f"{each.told.project}=={each.told.version}" for each in refused if each.told.state in ASKABLE
     )
     if not wanted:
         return []
     request = shell_line("koschey", "request", *wanted)
-    return [f"ask for all: {request} --reason WHY --index {index}"]
+    return [f"to request all: {request} --reason WHY --index {index}"]
 
 
 def _as_json(checked: Sequence[Checked], lock: Lock) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Make a mirrored name private, and show who downloaded its files.
 
-Koschey no longer serves its mirrored files, no longer asks an upstream for the name, and accepts uploads under it. The
-command shows how much of it is in use, and asks for the name.
+Koschey no longer serves its mirrored files, no longer requests the name from an upstream, and accepts uploads under it.
+The command shows how much of it is in use, and asks for the name.
 
 Example: koschey claim acme-tools --reason 'our package'
 """

@@ -72,7 +72,7 @@ async def _releases(db: Database, scope: str) -> list[Release]:
     known = await select_project_files(db, project)
     held = dict.fromkeys(item.file.version for item in known if item.standing.state is State.HELD)
     if not held:
-        raise NotKnown(f"nothing of {project} is held; name a release as '{project}==VERSION'")
+        raise NotKnown(f"no release of {project} is held; name a release as '{project}==VERSION'")
     return [(project, version) for version in held]
 
 
@@ -88,7 +88,7 @@ def _lines(issued: IssuedCode, reason: str) -> Iterator[str]:
 def _release(release: ShownRelease) -> Iterator[str]:
     yield f"  {release.project} {release.version}"
     for file in release.files[:LISTED]:
-        yield f"    {file.filename} is {file.state}, sha256 {file.sha256 or 'unknown until it is fetched'}"
+        yield f"    {file.filename} is {file.state}, sha256 {file.sha256 or 'unknown until it is downloaded'}"
         yield from (f"      {found.severity}: {found.check}: {found.summary}" for found in file.findings)
     if len(release.files) > LISTED:
         yield f"    and {len(release.files) - LISTED} more files"

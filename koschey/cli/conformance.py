@@ -1,6 +1,6 @@
-"""Check which assertions of the packaging standards an index keeps. URL is the address of its Simple API.
+"""Check which assertions of the packaging standards an index satisfies. URL is the address of its Simple API.
 
-The command only reads. Exit code 1: some assertions are not kept; 2: the index cannot be reached.
+The command only reads. Exit code 1: the index fails some assertions; 2: the index cannot be reached.
 
 Example: koschey conformance http://localhost:8080/simple/ --project six
 """

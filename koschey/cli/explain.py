@@ -1,4 +1,4 @@
-"""Explain why a release is not served, until when, and which older release is free.
+"""Explain why a release is not served, until when, and which older release is served instead.
 
 The command also prints the one with which you request the release.
 
@@ -62,18 +62,18 @@ def _lines(explanation: Explanation) -> list[str]:
     until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
     lines = [f"{explanation.project} {explanation.version} is {explanation.state}{until}"]
     if explanation.reason:
-        lines.append(f"  why:  {explanation.reason}")
+        lines.append(f"  why:     {explanation.reason}")
     findings = dict.fromkeys(finding for file in explanation.files for finding in file.findings)
-    lines += [f"  found: {finding}" for finding in findings]
+    lines += [f"  found:   {finding}" for finding in findings]
     if len(explanation.files) > 1:
-        lines += [f"  file: {file.filename} is {_say_state(file)}" for file in explanation.files]
+        lines += [f"  file:    {file.filename} is {_say_state(file)}" for file in explanation.files]
     lines += [f"  left out: {file.name}: {CAUSES[file.cause]}" for file in explanation.left_out]
     if explanation.state is not Availability.SERVED:
         lines.append(
-            f"  free: {f'{explanation.project} {explanation.free}' if explanation.free else 'no older version'}"
+            f"  instead: {f'{explanation.project} {explanation.free}' if explanation.free else 'no older version'}"
         )
     if explanation.request:
-        lines.append(f"  ask:  {explanation.request} --reason WHY")
+        lines.append(f"  request: {explanation.request} --reason WHY")
     return lines
 
 

@@ -42,7 +42,7 @@ def command(site_packages: Path, *, index: str, write: bool, sbom: str | None, a
     say(*notes, err=True)
     if lost := [origin for origin in origins if origin.kind is Kind.UNKNOWN]:
         lines = [f"  {origin.name} {origin.version}: {origin.why}" for origin in lost]
-        raise UsageError("\n".join([f"{len(lost)} of {len(origins)} distributions could not be mapped:", *lines]))
+        raise UsageError("\n".join([f"{len(lost)} of {len(origins)} distributions have an unknown origin:", *lines]))
 
 
 def _write(found: Sequence[Distribution], origins: Sequence[Origin]) -> list[str]:

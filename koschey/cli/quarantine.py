@@ -1,6 +1,6 @@
 """Show the held releases, until when they are held, and why.
 
-Security fixes come first, then the releases that time alone releases the soonest.
+Security fixes come first, then the releases whose window ends the soonest.
 
 Example: koschey quarantine
 """
@@ -70,7 +70,7 @@ def _release_at(release: Sequence[StandingFile]) -> datetime | None:
 
 
 def _table(releases: Sequence[Sequence[StandingFile]], fixes: Fixes, asked: Asked) -> Table:
-    table = Table("project", "version", "files", "state", "until (UTC)", "asked", "why")
+    table = Table("project", "version", "files", "state", "until (UTC)", "requests", "why")
     for release in releases:
         first, release_at = release[0], _release_at(release)
         table.add_row(
@@ -78,7 +78,7 @@ def _table(releases: Sequence[Sequence[StandingFile]], fixes: Fixes, asked: Aske
             first.file.version,
             str(len(release)),
             first.standing.state,
-            minute(release_at) or "a person decides",
+            minute(release_at) or "a reviewer decides",
             str(asked.get(_release_key(first)[:2], "")),
             "; ".join(filter(None, (fixes.get(_release_key(first)[:2]), first.standing.reason))),
         )

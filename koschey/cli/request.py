@@ -65,7 +65,7 @@ def _show(asked: Sequence[dict[str, object]], *, as_json: bool) -> None:
         say_json(asked)
         return
     for each in asked:
-        again = "" if each["times"] == 1 else f" ({each['times']} times by now)"
+        again = "" if each["times"] == 1 else f" ({each['times']} times so far)"
         until = f" until {str(each['release_at'])[:10]}" if each["release_at"] else ""
         release = f"{each['project']}=={each['version']}"
-        say(f"{release} is {each['state']}{until}; {each['who']} has asked for it{again}")
+        say(f"{release} is {each['state']}{until}; {each['who']} has requested it{again}")

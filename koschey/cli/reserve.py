@@ -1,8 +1,8 @@
 """Reserve names for private packages, or show the reserved names.
 
-PATTERN is a NAME or 'NAME-*'; without it the command shows what is reserved. Koschey asks no upstream for a reserved
-name, and blocks the files that came from an upstream under it. If these are in use, the command shows how much of them,
-and asks for the pattern. A name that is already mirrored accepts uploads only after `koschey claim`.
+PATTERN is a NAME or 'NAME-*'; without it the command shows what is reserved. Koschey does not request a reserved name
+from an upstream, and blocks the files that came from an upstream under it. If these are in use, the command shows how
+much of them, and asks for the pattern. A name that is already mirrored accepts uploads only after `koschey claim`.
 
 Example: koschey reserve 'acme-*' --reason 'our namespace'
 """

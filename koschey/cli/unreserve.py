@@ -1,4 +1,4 @@
-"""Lift a reservation, so that Koschey asks upstreams for these names again.
+"""Lift a reservation, so that Koschey requests these names from upstreams again.
 
 Example: koschey unreserve 'acme-*' --reason 'we sold the name'
 """

@@ -18,7 +18,7 @@ GRACE = 20
 
 
 @click.command("worker", help=__doc__)
-@click.option("--ready-fd", type=int, hidden=True, help="Write a line to this descriptor once the worker takes work.")
+@click.option("--ready-fd", type=int, hidden=True, help="Write a line to this descriptor once the worker accepts work.")
 def command(ready_fd: int | None) -> None:
     """Run until a signal ends it."""
     settings = load_settings()

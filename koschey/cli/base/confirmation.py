@@ -28,9 +28,9 @@ async def confirmed[T](attempt: Callable[[Consent], Awaitable[T]], name: str, *,
 def _ask(unconfirmed: Unconfirmed, name: str) -> Consent:
     if not sys.stdin.isatty():
         raise StartError(
-            f"{unconfirmed}; nothing was changed. There is no terminal to ask at: look at it, then repeat with --yes"
+            f"{unconfirmed}; nothing was changed. There is no terminal: check this, then repeat with --yes"
         )
     say(f"koschey: {unconfirmed}.", err=True)
-    if click.prompt(f"Type {name} to go on", err=True).strip() != name:
-        raise UsageError("that is not what was asked for; nothing was changed")
+    if click.prompt(f"Type {name} to confirm", err=True).strip() != name:
+        raise UsageError(f"that is not {name}; nothing was changed")
     return Consent(unconfirmed.counts["files"])

@@ -70,8 +70,8 @@ def _print(word: str, done: Handover, log: Sequence[Download]) -> None:
 
 def _say(done: Handover) -> str:
     if not done.changed:
-        return f"nothing to change, the name is {done.origin} already"
-    counts = [(len(done.set_aside), "set aside"), (len(done.brought_back), "back from an earlier time")]
+        return f"nothing to change, the name is already {done.origin}"
+    counts = [(len(done.set_aside), "set aside"), (len(done.brought_back), "restored")]
     said = [f"{count} file{'' if count == 1 else 's'} {what}" for count, what in counts if count]
     return ", ".join([f"the name is {done.origin} now", *said, f"serial {done.serial}"])
 
@@ -79,7 +79,7 @@ def _say(done: Handover) -> str:
 def _print_taken(taken: Sequence[Taken]) -> None:
     out = Terminal()
     if not taken:
-        out.print("No file of the name was ever downloaded from here.")
+        out.print("Nobody has ever downloaded a file of this name from here.")
         return
     table = Table("downloaded file", "sha256", "times", "first (UTC)", "last (UTC)", "by")
     table.columns[0].no_wrap = True

@@ -77,7 +77,7 @@ def _read(file: str) -> str:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is no UTF-8, which TOML is written in: byte {error.start}") from None
+        raise UsageError(f"{file} is not UTF-8, the encoding of TOML: the first wrong byte is {error.start}") from None
 
 
 def _read_start(file: Path) -> bytes:
@@ -113,6 +113,6 @@ def _why(outlook: Outlook) -> str:
     if not outlook.moves_release:
         return outlook.after.reason
     before, after = outlook.item.standing.release_at, outlook.release_at
-    instead = f"instead of {utc(before)}" if before else "instead of by a person alone"
-    moved = f"would be released on {utc(after)}" if after else "would be released by a person alone"
+    instead = f"instead of {utc(before)}" if before else "instead of by a reviewer only"
+    moved = f"would be released on {utc(after)}" if after else "would be released by a reviewer only"
     return f"{moved}, {instead}; {outlook.after.reason}"

@@ -56,7 +56,7 @@ def _file_lines(each: FileExplained) -> Iterator[str]:
     yield f"{file.filename}: {standing.state}, {'served' if judged.served else 'not served'}: {judged.reason}"
     ends = f" until {utc(standing.release_at)}" if standing.release_at and standing.state == "held" else ""
     yield f"    window: {each.window}{ends}"
-    yield f"    checks: through {_listed(sorted(each.evidence.completed))}; missing {_listed(each.missing)}"
+    yield f"    checks: completed {_listed(sorted(each.evidence.completed))}; missing {_listed(each.missing)}"
     for fault in each.evidence.faults:
         yield f"    {fault.check} failed: {fault.cause}"
     for finding, action in each.findings:

@@ -1,4 +1,4 @@
-"""Show what is served only because of observation, and what its state would be without.
+"""Show what is served only because of observation, and what its state would be without it.
 
 Example: koschey policy observed
 """
@@ -42,7 +42,7 @@ async def _show(settings: Settings, *, as_json: bool) -> None:
 def _observed_table(found: Sequence[Outlook]) -> Table:
     table = Table("project", "version", "file", "would be", "until (UTC)", "why")
     for outlook in found:
-        file, ends = outlook.item.file, minute(outlook.release_at) or "a person decides"
+        file, ends = outlook.item.file, minute(outlook.release_at) or "a reviewer decides"
         cells = (file.project, file.version, file.filename, outlook.after.state, ends, outlook.after.reason)
         table.add_row(*cells)
     return table

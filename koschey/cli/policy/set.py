@@ -67,4 +67,4 @@ async def _set(settings: Settings, terms: Terms, expires: str | None, *, yes: bo
     print_outcome(outcome, as_json=as_json)
     check = (terms.subject or "").partition("/")[0]
     if check and known and check not in known:
-        say(f"koschey: no worker has brought a check {check!r} so far; those known are listed by show", err=True)
+        say(f"koschey: no worker has registered a check {check!r}; `koschey policy show` lists the checks", err=True)

@@ -44,10 +44,10 @@ async def _show(settings: Settings, project: str | None, *, as_json: bool) -> No
 def _print(shown: PolicyShown, days: float) -> None:
     out = Terminal()
     for rule in _observing(shown):
-        warning = f"OBSERVATION IS ON for {scope_text(rule)}: what would be held there is served"
+        warning = f"OBSERVATION IS ON for {scope_text(rule)}: Koschey serves the files there that it would hold"
         out.print(emphasised(warning, "bold red"))
     out.print(_rules_table(shown.rules.rules) if shown.rules.rules else "No rule is active.")
-    out.print(f"Where no rule says otherwise, a new file is held for {days:g} days.", soft_wrap=True)
+    out.print(f"If no rule says otherwise, a new file is held for {days:g} days.", soft_wrap=True)
     if shown.checks:
         out.print(_checks_table(shown.checks))
 
@@ -57,7 +57,7 @@ def _observing(shown: PolicyShown) -> Sequence[Rule]:
 
 
 def _rules_table(rules: Sequence[Rule]) -> Table:
-    table = Table("kind", "scope", "subject", "value", "why", "by", "ends (UTC)", "ticket")
+    table = Table("kind", "scope", "subject", "value", "why", "by", "expires (UTC)", "ticket")
     for rule in rules:
         ends = f"{rule.expires_at:%Y-%m-%d %H:%M}" if rule.expires_at else "never"
         cells = (rule.kind, scope_text(rule), rule.subject, rule.value, rule.reason, rule.actor, ends, rule.ticket)
@@ -66,7 +66,7 @@ def _rules_table(rules: Sequence[Rule]) -> Table:
 
 
 def _checks_table(checks: Sequence[KnownCheck]) -> Table:
-    table = Table("check", "can find", "proposes", title="Checks that are known", title_justify="left")
+    table = Table("check", "can find", "proposes", title="Known checks", title_justify="left")
     for check in checks:
         for code, action in sorted(check.proposed.items()):
             table.add_row(check.name, code, action)

@@ -21,7 +21,7 @@ from koschey.standards.simple_json import format_time
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
 
-BESIDE = "Every upload must also have a whole form, right digests and a whole archive; no rule turns that off."
+BESIDE = "Every upload must also have a complete form, correct digests and an intact archive; no switch turns this off."
 
 
 @click.group("upload-rules", cls=InheritingGroup, package=__name__, invoke_without_command=True, help=__doc__)

@@ -199,9 +199,12 @@ def test_a_table_and_what_to_do(koschey: Koschey, fresh: UpstreamFile, tmp_path:
     done = check(koschey, path)
     assert done.returncode == 1
     assert "ck-loose>=1 is not pinned to one version" in done.stdout
-    assert f"1 served, 1 held, 1 blocked of 3 pins; all held free on {end_of_window(fresh)}" in done.stdout
+    assert (
+        f"1 served, 1 held, 1 blocked of 3 pins; the windows of all held pins end by {end_of_window(fresh)}"
+        in done.stdout
+    )
     ask = f"koschey request ck-app==2.0 ck-bad==1.0 --reason WHY --index {koschey.index_url}"
-    assert f"ask for all: {ask}" in done.stdout
+    assert f"to request all: {ask}" in done.stdout
     path.write_text("ck-app==1.0\n")
     done = check(koschey, path)
     assert (done.returncode, done.stdout) == (0, "1 served of 1 pins\n")

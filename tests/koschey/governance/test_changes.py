@@ -379,7 +379,7 @@ async def test_show_names_the_checks(connection: Connection, run: Run) -> None:
     assert shown["checks"] == [{"name": "names", "proposes": {"near": "hold"}}]
     command = ("policy", "set", "check", "*", "note", "--reason", "noisy", "--subject")
     assert (await asyncio.to_thread(run, *command, "names/near")).stderr == ""
-    assert "no worker has brought a check 'naems'" in (await asyncio.to_thread(run, *command, "naems")).stderr
+    assert "no worker has registered a check 'naems'" in (await asyncio.to_thread(run, *command, "naems")).stderr
     assert "near" in (await asyncio.to_thread(run, "policy", "show")).output
 
 
@@ -516,7 +516,7 @@ def test_apply_needs_a_reason(run: Run, tmp_path: Path) -> None:
     assert "--reason" in run("policy", "apply", str(file), code=2).stderr
     assert "no rule would change" in run("policy", "apply", str(file), "--dry-run").stdout
     file.write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="is no UTF-8"):
+    with pytest.raises(UsageError, match="is not UTF-8"):
         run("policy", "apply", str(file), "--dry-run")
 
 

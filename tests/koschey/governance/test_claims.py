@@ -325,7 +325,7 @@ def test_name_goes_back_to_its_upstream(koschey: Koschey, upstream: Upstream, ap
     assert state == "conflict"
     assert ask(koschey.url + clash.path).status == 403
     told = koschey.run("claim", "cl-back", "--yes", "--reason", "ours after all").stdout
-    assert "1 file back from an earlier time" in told
+    assert "1 file restored" in told
     wait_until(lambda: koschey.filenames("cl-back") == [mine[0]])
     assert ask(koschey.url + path).body == mine[1]
 

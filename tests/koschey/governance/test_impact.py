@@ -183,7 +183,7 @@ def test_script_must_say_yes(koschey: Koschey, used: tuple[str, str], which: str
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"koschey: {SAID}; nothing was changed. There is no terminal to ask at: look at it, then repeat with --yes\n"
+        f"koschey: {SAID}; nothing was changed. There is no terminal: check this, then repeat with --yes\n"
     )
     assert ask(koschey.url + path).status == 200
     done = subprocess.run(
@@ -206,7 +206,7 @@ def test_person_types_the_name(koschey: Koschey, used: tuple[str, str], which: s
         os.close(theirs)
         keys.write(typed.format(name).encode() + b"\n")
         _, said = process.communicate(timeout=60)
-    assert (process.returncode, SAID in said, f"Type {name} to go on" in said) == (code, True, True), said
+    assert (process.returncode, SAID in said, f"Type {name} to confirm" in said) == (code, True, True), said
     assert ask(koschey.url + path).status == (403 if code == 0 else 200)
 
 

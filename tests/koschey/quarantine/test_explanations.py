@@ -147,9 +147,9 @@ def test_both_ways_say_the_same(koschey: Koschey, upstream: Upstream) -> None:
     lines = here.splitlines()
     assert lines[0].startswith(f"ex-both 2.0 is held until {end_of_window(file)}")
     assert lines[1:] == [
-        "  why:  in quarantine",
-        "  free: ex-both 1.0",
-        "  ask:  koschey request ex-both==2.0 --reason WHY",
+        "  why:     in quarantine",
+        "  instead: ex-both 1.0",
+        "  request: koschey request ex-both==2.0 --reason WHY",
     ]
     as_json = [
         json.loads(koschey.run("explain", "ex-both==2.0", "--json", *index).stdout)
@@ -189,8 +189,8 @@ def test_files_without_a_version_are_named(koschey: Koschey, upstream: Upstream)
     for index in ((), ("--index", koschey.index_url)):
         first, served, malformed = koschey.run("explain", "ex-kinds==1.0", *index).stdout.splitlines()
         assert first == "ex-kinds 1.0 is served"
-        assert served == f"  file: {wheel.filename} is served"
-        assert malformed.startswith("  file: ex-kinds-1.0.rpm is malformed: ")
+        assert served == f"  file:    {wheel.filename} is served"
+        assert malformed.startswith("  file:    ex-kinds-1.0.rpm is malformed: ")
 
 
 def test_errors_name_what_is_wrong(koschey: Koschey, upstream: Upstream) -> None:

@@ -111,7 +111,7 @@ def test_requests_are_shown_and_answered(koschey: Koschey, upstream: Upstream) -
     )
     assert api.call("POST", "requests", body, token=api.token("uploader")).json["who"].startswith("uploader-")
     told = koschey.run("request", "rq-shown==2.0", "--reason", "again", "--index", koschey.index_url).stdout
-    assert "127.0.0.1 has asked for it (2 times by now)" in told
+    assert "127.0.0.1 has requested it (2 times so far)" in told
     here = json.loads(koschey.run("request", "rq-shown==2.0", "--reason", "here", "--json").stdout)
     assert here[0]["times"] == 1
     listed = [row for row in json.loads(koschey.run("requests", "--json").stdout) if row["project"] == "rq-shown"]
@@ -123,7 +123,7 @@ def test_requests_are_shown_and_answered(koschey: Koschey, upstream: Upstream) -
     assert release["asked"] == 3
     rows = json.loads(koschey.run("quarantine", "--json").stdout)
     assert [row["asked"] for row in rows if row["project"] == "rq-shown"] == [3]
-    assert "asked" in koschey.run("quarantine").stdout
+    assert "requests" in koschey.run("quarantine").stdout
     koschey.run("approve", "rq-shown==2.0", "--reason", "reviewed")
     query = "SELECT count(*) FROM request WHERE project = 'rq-shown' AND answered_at IS NOT NULL"
     assert koschey.fetch_value(query) == 3
