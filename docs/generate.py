@@ -70,7 +70,7 @@ def settings_page() -> str:
         "passes the others on. It writes all of them to a file in its folder; commands on the same machine read that "
         "file. Koschey refuses to start with a setting that it does not know.",
         table(("setting", "default", "what it is"), rows),
-        "`KOSCHEY_DATA` is no setting of a process: it names the folder of `koschey up`, as `--data` does.",
+        "`KOSCHEY_DATA` is not a setting of a process: it names the folder of `koschey up`, as `--data` does.",
     )
 
 
@@ -90,7 +90,7 @@ def cli_page() -> str:
     return page(
         "Command line",
         "Exit codes: 0 done; 1 refused or failed; 2 cannot start, or the command line is wrong. `koschey check` and "
-        "`koschey conformance` answer 1 where something is not served or fails, and 2 where they cannot tell.",
+        "`koschey conformance` answer 1 if something is not served or fails, and 2 if they cannot find out.",
         "`-h` or `--help` shows the same as this page.",
         *_group_parts("koschey", cli),
     )
@@ -140,11 +140,11 @@ def api_page() -> str:
     ]
     return page(
         "API",
-        "The management API lies under `/api/v1/`. It takes JSON and an `Authorization` header: `Bearer` with a token, "
-        "or `Basic` with an account and its password. Errors are `application/problem+json` (RFC 9457). The index "
-        "serves this document at `/api/v1/openapi.json` (OpenAPI 3.1).",
+        "The management API lies under `/api/v1/`. It accepts JSON and an `Authorization` header: `Bearer` with a "
+        "token, or `Basic` with an account and its password. Errors are `application/problem+json` (RFC 9457). The "
+        "index serves this document at `/api/v1/openapi.json` (OpenAPI 3.1).",
         "Answers about a project carry its serial as `ETag`. A request that sends it back as `If-Match` is refused "
-        "with 412 where the project has changed since. A change that would hide files in use is refused with 428 and "
+        "with 412 if the project has changed since. A change that would hide files in use is refused with 428 and "
         "the counts, until the request has `confirm` with the number of files.",
         "All moments are RFC 3339 in UTC.",
         *operations,
@@ -163,8 +163,8 @@ def _operation_parts(title: str, operation: Mapping[str, Any]) -> list[str]:
     bodies = [body for body in (operation.get("requestBody"), operation["responses"]["200"]) if body]
     shapes = [_schema(next(iter(body["content"].values()))["schema"]) for body in bodies]
     refused = ", ".join(status for status in operation["responses"] if status != "200")
-    said = [f"Takes {shapes[0]}."] if len(shapes) > 1 else []
-    parts.append(" ".join([*said, f"Answers {shapes[-1]}.", *([f"Errors: {refused}."] if refused else [])]))
+    said = [f"Accepts {shapes[0]}."] if len(shapes) > 1 else []
+    parts.append(" ".join([*said, f"Returns {shapes[-1]}.", *([f"Errors: {refused}."] if refused else [])]))
     return [part for part in parts if part]
 
 
@@ -214,8 +214,8 @@ def roles_page() -> str:
     rows = [(f"`{role}`", *("yes" if action in ROLES[role] else "" for action in Action)) for role in ROLES]
     return page(
         "Roles",
-        "A grant gives an account a role for one project, or for all. What no role of an account contains is refused. "
-        "Reading pages and files needs no role.",
+        "A grant gives an account a role for one project, or for all. An action that no role of an account "
+        "contains is refused. Reading pages and files needs no role.",
         table(("role", *(f"`{action}`" for action in Action)), rows),
         table(("permission", "what it allows"), [(f"`{name}`", text) for name, text in actions.items()]),
     )
@@ -226,7 +226,7 @@ def checks_page() -> str:
     checks: tuple[Check, ...] = (*BUILT_IN, SCANNER)
     return page(
         "Checks",
-        "Each check looks at every held file before time or trust releases it. The table names each code that a check "
+        "Each check inspects every held file before time or trust releases it. The table names each code that a check "
         "can find, and what is done about it by default: `note` shows it, `hold` keeps the file for a reviewer, "
         "`block` blocks it. A rule of the kind `check` changes that, for a check or for one code of it.",
         "`scanner` is installed by `koschey[scan]`. How to write a check: [Checks](../checks.md).",
@@ -248,8 +248,9 @@ def upload_rules_page() -> str:
     rows = [(f"`{rule.name}`", rule.says, defaults[rule.default], rule.why) for rule in RULES]
     return page(
         "Upload rules",
-        "An upload meets these rules in this order. A rule that is `on` or `off` has a switch: `koschey upload-rules "
-        "set NAME on` or `off`, with a reason. A rule that is off warns in the answer that the client prints.",
+        "Koschey checks an upload against these rules in this order. A rule that is `on` or `off` has a switch: "
+        "`koschey upload-rules set NAME on` or `off`, with a reason. A rule that is off warns in the answer that "
+        "the client prints.",
         table(("rule", "what it says", "default", "why"), rows),
     )
 
@@ -304,8 +305,8 @@ def assertions_page() -> str:
     return page(
         "Assertions",
         "Each assertion has a test of its name: `test_t_4_1_…` in `tests/conformance` or `tests/clients` shows T-4.1. "
-        "`koschey conformance` checks those that reading alone can show, of any index. The first number is that of "
-        "the section in [Standards](../standards.md).",
+        "`koschey conformance` checks the assertions that it can show by reading, of any index. The first number is "
+        "that of the section in [Standards](../standards.md).",
         *(table(("id", "assertion"), rows) for rows in chapters.values()),
     )
 
