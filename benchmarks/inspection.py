@@ -1,8 +1,8 @@
-"""Inspects every wheel and sdist of a folder, and prints how many a second, and which are refused by which rule.
+"""Inspects every wheel and sdist of a folder, and prints how many a second, and the files that each rule refused.
 
     uv run python benchmarks/inspection.py FOLDER [--at-once N]
 
-Any folder will do: what `pip download --no-deps` has fetched, or a build's output. Exit code 1 where any is refused.
+Any folder is accepted: one that `pip download --no-deps` filled, or a build's output. Exit code 1 if a file is refused.
 """
 
 import argparse
@@ -49,7 +49,7 @@ async def look(inspector: Inspector, path: Path, turns: asyncio.Semaphore, tally
 
 
 async def look_at_all(files: list[Path], at_once: int) -> dict[str, tuple[Tally, float]]:
-    """Inspect all files, one kind after the other; each with the seconds that it took."""
+    """Inspect all files, one kind after the other; return the seconds for each kind too."""
     inspector, turns, found = Inspector(), asyncio.Semaphore(at_once), {}
     for suffix in SUFFIXES:
         tally, begun = Tally(), time.perf_counter()
@@ -78,7 +78,7 @@ def main() -> None:
     console = Console()
     console.print(table)
     for rule, count in rules.most_common():
-        console.print(f"{count} by {rule}", markup=False)
+        console.print(f"{count} refused by {rule}", markup=False)
     for text in refusals.values():
         console.print(text, markup=False, soft_wrap=True)
     sys.exit(bool(refusals))

@@ -1,4 +1,4 @@
-"""Measures the project list of an index with very many projects: the first making, a change, and what requests cost.
+"""Measures the project list of an index with very many projects: its first rendering, a change, and requests.
 
     uv run python benchmarks/project_list.py [--projects N]
 
@@ -35,7 +35,7 @@ STEP = 50_000
 
 
 async def add_projects(database: str, count: int) -> None:
-    """Write the rows, with a serial each."""
+    """Insert the rows, each with a serial."""
     connection = await asyncpg.connect(database)
     with Progress() as progress:
         task = progress.add_task("projects", total=count)
@@ -55,7 +55,7 @@ async def touch(database: str, number: int) -> None:
 
 
 def get(url: str, encoding: str, etag: str = "") -> tuple[float, int, int, str]:
-    """Ask for the list; returns seconds, bytes on the wire, the serial and the ETag."""
+    """Request the list; returns seconds, bytes on the wire, the serial and the ETag."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=300)
     begun = time.perf_counter()
@@ -68,7 +68,7 @@ def get(url: str, encoding: str, etag: str = "") -> tuple[float, int, int, str]:
 
 
 def measure(koschey: Koschey, count: int) -> Table:
-    """Ask in the ways that clients do."""
+    """Send the requests that clients send."""
     table = Table("request", "seconds", "MB", "serial", title=f"/simple/ of {count:,} projects")
 
     def row(what: str, encoding: str = "identity", etag: str = "") -> str:
@@ -76,25 +76,25 @@ def measure(koschey: Koschey, count: int) -> Table:
         table.add_row(what, f"{taken:.3f}", f"{length / 1e6:.1f}", str(serial))
         return found
 
-    row("first, made from the rows")
+    row("first: rendered from the rows")
     etag = row("again")
-    row("again, with its ETag: 304", etag=etag)
+    row("again with its ETag: 304", etag=etag)
     row("first in gzip", "gzip")
     row("again in gzip", "gzip")
     row("first in zstd", "zstd")
     row("again in zstd", "zstd")
     asyncio.run(touch(koschey.settings["KOSCHEY_DATABASE_URL"], count + 1))
     time.sleep(0.1)
-    row("right after a change: the old list, at once")
+    row("immediately after a change: the old list")
     deadline = time.monotonic() + 300
     while get(koschey.index_url, "identity")[2] < count + 1 and time.monotonic() < deadline:
         time.sleep(0.5)
-    row("once the new one was made")
+    row("after the new list was rendered")
     return table
 
 
 def main() -> None:
-    """Run it all."""
+    """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", type=int, default=700_000)
     count = parser.parse_args().projects

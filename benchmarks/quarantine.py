@@ -1,10 +1,10 @@
-"""Measures a quarantine from end to end: releases are held, fetched, checked, wait out their window, and are released.
+"""Measures a quarantine from end to end: releases are held, downloaded, checked, and released after their window.
 
     uv run python benchmarks/quarantine.py [--releases N] [--files N] [--window SECONDS] [--patience SECONDS]
                                            [--server embedded|skipping|both]
 
-`embedded` is a whole `koschey up`, and its window really ends while we wait. `skipping` is a worker of its own under
-Temporal's time-skipping server. The upstream is on loopback, and makes its tiny wheels as they are asked for.
+`embedded` is a whole `koschey up`, and its window ends in real time. `skipping` is a worker of its own under
+Temporal's time-skipping server. The upstream is on loopback, and builds its tiny wheels when they are requested.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from tests.support.upstream.server import Upstream
 
 DAY = 86400.0
 STEP = timedelta(seconds=10)
-"""How far time goes at once while windows end."""
+"""The step by which time is advanced while windows end."""
 FIRST_END = "SELECT min(release_at) - koschey_now() FROM standing WHERE state = 'held'"
 PER_PROJECT = 10
 """Releases of one project."""
@@ -50,17 +50,17 @@ COUNTS = """
 REASONS = "SELECT state, reason, count(*) FROM standing GROUP BY 1, 2 ORDER BY 3 DESC LIMIT 5"
 WRITTEN = "SELECT sum(n_tup_ins + n_tup_upd)::bigint FROM pg_stat_user_tables"
 STATES = ("files", "stored", "checked", "released")
-"""How far files have come, in order; the columns of `COUNTS`."""
+"""The stages of a file, in order; the columns of `COUNTS`."""
 SAMPLE = 100
 """Runs whose activities are counted."""
 LOOK_EVERY = 10
-"""Seconds between looks at what processes use."""
+"""Seconds between measurements of processes."""
 QUIET = 3
-"""Seconds without a row written, after which nothing is under way; PostgreSQL counts a session's rows once a second."""
+"""Seconds without a written row after which all work has ended; PostgreSQL counts a session's rows once a second."""
 
 
 class Usage:
-    """What processes and their children use from now on: seconds of CPU, and the most memory that was seen."""
+    """What processes and their children use from now on: seconds of CPU, and the maximum of memory."""
 
     def __init__(self, roots: dict[str, int], without: int | None = None) -> None:
         """Watch processes by name; `without` is a child that is not counted, nor are its own."""
@@ -74,12 +74,12 @@ class Usage:
         self._before, self.cpu = self.cpu, dict.fromkeys(roots, 0.0)
 
     def look(self) -> None:
-        """Look, unless it was done just now: to find all children, what the system knows of every process is read."""
+        """Measure, unless that was done just now: finding all children reads the data of every process."""
         if time.monotonic() - self._looked > LOOK_EVERY:
             self.look_now()
 
     def look_now(self) -> None:
-        """Look."""
+        """Measure."""
         self._looked = time.monotonic()
         for name, root in self._roots.items():
             looks = [look for each in self._tree(root) if (look := look_at(each))]
@@ -96,7 +96,7 @@ class Usage:
 
 
 def look_at(process: psutil.Process) -> tuple[float, int] | None:
-    """Return a process's CPU seconds, with those of children that have ended, and its memory; None where it ended."""
+    """Return a process's CPU seconds, with those of children that have ended, and its memory; None if it ended."""
     try:
         with process.oneshot():
             return sum(process.cpu_times()[:4]), process.memory_info().rss
@@ -105,7 +105,7 @@ def look_at(process: psutil.Process) -> tuple[float, int] | None:
 
 
 def fill(upstream: Upstream, releases: int, files: int) -> Iterator[str]:
-    """Publish releases, those of a project as it is asked for: then they are of this moment. Yields its name."""
+    """Publish releases, those of a project when it is requested, so that they are new then. Yields its name."""
     for first in range(0, releases, PER_PROJECT):
         project = f"bq-{first // PER_PROJECT}"
         for number in range(min(PER_PROJECT, releases - first)):
@@ -118,7 +118,7 @@ def fill(upstream: Upstream, releases: int, files: int) -> Iterator[str]:
 
 
 class Watch:
-    """Follows the rows of one run until all are released, and keeps what it cost."""
+    """Follows the rows of one run until all are released, and records its cost."""
 
     def __init__(self, url: str, wanted: int, usage: Usage, progress: Progress, patience: float) -> None:
         self._url = url
@@ -132,7 +132,7 @@ class Watch:
         self.reached: dict[str, float] = {}
 
     async def until_quiet(self) -> None:
-        """Wait until nothing is written any more: all workflows wait for time. Raises `TimeoutError`."""
+        """Wait until no row is written any more: all workflows wait for their windows. Raises `TimeoutError`."""
         connection = await asyncpg.connect(self._url)
         try:
             async with asyncio.timeout_at(self.begun + self._patience):
@@ -146,7 +146,7 @@ class Watch:
             await connection.close()
 
     async def until(self, name: str) -> None:
-        """Wait until all files have come so far. Raises `RuntimeError` where some are lost or none comes any more."""
+        """Wait until all files are at this stage. Raises `RuntimeError` if some are lost, or if it takes too long."""
         connection = await asyncpg.connect(self._url)
         try:
             while True:
@@ -156,7 +156,9 @@ class Watch:
                 self._usage.look()
                 if row["lost"] or time.monotonic() - self.begun > self._patience:
                     why = await connection.fetch(REASONS)
-                    raise RuntimeError(f"the quarantine went wrong: {dict(row)}; {[tuple(each) for each in why]}")
+                    raise RuntimeError(
+                        f"the quarantine failed or took too long: {dict(row)}; {[tuple(each) for each in why]}"
+                    )
                 if row[name] >= self._wanted:
                     self.reached[name] = time.monotonic() - self.begun
                     self._usage.look_now()
@@ -182,7 +184,7 @@ def roots(koschey: Koschey) -> dict[str, int]:
 
 
 async def events(koschey: Koschey) -> tuple[int, float]:
-    """Count the runs of workflows, and the activities of one, a mean over some: (runs, activities a run)."""
+    """Count the runs of workflows, and the mean activities of a run in a sample: (runs, activities per run)."""
     from temporalio.client import Client  # noqa: PLC0415 - not needed for the other server
 
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
@@ -198,7 +200,7 @@ async def events(koschey: Koschey) -> tuple[int, float]:
 
 
 def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
-    """Let a whole `koschey up` hold and release everything."""
+    """Have a whole `koschey up` hold and release everything."""
     with Koschey(folder, upstream.url, days=given.window / DAY) as koschey:
         usage = Usage(roots(koschey))
         watch = Watch(
@@ -217,7 +219,7 @@ def run_embedded(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
 
 
 def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, progress: Progress) -> Table:
-    """Let a worker under the time-skipping server do it, with seven days that pass in a moment."""
+    """Have a worker under the time-skipping server do it, with a window of seven days that is skipped."""
     with Koschey(folder, upstream.url) as koschey:
 
         async def run() -> Table:
@@ -248,30 +250,30 @@ def run_skipping(folder: Path, upstream: Upstream, given: argparse.Namespace, pr
 
 
 async def let_pass(index: SkippingKoschey, watch: Watch, ended: asyncio.Event, patience: timedelta) -> None:
-    """Let the windows end, a few at once. A step that is under way is not broken off: the server would not stop."""
+    """Let the windows end, a few at once. A running step is not cancelled: the server would not stop."""
     while not ended.is_set():
         await index.pass_time(STEP, patience)
         await watch.until_quiet()
 
 
 def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, runs: int, activities: float) -> Table:
-    """Write the figures down. `runs` is 0 where nobody counted them."""
+    """Return the table of the figures. `runs` is 0 if they were not counted."""
     table = Table("what", "figure", title=title)
     seconds = watch.reached["released"]
     figures: dict[str, Any] = {
         "releases": f"{given.releases:,}",
         "files": f"{given.releases * given.files:,}",
-        "all seen after, s": f"{watch.reached['files']:.1f}",
-        "all fetched after, s": f"{watch.reached['stored']:.1f}",
+        "all listed after, s": f"{watch.reached['files']:.1f}",
+        "all downloaded after, s": f"{watch.reached['stored']:.1f}",
         "all checked after, s": f"{watch.reached['checked']:.1f}",
         "all released after, s": f"{seconds:.1f}",
-        "workflows/s (one a release)": f"{given.releases / seconds:.1f}",
+        "workflows/s (one for each release)": f"{given.releases / seconds:.1f}",
         "runs/s (a workflow may take several)": f"{runs / seconds:.1f}" if runs else "not counted",
         "activities/s": f"{runs * activities / seconds:.1f}" if runs else "not counted",
         "PostgreSQL rows written/s": f"{watch.written / seconds:,.0f}",
     }
     for name, size in usage.rss.items():
-        figures[f"{name}: most memory, MiB"] = f"{size / 2**20:.0f}"
+        figures[f"{name}: maximum memory, MiB"] = f"{size / 2**20:.0f}"
         figures[f"{name}: CPU, s"] = f"{usage.cpu[name]:.1f}"
     for name, figure in figures.items():
         table.add_row(name, str(figure))
@@ -287,8 +289,8 @@ def main() -> None:
     parser.add_argument("--releases", type=int, default=10_000)
     parser.add_argument("--files", type=int, default=3, choices=range(1, len(TAGS) + 1))
     parser.add_argument("--server", choices=[*RUNS, "both"], default="both")
-    parser.add_argument("--window", type=float, default=30, help="seconds, with the embedded server")
-    parser.add_argument("--patience", type=float, default=10_800, help="seconds after which we give up")
+    parser.add_argument("--window", type=float, default=30, help="the window, in seconds; for the embedded server")
+    parser.add_argument("--patience", type=float, default=10_800, help="maximum duration of a run, in seconds")
     given = parser.parse_args()
     for name, run in RUNS.items():
         if given.server not in (name, "both"):

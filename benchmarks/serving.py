@@ -1,8 +1,8 @@
-"""Measures what a client waits for: pages and files, cold and warm, against an upstream on loopback.
+"""Measures how long a client waits for pages and files, cold and warm, with an upstream on loopback.
 
     uv run python benchmarks/serving.py [--processes N] [--seconds S]
 
-Prints a table. Requests per second are counted by `wrk` (Debian's package) where it is installed, else left out.
+Prints a table. `wrk` (Debian's package) counts requests per second; without it they are left out.
 """
 
 import argparse
@@ -32,11 +32,11 @@ SMALL, LARGE = 40, 4000
 
 
 def fill(upstream: Upstream) -> None:
-    """Add the projects that are asked for."""
+    """Add the projects that the benchmark requests."""
     for count, name in ((SMALL, "b-small"), (LARGE, "b-large")):
         for number in range(count):
             file = upstream.add(name, f"1.{number}", content=f"{name} {number}".encode(), core_metadata=False)
-            # As the public index does; else it would be looked for in every wheel, while we measure.
+            # As on the public index; otherwise Koschey would search for it in every wheel during the measurement.
             upstream.promise(file.filename, f"{name} {number}".encode())
     upstream.add("b-file", "1.0", size=10**6)
     upstream.add_large("b-200", "1.0", size=200 * 10**6)
@@ -62,7 +62,7 @@ def rate(url: str, span: int) -> float | None:
 
 
 def download(url: str, digest: str) -> tuple[float, float]:
-    """Download and check; returns the seconds to the first byte and to the last."""
+    """Download a file and check its digest; returns the seconds to the first byte and to the last."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     begun = time.perf_counter()
@@ -75,7 +75,7 @@ def download(url: str, digest: str) -> tuple[float, float]:
     total = time.perf_counter() - begun
     connection.close()
     if hasher.hexdigest() != digest:
-        raise RuntimeError(f"{url} gave other bytes")
+        raise RuntimeError(f"the bytes of {url} do not have the expected SHA-256")
     return first, total
 
 
@@ -85,15 +85,17 @@ def measure(koschey: Koschey, upstream: Upstream, span: int) -> Table:
     for name, count in (("b-small", SMALL), ("b-large", LARGE)):
         url = f"{koschey.index_url}{name}/"
         first = seconds(partial(ask, url))
-        table.add_row(f"first sight of a project with {count} files, ms", f"{1000 * first:.0f}")
+        table.add_row(f"first request for a project with {count} files, ms", f"{1000 * first:.0f}")
         size = len(ask(url, Accept=JSON).body)
         found = rate(url, span)
-        table.add_row(f"warm JSON page of {size / 1000:.0f} KB, requests/s", f"{found:,.0f}" if found else "no wrk")
+        table.add_row(
+            f"warm JSON page of {size / 1000:.0f} KB, requests/s", f"{found:,.0f}" if found else "wrk is not installed"
+        )
     file = upstream.file("b_file-1.0-py3-none-any.whl")
     koschey.page("b-file")
     ask(koschey.url + file.path)
     found = rate(koschey.url + file.path, span)
-    table.add_row("warm file of 1 MB, MB/s", f"{found * file.size / 1e6:,.0f}" if found else "no wrk")
+    table.add_row("warm file of 1 MB, MB/s", f"{found * file.size / 1e6:,.0f}" if found else "wrk is not installed")
     large = upstream.file("b_200-1.0-py3-none-any.whl")
     koschey.page("b-200")
     for row in ("first time", "again"):
