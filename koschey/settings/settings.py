@@ -10,7 +10,6 @@ from typing import Annotated, Self
 
 from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from koschey.addresses import Addresses, check_public_address
 from koschey.settings.hosts import (
@@ -62,9 +61,7 @@ class Settings(BaseSettings):
         "of a reviewer, where Temporal has logins of its own; `off`, nothing",
     )
 
-    upstream: AnyHttpUrl = Field(
-        AnyHttpUrl(PYPI_SIMPLE_ENDPOINT), description="Simple API of the mirrored index; the default is PyPI"
-    )
+    upstream: AnyHttpUrl | None = Field(None, description="Simple API of the mirrored index; empty means PyPI")
     allow_private_upstream: bool = Field(
         False, description="allow the upstream's own host to be inside your network and to use plain http"
     )
@@ -177,7 +174,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _http_only_when_private(self) -> Self:
-        if self.upstream.scheme != "https" and not self._is_private(self.upstream_url):
+        if self.upstream and self.upstream.scheme != "https" and not self._is_private(self.upstream_url):
             raise ValueError(
                 "KOSCHEY_UPSTREAM: the upstream must be https, or KOSCHEY_ALLOW_PRIVATE_UPSTREAM must be set"
             )
@@ -278,7 +275,7 @@ class Settings(BaseSettings):
     @property
     def upstream_url(self) -> str:
         """The upstream's Simple API with exactly one slash at its end."""
-        return str(self.upstream).rstrip("/") + "/"
+        return str(self.upstream or _public_index()).rstrip("/") + "/"
 
     @property
     def public_url(self) -> str:
@@ -298,6 +295,13 @@ class Settings(BaseSettings):
             return frozenset()
         public = parse_host(in_url(self.base_url.host or ""))
         return further | {Host(public.name if public else "", None)}
+
+
+def _public_index() -> str:
+    # Imported only when it is needed: it brings an HTML parser and an HTTP client, which most commands never use.
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415
+
+    return PYPI_SIMPLE_ENDPOINT
 
 
 def _parse_minutes(text: str) -> tuple[timedelta, ...]:

@@ -4,10 +4,10 @@ import re
 from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name
-from pypi_simple import UnparsableFilenameError, parse_filename
 
 from koschey.errors import UsageError
 from koschey.model import Sha256
+from koschey.standards.filenames import split_filename
 from koschey.standards.versions import normalise_version, parse_version_or_none
 
 VALID_NAME = re.compile(r"([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])", re.IGNORECASE | re.ASCII)
@@ -59,13 +59,10 @@ def version_of(filename: str, project: NormalizedName) -> str | None:
 
     It is lenient on purpose: upstreams have eggs and sdists from before PEP 440, and Koschey passes them on.
     """
-    try:
-        stated, version, _ = parse_filename(filename, project_hint=project)
-    except UnparsableFilenameError:
+    parts = split_filename(filename, project)
+    if parts is None or canonicalize_name(parts.project) != project:
         return None
-    if version is None or canonicalize_name(stated) != project:
-        return None
-    return normalise_version(version)
+    return normalise_version(parts.version)
 
 
 def possible_projects(filename: str) -> list[NormalizedName]:

@@ -6,11 +6,11 @@ from datetime import UTC
 
 import msgspec
 from packaging.version import Version
-from pypi_simple import UnparsableFilenameError, parse_filename
 
 from koschey.addresses import project_page, release_json
 from koschey.model import File
 from koschey.standards.core_metadata import CoreMetadata
+from koschey.standards.filenames import split_filename
 from koschey.standards.project_page import ProjectPage, yank_reason
 from koschey.standards.simple_json import format_time, private_fields
 from koschey.standards.versions import canonical_version, parse_version_or_none, version_key
@@ -148,20 +148,16 @@ def python_tag(filename: str) -> str:
     """Return the public index's name of a file's Python version: a wheel's tag, or `source` for an sdist."""
     if filename.endswith(".whl"):
         return filename.removesuffix(".whl").split("-")[-3]
-    try:
-        _, _, kind = parse_filename(filename)
-    except UnparsableFilenameError:
+    parts = split_filename(filename)
+    if parts is None or parts.kind == "sdist":
         return "source"
     named = PYTHON_IN_NAME.search(filename)
-    return "source" if kind == "sdist" else (named[1] if named else "any")
+    return named[1] if named else "any"
 
 
 def _kind(file: File) -> tuple[str, str]:
-    try:
-        _, _, kind = parse_filename(file.filename, project_hint=file.project)
-    except UnparsableFilenameError:
-        kind = "sdist"
-    return PACKAGE_TYPES[kind], python_tag(file.filename)
+    parts = split_filename(file.filename, file.project)
+    return PACKAGE_TYPES[parts.kind if parts else "sdist"], python_tag(file.filename)
 
 
 def _requires_python(files: Sequence[File], metadata: CoreMetadata | None) -> str | None:
