@@ -25,6 +25,7 @@ def mutable(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterato
         yield running
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)  # some take a hundred seconds beside other suites
 @pytest.mark.parametrize("fault", MUTATIONS)
 def test_model_finds_faults(mutable: Inside, fault: str) -> None:

@@ -233,6 +233,7 @@ async def run_race(race: Race) -> None:
     await asyncio.gather(*reading)
 
 
+@pytest.mark.soak
 async def test_two_thousand_decisions_at_once(index: Apart) -> None:
     """Every journalled move is legal from the state before it, and no answer is one that was not lawful in its time."""
     roots = [index.start_web(name) for name in ("web-a", "web-b")]

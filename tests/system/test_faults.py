@@ -219,6 +219,7 @@ def test_everything_killed_at_once(koschey: Koschey, upstream: Upstream) -> None
     wait_until(lambda: koschey.filenames("f-all-held") == [waiting.filename], timeout=60)
 
 
+@pytest.mark.soak
 def test_large_file_over_a_slow_line(koschey: Koschey, upstream: Upstream) -> None:
     """A 1 GiB file that takes more than a minute to download arrives whole, in less than 200 MiB of web memory."""
     file = upstream.add_large("f-large", "1.0", size=2**30)

@@ -26,6 +26,8 @@ from tests.support.time_skipping import wait_until_resting
 from tests.support.upstream.server import Upstream, UpstreamFile
 from workflows.names import quarantine_id
 
+pytestmark = pytest.mark.soak
+
 SKEWS = (7, -7)
 """Days."""
 RELEASES = 12

@@ -163,6 +163,7 @@ async def test_without_codes_only_what_no_run_received_is_decided(koschey: Kosch
         assert (await index.state_of(old.filename))[0] == "held"
 
 
+@pytest.mark.soak
 def test_a_running_worker_replaces_them(koschey: Koschey, upstream: Upstream) -> None:
     """The worker of `koschey up` does so by itself, and its housekeeping runs under the present name."""
     described = temporal(koschey, "workflow", "describe", "--workflow-id", HOUSEKEEPING_ID)

@@ -150,7 +150,7 @@ def test_unchecked_release_waits(inside: Inside) -> None:
     ("kind", "limits", "cause"),
     [
         ("crash", Limits(), "it crashed (SIGSEGV)"),
-        ("hang", Limits(wall=1.5), "it did not end within 1.5 seconds"),
+        pytest.param("hang", Limits(wall=1.5), "it did not end within 1.5 seconds", marks=pytest.mark.soak),
         ("skip", Limits(), f"it skipped thing/big.py, which is larger than {MAX_MEMBER} bytes"),
     ],
 )

@@ -359,6 +359,7 @@ VALUES = st.recursive(
 NAMES = st.one_of(st.sampled_from([*METHODS, *sorted(GONE)]), st.text("abc._", max_size=9))
 
 
+@pytest.mark.soak
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(method=NAMES, parameters=st.lists(VALUES, max_size=3), number=st.integers(-(2**70), 2**70))
 def test_no_call_is_an_error_of_the_server(koschey: Koschey, method: str, parameters: list[Any], number: int) -> None:
