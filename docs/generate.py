@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import AnyHttpUrl
 
 import koschey.app  # noqa: F401 - registers all operations of the API
 from koschey.auth.permissions import ROLES, Action
@@ -78,8 +77,6 @@ def _default(field: Any) -> str:
     value = field.get_default()
     if field.is_required():
         return "required"
-    if isinstance(value, AnyHttpUrl):
-        return "PyPI"
     if value in (None, ""):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
