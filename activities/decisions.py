@@ -123,7 +123,7 @@ class DecisionActivities:
 def parse_signalled(decision: SignalledDecision) -> Decision:
     """Parse a decision that any client may have written. Raises `UsageError` that says what is wrong."""
     if decision.choice not in CHOICES:
-        raise UsageError(f"{decision.choice!r} is none of {', '.join(sorted(CHOICES))}")
+        raise UsageError(f"{decision.choice!r} is not one of {', '.join(sorted(CHOICES))}")
     for name, text in (("reviewer", decision.reviewer), ("version", decision.version)):
         _check_printable(name, text)
     wanted = Decision(
@@ -134,7 +134,7 @@ def parse_signalled(decision: SignalledDecision) -> Decision:
 
 def _check_printable(name: str, text: str) -> None:
     if not all(character.isprintable() or character in "\n\r\t" for character in text):
-        raise UsageError(f"the {name} holds characters that cannot be shown")
+        raise UsageError(f"the {name} contains characters that cannot be shown")
 
 
 async def _decide_once(connection: Connection, actor: Actor, decision: Decision) -> str:

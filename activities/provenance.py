@@ -57,7 +57,7 @@ class ProvenanceActivities:
         """Make sure that a file has its record and its object; return the verdict, or why there is none."""
         item = await files.select_file(self.pool, FileId(wanted.file_id))
         if item is None or item.standing.state is State.REMOVED:
-            return "not wanted any more"
+            return "no longer wanted"
         try:
             await self.store.ensure_record(item.file)
             return await self.store.attach(item.file.id, again=wanted.again) or "none listed"
@@ -83,6 +83,8 @@ class ProvenanceActivities:
                 except (UpstreamMalformed, UpstreamMissing, EgressRefused) as error:
                     log.info("no provenance", file=file, error=str(error))
                 except KoscheyError as error:
-                    log.warning("provenance has to wait", file=file, error=str(error))
+                    log.warning(
+                        "provenance could not be fetched, and will be requested again", file=file, error=str(error)
+                    )
                     unanswered += 1
         return AttachReport(int(ids[-1]) if len(ids) == LISTED else None, unanswered)

@@ -118,7 +118,11 @@ class ReleaseActivities:
             try:
                 await self.refresher.look(parse_name(release.project))
             except (UpstreamError, EgressRefused, Busy) as error:
-                log.warning("the second look has to wait", project=release.project, error=str(error))
+                log.warning(
+                    "the refresh before settling failed, and will be repeated",
+                    project=release.project,
+                    error=str(error),
+                )
                 return _status(replace(settlement, look_again_in=LOOK_AGAIN_IN))
             settlement = await self._settle(release)
         return _status(settlement)
@@ -140,7 +144,7 @@ class FetchActivities:
         """Store a file's bytes in the bucket, if the file is still released or held."""
         item = await files.select_file(self.pool, FileId(file_id))
         if item is None or item.standing.state not in (State.RELEASED, State.HELD):
-            return "not wanted any more"
+            return "no longer wanted"
         try:
             with expected_errors((UpstreamUnavailable, StoreUnavailable, Busy)):
                 async with heartbeats():

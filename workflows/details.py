@@ -30,12 +30,12 @@ def _lines(
 ) -> Iterator[str]:
     until = f" until {status.release_at:%Y-%m-%d %H:%M} UTC" if status.release_at and status.held_files else ""
     yield f"## {plain(name)} is {status.state}{until}"
-    yield f"{status.held} of {described.file_count} files wait; the bytes of {status.unstored} are not here yet"
+    yield f"{status.held} of {described.file_count} files are held; {status.unstored} of them are not stored yet"
     yield from (f"- {plain(reason)}" for reason in status.reasons)
     yield from _section("Checks", [_check(check, status.held) for check in described.checks])
     yield from _section("Findings", [_finding(found) for found in described.findings], described.finding_count)
-    yield from _section("Who asked for it", [plain(one) for one in described.asked], described.asked_count)
-    yield from _section("What became of decisions", [plain(answer) for answer in answers])
+    yield from _section("Who requested it", [plain(one) for one in described.asked], described.asked_count)
+    yield from _section("Answers to decisions", [plain(answer) for answer in answers])
     if status.held_files:
         yield from _commands(name, workflow_id)
 
@@ -50,8 +50,8 @@ def _section(title: str, lines: Sequence[str], count: int = 0) -> Iterator[str]:
 
 def _check(check: CheckState, held: int) -> str:
     if check.faults:
-        return f"{plain(check.check)}: **could not look at {check.faults} files**: {plain(check.cause)}"
-    return f"{plain(check.check)}: through with {check.completed} of {held} files"
+        return f"{plain(check.check)}: **failed at {check.faults} files**: {plain(check.cause)}"
+    return f"{plain(check.check)}: has inspected {check.completed} of {held} files"
 
 
 def _finding(found: FindingSummary) -> str:
@@ -60,11 +60,11 @@ def _finding(found: FindingSummary) -> str:
 
 def _commands(name: str, workflow_id: str) -> Iterator[str]:
     yield "\n### Decide"
-    yield "A code is shown on the release's page of the panel, with a ready line, or by:"
+    yield "The release's page of the panel shows a code and a complete command. So does:"
     yield "```"
     yield shell_line("koschey", "code", "approve", name.replace(" ", "==", 1))
     yield "```"
-    yield "Without the panel's ready line:"
+    yield "To write the command yourself:"
     yield "```"
     for signal, review in COMMANDS:
         yield shell_line(

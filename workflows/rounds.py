@@ -107,7 +107,7 @@ class Round:
             if not report.left:
                 return
             if not report.checked and not report.faults:
-                await self._note_fault(task, "it leaves files unseen, and looks at none")
+                await self._note_fault(task, "it inspects no file, although some are left")
                 return
 
     async def _look(self, task: CheckTask, *, quick: bool) -> CheckReport:

@@ -165,7 +165,7 @@ class Logins:
             try:
                 await work
             except LOST as error:
-                log.warning("an attempt that was not checked stays counted", error=repr(error))
+                log.warning("an unchecked login attempt stays counted", error=repr(error))
 
         task = asyncio.create_task(try_to())
         self._beside.add(task)

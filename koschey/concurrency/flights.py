@@ -85,6 +85,6 @@ class Flights[Key: Hashable, Result]:
 def _log(key: Hashable, error: BaseException) -> None:
     """Log an error that no caller receives."""
     if isinstance(error, KoscheyError):
-        log.warning("work behind an answer failed", work=str(key), error=str(error))
+        log.warning("background work failed", work=str(key), error=str(error))
     else:
-        log.error("work behind an answer failed", work=str(key), error=repr(error))
+        log.error("background work failed", work=str(key), error=repr(error))

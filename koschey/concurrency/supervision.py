@@ -45,7 +45,7 @@ async def supervise(name: str, job: Job, is_outage: Callable[[Exception], bool])
         begun = time.monotonic()
         try:
             await job()
-            error: Exception = TaskFailed(f"{name} returned, but has no end")
+            error: Exception = TaskFailed(f"{name} returned, but must run permanently")
         except Exception as raised:  # noqa: BLE001 - the one place where every fault of a task ends up
             error = raised
         if time.monotonic() - begun >= STEADY:
@@ -54,7 +54,7 @@ async def supervise(name: str, job: Job, is_outage: Callable[[Exception], bool])
             log.warning("a background task waits for an outage to end", task=name, error=_describe(error))
         else:
             faults += 1
-            log.error("a background task failed and begins again", task=name, faults=faults, exc_info=error)
+            log.error("a background task failed and is started again", task=name, faults=faults, exc_info=error)
         if faults >= ATTEMPTS:
             raise TaskFailed(f"{name} failed {faults} times in a row, last with {_describe(error)}") from error
         # Processes that lost the same server do not all come back in the same moment.

@@ -26,7 +26,7 @@ UPSERT_ADVISORIES = """
     ON CONFLICT (id, project) DO UPDATE
        SET malicious = excluded.malicious, summary = excluded.summary, versions = excluded.versions,
            ranges = excluded.ranges, modified = excluded.modified, withdrawn_at = excluded.withdrawn_at,
-           -- Another summary alone is nothing to look at the files again for: people may have decided about them.
+           -- A changed summary alone causes no new judgement of the files: people may have decided about them.
            pending = old.pending OR ((old.malicious OR excluded.malicious) AND
                (old.malicious, old.versions, old.ranges, old.withdrawn_at IS NULL) IS DISTINCT FROM
                (excluded.malicious, excluded.versions, excluded.ranges, excluded.withdrawn_at IS NULL))

@@ -57,7 +57,7 @@ class FastLane(NamedTuple):
 
     def __str__(self) -> str:
         times = "once" if self.downloads == 1 else f"{self.downloads} times"
-        return f"fixes {self.advisory} in {', '.join(self.fixes)}, taken here {times}"
+        return f"fixes {self.advisory} in {', '.join(self.fixes)}, downloaded here {times}"
 
 
 async def select_fast_lane(db: Database) -> list[FastLane]:

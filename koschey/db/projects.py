@@ -67,7 +67,7 @@ async def lock_project(connection: Connection, name: NormalizedName, expected: S
     found = read_project(row) if row else None
     if expected is not None and (found is None or found.serial != expected):
         now = f"at serial {found.serial}" if found else "not known here"
-        raise Stale(f"{name} is {now}, not at serial {expected}; look at it again, then decide")
+        raise Stale(f"{name} is {now}, not at serial {expected}; re-check it, then decide")
     return found
 
 

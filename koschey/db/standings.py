@@ -24,7 +24,7 @@ UPDATE_STATES = """
     UPDATE standing
        SET state = $3, reason = $4, changed_at = koschey_now(),
            release_at = CASE WHEN $3 = 'held' THEN $5 ELSE release_at END,
-           -- Where a person holds a file, only a person lets it out.
+           -- A file that a person holds is released only by a person.
            counts_from = CASE WHEN $3 = 'held' THEN $5 ELSE counts_from END,
            held_until = CASE WHEN $3 = 'held' THEN NULL ELSE held_until END,
            withdrawn_at = CASE WHEN $6 THEN koschey_now() ELSE withdrawn_at END,

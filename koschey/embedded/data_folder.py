@@ -69,7 +69,7 @@ def _make(path: Path) -> Path:
         raise StartError(f"cannot use {path} as data folder: {error.strerror}; choose another with --data") from None
     if content and LOCK not in content:
         # A folder named by mistake must not get another mode and our files.
-        raise StartError(f"{folder} holds something else than Koschey's data; choose another folder with --data")
+        raise StartError(f"{folder} contains something other than Koschey's data; choose another folder with --data")
     return folder
 
 

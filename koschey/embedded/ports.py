@@ -91,11 +91,13 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
     except PermissionError:
         raise StartError(f"port {port} may not be opened by this user; choose another with {option}") from None
     except socket.gaierror as error:
-        raise StartError(f"{host} is no address to listen on: {error.strerror}; choose another with --host") from None
+        raise StartError(
+            f"{host} is not an address to listen on: {error.strerror}; choose another with --host"
+        ) from None
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise StartError(f"{host} is no address of this machine; choose another with --host") from None
-        raise PortTakenError(f"port {port} on {host} is taken; choose another with {option}") from None
+            raise StartError(f"{host} is not an address of this machine; choose another with --host") from None
+        raise PortTakenError(f"port {port} on {host} is in use; choose another with {option}") from None
 
 
 def _port(listener: socket.socket) -> int:

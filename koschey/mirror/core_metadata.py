@@ -83,7 +83,7 @@ class MetadataStore:
         try:
             return await self._keep(file, promised, await self._read_beside(file, promised))
         except UpstreamError as error:
-            log.info("promised core metadata cannot be had", file=file.filename, error=str(error))
+            log.info("promised core metadata is not available", file=file.filename, error=str(error))
             return await self._instead(file, promised, error)
 
     async def _read_beside(self, file: File, digest: Sha256) -> bytes:
@@ -120,7 +120,7 @@ class MetadataStore:
             async with asyncio.timeout(PATIENCE):
                 stored = await self._files.store(file)
         except TimeoutError:
-            raise Busy(f"{file.filename} is being fetched, and its core metadata read out of it") from None
+            raise Busy(f"Koschey is fetching {file.filename} to read its core metadata; try again soon") from None
         if stored.core_metadata is None or not stored.metadata_stored:
             return None
         return await read_blob(self._bucket, stored.core_metadata)
@@ -128,7 +128,7 @@ class MetadataStore:
     async def _keep(self, file: File, digest: Sha256, body: bytes) -> bytes:
         await self._bucket.put(blob_key(digest), body)
         if not await described.keep_promise(self._pool, file.id, digest):
-            raise Busy(f"the core metadata of {file.filename} has changed just now; ask again")
+            raise Busy(f"the core metadata of {file.filename} has just changed; try again")
         return body
 
     async def _replace(self, file: File, promised: Sha256, body: bytes | None, error: str | None) -> bytes | None:
@@ -139,7 +139,7 @@ class MetadataStore:
         async with self._pool.acquire() as connection, connection.transaction():
             await projects.lock_project(connection, file.project)
             if not await described.replace_promise(connection, file, promised, found, error):
-                raise Busy(f"the core metadata of {file.filename} has changed just now; ask again")
+                raise Busy(f"the core metadata of {file.filename} has just changed; try again")
         return body
 
     async def _restore(self, file: File, digest: Sha256) -> bytes:
@@ -167,7 +167,7 @@ class MetadataStore:
     async def _read_wheel(self, file: File, digest: Sha256) -> bytes:
         body = await self._wheels.read(file)
         if _digest(body) != digest:
-            raise Refused(f"{file.filename} holds other METADATA than was stored")
+            raise Refused(f"{file.filename} does not contain the METADATA that was stored")
         return body
 
 

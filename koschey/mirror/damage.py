@@ -32,7 +32,7 @@ async def report_damage(pool: Pool, file: File, error: Damaged) -> None:
         async with pool.acquire() as connection:
             await mark_damaged(connection, file, damage_of(error))
     except LOST as lost:
-        log.warning("the damage could not be noted", file=file.filename, error=repr(lost))
+        log.warning("the damage could not be recorded", file=file.filename, error=repr(lost))
 
 
 async def report_metadata_damage(pool: Pool, file: File, error: Damaged) -> None:
@@ -42,7 +42,7 @@ async def report_metadata_damage(pool: Pool, file: File, error: Damaged) -> None
         async with pool.acquire() as connection:
             await mark_metadata_damaged(connection, file, damage_of(error))
     except LOST as lost:
-        log.warning("the damage could not be noted", file=file.filename, error=repr(lost))
+        log.warning("the damage could not be recorded", file=file.filename, error=repr(lost))
 
 
 def damage_of(error: Damaged) -> Damage:

@@ -124,7 +124,7 @@ class _Keeping:
             # Unreadable METADATA counts as different: a wheel that only some tools can read must not escape the check.
             other = f"has sha256 {found}" if found else f"cannot be read ({self.fetched.metadata_error})"
             return await self._block(
-                f"METADATA in {file.filename} {other}, its core metadata was promised as {promised}; "
+                f"METADATA in {file.filename} {other}, but its page promised core metadata with sha256 {promised}; "
                 "installers would resolve other dependencies than they install"
             )
         return None

@@ -151,7 +151,7 @@ class FileStore:
         try:
             await self.store(file)
         except (KoscheyError, OSError) as error:
-            log.info("a file was not fetched behind", file=file.filename, error=str(error))
+            log.info("a file could not be fetched in the background", file=file.filename, error=str(error))
         finally:
             self._behind.discard(file.id)
 
@@ -214,7 +214,7 @@ class FileStore:
                 await files.update_mismatched(self._pool, fetch.file.id)
             await delete_message(self._pool, FileWanted(fetch.file.id))
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
-            log.warning("a failed fetch could not be noted", file=fetch.file.filename, error=repr(error))
+            log.warning("a failed fetch could not be recorded", file=fetch.file.filename, error=repr(error))
 
     async def _ask_worker_to_finish(self, file: File) -> None:
         """Queue the file for the worker before the fetch begins.

@@ -85,7 +85,7 @@ class Follower:
         try:
             await self.refresher.look(name, since=since)
         except KoscheyError as error:
-            log.warning("a page could not be followed", project=name, error=str(error))
+            log.warning("a page could not be refreshed", project=name, error=str(error))
             if len(self._resting) < RESTING_KEPT:
                 self._resting[name] = time.monotonic() + rests
             return False

@@ -62,7 +62,7 @@ class Leases:
         try:
             while not await self._try(key, seconds):
                 if time.monotonic() > deadline:
-                    raise Busy(f"{what} is being fetched by another process; try again soon")
+                    raise Busy(f"another process is fetching {what}; try again soon")
                 await set_within(signal, POLL)
                 # Clear before the next try: a notification that arrives during the try must not be lost.
                 signal.clear()
@@ -97,7 +97,7 @@ class Leases:
         try:
             await drop_lease(self._pool, key, self._holder)
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
-            log.warning("a lease could not be given back", key=key, error=repr(error))
+            log.warning("a lease could not be returned", key=key, error=repr(error))
         finally:
             self._held.discard(key)
             self.hear(key)

@@ -26,18 +26,18 @@ from koschey.policy.advisories import reported
 from koschey.policy.news import is_as_it_was, is_late, withdrawal
 from koschey.policy.verdict import closed_by
 
-KEPT = "the upstream lists the file no more; it was accepted long ago and stays served"
+KEPT = "the upstream no longer lists the file; it was accepted long ago and is still served"
 HELD_GONE = "the upstream removed the file during its quarantine"
 REAPPEARED = "the upstream did not list the file for a while during its quarantine"
 RETURNED_PROJECT = Grounds(
     by_upstream(UpstreamCause.RETURNED),
-    "the project came back after it was gone from the upstream; whoever has it now may be another",
+    "the project came back after it was gone from the upstream; its name may have a new owner there",
 )
 RETURNED_FILE = Grounds(
     by_upstream(UpstreamCause.REMOVED), "the upstream removed the file during its quarantine, and lists it again"
 )
 RELEASED_AGAIN = Grounds(
-    by_upstream(UpstreamCause.LISTED_AGAIN), "the upstream withdrew the released file, and lists it again as it was"
+    by_upstream(UpstreamCause.LISTED_AGAIN), "the upstream withdrew the released file, and lists it again unchanged"
 )
 REPLACED = Grounds(by_upstream(UpstreamCause.REPLACED), "the upstream lists other bytes under this filename now")
 
@@ -219,8 +219,11 @@ def _entry(item: StandingFile, **detail: object) -> Entry:
 
 def _until(absence: Absence) -> str:
     if absence.due_at is None:
-        return "looks have confirmed the absence"
-    return f"nothing of it is released until further looks confirm or end the absence; next {absence.due_at:%H:%M} UTC"
+        return "re-checks have confirmed the absence"
+    return (
+        "nothing of it is released automatically until re-checks confirm or end the absence; "
+        f"next {absence.due_at:%H:%M} UTC"
+    )
 
 
 def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:

@@ -56,7 +56,7 @@ class Pieces:
             async with asyncio.timeout(PATIENCE):
                 found = await self._upstream.fetch_range(file.upstream_url, span)
         except (UpstreamError, EgressRefused, TimeoutError) as error:
-            log.info("a part of a wheel cannot be had", file=file.filename, span=span, error=str(error))
+            log.info("a part of a wheel could not be fetched", file=file.filename, span=span, error=str(error))
             return None
         piece = Piece(found.start, found.body, found.size)
         is_right = (piece.start, piece.stop) == _extent(span, piece.size) and file.size in (None, piece.size)

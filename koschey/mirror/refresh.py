@@ -105,9 +105,9 @@ class Refresher:
         except TimeoutError:
             if not patience.expired():
                 raise
-            raise Busy(f"the upstream's page of {name} is still on its way; try again soon") from None
+            raise Busy(f"the upstream's page of {name} is still being downloaded; try again soon") from None
         if project is not None and _is_half_taken(project) and not await self._is_reserved(name):
-            raise Busy(f"the upstream's page of {name} was not read to its end, and is not there now")
+            raise Busy(f"the upstream's page of {name} was read only in part, and now it is missing; try again soon")
         return project
 
     def _look_behind(self, name: NormalizedName, now: datetime) -> None:

@@ -55,7 +55,7 @@ class Fetch:
             while start < stop:
                 await self._until(lambda: self._readable > start)  # noqa: B023 - called before `start` changes
                 if self.total != size:
-                    raise UpstreamMalformed(f"{self.file.filename} has not the {size} bytes that were announced")
+                    raise UpstreamMalformed(f"{self.file.filename} does not have the {size} bytes that were announced")
                 end = min(stop, self._readable, start + CHUNK)
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)

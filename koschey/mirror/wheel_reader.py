@@ -48,13 +48,13 @@ class WheelReader:
         async def read(start: int, stop: int) -> bytes:
             piece = await self.upstream.fetch_range(url, f"{start}-{stop - 1}")
             if piece.start != start:
-                raise UpstreamMalformed(f"{url} sends other bytes than were asked for")
+                raise UpstreamMalformed(f"{url} sends other bytes than Koschey requested")
             return piece.body
 
         # The tail first: if the page states no size, this answer does.
         tail = await self.upstream.fetch_range(url, f"-{TAIL}")
         if tail.start + len(tail.body) != tail.size:
-            raise UpstreamMalformed(f"{url} sends other bytes than were asked for")
+            raise UpstreamMalformed(f"{url} sends other bytes than Koschey requested")
         # If the page states a digest, its size is only a claim, which the whole wheel will correct.
         if wheel.sha256 is None and wheel.size not in (None, tail.size):
             raise UpstreamMalformed(f"{url} has {tail.size} bytes, its page says {wheel.size}")

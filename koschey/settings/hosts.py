@@ -45,7 +45,9 @@ def parse_hosts(texts: str) -> frozenset[Host]:
     for text in filter(None, map(str.strip, texts.split(","))):
         host = parse_host(in_url(text) if text.count(":") > 1 else text)
         if host is None:
-            raise ValueError(f"KOSCHEY_HOSTS: {text[:80]!r} is no host; write names or addresses, perhaps with a port")
+            raise ValueError(
+                f"KOSCHEY_HOSTS: {text[:80]!r} is not a host; write names or addresses, perhaps with a port"
+            )
         found.add(host)
     return frozenset(found)
 
@@ -68,7 +70,9 @@ def listening_host(text: str) -> str:
         return text
     host = parse_host(text if text.startswith("[") else in_url(text))
     if host is None or host.port is not None:
-        raise ValueError(f"{text[:80]!r} is no address to listen on; the port is a setting of its own, KOSCHEY_PORT")
+        raise ValueError(
+            f"{text[:80]!r} is not an address to listen on; the port is a setting of its own, KOSCHEY_PORT"
+        )
     return host.name
 
 
@@ -83,8 +87,10 @@ def parse_proxies(text: str) -> IPv4Network | IPv6Network:
         network = ip_network(text)
     except ValueError:
         raise ValueError(
-            f"KOSCHEY_TRUSTED_PROXIES: {text[:80]!r} is no network; write addresses, or CIDR such as 10.0.0.0/8"
+            f"KOSCHEY_TRUSTED_PROXIES: {text[:80]!r} is not a network; write addresses, or CIDR such as 10.0.0.0/8"
         ) from None
     if network.prefixlen == 0:
-        raise ValueError(f"KOSCHEY_TRUSTED_PROXIES: {text} is everybody; name the networks of your proxies alone")
+        raise ValueError(
+            f"KOSCHEY_TRUSTED_PROXIES: {text} covers every address; name only the networks of your proxies"
+        )
     return network

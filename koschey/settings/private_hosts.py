@@ -102,7 +102,7 @@ def _parse(item: str) -> Host | Network:
     except ValueError:
         return _parse_host(item)
     if network.prefixlen == 0:
-        raise ValueError(f"{item} is everybody; name the networks that Koschey may connect to")
+        raise ValueError(f"{item} covers every address; name the networks that Koschey may connect to")
     return network
 
 
@@ -112,5 +112,7 @@ def _parse_host(item: str) -> Host:
     shown = f"[{host}]" if ":" in host else host
     is_whole = normalise(item) == host if port is None else item.lower() == f"{shown}:{port}"
     if not is_whole or not (NAME.fullmatch(host) or _is_address(host)):
-        raise ValueError(f"{item[:80]!r} is no host; write a name, name:port, or a network (CIDR) such as 10.1.0.0/16")
+        raise ValueError(
+            f"{item[:80]!r} is not a host; write a name, name:port, or a network (CIDR) such as 10.1.0.0/16"
+        )
     return Host(host, port)

@@ -62,7 +62,7 @@ async def ensure_blob(bucket: Bucket, digest: Sha256, size: int, read: Callable[
             hasher.update(chunk)
             await writer.write(chunk)
         if hasher.hexdigest() != digest:
-            raise StoreUnavailable(f"the bytes at hand are not those of {blob_key(digest)}; nothing was written")
+            raise StoreUnavailable(f"the given bytes do not match {blob_key(digest)}; nothing was written")
         await writer.commit()
     if await bucket.size_of(blob_key(digest)) != size:
         raise StoreUnavailable(f"the bucket acknowledged {blob_key(digest)} and did not keep it")

@@ -217,4 +217,4 @@ def _read(file: SpooledFile, start: int, hasher: "hashlib._Hash") -> Part:
 
 def _check(hasher: "hashlib._Hash", file: SpooledFile) -> None:
     if hasher.hexdigest() != file.sha256:
-        raise StoreUnavailable("the upload was changed on our disk before it could be stored")
+        raise StoreUnavailable("the upload changed on Koschey's disk before it was stored; upload it again")

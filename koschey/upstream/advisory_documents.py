@@ -65,7 +65,7 @@ def read_feed(path: Path) -> list[Advisory]:
             raise UpstreamMalformed(f"the advisory feed names more than {MAX_KEPT} versions")
     if not advisories:
         # An empty feed would withdraw all advisories.
-        raise UpstreamMalformed("the advisory feed says nothing of any Python project; check KOSCHEY_ADVISORIES")
+        raise UpstreamMalformed("the advisory feed names no Python project; check KOSCHEY_ADVISORIES")
     return list(advisories.values())
 
 
@@ -107,7 +107,7 @@ def _in_archive(stream: BinaryIO) -> Iterator[Any]:
                 _check_size(body, inflated)
                 yield decode(body)
     except BROKEN as error:
-        raise UpstreamMalformed(f"the advisory feed is no ZIP archive that can be read: {error}") from None
+        raise UpstreamMalformed(f"the advisory feed is not a readable ZIP archive: {error}") from None
 
 
 def _check_directory(stream: BinaryIO) -> None:
@@ -120,14 +120,16 @@ def _check_directory(stream: BinaryIO) -> None:
     stream.seek(0)
     signature, *_, directory, _, comment = END.unpack(tail[-END.size :])
     if signature != END_SIGNATURE or comment:
-        raise UpstreamMalformed("the advisory feed does not end as a ZIP archive without a comment does")
+        raise UpstreamMalformed("the advisory feed does not end with the end record of a ZIP archive without a comment")
     before = tail[: -END.size]
     if before[-LOCATOR : -LOCATOR + 4] == LOCATOR_SIGNATURE:
         if len(before) < LOCATOR + END64.size or before[: len(END64_SIGNATURE)] != END64_SIGNATURE:
-            raise UpstreamMalformed("the advisory feed has a ZIP64 end that cannot be found")
+            raise UpstreamMalformed("the advisory feed has a ZIP64 locator without a ZIP64 end record before it")
         directory = END64.unpack(before[: END64.size])[-2]
     if directory > MAX_DIRECTORY:
-        raise UpstreamMalformed(f"the advisory feed's directory has {directory} bytes; {MAX_DIRECTORY} are read")
+        raise UpstreamMalformed(
+            f"the advisory feed's directory has {directory} bytes; Koschey reads at most {MAX_DIRECTORY}"
+        )
 
 
 def _in_json(stream: BinaryIO) -> Iterator[Any]:

@@ -164,7 +164,7 @@ class UpstreamClient:
                 _check_status(response, file_url)
             stated = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if stated is None:
-                raise UpstreamMalformed(f"{file_url} sends a range without saying which")
+                raise UpstreamMalformed(f"{file_url} sends a range without a valid Content-Range")
             start, stop, size = int(stated[1]), int(stated[2]) + 1, int(stated[3])
             body = await _read(response, MAX_RANGE)
             if len(body) != stop - start or stop > size:
@@ -205,7 +205,7 @@ class UpstreamClient:
         elif kind in HTML_TYPES:
             parse = simple_html.parse_project
         else:
-            raise UpstreamMalformed(f"{url} answered with {kind}, which is no index page; check KOSCHEY_UPSTREAM")
+            raise UpstreamMalformed(f"{url} answered with {kind}, which is not an index page; check KOSCHEY_UPSTREAM")
         if len(body) > PARSE_IN_THREAD:
             return await asyncio.to_thread(parse, body, url, project, mark, charset)
         return parse(body, url, project, mark, charset)

@@ -109,7 +109,7 @@ def _decoders(named: Iterable[str], where: str) -> list[_Decoder]:
     if unknown := [coding for coding in codings if coding not in DECODERS]:
         raise UpstreamMalformed(f"{where} is in the content coding {unknown[0][:40]!r}, which was not requested")
     if len(codings) > MAX_CODINGS:
-        raise UpstreamMalformed(f"{where} is in {len(codings)} content codings; {MAX_CODINGS} are read")
+        raise UpstreamMalformed(f"{where} is in {len(codings)} content codings; Koschey accepts at most {MAX_CODINGS}")
     return [DECODERS[coding]() for coding in reversed(codings)]
 
 

@@ -177,13 +177,13 @@ class Egress:
         if url.scheme != "https" and not (is_listed and url.scheme == "http"):
             raise EgressRefused(f"{url.scheme}://{host} is not https")
         if url.user or url.password or not host:
-            raise EgressRefused(f"the address of {host} carries credentials or no host")
+            raise EgressRefused(f"the address of {host} contains credentials, or has no host")
         try:
             inside = leads_inside(host)
         except ValueError:
             if not any(letter.isalpha() for letter in host):
                 # `127.1` and the like: no name to resolve, but an address to the system.
-                raise EgressRefused(f"{host} is no host name, and no address in its usual form") from None
+                raise EgressRefused(f"{host} is neither a host name nor an address in its usual form") from None
             return  # a name: the resolver checks its addresses
         if inside and not is_listed:
             raise EgressRefused(f"{host}:{url.port} lies inside your network; {self._remedy}")
@@ -193,14 +193,14 @@ def _parse(url: str) -> URL:
     try:
         return URL(url)
     except ValueError as error:
-        raise UpstreamMalformed(f"{url!r} is no address: {error}") from None
+        raise UpstreamMalformed(f"{url!r} is not an address: {error}") from None
 
 
 def _join(url: str, location: str) -> str:
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise UpstreamMalformed(f"{url} redirects to {location!r}, which is no address: {error}") from None
+        raise UpstreamMalformed(f"{url} redirects to {location!r}, which is not an address: {error}") from None
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def translated(url: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.InvalidURL, aiohttp.ClientResponseError) as error:
-        raise UpstreamMalformed(f"{url} gave an answer that is no HTTP: {error}") from error
+        raise UpstreamMalformed(f"{url} did not answer with valid HTTP: {error}") from error
     except (aiohttp.ClientError, OSError) as error:
         if refused := _refusal(error):
             raise refused from None

@@ -75,7 +75,9 @@ class Turns:
             if not turn.limit.expired():
                 raise
             silent = loop.time() - turn.heard_at
-            raise UpstreamUnavailable(f"{url} was silent for {silent:.0f} seconds, and others wait") from None
+            raise UpstreamUnavailable(
+                f"{url} sent nothing for {silent:.0f} seconds while other requests were pending"
+            ) from None
         finally:
             self._taken.discard(turn)
             self._give_back()
@@ -91,7 +93,7 @@ class Turns:
                 await place
         except TimeoutError:
             self._leave(asker, place)
-            raise Busy(f"too many others wait for the upstream; {url} was not requested") from None
+            raise Busy(f"too many requests to the upstream are pending; {url} was not requested") from None
         except asyncio.CancelledError:
             self._leave(asker, place)
             raise

@@ -38,11 +38,11 @@ def steady_workflows(settings: Settings) -> list[Steady]:
     """Return the permanent workflows that the settings require."""
     wanted = [
         Steady(
-            Housekeeping.run, HousekeepingInput(), HOUSEKEEPING_ID, "ends rules, starts quarantines without a workflow"
+            Housekeeping.run, HousekeepingInput(), HOUSEKEEPING_ID, "removes expired rules, starts missing workflows"
         )
     ]
     if settings.follow_upstream:
-        wanted.append(Steady(FollowUpstream.run, FollowUpstreamInput(), FOLLOW_ID, "looks at pages of the upstream"))
+        wanted.append(Steady(FollowUpstream.run, FollowUpstreamInput(), FOLLOW_ID, "refreshes pages of the upstream"))
     if settings.advisories:
         given = FollowAdvisoriesInput()
         wanted.append(Steady(FollowAdvisories.run, given, ADVISORIES_ID, "follows the advisory feed"))

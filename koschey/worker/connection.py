@@ -99,6 +99,6 @@ def _tls(settings: Settings) -> TLSConfig | bool:
             context.load_cert_chain(cert, key, password="")
     except ssl.SSLError:
         raise StartError(
-            f"KOSCHEY_TEMPORAL_TLS_CERT: {cert} and {key} are no certificate with its key in PEM, without a password"
+            f"KOSCHEY_TEMPORAL_TLS_CERT: {cert} and {key} are not a certificate with its key in PEM, without a password"
         ) from None
     return config

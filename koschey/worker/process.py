@@ -61,17 +61,17 @@ async def _work(
     relay.start(tasks)
     tasks.start("the report of this worker", lambda: keep_reporting(resources.pool, client), is_outage)
     follower = Follower(resources.pool, resources.refresher, timedelta(seconds=settings.page_freshness))
-    tasks.start("the looks that confirm absences", lambda: keep_rechecking(follower), is_outage)
+    tasks.start("the re-checks that confirm absences", lambda: keep_rechecking(follower), is_outage)
     if signal_decisions(settings.decisions_by_signal) is SignalDecisions.CODE:
         codes = OpenCodes(resources.pool, client, resources.feed)
         tasks.start("the reading of signals with open codes", codes.run, _is_any_outage)
     superseded = SupersededRuns(resources.pool, client, searchable=searchable)
     tasks.start("the replacement of superseded runs", superseded.run, _is_any_outage)
     if webhook:
-        tasks.start("the telling of alerts", lambda: keep_telling(resources.pool), is_outage)
+        tasks.start("the sending of alerts", lambda: keep_telling(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):
         steady = steady_workflows(settings)
-        tasks.start("the start of steady workflows", lambda: keep_running(client, steady), _is_rpc_error)
+        tasks.start("the start of permanent workflows", lambda: keep_running(client, steady), _is_rpc_error)
         ready()
         await stop.wait()
 

@@ -82,11 +82,11 @@ class Relay:
         try:
             await self._send(parse_message(claim.kind, claim.payload))
         except (KeyError, TypeError) as error:
-            log.warning("a message is of a kind that this version does not know", claim=claim, error=repr(error))
+            log.warning("this version does not know the kind of a message", claim=claim, error=repr(error))
         except OUTAGES as error:
             if not (isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT):
                 raise
-            log.warning("Temporal does not take a message", claim=claim, error=str(error))
+            log.warning("Temporal does not accept a message", claim=claim, error=str(error))
         except Exception:
             log.exception("a message cannot be sent", claim=claim)
         else:
@@ -145,7 +145,7 @@ def _start(message: Message, *, searchable: bool) -> _Start:
                 [again],
             )
         case AlertRaised(alert):
-            return _Start(SendAlert.run, SendAlertInput(alert), alert_id(alert), f"tell of alert {alert}")
+            return _Start(SendAlert.run, SendAlertInput(alert), alert_id(alert), f"send alert {alert}")
         case MetadataWanted(project):
             return _Start(
                 DescribeProject.run,

@@ -140,7 +140,7 @@ def test_a_strange_folder_is_left_alone(folder: Path) -> None:
     """A folder with other content is refused, and its mode is not touched."""
     folder.mkdir(mode=0o755)
     (folder / "thesis.txt").write_text("")
-    with pytest.raises(StartError, match="something else"), claim(folder):
+    with pytest.raises(StartError, match="something other than Koschey's data"), claim(folder):
         pass
     assert (mode(folder), [entry.name for entry in folder.iterdir()]) == (0o755, ["thesis.txt"])
 
@@ -237,7 +237,7 @@ def test_a_port_lost_meanwhile_is_replaced(claimed: Path) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
 def test_a_strange_address_is_refused(claimed: Path, host: str) -> None:
     """An address that is not this machine's is said to be that, not a taken port."""
-    with pytest.raises(StartError, match=f"{host} is no address .*--host"):
+    with pytest.raises(StartError, match=f"{host} is not an address .*--host"):
         choose_ports(UpOptions(claimed, host=host, port=0), claimed)
 
 

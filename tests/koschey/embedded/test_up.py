@@ -221,7 +221,7 @@ def test_a_taken_port_is_refused_first(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert refused(data, "--port", str(port)).endswith(
-            f"port {port} on 127.0.0.1 is taken; choose another with --port"
+            f"port {port} on 127.0.0.1 is in use; choose another with --port"
         )
         assert not (data / "postgres").exists()
         assert not (data / "logs").exists()

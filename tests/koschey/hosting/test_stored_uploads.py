@@ -241,7 +241,7 @@ def test_bytes_that_changed_on_the_disk_are_not_stored(inside: Inside, intake: I
                 spoiling.inspect = spoil  # type: ignore[method-assign]
                 await accept(Intake(intake.pool, intake.store, spoiling, intake.trust), ADMIN, upload)
 
-        with pytest.raises(StoreUnavailable, match="was changed on our disk"):
+        with pytest.raises(StoreUnavailable, match="changed on Koschey's disk"):
             inside.run(run())
         assert inside.run(objects_of(intake, file)) == [False] * 3
         assert inside.run(rows_of(intake, file)) == (0, 0)

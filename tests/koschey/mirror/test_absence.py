@@ -261,7 +261,7 @@ async def test_released_files_that_come_back_are_served_again(mirror: Mirror, wh
     standing = (await mirror.files("a-back"))[file.filename].standing
     assert (standing.withdrawn_at, standing.reason) == (
         None,
-        "the upstream withdrew the released file, and lists it again as it was",
+        "the upstream withdrew the released file, and lists it again unchanged",
     )
     # What is new after the whole project was gone is for a person, whatever its age.
     new = mirror.upstream.add("a-back", "3.0", upload_time=mirror.now)
@@ -422,7 +422,7 @@ async def test_page_that_was_never_whole_is_not_absent(mirror: Mirror) -> None:
     file = await released(mirror, "a-half")
     await mirror.pool.execute("UPDATE project SET looked_at = NULL, upstream_etag = NULL")
     mirror.upstream.fault("a-half", **GONE)
-    with pytest.raises(Busy, match="was not read to its end"):
+    with pytest.raises(Busy, match="was read only in part, and now it is missing"):
         await mirror.refresher.find(NormalizedName("a-half"))
     assert await journalled(mirror) == []
     mirror.upstream.clear_faults()

@@ -114,7 +114,7 @@ async def test_nobody_waits_without_end(pool: Pool, impatient: None, same: bool)
     first = Leases(pool)
     second = first if same else Leases(pool)
     async with held(first) as task:
-        with pytest.raises(Busy, match="spam is being fetched by another process"):
+        with pytest.raises(Busy, match="another process is fetching spam"):
             await asyncio.wait_for(Work().run(second), TIMEOUT)
         assert not task.done()
         assert await rows(pool) == 1

@@ -300,7 +300,7 @@ async def test_security_fix_comes_first(mirror: Mirror) -> None:
         ("a-sooner", "1.0", None),
         ("a-fixed", "0.9.1", None),
     ]
-    assert str(fix) == "fixes PYSEC-7 in 1.0, taken here 3 times"
+    assert str(fix) == "fixes PYSEC-7 in 1.0, downloaded here 3 times"
     assert sooner.filename in await mirror.files("a-sooner")
 
 

@@ -37,7 +37,7 @@ def test_names_ports_and_networks() -> None:
 )
 def test_what_is_no_host_is_refused(text: str) -> None:
     """What names no host, or names everybody, is refused with the text and what to write."""
-    with pytest.raises(ValueError, match=r"no host; write|everybody; name"):
+    with pytest.raises(ValueError, match=r"is not a host; write|covers every address; name"):
         parse_private_hosts(f"good.example.org, {text}")
 
 

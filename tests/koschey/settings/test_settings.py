@@ -287,11 +287,11 @@ def test_every_setting_is_documented() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("10.0.0.1/8", "'10.0.0.1/8' is no network; write addresses, or CIDR such as 10.0.0.0/8"),
-        ("10.0.0.0/8, proxy.example.org", "'proxy.example.org' is no network"),
-        ("*", "'*' is no network"),
-        ("0.0.0.0/0", "0.0.0.0/0 is everybody"),
-        ("10.0.0.1,::/0", "::/0 is everybody"),
+        ("10.0.0.1/8", "'10.0.0.1/8' is not a network; write addresses, or CIDR such as 10.0.0.0/8"),
+        ("10.0.0.0/8, proxy.example.org", "'proxy.example.org' is not a network"),
+        ("*", "'*' is not a network"),
+        ("0.0.0.0/0", "0.0.0.0/0 covers every address"),
+        ("10.0.0.1,::/0", "::/0 covers every address"),
     ],
 )
 def test_proxies_that_are_refused(monkeypatch: pytest.MonkeyPatch, value: str, message: str) -> None:

@@ -65,8 +65,8 @@ def _with_large_directory() -> bytes:
     [
         (b"", "cannot be read"),
         (b"not json", "cannot be read"),
-        (b"[]", "nothing of any Python project"),
-        (archive([{"id": "X-1"}]), "nothing of any Python project"),
+        (b"[]", "names no Python project"),
+        (archive([{"id": "X-1"}]), "names no Python project"),
         (archive(GOOD)[:-5], "ZIP"),
         (archive(GOOD)[:200] + archive(GOOD)[250:], "ZIP"),
         (archive(GOOD) + b"trailing", "ZIP"),

@@ -93,7 +93,7 @@ def test_what_is_no_host(text: str) -> None:
     assert parse_host(text) is None
     if text:
         for base_url in ("https://index.example.org", None):
-            with pytest.raises(ValueError, match=r"KOSCHEY_HOSTS: .* is no host"):
+            with pytest.raises(ValueError, match=r"KOSCHEY_HOSTS: .* is not a host"):
                 own_hosts(text, base_url)
 
 
