@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     temporal_tls_key: Path | None = Field(None, description="key of the client certificate")
     decisions_by_signal: SignalSetting = Field(
         SignalDecisions.CODE,
-        description="what a signal to a Temporal workflow needs to decide: `code`, a reviewer's code; `trusted`, the name "
-        "of a reviewer, if Temporal has logins of its own; `off`: no signal decides",
+        description="what a signal to a Temporal workflow needs to decide: `code`, a reviewer's code; `trusted`, the "
+        "name of a reviewer, if Temporal has logins of its own; `off`: no signal decides",
     )
 
     upstream: AnyHttpUrl | None = Field(None, description="Simple API of the mirrored index; empty means PyPI")
