@@ -9,20 +9,20 @@ from koschey.explained import Explained
 class CauseKind(Explained):
     """What gave a file its state. The constraint on the column `standing.cause` in PostgreSQL lists the same values."""
 
-    TIME = "time", "The window: it has not ended, it has, or the file was older when it was first seen."
+    TIME = "time", "The window has ended or has not ended, or the file was older than it when it was first seen."
     DECISION = "decision", "A reviewer's decision about the scope and version; the subject is the choice."
     RULE = "rule", "A rule of the policy with this scope and version; the subject is its kind."
     RESERVATION = "reservation", "The name is reserved for private packages, by the pattern that is the scope."
     ADVISORY = "advisory", "An advisory about the release; the subject is its id."
     CHECK = "check", "A check that has a finding or is not completed; the subject is `check/code`, or the check alone."
     UPSTREAM = "upstream", "What the upstream did or said; the subject is one of the table below."
-    ARCHIVE = "archive", "The archive does not contain what was promised of it."
-    FILENAME = "filename", "The filename names no version, or the name or the path is taken."
+    ARCHIVE = "archive", "The archive does not contain what its page or its metadata states."
+    FILENAME = "filename", "The filename names no version, or the name or the path is in use."
     UPLOAD = "upload", "An upload to this index; the subject is the account."
     STATUS = "status", "The project was quarantined here (PEP 792)."
     REMOVAL = "removal", "The file was removed here; the subject is the account."
-    ORIGIN = "origin", "The name changed hands between its upstream and this index; the subject is the account."
-    UNKNOWN = "unknown", "The row is older than causes are, and does not show its cause."
+    ORIGIN = "origin", "The name moved between its upstream and this index; the subject is the account."
+    UNKNOWN = "unknown", "The row was written before rows had causes, and does not show its cause."
 
 
 class UpstreamCause(Explained):
@@ -33,8 +33,8 @@ class UpstreamCause(Explained):
     ABSENT = "absent", "It does not list the file, or the project."
     REMOVED = "removed", "It removed the file during its quarantine."
     WITHDRAWN = "withdrawn", "It removed the file soon after its upload."
-    LISTED_AGAIN = "listed-again", "It lists again, unchanged, what it withdrew."
-    RETURNED = "returned", "The project is back after an absence, perhaps in other hands."
+    LISTED_AGAIN = "listed-again", "It lists the withdrawn file again, unchanged."
+    RETURNED = "returned", "The project is back after an absence, perhaps with another owner."
     YANKED = "yanked", "It yanked the file during its quarantine."
     REPLACED = "replaced", "It lists other bytes under the filename."
     QUARANTINED = "quarantined", "It quarantined the project (PEP 792)."

@@ -37,9 +37,9 @@ async def downloads(project: str) -> Response:
     """Show who downloaded files of a project, or of one release: a recall needs to know that."""
     name, version = parse_name(project), request.args.get("version") or None
     if not may_decide(name):
-        raise NotAllowed(f"who took files of {name} is for those who decide about it")
+        raise NotAllowed(f"only reviewers of {name} may see who downloaded its files; an admin can grant it")
     if version is not None and (len(version) > 200 or not version.isprintable()):
-        raise UsageError("that is not a version")
+        raise UsageError("the version is not valid; send at most 200 printable characters")
     taken = await resources().downloads.read_all(name, version)
     return await render("downloads.html", name=name, version=version, taken=taken)
 
@@ -52,5 +52,5 @@ def _parse_before(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise UsageError("`before` is the number of an alert")
+        raise UsageError("`before` must be the number of an alert")
     return int(text)

@@ -37,7 +37,7 @@ async def read_consent(name: str) -> Consent:
     if not files:
         return NO_CONSENT
     if not (files.isascii() and files.isdigit() and len(files) <= MAX_DIGITS):
-        raise UsageError("`confirm` is a number of files")
+        raise UsageError("`confirm` must be a number of files")
     if form.get("again", "").strip() != name:
-        raise UsageError(f"{name} is what had to be typed; nothing was changed")
+        raise UsageError(f"the typed name is not {name}, so nothing was changed; type {name} to continue")
     return Consent(int(files))

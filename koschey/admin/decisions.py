@@ -24,10 +24,10 @@ DONE = {
     Choice.APPROVE: "Approved",
     Choice.BLOCK: "Blocked",
     Choice.UNBLOCK: "Unblocked",
-    Choice.TRUST: "Trusted",
-    Choice.UNTRUST: "No longer trusted:",
+    Choice.TRUST: "The waiting time is skipped for",
+    Choice.UNTRUST: "The waiting time is restored for",
     Choice.EXTEND: "Held longer:",
-    Choice.EXCEPT: "Excepted",
+    Choice.EXCEPT: "Temporarily allowed",
     Choice.RECALL: "Recalled",
 }
 
@@ -95,7 +95,7 @@ def parse_days(text: str) -> float:
 def _parse_version(text: str, choice: Choice) -> str | None:
     """Return the version as the files have it. It is not parsed, because old ones do not always follow PEP 440."""
     if len(text) > MAX_VERSION or not text.isprintable():
-        raise UsageError("that is not a version")
+        raise UsageError("the version is not valid; send at most 200 printable characters")
     if text and choice in WHOLE_PROJECT_ONLY:
         raise UsageError(f"{choice} is for the whole project, not for one release")
     return text or None
@@ -106,5 +106,5 @@ def _say(decision: Decision, outcome: Outcome) -> str:
     if outcome.waits:
         return f"{scope}: {decision.choice} {outcome}."
     if outcome.serial is None:
-        return f"{scope}: nothing to change, it was so already."
+        return f"{scope}: nothing has changed; the decision {decision.choice} already applies."
     return f"{DONE[decision.choice]} {scope} ({outcome})."

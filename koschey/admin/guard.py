@@ -40,8 +40,8 @@ async def _check_form() -> None:
     sent = (await request.form).get("csrf", "") if request.mimetype == FORM else ""
     if not visit().known or not is_csrf_token(visit().id, sent):
         raise Forbidden(
-            "This form is not from your present session, so nothing was done. "
-            "Go back, load the page again and send it once more; cookies must be allowed."
+            "This form is not from your current session, so nothing was done. "
+            "Allow cookies, go back, reload the page and send the form again."
         )
 
 

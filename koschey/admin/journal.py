@@ -25,5 +25,5 @@ def _parse_serial(text: str | None) -> Serial | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise UsageError("`before` is the serial of an entry: a number")
+        raise UsageError("`before` must be the serial of an entry: a number")
     return Serial(int(text))

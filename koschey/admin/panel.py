@@ -106,7 +106,7 @@ async def http_error(error: HTTPException) -> Response:
 async def _store_error(error: Exception) -> Response:
     log.warning("a store does not answer", error=repr(error))
     # A decision may have been committed just before; the reviewer has to check.
-    advice = "Try again in a few seconds. If you sent a decision, look first whether it was carried out."
+    advice = "Try again in a few seconds. If you sent a decision, first check whether it was made."
     return await render_error(503, "The database does not answer", advice)
 
 

@@ -112,6 +112,6 @@ def _order(rule: Rule) -> tuple[int, str, str, str]:
 
 def _say(outcome: PolicyOutcome) -> str:
     if outcome.serial is None:
-        return "Nothing to change, it was so already."
+        return "Nothing has changed: the policy already has this content."
     checked = f"{count_of(outcome.judged_anew, 'held release')} re-checked"
     return ". ".join([f"The policy has changed (serial {outcome.serial}), {checked}", *outcome.effects.sentences]) + "."

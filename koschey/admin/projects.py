@@ -53,7 +53,7 @@ async def _page(
 ) -> Response:
     review = await review_project(resources().pool, name, resources().feed)
     if review is None:
-        raise NotKnown(error or f"{name} is not known here; ask the index for the project's page first")
+        raise NotKnown(error or f"{name} is not known here; request the project's page from the index first")
     number = int(_place().get("page", 1))
     return await render(
         "project.html",

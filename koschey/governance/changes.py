@@ -117,7 +117,7 @@ async def unset_rule(
         before = await _in_place_of(connection, lifted, agreed)
         if not before:
             about_check = f" about {subject}" if subject else ""
-            raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is in force; koschey policy show lists all")
+            raise NotKnown(f"no rule {parsed} {scope.strip()}{about_check} is active; koschey policy show lists all")
         return await _carry_out(connection, actor, compare(before, []), why, agreed)
 
 
@@ -214,4 +214,4 @@ def _entry(change: RuleChange, reason: Reason) -> Entry:
 
 
 def _said(rule: Rule | None) -> str | None:
-    return (rule.value or "in force") if rule else None
+    return (rule.value or "active") if rule else None

@@ -72,7 +72,7 @@ async def claim(
         project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(
-                f"{name} is not mirrored here, so there is nothing to claim; upload to it, or keep it for later: "
+                f"{name} is not mirrored here, so there is nothing to claim; upload to it, or reserve it for later: "
                 f"koschey reserve {name} --reason WHY"
             )
         return await _Handing(connection, actor, project, Origin.HOSTED, why, consent).run()
@@ -98,7 +98,7 @@ async def release_name(
             raise NotKnown(f"there is no project {name} here")
         if rule := (await rules.select_rules(connection, name)).find_whole(RuleKind.RESERVED):
             raise UsageError(
-                f"{name} is reserved for private packages by '{rule.scope}' ({rule.reason}); give it free first: "
+                f"{name} is reserved for private packages by '{rule.scope}' ({rule.reason}); end that first: "
                 f"koschey unreserve '{rule.scope}' --reason WHY"
             )
         return await _Handing(connection, actor, project, Origin.MIRRORED, why, consent).run()

@@ -52,12 +52,12 @@ class Late:
     def sentences(self) -> Sequence[str]:
         """One sentence for people about each name, with the command that claims it."""
         said = [
-            f"{name.name} is mirrored already ({_count(name.files)}, {name.downloaded:,} of them downloaded from here) "
-            f"and takes no upload; to publish it here: koschey claim {name.name} --reason WHY"
+            f"{name.name} is already mirrored ({_count(name.files)}, {name.downloaded:,} of them downloaded from here) "
+            f"and accepts no upload; to publish it here: koschey claim {name.name} --reason WHY"
             for name in self.names
         ]
         others = self.total - len(self.names)
-        return [*said, f"and so for {others:,} more name{'s' if others > 1 else ''}"] if others > 0 else said
+        return [*said, f"and the same for {others:,} more name{'s' if others > 1 else ''}"] if others > 0 else said
 
 
 NOT_LATE = Late()
@@ -79,16 +79,20 @@ class Effects:
         """Sentences for people about the effects, with the commands for files that stay blocked and for late names."""
         said = []
         if self.closed:
-            said.append(f"{_files(self.closed)} served no more")
+            said.append(f"{_files(self.closed)} no longer served")
         if self.opened:
             said.append(f"{_files(self.opened)} served again")
         if self.still_blocked:
             count = sum(release.files for release in self.still_blocked)
-            so = "stays blocked until somebody has it" if count == 1 else "stay blocked until somebody has them"
+            so = (
+                "stays blocked until a reviewer unblocks it; it is then held for approval"
+                if count == 1
+                else "stay blocked until a reviewer unblocks them; they are then held for approval"
+            )
             commands = ", ".join(release.command for release in self.still_blocked[:NAMED])
             others = len(self.still_blocked) - NAMED
-            more = f", and so for {others} more release{'s' if others > 1 else ''}" if others > 0 else ""
-            said.append(f"{_files(count, verb='')} {so} held again, for approval: {commands}{more}")
+            more = f", and the same for {others} more release{'s' if others > 1 else ''}" if others > 0 else ""
+            said.append(f"{_files(count, verb='')} {so}: {commands}{more}")
         return [*said, *self.late.sentences]
 
 

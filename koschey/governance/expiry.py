@@ -33,7 +33,7 @@ async def expire_rules(connection: Connection) -> int:
 def _entry(rule: Rule) -> Entry:
     said: dict[str, object] = {
         "kind": rule.kind,
-        "before": rule.value or "in force",
+        "before": rule.value or "active",
         "reason": rule.reason,
         "actor": rule.actor,
     }

@@ -14,8 +14,8 @@ from koschey.governance.terms import Terms, as_utc, parse_rule, refuse_doubles, 
 from koschey.policy.rules import NEVER, Rule, RuleKind
 
 HEAD = """\
-# The policy of a Koschey index. `koschey policy apply FILE` puts exactly these rules in force, beside exceptions.
-# scope: a project, 'name==version', 'name-*', '@upstream' or '*'; of several the narrowest decides.
+# The policy of a Koschey index. `koschey policy apply FILE` makes exactly these rules active; exceptions stay active.
+# scope: a project, 'name==version', 'name-*', '@upstream' or '*'; the rule with the narrowest scope decides.
 """
 KEYS = ("kind", "scope", "subject", "value", "reason", "expires", "ticket")
 REQUIRED = ("kind", "scope", "reason")
@@ -30,14 +30,14 @@ def parse_policy(text: str, filename: str, actor: str, now: datetime) -> list[Ru
     try:
         read = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{filename}: this is no TOML: {error}") from None
+        raise UsageError(f"{filename}: this is not TOML: {error}") from None
     if unknown := sorted(read.keys() - {"rule"}):
         raise UsageError(f"{filename}: unknown key {unknown[0]!r}; a policy is a list of [[rule]]")
     tables = read.get("rule", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f"{filename}: 'rule' is no list of tables; begin each rule with [[rule]]")
+        raise UsageError(f"{filename}: 'rule' is not a list of tables; begin each rule with [[rule]]")
     if len(tables) > MAX_RULES:
-        raise UsageError(f"{filename}: {len(tables)} rules are more than the {MAX_RULES} that a policy may have")
+        raise UsageError(f"{filename}: a policy has at most {MAX_RULES} rules, not {len(tables)}")
     where = list(_places(text, filename, len(tables)))
     rules = [_read(table, here, actor, now) for table, here in zip(tables, where, strict=True)]
     refuse_doubles(rules, where)
@@ -64,7 +64,7 @@ def _read(table: dict[str, object], where: str, actor: str, now: datetime) -> Ru
         raise UsageError(f"{where}: {missing[0]!r} is missing")
     expires = table.get("expires")
     if expires is not None and not isinstance(expires, date):
-        raise UsageError(f"{where}: 'expires' is no time of TOML; write it without quotes: 2027-01-31T12:00:00Z")
+        raise UsageError(f"{where}: 'expires' is not a TOML time; write it without quotes: 2027-01-31T12:00:00Z")
     texts = {key: _text(table, key, where) for key in KEYS if key in table and key != "expires"}
     try:
         return parse_rule(Terms(**texts, expires=None if expires is None else as_utc(expires)), actor, now)
@@ -77,7 +77,7 @@ def _text(table: dict[str, object], key: str, where: str) -> str:
     if key == "value" and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise UsageError(f"{where}: {key!r} is no text; write it in quotes")
+        raise UsageError(f"{where}: {key!r} is not a text; write it in quotes")
     return value
 
 

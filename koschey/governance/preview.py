@@ -64,7 +64,7 @@ async def preview_policy(
 def check_tag(policy: Sequence[Rule], expected: int | None) -> None:
     """Raise `Stale` if a policy does not have the tag that a person saw; None accepts any policy."""
     if expected is not None and tag_of(policy) != expected:
-        raise Stale("the policy is not as it was when it was read; look at it again, then decide")
+        raise Stale("the policy has changed since it was read; read it again, then decide")
 
 
 async def foresee_covered(

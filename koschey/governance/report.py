@@ -86,7 +86,7 @@ async def explain(connection: Connection, project: NormalizedName, version: str 
         known = await files.select_project_files(connection, project)
         chosen = [item for item in known if version in (None, item.file.version)]
         if version is not None and known and not chosen:
-            raise NotKnown(f"{project} has no release {version} here; its page lists what there is")
+            raise NotKnown(f"{project} has no release {version} here; its page lists the releases")
         now = await projects.select_now(connection)
         policy, evidence = await gather_evidence(connection, chosen, policy, usual.feed, now)
     explained = tuple(

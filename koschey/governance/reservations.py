@@ -28,7 +28,7 @@ def parse_pattern(text: str) -> str:
     """Return the normalised pattern. Raises `UsageError` if the text is neither a name nor `name-*`."""
     match = PATTERN.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text[:MAX_NAME]!r} is no pattern; write a name, or 'name-*' for all that begin so")
+        raise UsageError(f"{text[:MAX_NAME]!r} is not a pattern; write 'name', or 'name-*' for all names that begin so")
     return canonicalize_name(parse_name(match["name"])) + (match["all"] or "")
 
 

@@ -49,7 +49,9 @@ def parse_rule(terms: Terms, actor: str, now: datetime) -> Rule:
     if terms.ticket is not None:
         _check_ticket(terms.ticket)
     if terms.expires is not None and terms.expires <= now:
-        raise UsageError(f"the end {terms.expires:%Y-%m-%d %H:%M} UTC is not in the future; leave it out for no end")
+        raise UsageError(
+            f"the expiry {terms.expires:%Y-%m-%d %H:%M} UTC is not in the future; omit it for a rule that never expires"
+        )
     return Rule(
         kind=kind,
         version=version,
@@ -80,7 +82,8 @@ def refuse_doubles(rules: Iterable[Rule], where: Iterable[str]) -> None:
     seen: dict[Place, str] = {}
     for rule, here in zip(rules, where, strict=True):
         if first := seen.get(place(rule)):
-            raise UsageError(f"{here} is about the same as {first.rpartition(': ')[2]}; keep one of them")
+            other = first.rpartition(": ")[2]
+            raise UsageError(f"{here} has the same kind, scope and subject as {other}; keep one of them")
         seen[place(rule)] = here
 
 
@@ -92,9 +95,11 @@ def scope_text(rule: Rule) -> str:
 def parse_kind(text: str) -> RuleKind:
     """Return the kind of rule. Raises `UsageError` for an unknown kind, and for an exception, which cannot be set."""
     if text == RuleKind.EXCEPTION:
-        raise UsageError("an exception binds bytes that exist and always ends; it is granted for a release, not set")
+        raise UsageError(
+            "an exception is for bytes that exist, and expires; a reviewer makes it for a release: koschey except"
+        )
     if text not in SETTABLE:
-        raise UsageError(f"there is no kind {text[:80]!r} of rule; there are {', '.join(SETTABLE)}")
+        raise UsageError(f"there is no kind {text[:80]!r} of rule; the kinds are {', '.join(SETTABLE)}")
     return RuleKind(text)
 
 
@@ -104,11 +109,11 @@ def parse_rule_scope(kind: RuleKind, text: str) -> tuple[str, str | None]:
     if text in (EVERYTHING, UPSTREAM):
         return text, None
     if text.startswith("@"):
-        raise UsageError(f"{text[:80]!r} is no scope; what comes from an upstream is {UPSTREAM!r}")
+        raise UsageError(f"{text[:80]!r} is not a scope; the scope of all mirrored projects is {UPSTREAM!r}")
     if "==" not in text:
         return parse_pattern(text), None
     if kind in WHOLE_NAMES:
-        raise UsageError(f"{kind} is about names, not about one release; write {text.partition('==')[0]!r}")
+        raise UsageError(f"{kind} applies to names, not to one release; write {text.partition('==')[0]!r}")
     return parse_scope(text)
 
 
@@ -116,12 +121,12 @@ def parse_subject(kind: RuleKind, text: str | None) -> str:
     """Return the subject of a rule: a check, or one code of it. Raises `UsageError` for an invalid subject."""
     if kind is not RuleKind.CHECK:
         if text:
-            raise UsageError(f"{kind} takes no subject; only {RuleKind.CHECK} does")
+            raise UsageError(f"{kind} accepts no subject; only {RuleKind.CHECK} does")
         return ""
     if not text:
-        raise UsageError("name the check that the rule is about, as subject: CHECK or CHECK/CODE")
+        raise UsageError("give the check that the rule is about as the subject: CHECK or CHECK/CODE")
     if len(text) > 200 or not SUBJECT.fullmatch(text):
-        raise UsageError(f"{text[:80]!r} names no check; write CHECK or CHECK/CODE, in small letters with hyphens")
+        raise UsageError(f"{text[:80]!r} is not a check; write CHECK or CHECK/CODE, in lower-case letters with hyphens")
     return text
 
 
@@ -136,7 +141,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         found = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text[:80]!r} is no end; write a date '2027-01-31', a time '2027-01-31T12:00Z', or a span such as '14d'"
+            f"{text[:80]!r} is not an expiry; write a date '2027-01-31', a time '2027-01-31T12:00Z', or a span '14d'"
         ) from None
     return as_utc(found)
 
@@ -148,19 +153,19 @@ def as_utc(moment: datetime | date) -> datetime:
     try:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
-        raise UsageError(f"{moment} is beyond what can be kept") from None
+        raise UsageError(f"{moment} is beyond the times that can be stored") from None
 
 
 def _parse_value(kind: RuleKind, text: str | None) -> str:
     if kind in FLAGS:
         if text:
-            raise UsageError(f"{kind} takes no value: it is in force or it is not")
+            raise UsageError(f"{kind} accepts no value: the rule is either active or not")
         return ""
     if not text:
         raise UsageError(f"{kind} needs a value: {_what_it_takes(kind)}")
     if kind is RuleKind.CHECK:
         if text not in list(FindingAction):
-            raise UsageError(f"{text[:80]!r} is no action; a check takes {_what_it_takes(kind)}")
+            raise UsageError(f"{text[:80]!r} is not an action; a check accepts {_what_it_takes(kind)}")
         return text
     return text if text == NEVER else _parse_days(kind, text)
 
@@ -171,7 +176,7 @@ def _parse_days(kind: RuleKind, text: str) -> str:
     except ValueError:
         days = math.nan
     if not 0 <= days <= MAX_DAYS:
-        raise UsageError(f"{text[:80]!r} is no value of {kind}; it takes {_what_it_takes(kind)}")
+        raise UsageError(f"{text[:80]!r} is not a value of {kind}; it accepts {_what_it_takes(kind)}")
     return f"{int(days)}" if days.is_integer() else repr(days)
 
 
@@ -183,6 +188,6 @@ def _what_it_takes(kind: RuleKind) -> str:
 
 def _check_ticket(text: str) -> None:
     if not text.strip() or len(text) > MAX_TICKET:
-        raise UsageError(f"give a ticket of 1 to {MAX_TICKET} characters; it is kept with the rule")
+        raise UsageError(f"give a ticket of 1 to {MAX_TICKET} characters; it is stored with the rule")
     if UNSTORABLE.search(text):
-        raise UsageError("the ticket holds a character that cannot be kept")
+        raise UsageError("the ticket contains a character that cannot be stored")

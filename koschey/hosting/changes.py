@@ -76,7 +76,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if not self.changed:
-            return "nothing to change, it was so already"
+            return "nothing to change; this is already the case"
         count = len(self.filenames)
         files = f", {count} file{'s' if count != 1 else ''} changed" if count else ""
         return f"serial {self.serial}{files}"
@@ -150,6 +150,6 @@ async def changing(connection: Connection, action: Action, change: Change) -> As
 def _mirrored(scope: Scope) -> str:
     blocked = f"{scope.project}=={scope.version}" if scope.version is not None else scope.project
     return (
-        f"{scope.project} is mirrored: what is yanked or removed, and its status, is for its upstream to say; "
+        f"{scope.project} is mirrored: its upstream decides its yanks, its removals and its status; "
         f"to stop serving it here: koschey block '{blocked}' --reason ..."
     )

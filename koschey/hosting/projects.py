@@ -41,7 +41,7 @@ async def unyank(connection: Connection, change: Change) -> Outcome:
 
 def _check(scope: Scope) -> None:
     if scope.noun is Noun.PROJECT:
-        raise UsageError(f"{scope} names no single release; write it as 'name==version'")
+        raise UsageError(f"{scope} does not name a single release; write it as 'name==version'")
 
 
 async def _mark(hosted: Hosted, events: Mapping[Noun, Event], yanked: str | None) -> Outcome:

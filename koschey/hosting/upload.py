@@ -45,8 +45,8 @@ async def select_situation(db: Database, form: UploadForm) -> Situation:
     if project.origin is Origin.MIRRORED:
         # Not 409: poetry and PDM read that as a file that is here already, and continue.
         raise Refused(
-            f"the name {form.project} is mirrored from the upstream; a private project cannot take it. If the name is "
-            f"yours, an admin hands it to private packages: koschey claim {form.project} --reason WHY"
+            f"the name {form.project} is mirrored from the upstream; a private project cannot use it. If the name is "
+            f"yours, an admin can claim it for private packages: koschey claim {form.project} --reason WHY"
         )
     if project.status in CLOSED:
         raise Refused(f"{form.project} is {project.status}: {project.status_reason or 'no reason given'}", status=403)
@@ -62,8 +62,8 @@ async def check_used_name(db: Database, upload: Upload) -> None:
     used = (await select_used_names(db, upload.form.project, [filename])).get(filename, set()) - {upload.sha256}
     if used:
         raise Refused(
-            f"Under the filename {filename!r} other bytes (sha256 {used.pop() or 'not known'}) were downloaded from "
-            "here, when the name was the upstream's. Use a different version."
+            f"Clients downloaded other bytes (sha256 {used.pop() or 'not known'}) under the filename {filename!r} from "
+            "here, when the name was mirrored from the upstream. Use a different version."
         )
 
 

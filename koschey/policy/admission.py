@@ -58,7 +58,7 @@ def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admi
     _, end = _span(file, policy, admission)
     is_old = end is not None and end <= admission.now
     if file.sha256 is None or path is None:
-        unhashed = "the upstream gives no sha256; held until the bytes are hashed"
+        unhashed = "the upstream lists the file without a sha256; held until the bytes are hashed"
         return State.HELD, Grounds(by_upstream(UpstreamCause.NO_DIGEST), unhashed)
     if admission.review:
         return State.HELD, admission.review
@@ -66,7 +66,7 @@ def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admi
         return State.HELD, Grounds(cause_of(rule), "held until its attestation is verified")
     if trust := policy.rules.find(RuleKind.TRUSTED, file.version):
         if policy.required(file.version) and not is_old:
-            return State.HELD, Grounds(cause_of(trust), f"{trusted_by(trust)}; held until its checks went through")
+            return State.HELD, Grounds(cause_of(trust), f"{trusted_by(trust)}; held until its checks are complete")
         return State.RELEASED, Grounds(cause_of(trust), trusted_by(trust))
     return _judge_by_age(policy, file.version, is_old=is_old)
 

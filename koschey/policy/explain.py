@@ -20,15 +20,15 @@ def deciding(rules: Rules, version: str | None) -> Sequence[tuple[Rule, bool]]:
 def why_window(file: File, standing: Standing, rules: Rules, usual: timedelta) -> str:
     """Return one sentence that says when time may release a file, and which rule or setting decides that."""
     if standing.state is not State.HELD:
-        return f"the file is {standing.state}; no window counts"
+        return f"the file is {standing.state}; no window applies"
     if allowed := rules.find(RuleKind.ALLOWED_ONLY, file.version):
-        return f"time lets nothing out: {_named(allowed)}"
+        return f"no file is released automatically: {_named(allowed)}"
     if standing.counts_from is None:
-        return "a person holds the file; no window counts"
+        return "a reviewer must decide about the file; no window applies"
     dated = file.upload_time is not None
     window, source = window_of(rules, file.version, usual, dated=dated), _source(rules, file.version, dated=dated)
     if window is None:
-        return f"time does not end it: {source}"
+        return f"the window never ends: {source}"
     start = f"{_days(window)} ({source}) from {_since(file, standing, rules)}"
     if standing.held_until and standing.release_at == standing.held_until:
         return f"{start}; a reviewer extended it to {standing.held_until:%Y-%m-%d %H:%M} UTC"
@@ -44,8 +44,10 @@ def _since(file: File, standing: Standing, rules: Rules) -> str:
 
 def _what_counts(file: File, start: datetime) -> str:
     if file.upload_time is None:
-        return "when it was first seen, for its upload time is not known"
-    return "its upload time" if start == file.upload_time else "the last look in which it was absent, or first seen"
+        return "when it was first seen; its upload time is unknown"
+    if start == file.upload_time:
+        return "its upload time"
+    return "the last refresh of the page that did not list it, or when it was first seen"
 
 
 def _source(rules: Rules, version: str, *, dated: bool) -> str:

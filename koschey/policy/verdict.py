@@ -151,8 +151,8 @@ def _suspected(file: File, policy: Policy, now: datetime) -> Verdict | None:
     what = "file" if file.absence else "project"
     absent, since = by_upstream(UpstreamCause.ABSENT), f"since {absence.since:%Y-%m-%d %H:%M} UTC"
     if absence.due_at is None:
-        return Verdict(False, State.HELD, absent, f"the upstream lists the {what} no more, {since}")
-    waits = f"absence suspected: the upstream does not list the {what} {since}; further looks confirm or end that"
+        return Verdict(False, State.HELD, absent, f"the upstream no longer lists the {what}, {since}")
+    waits = f"absence suspected: the upstream does not list the {what} {since}; further refreshes confirm or end this"
     is_due = absence.due_at <= now
     due_at = now if is_due else absence.due_at
     return Verdict(False, State.HELD, absent, waits, look_again_at=due_at, needs_look=is_due)
@@ -172,7 +172,7 @@ def trusted_by(rule: Rule) -> str:
 
 def only_allowed(rule: Rule) -> Grounds:
     """Return why time releases no file under a rule `allowed-only`."""
-    return Grounds(cause_of(rule), f"only what a reviewer approves or trusts is served here: {rule.reason}")
+    return Grounds(cause_of(rule), f"the index serves only files that a reviewer approves or trusts: {rule.reason}")
 
 
 def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
@@ -190,7 +190,7 @@ def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime
 def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime) -> Verdict:
     """Judge a file whose window has ended and whose checks are complete."""
     if policy.looked_at is None or policy.looked_at < release_at:
-        waits = "the window has ended; the upstream is asked again first"
+        waits = "the window has ended; the upstream's page is refreshed first"
         return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now, needs_look=True)
     if file.yanked is not None:
         why = f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
@@ -208,7 +208,7 @@ def _unproved(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
         grounds = _for_review(finding)
     rule = policy.rules.find(RuleKind.ATTESTED, file.version)
     if grounds is None and rule and file.attestation is not AttestationVerdict.VERIFIED:
-        grounds = Grounds(cause_of(rule), f"it has no verified attestation, which is required: {rule.reason}")
+        grounds = Grounds(cause_of(rule), f"it has no verified attestation, and a rule requires one: {rule.reason}")
     return Verdict(False, State.HELD, *grounds) if grounds else None
 
 
@@ -218,12 +218,12 @@ def _lacks_checks(file: File, policy: Policy, evidence: Evidence) -> Grounds | N
         check, fault = faults[0].check, faults[0].cause
         return Grounds(by_check(check), f"the check {check} could not be completed: {fault}")
     if missing := sorted(required - evidence.completed):
-        return Grounds(by_check(missing[0]), f"waits for checks: {', '.join(missing)}")
+        return Grounds(by_check(missing[0]), f"held until these checks are complete: {', '.join(missing)}")
     return None
 
 
 def _for_review(finding: Finding) -> Grounds:
-    return Grounds(finding.cause, f"a reviewer must look, {finding.check}: {finding.summary}")
+    return Grounds(finding.cause, f"a reviewer must decide; {finding.check}: {finding.summary}")
 
 
 def _worst(file: File, policy: Policy, evidence: Evidence, action: FindingAction) -> Finding | None:
@@ -246,7 +246,7 @@ def _observed(file: File, policy: Policy, judged: Verdict) -> Verdict | None:
     rule = policy.rules.find(RuleKind.OBSERVED, file.version)
     if rule is None:
         return None
-    would = f"observed ({rule.reason}); it would be {judged.state}: {judged.reason}"
+    would = f"observed ({rule.reason}); the file would be {judged.state}: {judged.reason}"
     return _served_meanwhile(file, judged, Grounds(cause_of(rule), would))
 
 

@@ -217,7 +217,7 @@ async def register_checks(pool: Pool) -> list[str]:
     names = [check.name for check in checks]
     missing = [check.name for check in await select_known_checks(pool) if check.name not in names]
     if missing:
-        log.warning("checks that were installed once are missing; files wait for them", checks=missing)
+        log.warning("checks that were installed before are missing; files are held until they return", checks=missing)
     return names
 
 

@@ -74,25 +74,25 @@ class Decision:
         self._check_days()
         if self.choice is not Choice.EXCEPT:
             if self.filename is not None or self.sha256 is not None:
-                raise UsageError(f"{self.choice} is for the whole release; only an exception is for one file of it")
+                raise UsageError(f"{self.choice} applies to the whole release; only an exception applies to one file")
         elif (self.filename is None) is not (self.sha256 is None):
-            raise UsageError("name the file together with its sha256: an exception is for exactly these bytes")
+            raise UsageError("give the filename together with the sha256: an exception is for exactly these bytes")
         self._check_ticket()
         return replace(self, reason=reason)
 
     def _check_days(self) -> None:
         longest = LONGEST.get(self.choice)
         if longest is None and self.days is not None:
-            raise UsageError(f"{self.choice} is for good and takes no days")
+            raise UsageError(f"{self.choice} is permanent; omit the number of days")
         # Written so that NaN is refused as well.
         if longest is not None and not (self.days is not None and 0 < self.days <= longest):
-            raise UsageError(f"say for how many days: more than 0, and {longest:g} at the most")
+            raise UsageError(f"give the number of days: more than 0, and at most {longest:g}")
 
     def _check_ticket(self) -> None:
         if self.choice is Choice.EXCEPT and not (self.ticket and self.ticket.strip()):
-            raise UsageError("give the ticket under which the exception was asked for")
+            raise UsageError("give the ticket in which the exception was requested")
         if self.ticket is not None and (len(self.ticket) > MAX_TICKET or not self.ticket.isprintable()):
-            raise UsageError(f"a ticket is one line of {MAX_TICKET} characters at the most")
+            raise UsageError(f"a ticket is one line of at most {MAX_TICKET} characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if self.waits:
-            return f"waits for a second person{f', serial {self.serial}' if self.serial else ''}"
+            return f"pending until a second person agrees{f', serial {self.serial}' if self.serial else ''}"
         if self.serial is None:
             return "nothing to change"
         return f"serial {self.serial}, {len(self.filenames)} file{'s' if len(self.filenames) != 1 else ''} {self.done}"

@@ -68,7 +68,7 @@ class Sight:
         return replace(
             account,
             state=item.standing.state if is_due else judged.state,
-            reason=f"{judged.reason}; it is about to be let out" if is_due else judged.reason,
+            reason=f"{judged.reason}; it is about to be released" if is_due else judged.reason,
             release_at=self._free_at(item, judged, evidence),
             findings=tuple(f"{finding.check}: {finding.summary}" for finding in evidence.findings),
         )
@@ -136,7 +136,7 @@ class Sight:
         digests = {text for text in hashes if text.startswith("sha256:")}
         wanted = [i for i in release if not digests or not i.file.sha256 or f"sha256:{i.file.sha256}" in digests]
         if not wanted:
-            reason = "no file of the release has one of the digests that were asked for"
+            reason = "no file of the release has one of the requested digests"
             free = self._free(version)
             return Explanation(self.project, version, Availability.OTHER_BYTES, reason, free=free)
         # A lock names files; a client that names only a version accepts any file of it.
@@ -154,9 +154,9 @@ class Sight:
         free = self._free(version)
         if closed := closed_by(self.policy, version):
             return Explanation(self.project, version, Availability.BLOCKED, closed.reason, free=free)
-        reason = "this index knows of no such release"
+        reason = "this index has no such release"
         if lost:
-            reason += f"; its upstream's page lists {lost[0].name}, which is left out: {CAUSES[lost[0].cause]}"
+            reason += f"; the upstream's page lists {lost[0].name}, which is left out: {CAUSES[lost[0].cause]}"
         return Explanation(self.project, version, Availability.MISSING, reason, free=free)
 
     def _free_at(self, item: StandingFile, judged: Verdict, evidence: Evidence) -> datetime | None:

@@ -53,7 +53,7 @@ async def read_project(pool: Pool, name: NormalizedName) -> Project:
     ):
         found = await projects.select_project(connection, name)
         if found is None:
-            raise NotKnown(f"there is no project {name} here; one that is mirrored is known once it was asked for")
+            raise NotKnown(f"there is no project {name} here; a mirrored one appears once a client requests its page")
         known = await files.select_project_files(connection, name)
         policy = await load_policy(connection, found)
         now = await projects.select_now(connection)

@@ -37,7 +37,9 @@ async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reaso
     _check(explanation)
     async with pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection, connection.transaction():
         if await count_others(connection, who, project, explanation.version) >= MAX_OPEN:
-            raise TooManyRequests(f"{who} waits for {MAX_OPEN} releases already; ask again when some are answered")
+            raise TooManyRequests(
+                f"{who} already has {MAX_OPEN} open requests; request again when reviewers have answered some of them"
+            )
         times = await upsert_request(connection, project, explanation.version, who, why)
     return Asked(explanation, who, times)
 
@@ -45,11 +47,11 @@ async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reaso
 def _check(explanation: Explanation) -> None:
     release = f"{explanation.project}=={explanation.version}"
     if explanation.state is Availability.SERVED:
-        raise UsageError(f"{release} is served already; there is nothing to ask for")
+        raise UsageError(f"{release} is already served; it needs no request")
     if explanation.state not in ASKABLE and explanation.files:
         raise UsageError(f"{release} is {explanation.state}: {explanation.reason}")
     if not explanation.files:
-        raise NotKnown(f"{release} is not known here; ask the index for the project's page first, or check the name")
+        raise NotKnown(f"{release} is not known here; request the project's page first, or check the spelling")
 
 
 def who_asks(account: str | None, address: str | None) -> str:

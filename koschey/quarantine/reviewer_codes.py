@@ -67,7 +67,7 @@ REFUSALS = {
     CodeState.WRONG: "there is no such code for this release",
     CodeState.OTHER: "the code is for another reviewer, choice or number of days",
     CodeState.USED: "the code was used before",
-    CodeState.LATE: "the code is late: it is good for ten minutes until the signal is received",
+    CodeState.LATE: "the code is late: the signal must be received within ten minutes after the code was issued",
     CodeState.CHANGED: "the release has changed since the code was shown: other files, or other findings",
 }
 
@@ -112,7 +112,7 @@ async def issue_code(
     async with connection.transaction():
         await authorize_actor(connection, actor, Action.DECIDE, *{project for project, _ in releases})
         if await count_open_codes(connection, actor.name, actor.door, LIFETIME) >= MOST_OPEN:
-            raise UsageError(f"{actor.name} has {MOST_OPEN} codes that were not used; wait until some have expired")
+            raise UsageError(f"{actor.name} has {MOST_OPEN} unused codes; wait until some have expired")
         shown = await show_releases(connection, releases, feed)
         _check_held(shown)
         code = new_code()
@@ -142,16 +142,16 @@ def _check(choice: Choice, releases: Sequence[Release], days: float | None) -> N
     if len(set(releases)) != len(releases):
         raise UsageError("a release is named twice")
     if choice is Choice.EXTEND and not (days is not None and 0 < days <= MAX_EXTENSION):
-        raise UsageError(f"say for how many days: more than 0, and at most {MAX_EXTENSION:g}")
+        raise UsageError(f"give the number of days: more than 0, and at most {MAX_EXTENSION:g}")
     if choice is not Choice.EXTEND and days is not None:
-        raise UsageError(f"{choice} takes no days")
+        raise UsageError(f"{choice} accepts no number of days")
 
 
 def _check_held(shown: Sequence[ShownRelease]) -> None:
     for release in shown:
         if not any(file.state is State.HELD for file in release.files):
             raise UsageError(
-                f"nothing of {release.project}=={release.version} is held, so no workflow reads signals about it; "
+                f"no file of {release.project}=={release.version} is held, so no workflow reads signals about it; "
                 "decide in the panel, by the API or with koschey"
             )
 

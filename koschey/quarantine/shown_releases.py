@@ -65,7 +65,7 @@ async def _show_project(
             files_of.setdefault(item.file.version, []).append(item)
     for version in versions:
         if project is None or version not in files_of:
-            raise NotKnown(f"{name}=={version} is not known here; check the spelling, or open the project's page first")
+            raise NotKnown(f"{name}=={version} is not known here; check the name, or request the project's page first")
     assert project is not None
     policy, now = await policies.load_policy(db, project), await projects.select_now(db)
     known = [item for version in versions for item in files_of[version]]

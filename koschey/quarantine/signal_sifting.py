@@ -18,7 +18,7 @@ from koschey.db.reviewer_codes import CodeRow, select_codes
 from koschey.quarantine.reviewer_codes import CHOICES, CodeState, is_in_time, judge_code, refusal
 from koschey.quarantine.shown_releases import Release
 
-UNKNOWN = "refused: there is no reviewer of this name here, or not one who may decide this"
+UNKNOWN = "refused: no reviewer has this name here, or the reviewer may not decide this"
 GUESSES = frozenset({CodeState.WRONG, CodeState.OTHER})
 
 type AgeOf = Callable[[str, str], Awaitable[timedelta | None]]

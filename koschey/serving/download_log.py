@@ -65,7 +65,7 @@ class DownloadLog:
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         if not await future:
-            raise Busy("what may be served has changed just now; ask again")
+            raise Busy("the state of the file has changed just now; send the request again")
 
     async def read(self, project: NormalizedName, version: str | None, *, after: int, limit: int) -> list[FileDownload]:
         """Return the downloads of a project, or of one release, in the order in which they were recorded.

@@ -93,7 +93,7 @@ class Preflight:
         try:
             fault = await self._look(name, allowance)
         except TimeoutError:
-            return {pin: _unknown(pin, "there was no time to look it up; ask again") for pin in pins}
+            return {pin: _unknown(pin, "there was no time to read the upstream's page; check again") for pin in pins}
         told = await self._explain(name, pins)
         if fault is None:
             return told

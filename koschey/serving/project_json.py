@@ -112,7 +112,7 @@ class ProjectDocuments:
                 async with asyncio.timeout(PATIENCE):
                     body = await self._read(file)
             except (KoscheyError, TimeoutError) as error:
-                log.info("metadata could not be had", filename=file.filename, error=repr(error))
+                log.info("metadata could not be read", filename=file.filename, error=repr(error))
                 lasts = RETRY_AFTER
                 continue
             metadata = await asyncio.to_thread(read_core_metadata, body) if body is not None else None

@@ -154,7 +154,7 @@ def parse_search(parameters: Sequence[Any]) -> Search:
     names = tuple(re.sub(r"[-_.]+", "-", text).lower() for text in _texts(fields.get("name", [])))
     summaries = tuple(_texts(fields.get("summary", [])))
     if not names and not summaries:
-        raise _invalid("search looks for texts in 'name' and 'summary'; give at least one")
+        raise _invalid("search needs at least one text, in 'name' or 'summary'")
     return Search(names, summaries, every)
 
 

@@ -77,9 +77,9 @@ def parse_object(body: bytes) -> ProvenanceObject:
     try:
         found = msgspec.json.decode(body, type=ProvenanceObject)
     except READ_ERRORS as error:
-        raise Doubt(f"it is no provenance object of PEP 740: {error}") from None
+        raise Doubt(f"it is not a provenance object of PEP 740: {error}") from None
     if found.version != 1:
-        raise Doubt(f"it is a provenance object of version {found.version}; this index knows version 1")
+        raise Doubt(f"it is a provenance object of version {found.version}; this index supports version 1")
     return found
 
 
@@ -88,7 +88,7 @@ def parse_uploaded(text: str) -> list[msgspec.Raw]:
     try:
         return msgspec.json.decode(text, type=list[msgspec.Raw])
     except READ_ERRORS as error:
-        raise Doubt(f"they are no JSON array: {error}") from None
+        raise Doubt(f"they are not a JSON array: {error}") from None
 
 
 def render_object(bundles: Sequence[tuple[dict[str, Any], Sequence[msgspec.Raw]]]) -> bytes:
@@ -111,7 +111,7 @@ def derive_publisher(claims: Mapping[str, str]) -> dict[str, str]:
     """Return the publisher that the claims of a certificate name, in the form of PEP 740. Raises `Doubt`."""
     issuer = claims.get(ISSUER, "")
     if issuer not in KNOWN_ISSUERS:
-        raise Doubt(f"the certificate's issuer {issuer!r} is not known; GitHub Actions and GitLab CI are")
+        raise Doubt(f"the certificate's issuer {issuer!r} is not supported; GitHub Actions and GitLab CI are")
     kind, form = KNOWN_ISSUERS[issuer]
     named = form.fullmatch(claims.get(BUILD_CONFIG, ""))
     if named is None:
@@ -127,9 +127,9 @@ def check_statement(payload: bytes, filename: str, sha256: Sha256) -> str:
     try:
         statement = msgspec.json.decode(payload, type=_Statement)
     except READ_ERRORS as error:
-        raise Doubt(f"what is signed is no in-toto statement: {error}", AttestationVerdict.REFUTED) from None
+        raise Doubt(f"the signed content is not an in-toto statement: {error}", AttestationVerdict.REFUTED) from None
     if statement.kind != STATEMENT or len(statement.subject) != 1:
-        raise Doubt("what is signed is no in-toto v1 statement on one subject", AttestationVerdict.REFUTED)
+        raise Doubt("the signed content is not an in-toto v1 statement on one subject", AttestationVerdict.REFUTED)
     [subject] = statement.subject
     if _parse_filename(subject.name, AttestationVerdict.REFUTED) != _parse_filename(filename):
         raise Doubt(f"the statement is about {subject.name}, not {filename}", AttestationVerdict.REFUTED)
@@ -142,4 +142,4 @@ def _parse_filename(filename: str, verdict: AttestationVerdict = AttestationVerd
     try:
         return parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
     except ValueError:
-        raise Doubt(f"{filename!r} is no filename of a wheel or an sdist", verdict) from None
+        raise Doubt(f"{filename!r} is not the filename of a wheel or an sdist", verdict) from None

@@ -45,7 +45,7 @@ def parse_specifier(text: str) -> tuple[NormalizedName, str]:
     """Split `name==version`. Raises `UsageError` for every other form."""
     name, separator, version = text.partition("==")
     if not separator or not version.strip("= "):
-        raise UsageError(f"{text!r} names no single release; write it as 'name==version'")
+        raise UsageError(f"{text!r} does not name a single release; write it as 'name==version'")
     return parse_name(name.strip()), parse_version(version.strip())
 
 

@@ -170,7 +170,7 @@ def _some(value: Any, limit: int, identity: str) -> list[Any]:
     if not isinstance(value, list):
         return []
     if len(value) > limit:
-        raise UpstreamMalformed(f"the advisory {identity} has a list of {len(value)} entries; {limit} are read")
+        raise UpstreamMalformed(f"the advisory {identity} has a list of {len(value)} entries; at most {limit} are read")
     return value
 
 

@@ -35,4 +35,4 @@ def parse_provenance(body: bytes) -> tuple[str, Sha256]:
         record = msgspec.json.decode(body, type=_Record)
         return record.url, Sha256(record.archive_info.hashes["sha256"])
     except (msgspec.DecodeError, UnicodeError, KeyError) as error:
-        raise UsageError(f"the record is none of PEP 710: {error}") from None
+        raise UsageError(f"the record is not one of PEP 710: {error}") from None

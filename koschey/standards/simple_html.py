@@ -85,7 +85,7 @@ def parse_project(
     links = [(link, name) for link in page.links if (name := _named(link))]
     if version is None and not page.is_listing and not any(_is_file(link, name) for link, name in links):
         # Any web site answers with HTML. An index without PEP 629's version is recognised by its files, or as a list.
-        raise UpstreamMalformed(f"{url} answered with HTML that is no index page; check KOSCHEY_UPSTREAM")
+        raise UpstreamMalformed(f"{url} answered with HTML that is not an index page; check KOSCHEY_UPSTREAM")
     return page_of(
         (_parse_link(link, name, project) for link, name in links),
         _parse_status(page),

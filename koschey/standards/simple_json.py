@@ -99,13 +99,13 @@ def parse_project(
         page = msgspec.json.decode(decode_json(body, charset))
         files = page["files"]
     except (msgspec.DecodeError, UnicodeError, KeyError, TypeError, RecursionError) as error:
-        raise UpstreamMalformed(f"{url} answered with JSON that is no index page: {error}") from None
+        raise UpstreamMalformed(f"{url} answered with JSON that is not an index page: {error}") from None
     version = _stated_version(page.get("meta"))
     # PEP 691: "clients MUST fail if the major version is greater than the one they support".
     if version.partition(".")[0] != "1":
         raise UpstreamMalformed(f"{url} speaks version {version[:40]} of the Simple API, not 1.x")
     if not isinstance(files, list):
-        raise UpstreamMalformed(f"{url} answered with JSON that is no index page: its files are no list")
+        raise UpstreamMalformed(f"{url} answered with JSON that is not an index page: its files are not a list")
     status = page.get("project-status")
     return page_of(
         (_parse_file(file, url, project) for file in files), _parse_status(status), _parse_reason(status), etag

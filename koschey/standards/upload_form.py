@@ -99,13 +99,15 @@ def parse_distribution(filename: str, filetype: Filetype, project: NormalizedNam
     Raises `Refused` if it is not a filename of this type.
     """
     if not is_safe_filename(filename):
-        raise Refused(f"Invalid filename: {_shown(filename)} holds what a filename of a distribution cannot.")
+        raise Refused(
+            f"Invalid filename: {_shown(filename)} has characters that a filename of a distribution cannot have."
+        )
     if filetype is Filetype.SDIST:
         found = split_sdist_filename(filename, project)
         if found is None:
             raise Refused(
-                f"Invalid filename: {filename!r}; an sdist is called name-version.tar.gz (PEP 625). An index that "
-                f"takes old formats also takes {', '.join(OLD_SUFFIXES)}."
+                f"Invalid filename: {filename!r}; an sdist has the filename name-version.tar.gz (PEP 625). An index "
+                f"that accepts old formats also accepts {', '.join(OLD_SUFFIXES)}."
             )
         return found
     try:
@@ -134,7 +136,7 @@ def _check_action(values: Mapping[str, str]) -> None:
     if action != "file_upload":
         raise Refused("The form needs ':action' with the value 'file_upload'.")
     if values.get("protocol_version", "1") != "1":
-        raise Refused(f"Unknown protocol version {_shown(values['protocol_version'])}; 1 is understood.")
+        raise Refused(f"Unknown protocol version {_shown(values['protocol_version'])}; use 1.")
 
 
 def _required(values: Mapping[str, str], name: str) -> str:
@@ -147,8 +149,8 @@ def _filetype(values: Mapping[str, str]) -> Filetype:
     filetype = _required(values, "filetype")
     if filetype in ENDED:
         raise Refused(
-            f"The filetype {filetype!r} has ended, and no current installer takes it (PEP 527, PEP 715). Make a wheel "
-            "of the file: pip install wheel, then wheel convert FILE; and upload that."
+            f"The filetype {filetype!r} was withdrawn, and no current installer accepts it (PEP 527, PEP 715). Make a "
+            "wheel from the file: pip install wheel, then wheel convert FILE; and upload that."
         )
     if filetype not in Filetype:
         raise Refused(f"Unknown filetype {_shown(filetype)}; use 'sdist' or 'bdist_wheel'.")

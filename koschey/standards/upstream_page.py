@@ -24,9 +24,9 @@ MAX_TEXT = 2000
 """Maximum number of characters of a text from an upstream: yank reasons, specifiers."""
 CAUSES = {
     LeftOutCause.NO_FILE: "the page gives it no filename or no address",
-    LeftOutCause.UNSAFE_NAME: "its name cannot stand in a URL, a header or a page",
-    LeftOutCause.NO_ADDRESS: "its address is no http or https URL",
-    LeftOutCause.UNKNOWN_ENDING: "its ending is none of a distribution",
+    LeftOutCause.UNSAFE_NAME: "its name cannot be used in a URL, a header or a page",
+    LeftOutCause.NO_ADDRESS: "its address is not an http or https URL",
+    LeftOutCause.UNKNOWN_ENDING: "its name does not have the ending of a distribution",
     LeftOutCause.LISTED_TWICE: "the page lists the name again, with other bytes",
 }
 """Why a file is left out, for people."""

@@ -78,6 +78,6 @@ def answer_page(page: Page, asked: Asked) -> Answer:
 
 def _not_acceptable(headers: dict[str, str], *, head: bool) -> Answer:
     forms = ", ".join(Form)
-    text = f"This page exists as {forms}; the Accept header takes none of them.\n".encode()
+    text = f"This page exists as {forms}; the Accept header accepts none of them.\n".encode()
     headers |= {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(text))}
     return Answer(406, headers, b"" if head else text)

@@ -47,7 +47,7 @@ class Edge:
         """Return the scope for the application, or an error as an answer. Raises `UsageError`."""
         if scope["path"] == "*":
             # RFC 9110, section 9.3.7: `*` means the whole server. The target of CONNECT is not a path either: 400.
-            response = problem(405, "Method not allowed", f"this index knows {METHODS}, each of a path")
+            response = problem(405, "Method not allowed", f"this index accepts {METHODS}, each with a path")
             response.headers["Allow"] = METHODS
             return response
         target = read_target(scope)

@@ -39,21 +39,21 @@ uv interprets it as missing credentials, and prints no reason either. An error t
 """
 
 STATUSES: dict[type[KoscheyError], tuple[int, str]] = {
-    NotKnown: (404, "Not known here"),
+    NotKnown: (404, "Not found here"),
     NotAllowed: (403, "Not allowed"),
     Misdirected: (421, "Misdirected request"),
-    Stale: (412, "Changed meanwhile"),
+    Stale: (412, "Changed in the meantime"),
     Unconfirmed: (428, "Confirmation needed"),
     TooManyRequests: (429, "Too many requests"),
     UsageError: (400, "Bad request"),
-    UpstreamMissing: (404, "The upstream has no such thing"),
+    UpstreamMissing: (404, "The upstream has no such project or file"),
     UpstreamMalformed: (PERMANENT, "The upstream cannot be trusted"),
     UpstreamUnavailable: (503, "The upstream does not answer"),
     EgressRefused: (PERMANENT, "The upstream points to a forbidden address"),
     StoreUnavailable: (503, "A store does not answer"),
     StoreRefused: (503, "The bucket refuses this index"),
-    Damaged: (503, "The bucket has lost or altered this"),
-    Busy: (503, "Come back soon"),
+    Damaged: (503, "The bucket has lost or altered this object"),
+    Busy: (503, "Try again soon"),
 }
 RETRY_AFTER = 5
 """Seconds after which a client may retry a request that failed with 503."""
@@ -114,7 +114,7 @@ def register(app: Quart) -> None:
         app.register_error_handler(lost, _store_error)
 
 
-STORES_AWAY = "PostgreSQL, the bucket or the folder for files in flight cannot be used now; try again soon"
+STORES_AWAY = "PostgreSQL, the bucket or the spool folder cannot be used now; try again soon"
 
 
 async def _store_error(error: Exception) -> Response:

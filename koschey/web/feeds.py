@@ -34,7 +34,7 @@ async def project_releases(project: str) -> Response:
         return moved(addresses.project_feed(name))
     document = await resources().surveys.project_releases(name)
     if document is None:
-        return problem(404, "No such project", f"this index serves nothing of a project {name}")
+        return problem(404, "No such project", f"this index serves no file of a project {name}")
     return await answer_document(document, RSS)
 
 

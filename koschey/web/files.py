@@ -131,7 +131,7 @@ def _is_known(file: File) -> bool:
 async def _metadata(file: File) -> Response:
     body = await resources().metadata.read(file)
     if body is None:
-        return problem(404, "No core metadata", f"{file.filename} has no core metadata beside it")
+        return problem(404, "No core metadata", f"this index has no core metadata of {file.filename}")
     headers = {
         "Content-Type": "application/octet-stream",
         "Cache-Control": immutable(resources().settings),
@@ -145,7 +145,7 @@ def _record(file: File) -> Response:
     """Serve the PEP 710 record byte for byte. If there is none, the 404 names the origin, which explains why."""
     if file.record is None:
         hosted = file.upstream_url is None
-        why = "was uploaded here" if hosted else "was not downloaded from the upstream yet"
+        why = "was uploaded here" if hosted else "has not been downloaded from the upstream yet"
         origin = Origin.HOSTED if hosted else Origin.MIRRORED
         return problem(404, "No provenance", f"{file.filename} {why}", origin=origin)
     body = file.record.encode()

@@ -29,14 +29,14 @@ class FormLimits:
         """Raise `Refused` if a form exceeds a limit with the field `name`, its latest so far."""
         if fields > self.fields:
             raise Refused(
-                f"The form has more than {self.fields:,} fields; {name[:100]!a} is one too many. Leave fields out, for "
-                "what counts stands in the file, or have an admin raise KOSCHEY_MAX_FORM_FIELDS.",
+                f"The form has more than {self.fields:,} fields; {name[:100]!a} is one too many. Leave out fields, "
+                "because Koschey uses the metadata in the file, or ask an admin to raise KOSCHEY_MAX_FORM_FIELDS.",
                 status=413,
             )
         if size > self.bytes:
             raise Refused(
                 f"The fields of the form are larger than {self.bytes / MIB:g} MiB together, at the field "
-                f"{name[:100]!a}. Shorten it, or have an admin raise KOSCHEY_MAX_FORM_MIB.",
+                f"{name[:100]!a}. Shorten it, or ask an admin to raise KOSCHEY_MAX_FORM_MIB.",
                 status=413,
             )
 
@@ -50,7 +50,7 @@ class FormBudget:
     def take(self, size: int) -> None:
         """Reserve `size` bytes. Raises `Busy` if other uploads hold too many of them."""
         if size > self._left:
-            raise Busy("the forms of the uploads that arrive now are too large together; try again soon")
+            raise Busy("the forms of all current uploads together are too large; try again soon")
         self._left -= size
 
     def give(self, size: int) -> None:

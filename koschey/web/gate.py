@@ -66,9 +66,11 @@ class ReadGate:
             return problem_of(error)
         except POSTGRESQL_AWAY as error:
             log.warning("a login cannot be looked up", error=repr(error))
-            return problem(503, "A store does not answer", "PostgreSQL is away; try again soon")
+            return problem(503, "A store does not answer", "PostgreSQL does not answer; try again soon")
         response = problem(
-            401, "Not authenticated", "this index is read with a login: a token for '__token__', or a name"
+            401,
+            "Not authenticated",
+            "this index requires a login: user '__token__' with a token, or an account with its password",
         )
         response.headers["WWW-Authenticate"] = CHALLENGE
         return response

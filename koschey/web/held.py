@@ -59,7 +59,7 @@ async def file(release: str, state: str, ask: str, filename: str) -> Response:
     beside = next((suffix for suffix in BESIDE if filename.endswith(suffix)), "")
     found = await resources().explanations.refused_file(release, filename.removesuffix(beside))
     if found is None:
-        return problem(404, "No such file", "this index holds no file under this path")
+        return problem(404, "No such file", "this index has no file under this path")
     name, account, free = found.item.file.project, found.account, found.free
     if account.served:
         return _served(found.item.file, beside)

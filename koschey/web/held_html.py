@@ -15,10 +15,10 @@ HEAD = """<!DOCTYPE html>
 <body>
 <h1>{{ title }}</h1>
 """
-ASK = """<p>If you need it before then, say why:</p>
+ASK = """<p>To request a release, give a reason:</p>
 <pre>{{ command }} --reason WHY --index {{ index }}</pre>
-<p>A program sends the same to <code>{{ requests }}</code>. Reviewers see who asked, how often and why; what
-they decide counts at once.</p>
+<p>A program sends the same request to <code>{{ requests }}</code>. Reviewers see who requested the release, how
+often and why. Their decision takes effect at once.</p>
 """
 FILE = (
     HEAD
@@ -27,13 +27,13 @@ FILE = (
 <dt>State</dt><dd>{{ account.state }}</dd>
 <dt>Until</dt><dd>{{ until }}</dd>
 <dt>Why</dt><dd>{{ account.reason }}</dd>
-{% for finding in account.findings %}<dt>Found</dt><dd>{{ finding }}</dd>
-{% endfor %}{% if free %}<dt>Free now</dt><dd>{{ project }} {{ free }}</dd>
+{% for finding in account.findings %}<dt>Finding</dt><dd>{{ finding }}</dd>
+{% endfor %}{% if free %}<dt>Available now</dt><dd>{{ project }} {{ free }}</dd>
 {% endif %}</dl>
 """
     + "{% if askable %}"
     + ASK
-    + """{% endif %}<p><a href="{{ more }}">All that is held of {{ project }}</a></p>
+    + """{% endif %}<p><a href="{{ more }}">All files of {{ project }} that are not served</a></p>
 </body>
 </html>
 """
@@ -48,8 +48,8 @@ PROJECT = (
 </table>
 """
     + ASK
-    + """{% else %}<p>Nothing of it is held.</p>
-{% endif %}<p><a href="{{ more }}">What is free of {{ project }}</a></p>
+    + """{% else %}<p>No file of {{ project }} is held or blocked.</p>
+{% endif %}<p><a href="{{ more }}">Available versions of {{ project }}</a></p>
 </body>
 </html>
 """
@@ -77,7 +77,7 @@ def render_project(project: str, accounts: Sequence[FileAccount], ours: Addresse
     """Render the list of a project's files that are not served."""
     version = accounts[-1].version if accounts else ""
     return _project.render(
-        title=f"What is held of {project}",
+        title=f"Files of {project} that are not served",
         project=project,
         rows=[(account, _until(account)) for account in accounts],
         command=request_command(project, version),
@@ -93,4 +93,4 @@ def _doors(ours: Addresses) -> dict[str, str]:
 def _until(account: FileAccount) -> str:
     if account.release_at:
         return f"{account.release_at:%Y-%m-%d %H:%M} UTC"
-    return "for ever" if account.state is State.REMOVED else "a reviewer decides"
+    return "permanently" if account.state is State.REMOVED else "a reviewer decides"

@@ -18,7 +18,7 @@ PAGE = """<!DOCTYPE html>
 <pre>pip install --index-url {index} NAME
 uv pip install --index-url {index} NAME</pre>
 <p>Uploads go to <code>{uploads}</code>. New public releases are held for {days:g} days, or until a reviewer
-lets them out.</p>
+releases them.</p>
 <p><a href="{projects}">All projects</a> · <a href="{admin}">Admin</a></p>
 </body>
 </html>

@@ -85,7 +85,7 @@ class Body:
             except TimeoutError:
                 raise Refused(f"no byte of the upload arrived for {STALL:g} seconds", status=408) from None
             if self._gone:
-                raise Refused("the client went away before the upload was complete")
+                raise Refused("the client disconnected before the upload was complete")
             if not self._complete:
                 self._pace.note(time.monotonic() - began, len(chunk))
             yield chunk
@@ -189,11 +189,12 @@ class FormReader:
             await self._take_all(decoder)
         except RequestEntityTooLarge:
             raise Refused(
-                f"The body has {MAX_HEADERS} bytes without a boundary: headers of a part, or a part without end.",
+                f"The body has {MAX_HEADERS} bytes without a boundary: "
+                "a part has headers that are too long, or no end.",
                 status=413,
             ) from None
         except ValueError:
-            raise Refused("The body is no multipart form, or was cut off.") from None
+            raise Refused("The body is not a multipart form, or it was cut off.") from None
         await self._spool.flush()
 
     def close(self) -> None:
@@ -218,7 +219,7 @@ class FormReader:
         self._name = part.name or ""
         if self._name == "content":
             if not isinstance(part, File) or self.filename is not None:
-                raise Refused("The form needs one part 'content', which is a file.")
+                raise Refused("The form needs exactly one part 'content', and it must be a file.")
             self.filename, self._text = part.filename, None
             self.content_type = part.headers.get("Content-Type")
         elif isinstance(part, File) and self._name != IGNORED:

@@ -95,9 +95,9 @@ def told(project: str, account: FileAccount, free: str | None) -> str:
     when = f" until {format_time(account.release_at)}" if account.release_at else ""
     lines = [f"{account.filename} is {account.state}{when}: {account.reason}."]
     if free:
-        lines.append(f"The newest older version that is free is {free}.")
+        lines.append(f"The newest available older version is {free}.")
     if account.state is not State.REMOVED:
-        lines.append(f"If you need it: {request_command(project, account.version)} --reason WHY.")
+        lines.append(f"If you need it, request it: {request_command(project, account.version)} --reason WHY.")
     if account.state is State.HELD:
         approve = shell_line("koschey", "approve", f"{project}=={account.version}")
         lines.append(f"A reviewer can release it with: {approve} --reason WHY.")

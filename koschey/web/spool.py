@@ -55,7 +55,7 @@ class Spool:
         try:
             await asyncio.to_thread(self._work, batch)
         except OSError as error:
-            raise StoreUnavailable(f"there is no room for the upload now: {error.strerror}") from error
+            raise StoreUnavailable(f"the spool folder cannot store the upload now: {error.strerror}") from error
 
     def close(self) -> None:
         """Delete the file."""

@@ -48,7 +48,7 @@ SEED = 20261125
 RITA = Actor("rita", "signal")
 WHAT = ("approve", "block", "unblock", "extend", "expire", "request")
 WAYS = ("file", "HEAD", "range", "metadata", "page")
-CHANGED = b"what may be served has changed just now"
+CHANGED = b"the state of the file has changed just now"
 """In a 503: the file was blocked between the verdict and its first byte."""
 LAG = {"page": 1.0}
 """Seconds by which an answer may be old (I3)."""

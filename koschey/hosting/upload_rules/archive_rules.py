@@ -21,14 +21,14 @@ RULES: tuple[Rule[Sequence[ArchiveFault]], ...] = (
         "No two files of a wheel have names that differ only in case.",
         _of(Tolerated.CASE_TWINS),
         default=False,
-        why="on Linux they are two files, and headers of its kernel are called so; on Windows and macOS one is lost",
+        why="on Linux they are two files, and kernel headers have such names; on Windows and macOS one is lost",
     ),
     Rule(
         Tolerated.SCRIPT_NAME,
-        "Names of scripts are letters, digits, '_', '-' and '.'.",
+        "Names of scripts consist of letters, digits, '_', '-' and '.'.",
         _of(Tolerated.SCRIPT_NAME),
         default=False,
-        why="the specification only recommends it, and compilers are called g++",
+        why="the specification only recommends it, and compilers have names such as g++",
     ),
 )
 """In the order in which they are tried; add one here."""

@@ -36,7 +36,7 @@ def _stem(form: UploadForm) -> str:
 
 def _sdist_format(form: UploadForm) -> Iterator[str]:
     if form.filetype is Filetype.SDIST and not form.filename.endswith(SUFFIX):
-        yield f"The sdist {form.filename!r} is not a '{SUFFIX}', which is what an sdist is (PEP 625)."
+        yield f"The sdist {form.filename!r} is not a '{SUFFIX}', and every sdist must be one (PEP 625)."
 
 
 def _sdist_filename(form: UploadForm) -> Iterator[str]:
@@ -80,42 +80,42 @@ RULES: tuple[Rule[UploadForm], ...] = (
         f"An sdist is a {SUFFIX} (PEP 625).",
         _sdist_format,
         default=True,
-        why=f"not every installer takes others; off to move in sdists of before 2017: {', '.join(OLD_SUFFIXES)}",
+        why=f"not all installers read others; switch off to import sdists from before 2017: {', '.join(OLD_SUFFIXES)}",
     ),
     Rule(
         "sdist-filename",
-        "An sdist is called exactly name-version, both normalised (PEP 625).",
+        "The filename of an sdist is exactly name-version, both normalised (PEP 625).",
         _sdist_filename,
         default=True,
-        why="other spellings make one release have two sdists; off for build tools of before 2024",
+        why="with other spellings one release has two sdists; switch off for build tools from before 2024",
     ),
     Rule(
         "wheel-filename",
         "The filename of a wheel starts with the normalised name.",
         _wheel_filename,
         default=True,
-        why="clients look for this spelling; off for build tools of before 2024",
+        why="clients expect this spelling; switch off for build tools from before 2024",
     ),
     Rule(
         "local-version",
         "No local versions, such as 1.0+cu121.",
         _local_version,
         default=False,
-        why="they are made for just this: builds of a company's own",
+        why="their purpose is exactly this: a company's own builds",
     ),
     Rule(
         "linux-tag",
-        "No wheels for plain linux_x86_64 and its like.",
+        "No wheels for plain linux_x86_64 and similar tags.",
         _linux_tag,
         default=False,
-        why="within a company one knows on which machines they run",
+        why="a company knows on which machines its wheels run",
     ),
     Rule(
         "platform-tag",
-        "Only platform tags that the public index takes.",
+        "Only platform tags that the public index accepts.",
         _platform_tag,
         default=True,
-        why="another tag is nearly always misspelt, and installs nowhere",
+        why="any other tag is nearly always misspelt, and no installer accepts its wheel",
     ),
 )
 """In the order in which they are tried; add one here."""

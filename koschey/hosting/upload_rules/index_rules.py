@@ -39,7 +39,7 @@ class Situation:
 def _prohibited_name(situation: Situation) -> Iterator[str]:
     name = situation.form.project
     if situation.project is None and name in PROHIBITED:
-        yield f"The name {name!r} isn't allowed: it is written by mistake too often."
+        yield f"The name {name!r} isn't allowed: users type it by mistake too often."
 
 
 def _stdlib_name(situation: Situation) -> Iterator[str]:
@@ -65,38 +65,38 @@ def _release_age(situation: Situation) -> Iterator[str]:
 def _one_sdist(situation: Situation) -> Iterator[str]:
     known = [file.filename for file in situation.release if not file.filename.endswith(".whl")]
     if situation.form.filetype is Filetype.SDIST and known:
-        yield f"Only one sdist may be uploaded per release, and {known[0]!r} is here."
+        yield f"Only one sdist may be uploaded per release, and {known[0]!r} is already here."
 
 
 RULES: tuple[Rule[Situation], ...] = (
-    Rule("prohibited-name", "No project begins under a name that is written by mistake.", _prohibited_name),
+    Rule("prohibited-name", "A new project does not have a name that users type by mistake.", _prohibited_name),
     Rule(
         "stdlib-name",
-        "No project begins under the name of a module of Python's own.",
+        "A new project does not have the name of a module of the standard library.",
         _stdlib_name,
         default=True,
-        why="it would never be imported, or be imported in the place of the module",
+        why="Python would never import it, or would import it in place of the module",
     ),
     Rule(
         "similar-name",
-        "No project begins under a name that looks like that of another.",
+        "A new project does not have a name that looks like that of another.",
         _similar_name,
         default=True,
-        why="people install the wrong one; private and mirrored names are compared alike",
+        why="users install the wrong one; Koschey compares private and mirrored names alike",
     ),
     Rule(
         "release-age",
-        f"A release takes no more files {OPEN_FOR.days} days after its first.",
+        f"A release accepts no more files {OPEN_FOR.days} days after its first.",
         _release_age,
         default=False,
-        why="wheels for a new Python or platform are built from old releases",
+        why="maintainers build wheels for a new Python or platform from old releases",
     ),
     Rule(
         "one-sdist",
         "A release has one sdist.",
         _one_sdist,
         default=True,
-        why="installers would take one of two, and not all the same",
+        why="installers would choose one of two, and not all the same one",
     ),
 )
 """In the order in which they are tried; add one here."""

@@ -145,7 +145,7 @@ RULES: tuple[Rule[Stated], ...] = (
         "Metadata-Version is that of a standard; 2.0 was a draft.",
         _metadata_version,
         default=True,
-        why="only `wheel` of 2014 to 2018 writes it; off to move in what it built",
+        why="only `wheel` of 2014 to 2018 writes it; switch off to import what it built",
     ),
     Rule(
         "summary-lines",
@@ -160,29 +160,29 @@ RULES: tuple[Rule[Stated], ...] = (
         "Author-email and Maintainer-email hold addresses.",
         _email,
         default=False,
-        why="many write the name of a team or of the company, and nothing acts on it",
+        why="many authors write the name of a team or of the company, and no client acts on it",
     ),
     Rule(
         "classifier",
-        "Classifiers exist and are not deprecated; 'Private ::' is free.",
+        "Classifiers exist and are not deprecated; 'Private ::' is allowed.",
         _classifier,
         default=False,
-        why="many have classifiers of their own, and nothing acts on them",
+        why="many companies have classifiers of their own, and no client acts on them",
     ),
-    Rule("url", f"URLs are addresses that run nothing; their labels have 1 to {MAX_LABEL} characters.", _url),
+    Rule("url", f"URLs are addresses that run no code; their labels have 1 to {MAX_LABEL} characters.", _url),
     Rule(
         "repository-url",
         "URLs are not those of repositories (ssh://, git://, git@host:path).",
         _repository_url,
         default=False,
-        why="within a company that is where the source is",
+        why="the source of a company's packages is in such repositories",
     ),
     Rule(
         "web-url",
         "URLs are http or https.",
         _web_url,
         default=True,
-        why="others cannot be followed by a browser; off to move in old packages with www.example.org or 'none'",
+        why="a browser cannot follow others; switch off to import old packages with www.example.org or 'none'",
     ),
     Rule("requirement", "Provides-Dist and Obsoletes-Dist can be read.", _requirement),
     Rule(
@@ -190,7 +190,7 @@ RULES: tuple[Rule[Stated], ...] = (
         "No requirement names a URL ('name @ https://...').",
         _direct_url,
         default=True,
-        why="what is fetched past the index is neither held nor checked nor kept",
+        why="the index does not hold, check or store what a client downloads from elsewhere",
     ),
     Rule("license", "License or License-Expression, not both (PEP 639).", _license),
     Rule(
@@ -198,7 +198,7 @@ RULES: tuple[Rule[Stated], ...] = (
         "The description can be rendered.",
         _description,
         default=False,
-        why="a mistake in a README is no reason to stop a company's release",
+        why="a mistake in a README should not stop a company's release",
     ),
 )
 """In the order in which they are tried; add one here."""

@@ -30,7 +30,7 @@ async def switch_rule(connection: Connection, actor: Actor, name: str, reason: s
     rule = next((rule for rule in RULES if rule.name == name), None)
     if rule is None or rule.default is None:
         known = ", ".join(rule.name for rule in RULES if rule.default is not None)
-        what = "is always on" if rule else "is no rule for uploads"
+        what = "is always on" if rule else "is not an upload rule"
         raise UsageError(f"{name!r} {what}; these can be switched: {known}")
     why = parse_reason(reason)
     async with connection.transaction():

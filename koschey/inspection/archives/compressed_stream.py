@@ -61,7 +61,7 @@ class CompressedStream(ABC):
             self._buffer = self._inflate()
         if is_bomb(self.position + len(self._buffer), self._size):
             fault = f"inflates from {self._size} to more than {self.position} bytes, more than an honest archive would"
-            raise refusal(Rule.BOMB, self._filename, fault, "Leave out what is empty, or split the project.")
+            raise refusal(Rule.BOMB, self._filename, fault, "Leave out empty data, or split the project.")
         return True
 
     def _check_end(self) -> None:

@@ -22,9 +22,9 @@ def check_name(name: str, filename: str) -> None:
     if not name:
         raise refusal(Rule.NAME, place, "is empty", RENAME)
     if not name.isprintable() and (hidden := find_hidden(name)):
-        raise refusal(Rule.NAME, place, f"has the character {hidden}, which nobody sees", RENAME)
+        raise refusal(Rule.NAME, place, f"has the character {hidden}, which hides in the name", RENAME)
     if "\\" in name:
-        raise refusal(Rule.NAME, place, "has a backslash, which only some systems take for a separator", RENAME)
+        raise refusal(Rule.NAME, place, "has a backslash, which only some systems read as a separator", RENAME)
     if name.startswith("/") or DRIVE.match(name):
         raise refusal(Rule.NAME, place, "is absolute", RENAME)
     parts = name.split("/")
@@ -75,7 +75,7 @@ class Names:
         check_name(name, self._filename)
         place = member_in(name, self._filename)
         if name in self._met:
-            raise refusal(Rule.DUPLICATE, place, "is there twice, and tools differ in which they take")
+            raise refusal(Rule.DUPLICATE, place, "is in it twice, and tools differ in which one they use")
         if len(self._met) >= MAX_MEMBERS:
             raise refusal(Rule.TOO_MANY, self._filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
         self._met[name] = is_folder

@@ -56,7 +56,8 @@ def load_verifier(path: Path | None) -> Verifier:
         root = TrustedRoot.from_file(str(path))
         return Verifier(trusted_root=root)
     except Exception as error:  # noqa: BLE001 - the library passes on whatever its parsers raise
-        raise StartError(f"KOSCHEY_SIGSTORE_TRUST_ROOT: {path} is no trusted_root.json of Sigstore: {error}") from None
+        fault = f"{path} is not a trusted_root.json of Sigstore: {error}"
+        raise StartError(f"KOSCHEY_SIGSTORE_TRUST_ROOT: {fault}") from None
 
 
 def judge(verifier: Verifier, body: bytes, filename: str, sha256: Sha256) -> Judgement:
@@ -68,7 +69,7 @@ def judge(verifier: Verifier, body: bytes, filename: str, sha256: Sha256) -> Jud
     count = sum(len(bundle.attestations) for bundle in found.attestation_bundles)
     publishers = clean_publishers(found)[:MAX_ATTESTATIONS]
     if not 0 < count <= MAX_ATTESTATIONS:
-        return _judgement(Doubt(f"it holds {count} attestations; 1 to {MAX_ATTESTATIONS} are verified"), publishers)
+        return _judgement(Doubt(f"it contains {count} attestations; 1 to {MAX_ATTESTATIONS} are verified"), publishers)
     if doubts := _doubts(verifier, found, filename, sha256):
         worst = next((doubt for doubt in doubts if doubt.verdict is AttestationVerdict.REFUTED), doubts[0])
         return _judgement(worst, publishers)
@@ -88,7 +89,7 @@ def judge_uploaded(verifier: Verifier, text: str, filename: str, sha256: Sha256)
 def _judge_uploaded(verifier: Verifier, text: str, filename: str, sha256: Sha256) -> bytes:
     sent = parse_uploaded(text)
     if not 0 < len(sent) <= MAX_UPLOADED:
-        raise Doubt(f"{len(sent)} attestations were sent; 1 to {MAX_UPLOADED} are taken")
+        raise Doubt(f"{len(sent)} attestations were sent; 1 to {MAX_UPLOADED} are accepted")
     predicates: set[str] = set()
     bundles: dict[bytes, tuple[dict[str, Any], list[msgspec.Raw]]] = {}
     for raw in sent:
@@ -130,9 +131,9 @@ def _verify(
     try:
         _, payload = verifier.verify_dsse(attestation.to_bundle(), policy)
     except CertValidationError as error:
-        raise Doubt(f"the certificate leads to no root of trust of this index: {error}") from None
+        raise Doubt(f"the certificate does not lead to a root of trust of this index: {error}") from None
     except VerificationError as error:
-        raise Doubt(f"the signature proves nothing: {error}", AttestationVerdict.REFUTED) from None
+        raise Doubt(f"the signature does not prove the attestation: {error}", AttestationVerdict.REFUTED) from None
     except ConversionError as error:
         raise Doubt(f"an attestation cannot be read: {error}") from None
     except Exception as error:  # noqa: BLE001 - untrusted certificates make the parsers raise anything

@@ -27,7 +27,7 @@ class Archive:
     name = "archive"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
         BROKEN: Code(
-            "The archive breaks a rule by which installers and scanners understand it in the same way.",
+            "The archive breaks a rule that makes installers and scanners read it in the same way.",
             FindingAction.HOLD,
             Severity.SERIOUS,
         )
@@ -43,5 +43,5 @@ class Archive:
             return [Finding(BROKEN, Severity.SERIOUS, facts.content.refused, {"rule": rule})]
         if facts.content.truncated:
             what = ", ".join(facts.content.truncated)
-            raise Skipped(f"what is too much, or cannot be read, for the report on the content: {what}")
+            raise Skipped(f"content that is too large for the report, or cannot be read: {what}")
         return []

@@ -37,28 +37,30 @@ class Changes:
 
     name = "changes"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
-        NATIVE: Code("It has machine code, and the release before had none.", FindingAction.HOLD, Severity.SERIOUS),
+        NATIVE: Code("It has machine code, and the previous release had none.", FindingAction.HOLD, Severity.SERIOUS),
         PTH: Code(
-            "It has a .pth file, lines of which run whenever Python starts, that is new or other than before.",
+            "It has a new or changed .pth file; Python runs lines of it whenever it starts.",
             FindingAction.HOLD,
             Severity.SERIOUS,
         ),
-        HOOKS: Code("Code that runs when the sdist is built has been added.", FindingAction.HOLD, Severity.SERIOUS),
-        BACKEND: Code("It is built by another build backend.", FindingAction.HOLD, Severity.WARNING),
+        HOOKS: Code("It has new code that runs when the sdist is built.", FindingAction.HOLD, Severity.SERIOUS),
+        BACKEND: Code("It has another build backend.", FindingAction.HOLD, Severity.WARNING),
         NATIVE_FILES: Code("It has more files of machine code than before.", FindingAction.NOTE, Severity.INFO),
-        SCRIPTS: Code("It has commands that are new, or lead elsewhere.", FindingAction.NOTE, Severity.WARNING),
-        DEPENDENCIES: Code("It depends on projects that are new.", FindingAction.NOTE, Severity.WARNING),
+        SCRIPTS: Code("It has new commands, or commands with another target.", FindingAction.NOTE, Severity.WARNING),
+        DEPENDENCIES: Code("It has new dependencies.", FindingAction.NOTE, Severity.WARNING),
         FIRST: Code(
-            "Nothing was released before; what it can do without being imported.", FindingAction.NOTE, Severity.INFO
+            "It is the first release. The finding lists what it can do without an import.",
+            FindingAction.NOTE,
+            Severity.INFO,
         ),
         OTHER_KIND: Code(
-            "The release before has no file of this kind; only the dependencies are compared.",
+            "The previous release has no file of this kind; only the dependencies are compared.",
             FindingAction.NOTE,
             Severity.INFO,
         ),
         # Rare, and what an attacker would cause to avoid the comparison.
         NOT_COMPARED: Code(
-            "The release before cannot be compared with: its archive breaks a rule, or cannot be had any more.",
+            "It cannot be compared with the previous release, whose archive breaks a rule or is no longer available.",
             FindingAction.HOLD,
             Severity.WARNING,
         ),
@@ -72,10 +74,10 @@ class Changes:
             return list(_first(content))
         before = previous.content
         if before is None or before.refused is not None:
-            summary = f"{previous.filename} breaks a rule or is gone; {facts.filename} is compared with nothing"
+            summary = f"{previous.filename} breaks a rule or is gone; {facts.filename} was not compared"
             return [*_first(content), Finding(NOT_COMPARED, Severity.WARNING, summary)]
         if previous.is_wheel is not facts.is_wheel:
-            summary = f"the release before has no such file; only the needs are compared with {previous.filename}"
+            summary = f"the previous release has no such file; only dependencies are compared with {previous.filename}"
             return [Finding(OTHER_KIND, Severity.INFO, summary), *_dependencies(content, before)]
         return [*_running(content, before), *_building(content, before), *_asking(content, before)]
 

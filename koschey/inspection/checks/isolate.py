@@ -154,7 +154,7 @@ def _import_paths() -> str:
 def judge_findings(answer: Answer, codes: Mapping[str, Code]) -> tuple[Finding, ...]:
     """Return the findings if the check may report them. Raises `Fault`."""
     if len(answer.findings) > MAX_FINDINGS:
-        raise Fault(f"it answered with {len(answer.findings)} findings; {MAX_FINDINGS} are the most")
+        raise Fault(f"it answered with {len(answer.findings)} findings; at most {MAX_FINDINGS} are accepted")
     for said in answer.findings:
         if said.code not in codes:
             raise Fault(f"it answered with the code {said.code[:MAX_TEXT]!a}, which it does not declare")

@@ -18,7 +18,7 @@ class Metadata:
     name = "metadata"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
         DIFFERS: Code(
-            "The page has other core metadata than the wheel: resolvers see other dependencies than are installed.",
+            "The page has other core metadata than the wheel: resolvers see other dependencies than installers.",
             FindingAction.BLOCK,
             Severity.SERIOUS,
         ),
@@ -51,7 +51,7 @@ def _compare(facts: FileFacts, found: Described) -> Iterator[Finding]:
         evidence: dict[str, Any] = {"page": facts.core_metadata, "wheel": found.sha256}
         yield Finding(DIFFERS, Severity.SERIOUS, f"the page has other core metadata than {facts.filename}", evidence)
     if found.ambiguous:
-        fault = found.fault or "Name or Version is missing, or is none"
+        fault = found.fault or "Name or Version is missing or not valid"
         yield Finding(AMBIGUOUS, Severity.SERIOUS, fault)
     elif not _is_of(facts, found):
         stated = f"{found.project} {found.version}"

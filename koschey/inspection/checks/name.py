@@ -18,7 +18,7 @@ class Name:
     name = "name"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
         NEAR: Code(
-            "The project is new here, and its name could be taken for that of another.",
+            "The project is new here, and users could mistake its name for that of another.",
             FindingAction.HOLD,
             Severity.WARNING,
         )
@@ -30,5 +30,5 @@ class Name:
         if not facts.family.near:
             return []
         names = ", ".join(facts.family.near)
-        summary = f"{facts.project} is new here and could be taken for {names}"
+        summary = f"{facts.project} is new here, and users could mistake it for {names}"
         return [Finding(NEAR, Severity.WARNING, summary, {"near": list(facts.family.near)})]

@@ -58,7 +58,7 @@ def _encode(answer: dict[str, Any]) -> bytes:
     try:
         return json.dumps(answer).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        return json.dumps({"fault": f"it answered with what is no JSON: {type(error).__name__}: {error}"}).encode()
+        return json.dumps({"fault": f"its answer cannot be written as JSON: {type(error).__name__}: {error}"}).encode()
 
 
 def _answer(question: Question) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _answer(question: Question) -> dict[str, Any]:
     except Skipped as skipped:
         return {"findings": _plain(skipped.findings), "fault": f"it skipped {skipped.reason}"}
     except MemoryError:
-        return {"fault": "it needs more memory than it may have"}
+        return {"fault": "it needs more memory than its limit"}
     except BaseException as error:  # noqa: BLE001 - a check may even try to exit
         return {"fault": f"it failed: {type(error).__name__}: {error}"}
 
@@ -84,7 +84,7 @@ def _describe(check: Any) -> dict[str, Any]:
         if isinstance(told, Code)
     }
     if not callable(check) or len(codes) != len(check.codes):
-        return {"fault": "it is no check: see koschey.inspection.checks.check"}
+        return {"fault": "it is not a check: see koschey.inspection.checks.check"}
     return {"name": str(check.name), "codes": codes}
 
 

@@ -36,15 +36,17 @@ class Provenance:
             "The provenance object does not prove what it claims of this file.", FindingAction.HOLD, Severity.SERIOUS
         ),
         LOST: Code(
-            "The release before has a verified attestation, and this one has none.",
+            "The previous release has a verified attestation, and this one has none.",
             FindingAction.HOLD,
             Severity.SERIOUS,
         ),
         CHANGED: Code(
-            "Another publisher than that of the release before attests this one.", FindingAction.HOLD, Severity.SERIOUS
+            "Another publisher than that of the previous release attests this one.",
+            FindingAction.HOLD,
+            Severity.SERIOUS,
         ),
         # New kinds of publishers appear. If the release before was verified, the file is `attestation-lost` as well.
-        UNVERIFIABLE: Code("The provenance object cannot be judged here.", FindingAction.NOTE, Severity.WARNING),
+        UNVERIFIABLE: Code("Koschey cannot judge the provenance object.", FindingAction.NOTE, Severity.WARNING),
     }
 
     async def __call__(self, facts: FileFacts, path: Path, previous: Previous | None) -> Sequence[Finding]:
@@ -59,7 +61,7 @@ class Provenance:
 def _compare(facts: FileFacts, previous: Previous | None) -> Iterator[Finding]:
     now = _identities(facts)
     if facts.attestation == AttestationVerdict.REFUTED:
-        summary = f"the provenance object of {facts.filename} proves nothing"
+        summary = f"the provenance object of {facts.filename} does not prove what it claims"
         yield Finding(REFUTED, Severity.SERIOUS, summary, {"claimed": _shown(now)})
     elif facts.attestation == AttestationVerdict.UNVERIFIABLE:
         summary = f"the provenance object of {facts.filename} cannot be judged here"

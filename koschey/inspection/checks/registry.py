@@ -84,7 +84,7 @@ async def load(limits: Limits | None = None, spool: Path | None = None) -> tuple
         try:
             name, codes = await plain.describe()
         except Fault as fault:
-            raise StartError(f"the check {where} cannot be loaded: {fault}; repair or uninstall it") from None
+            raise StartError(f"the check {where} cannot be loaded: {fault}; fix or uninstall it") from None
         _check_description(where, name, codes, found)
         found.append(replace(plain, name=name, codes=codes))
     return tuple(found)

@@ -54,13 +54,13 @@ class Scanner:
     name = "scanner"
     codes = {  # noqa: RUF012 - an attribute of the Protocol
         HIDDEN: Code("It runs code or commands that it hides.", FindingAction.HOLD, Severity.SERIOUS),
-        SENT: Code("It sends away what it reads of files or of the environment.", FindingAction.HOLD, Severity.SERIOUS),
+        SENT: Code("It sends data from files or from the environment away.", FindingAction.HOLD, Severity.SERIOUS),
         STOLEN: Code(
-            "It reads what thieves read: passwords, tokens, browsers, the clipboard.",
+            "It reads what malware steals: passwords, tokens, data of browsers, the clipboard.",
             FindingAction.NOTE,
             Severity.WARNING,
         ),
-        RUN: Code("It runs code made of texts, or commands of a shell.", FindingAction.NOTE, Severity.WARNING),
+        RUN: Code("It runs code built from strings, or shell commands.", FindingAction.NOTE, Severity.WARNING),
         FETCHED: Code("It downloads something to run.", FindingAction.HOLD, Severity.SERIOUS),
     }
 

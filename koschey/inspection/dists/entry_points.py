@@ -29,11 +29,11 @@ def check_entry_points(body: bytes, place: str, faults: Faults = STRICT) -> None
     try:
         parser.read_string(body.decode())
     except (UnicodeDecodeError, Error) as error:
-        raise refusal(Rule.ENTRY_POINTS, place, f"is no INI file of UTF-8 ({shown(str(error))})") from None
+        raise refusal(Rule.ENTRY_POINTS, place, f"is not an INI file in UTF-8 ({shown(str(error))})") from None
     for group in parser.sections():
         for name, target in parser.items(group):
             if "\n" in target:
-                fault = f"has a value of several lines for {shown(name)}, which some tools take for several entries"
+                fault = f"has a value of several lines for {shown(name)}, which some tools read as several entries"
                 raise refusal(Rule.ENTRY_POINTS, place, fault)
             if group in SCRIPTS:
                 _check_script(name, target, place, faults)
@@ -41,11 +41,11 @@ def check_entry_points(body: bytes, place: str, faults: Faults = STRICT) -> None
 
 def _check_script(name: str, target: str, place: str, faults: Faults) -> None:
     if not SCRIPT_NAME.fullmatch(name) or not name.strip("."):
-        fault = f"has a script {shown(name)}; names of scripts are letters, digits, '_', '-' and '.'"
+        fault = f"has a script {shown(name)}; names of scripts consist of letters, digits, '_', '-' and '.'"
         refused = refusal(Rule.ENTRY_POINTS, place, fault, "Rename the script, and build again.")
         if not SCRIPT_FILE.fullmatch(name) or not name.strip(". ") or not name.isprintable():
             raise refused
         faults.note(Tolerated.SCRIPT_NAME, refused)
     if not SCRIPT_TARGET.fullmatch(target):
-        fault = f"has a script {shown(name)} that leads to {shown(target)}, and not to 'module:function'"
+        fault = f"has a script {shown(name)} that leads to {shown(target)}, not to 'module:function'"
         raise refusal(Rule.ENTRY_POINTS, place, fault, "Correct the script, and build again.")

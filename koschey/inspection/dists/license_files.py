@@ -18,7 +18,7 @@ def check_license_files(metadata: bytes, filename: str, folder: str, names: Cont
     for path in raw.get("license_files", []):
         if f"{folder}{path}" not in names:
             fault = f"has no {shown(folder + path)}, which its metadata names as {shown(path)}"
-            raise refusal(Rule.LICENSE_FILE, filename, fault, "Add the file, or take it out of 'license-files'.")
+            raise refusal(Rule.LICENSE_FILE, filename, fault, "Add the file, or remove it from 'license-files'.")
 
 
 def _is_since(version: str) -> bool:

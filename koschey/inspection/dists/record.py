@@ -37,7 +37,7 @@ def read_record(body: bytes, place: str) -> dict[str, Row]:
     try:
         lines = list(csv.reader(body.decode().splitlines(), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise refusal(Rule.RECORD, place, f"is no table of comma-separated UTF-8 ({error})") from None
+        raise refusal(Rule.RECORD, place, f"is not a table of comma-separated UTF-8 ({error})") from None
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, 1):
         if len(line) != 3:

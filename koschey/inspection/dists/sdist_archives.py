@@ -28,7 +28,7 @@ def read_archive(file: BinaryIO, filename: str, size: int) -> Iterator[tuple[Tar
     """
     suffix = sdist_suffix(filename)
     if suffix is None:
-        raise refusal(Rule.SDIST, filename, "is not a '.tar.gz', which is what an sdist is (PEP 625)")
+        raise refusal(Rule.SDIST, filename, "is not a '.tar.gz', and every sdist must be one (PEP 625)")
     if suffix == ".zip":
         yield from _read_zip(Source(file, filename, size))
     else:

@@ -63,7 +63,7 @@ def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> byt
 
 def _read_metadata(passing: Iterator[bytes], member: TarHeader, filename: str) -> bytes:
     if member.kind != FILE or member.size > MAX_METADATA:
-        fault = f"is no plain file, or is larger than {MAX_METADATA} bytes"
+        fault = f"is not a plain file, or is larger than {MAX_METADATA} bytes"
         raise refusal(Rule.METADATA, member_in(member.name, filename), fault)
     body = b"".join(passing)
     check_bounds(body, member_in(member.name, filename))
@@ -76,9 +76,9 @@ def _is_of_known_kind(sdist: Sdist, member: TarHeader) -> None:
         fault = f"is of the kind {member.kind!a}; an sdist has files, folders and links, and no devices"
         raise refusal(Rule.TAR_KIND, place, fault, "Leave it out, and build again.")
     if member.kind != FILE and member.size:
-        raise refusal(Rule.TAR_KIND, place, "is no file, and has content, which some tools skip and some do not")
+        raise refusal(Rule.TAR_KIND, place, "is not a file, but has content, which some tools skip and some do not")
     if member.kind == FILE and member.name.endswith("/"):
-        raise refusal(Rule.TAR_KIND, place, "is a file, and named as a folder")
+        raise refusal(Rule.TAR_KIND, place, "is a file with the name of a folder")
 
 
 def _has_its_own_place(sdist: Sdist, member: TarHeader) -> None:
@@ -99,7 +99,7 @@ def _is_below_one_root(sdist: Sdist, member: TarHeader) -> None:
 def _links_to_a_file(sdist: Sdist, member: TarHeader) -> None:
     """A hard link names an earlier file, by its path in the archive. One to a symbolic link could lead anywhere."""
     if member.kind == HARD_LINK and member.link not in sdist.files:
-        fault = "is a hard link, and leads to no file before it in the archive"
+        fault = "is a hard link that does not lead to an earlier file in the archive"
         raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 

@@ -112,7 +112,7 @@ def _has_a_valid_wheel_file(wheel: Wheel) -> None:
     place, headers = wheel.place("WHEEL"), BytesParser().parsebytes(wheel.bodies["WHEEL"], headersonly=True)
     versions, pure = headers.get_all("Wheel-Version", []), headers.get_all("Root-Is-Purelib", [])
     if len(versions) != 1 or versions[0].strip().partition(".")[0] != "1":
-        fault = "does not state one 'Wheel-Version: 1.x'; installers know no other"
+        fault = "does not state one 'Wheel-Version: 1.x'; installers support no other"
         raise refusal(Rule.WHEEL, place, fault)
     if len(pure) != 1 or pure[0].strip().lower() not in ("true", "false"):
         raise refusal(Rule.WHEEL, place, "does not state one 'Root-Is-Purelib' that is true or false")

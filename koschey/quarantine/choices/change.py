@@ -73,8 +73,7 @@ class Change:
         """Raise `NotKnown` if there is no file in the scope."""
         if not self.known:
             raise NotKnown(
-                f"{self.decision.scope} is not known here; "
-                "ask the index for the project's page first, or check the spelling"
+                f"{self.decision.scope} is not known here; request the project's page first, or check the spelling"
             )
 
     def require_open(self, in_force: Rules) -> None:
@@ -88,16 +87,16 @@ class Change:
             raise UsageError(f"{stuck[0].file.filename} is {stuck[0].standing.state}: {stuck[0].standing.reason}")
         for known in self.in_state(State.HELD):
             if rule := in_force.find(RuleKind.BLOCKED, known.file.version):
-                raise UsageError(f"a block of {rule.actor} is in force ({rule.reason}); lift it first")
+                raise UsageError(f"a block by {rule.actor} is active ({rule.reason}); lift it first")
             if self.origin is Origin.MIRRORED and (rule := in_force.find(RuleKind.RESERVED, known.file.version)):
-                raise UsageError(f"the name is reserved for private packages ({rule.reason}); nothing of it is served")
+                raise UsageError(f"the name is reserved for private packages ({rule.reason}); no file of it is served")
 
     def _require_no_quarantine(self) -> None:
         if self.project and self.project.status is ProjectStatus.QUARANTINED:
-            name, reason = self.project.name, self.project.status_reason or "it gives no reason"
+            name, reason = self.project.name, self.project.status_reason or "no reason given"
             if self.project.origin is Origin.HOSTED:
                 raise UsageError(f"{name} is quarantined ({reason}); lift it first: koschey status {name} active")
-            raise UsageError(f"the upstream has quarantined {name} ({reason}); nothing of it is served")
+            raise UsageError(f"the upstream has quarantined {name} ({reason}); no file of it is served")
 
     async def in_force(self) -> Rules:
         """Return the rules that are active now; a block among them beats every other decision."""

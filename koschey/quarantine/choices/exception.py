@@ -54,19 +54,19 @@ def _select(change: Change) -> list[StandingFile]:
 def _require_same(decision: Decision, named: StandingFile) -> None:
     if decision.sha256 and decision.sha256.lower() != named.file.sha256:
         raise UsageError(
-            f"{named.file.filename} has the sha256 {named.file.sha256}, not {decision.sha256}; look at it again"
+            f"{named.file.filename} has the sha256 {named.file.sha256}, not {decision.sha256}; check it again"
         )
 
 
 def _require_there(change: Change, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
     """Raise `UsageError` if the upstream removed a file: it will be blocked in spite of any exception."""
     if gone := [known for known in held if known.file.is_gone]:
-        raise UsageError(f"the upstream of {change.decision.project} has taken {gone[0].file.filename} away")
+        raise UsageError(f"the upstream of {change.decision.project} has removed {gone[0].file.filename}")
     return held
 
 
 def _not_fetched(known: StandingFile) -> UsageError:
-    return UsageError(f"{known.file.filename} is not fetched yet; an exception binds its sha256, try again soon")
+    return UsageError(f"{known.file.filename} is not downloaded yet; an exception needs its sha256, try again soon")
 
 
 async def _end(change: Change) -> datetime:

@@ -23,7 +23,7 @@ async def extend(change: Change) -> Outcome:
     assert decision.version is not None
     assert days is not None
     if rule := (await change.in_force()).find(RuleKind.TRUSTED, decision.version):
-        raise UsageError(f"time does not hold what is {trusted_by(rule)}; untrust the project first, or block this")
+        raise UsageError(f"no window holds a release that is {trusted_by(rule)}; untrust the project or block it")
     until = await projects.select_now(change.connection) + timedelta(days=days)
     later = [known for known in change.in_state(State.HELD) if _ends_before(known, until)]
     if not later:
@@ -34,7 +34,7 @@ async def extend(change: Change) -> Outcome:
     reason = f"extended by {change.actor.name} until {until:%Y-%m-%d %H:%M} UTC: {decision.reason}"
     for known in later:
         await standings.update_held_reason(change.connection, known.file.id, Grounds(change.cause, reason))
-    return await change.record(later, {"held_until": format_time(until)}, done="held on")
+    return await change.record(later, {"held_until": format_time(until)}, done="held longer")
 
 
 def _ends_before(known: StandingFile, until: datetime) -> bool:

@@ -16,7 +16,9 @@ async def approve(change: Change) -> Outcome:
     change.require_open(in_force)
     held = change.in_state(State.HELD)
     if unknown := [known for known in held if known.file.sha256 is None or known.file.path is None]:
-        raise UsageError(f"{unknown[0].file.filename} is not fetched yet; an approval binds its sha256, try again soon")
+        raise UsageError(
+            f"{unknown[0].file.filename} is not downloaded yet; an approval needs its sha256, try again soon"
+        )
     if not held:
         return Outcome(None, ())
     agreed = await agree_by_policy(change, in_force, held)

@@ -35,7 +35,9 @@ async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datet
     proves no name, so its sender can be neither the first person nor the second.
     """
     if change.actor.door == "signal":
-        raise UsageError("two people are needed for this, and a signal proves no name: decide in the panel or the API")
+        raise UsageError(
+            "this decision needs two people, and a signal does not prove who sent it; decide in the panel or by the API"
+        )
     decision = change.decision
     digests = sorted({known.file.sha256 or known.file.filename for known in bound})
     found = await select_open_proposal(change.connection, decision.choice, decision.project, decision.version)

@@ -15,7 +15,7 @@ from koschey.web.context import resources
 class AlertsQuery(Input, frozen=True, kw_only=True):
     """Which part of the alerts."""
 
-    before: Annotated[Position, Meta(description="Only those with a smaller number.")] = MAX_POSITION
+    before: Annotated[Position, Meta(description="Only alerts with a smaller number.")] = MAX_POSITION
     limit: Limit = 100
 
 

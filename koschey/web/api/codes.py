@@ -36,8 +36,8 @@ class NewCode(Input, frozen=True, kw_only=True):
 
     choice: Annotated[Choice, Meta(description="`approve`, `block` or `extend`.")]
     releases: Annotated[list[CodedRelease], Meta(min_length=1, max_length=MOST_RELEASES)]
-    reason: Annotated[Reason | None, Meta(description="Put into the lines; the signal may give another.")] = None
-    days: Annotated[float | None, Meta(description="Of `extend`: for how long from now on, at least.")] = None
+    reason: Annotated[Reason | None, Meta(description="The reason in the lines; the signal may give another.")] = None
+    days: Annotated[float | None, Meta(description="For `extend`: the minimum number of days from now.")] = None
 
 
 class CodedFinding(Struct, frozen=True, kw_only=True):
@@ -75,8 +75,8 @@ class ReviewerCode(Struct, frozen=True, kw_only=True):
     days: float | None
     expires_at: datetime
     signal: Annotated[str, Meta(description="The name of the signal.")]
-    input: Annotated[str, Meta(description="What the signal carries, as JSON: for Temporal's UI.")]
-    lines: Annotated[list[str], Meta(description="Ready lines for the commands `temporal` and `tctl`.")]
+    input: Annotated[str, Meta(description="The input of the signal as JSON, for Temporal's UI.")]
+    lines: Annotated[list[str], Meta(description="Complete command lines for `temporal` and `tctl`.")]
     releases: list[ShownToReviewer]
 
 

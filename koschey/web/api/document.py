@@ -19,14 +19,14 @@ from koschey.web.context import resources
 
 REFERENCE = "#/components/schemas/{name}"
 ERRORS = {
-    400: "The request is not what this operation takes, or cannot be carried out as things stand.",
-    401: "No account is proved by the `Authorization` header.",
+    400: "The request does not match this operation, or cannot be carried out in the current state.",
+    401: "The `Authorization` header does not prove an account.",
     403: "The account may not do this.",
     404: "There is no such project, release or file here.",
     412: "The project is not at the serial that `If-Match` names.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    428: "It would hide what is in use: send it again with `confirm`.",
+    428: "The change would hide files in use: send the request again with `confirm`.",
     429: "The address has sent wrong credentials too often, or the caller has too many open requests.",
     503: "A store does not answer; try again.",
 }
@@ -41,12 +41,12 @@ IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of an earlier answer; the request is refused where the project has changed since.",
+    "description": "The ETag of an earlier answer; the request is refused if the project has changed since.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
 }
 ETAG = {"description": "The project's serial, or the policy's tag, for `If-Match`.", "schema": {"type": "string"}}
 OPEN = "Open to every client that may read the index."
-ABOUT = "Manage what a Koschey index hosts, and what it holds. Most of it needs an account; what is open says so."
+ABOUT = "Manage hosted projects and held files of a Koschey index. Most operations need an account; open ones say so."
 
 
 @blueprint.get("/openapi.json")

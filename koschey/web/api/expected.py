@@ -17,5 +17,5 @@ def read_expected() -> Serial | None:
         return None
     match = TAG.fullmatch(header.strip())
     if match is None:
-        raise UsageError('If-Match takes one serial in quotes, as in the ETag of an earlier answer: "123"')
+        raise UsageError('If-Match must be one serial in quotes, as in the ETag of an earlier answer: "123"')
     return Serial(int(match[1]))

@@ -176,14 +176,14 @@ async def _read_body[T: Input](takes: type[T], max_body: int) -> T:
     if request.mimetype != JSON:
         raise UnsupportedMediaType(f"Send the body as {JSON}.")
     if request.args:
-        raise UsageError("this request takes its values from the body, not from the query")
+        raise UsageError("this operation reads its values from the body, not from the query")
     body = b"" if (request.content_length or 0) > max_body else await request.get_data(cache=False)
     if (request.content_length or len(body)) > max_body:
-        raise RequestEntityTooLarge(f"A request has {max_body} bytes at the most.")
+        raise RequestEntityTooLarge(f"A request may have at most {max_body} bytes.")
     try:
         return msgspec.json.decode(body, type=takes)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise UsageError(f"the body is not what this request takes: {error}") from None
+        raise UsageError(f"the body does not match this operation: {error}") from None
 
 
 def _read_query[T: Input](takes: type[T]) -> T:
@@ -194,7 +194,7 @@ def _read_query[T: Input](takes: type[T]) -> T:
         # A query contains only text; `strict=False` also parses numbers from it.
         return msgspec.convert(given, takes, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"the query is not what this request takes: {error}") from None
+        raise UsageError(f"the query does not match this operation: {error}") from None
 
 
 def _render(answer: msgspec.Struct) -> Response:

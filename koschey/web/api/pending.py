@@ -27,7 +27,9 @@ async def read_proposals(_call: Call[Nothing]) -> Proposals:
 class ExceptionsQuery(Input, frozen=True, kw_only=True):
     """Which exceptions."""
 
-    within: Annotated[float, Meta(ge=0, le=36500, description="Only those that end in so many days.")] | None = None
+    within: Annotated[float, Meta(ge=0, le=36500, description="Only those that expire within so many days.")] | None = (
+        None
+    )
 
 
 class Exceptions(Struct, frozen=True, kw_only=True):

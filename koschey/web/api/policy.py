@@ -68,14 +68,14 @@ async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
 
 @operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, also=(428,), misses=False)
 async def put_rule(call: Call[NewRule]) -> PolicyChange:
-    """Set one rule, in place of the one of the same kind, scope and subject."""
+    """Set one rule. It replaces the rule of the same kind, scope and subject."""
     asked = (call.actor, _terms(call.sent), _agreed(call.sent.confirm))
     return _changed(await resources().with_connection(set_rule, *asked))
 
 
 @operation("DELETE", "/policy/rules", LiftedRule, PolicyChange, needs=Action.MANAGE, also=(428,))
 async def lift_rule(call: Call[LiftedRule]) -> PolicyChange:
-    """Lift one rule."""
+    """Remove one rule."""
     sent = call.sent
     lifted = (sent.kind, sent.scope, sent.subject, sent.reason)
     return _changed(await resources().with_connection(unset_rule, call.actor, *lifted, _agreed(sent.confirm)))

@@ -42,7 +42,7 @@ class RuleTerms(Input, frozen=True, kw_only=True):
 
 
 class NewRule(RuleTerms, frozen=True, kw_only=True):
-    """A rule to set, in place of the one of the same kind, scope and subject."""
+    """A rule to set. It replaces the rule of the same kind, scope and subject."""
 
     confirm: Confirm = None
 
@@ -62,7 +62,7 @@ class NewPolicy(Input, frozen=True, kw_only=True):
 
     rules: list[RuleTerms]
     reason: Reason
-    dry_run: Annotated[bool, Meta(description="Change nothing; say what would change.")] = False
+    dry_run: Annotated[bool, Meta(description="Change nothing; only report what would change.")] = False
     confirm: Confirm = None
 
 

@@ -14,17 +14,22 @@ WORD = r"^[^\u0000-\u001f\u007f]*$"
 
 type Reason = Annotated[
     str,
-    Meta(description="Why; it is kept in the journal.", extra_json_schema={"minLength": 1, "maxLength": MAX_REASON}),
+    Meta(
+        description="The reason, which the journal keeps.", extra_json_schema={"minLength": 1, "maxLength": MAX_REASON}
+    ),
 ]
 """A reason as the document describes it. `parse_reason` checks it, with the same errors as on all other surfaces."""
-type Limit = Annotated[int, Meta(ge=1, le=500, description="How many at most.")]
+type Limit = Annotated[int, Meta(ge=1, le=500, description="Maximum number of entries.")]
 type Name = Annotated[str, Meta(min_length=1, max_length=200, description="A project's name, in any spelling.")]
 type Version = Annotated[str, Meta(min_length=1, max_length=200, pattern=WORD)]
 type Text = Annotated[str, Meta(max_length=200, pattern=WORD)]
 type Confirm = (
     Annotated[
         int,
-        Meta(ge=0, description="How many files this hides, as an answer 428 has it; not needed where it hides none."),
+        Meta(
+            ge=0,
+            description="The number of files that the change hides, as in the answer 428; needed only if it hides any.",
+        ),
     ]
     | None
 )
@@ -74,13 +79,15 @@ class NewDecision(Input, frozen=True, kw_only=True):
     version: Version | None = None
     reason: Reason
     days: Annotated[
-        float | None, Meta(description="Of `extend` and `except`: days from now on, at least or at most.")
+        float | None, Meta(description="For `extend` the minimum, for `except` the maximum number of days from now.")
     ] = None
-    filename: Annotated[Text | None, Meta(description="Of `except`: one file of the release, with its `sha256`.")] = (
+    filename: Annotated[Text | None, Meta(description="For `except`: one file of the release, with its `sha256`.")] = (
         None
     )
     sha256: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{64}$")] | None = None
-    ticket: Annotated[Text | None, Meta(description="Where the reason is written down; an exception needs it.")] = None
+    ticket: Annotated[
+        Text | None, Meta(description="The ticket that documents the reason; an exception needs one.")
+    ] = None
     confirm: Confirm = None
     """For `recall`, and for `block` of a whole project."""
 

@@ -337,7 +337,7 @@ def test_an_approval_makes_the_file_appear(koschey: Koschey, upstream: Upstream,
     assert time.monotonic() - began < 1
     page = reviewer.ask("/admin/?q=admin-approve")
     assert re.fullmatch(r"Approved admin-approve 1\.0 \(serial \d+, 1 file moved\)\.", page.told)
-    assert "Nothing waits in projects" in page.text
+    assert "No release is pending in projects" in page.text
     assert reviewer.ask("/admin/?q=admin-approve").told == ""
     row = koschey.fetch_value("SELECT (actor, door, reason)::text FROM decision WHERE project = 'admin-approve'")
     assert row == '(rita,admin,"read it")'
@@ -355,7 +355,7 @@ def test_a_block_hides_the_file(koschey: Koschey, upstream: Upstream, reviewer: 
     assert "Blocked admin-block 1.0" in reviewer.ask(path).told
     assert reviewer.decide("unblock", "admin-block", "1.0", "was fine", path).status == 303
     assert koschey.state_of(filename) == "held"
-    assert "a person decides" in reviewer.ask("/admin/?q=admin-block").text
+    assert "a reviewer decides" in reviewer.ask("/admin/?q=admin-block").text
     assert reviewer.decide("approve", "admin-block", "1.0", "read it", path).status == 303
     wait_until(lambda: koschey.filenames("admin-block") == [filename])
 
@@ -369,12 +369,12 @@ def test_rules_for_a_whole_project(koschey: Koschey, upstream: Upstream, reviewe
     assert '<span class="state trusted">trusted</span> <strong>the whole project</strong>: our friends' in page.text
     assert koschey.state_of(filename) == "released"
     assert reviewer.decide("untrust", "admin-rules", "", "no more", path).status == 303
-    assert "None. New releases wait for their time." in reviewer.ask(path).text
+    assert "None. New releases are held for the usual time." in reviewer.ask(path).text
     assert reviewer.decide("block", "admin-rules", "", "malware", path).status == 303
     assert '<span class="state blocked">blocked</span> <strong>the whole project</strong>' in reviewer.ask(path).text
     assert koschey.state_of(filename) == "blocked"
     assert reviewer.decide("unblock", "admin-rules", "", "all clear", path).status == 303
-    assert "None. New releases wait for their time." in reviewer.ask(path).text
+    assert "None. New releases are held for the usual time." in reviewer.ask(path).text
 
 
 def test_another_spelling_of_a_name_keeps_the_page(koschey: Koschey, reviewer: Person) -> None:
@@ -387,7 +387,7 @@ def test_a_project_page_tells_all_of_a_file(koschey: Koschey, upstream: Upstream
     """The page gives each file's digest, size, times and, once stored, the URL that it was downloaded from."""
     file = upstream.add("admin-facts", "1.0", upload_time=datetime(2020, 1, 2, 3, 4, tzinfo=UTC))
     koschey.page("admin-facts")
-    assert "not fetched yet" in reviewer.ask("/admin/projects/admin-facts").text
+    assert "not downloaded yet" in reviewer.ask("/admin/projects/admin-facts").text
     assert ask(koschey.url + file.path).status == 200
     wait_until(lambda: koschey.is_stored(file.filename))
     page = reviewer.ask("/admin/projects/admin-facts").text
@@ -411,7 +411,7 @@ def test_a_project_page_tells_what_is_left_out(koschey: Koschey, upstream: Upstr
     koschey.page("admin-lost")
     text = reviewer.ask("/admin/projects/admin-lost").text
     assert "lists 301 files that Koschey cannot keep; the first 200:" in text
-    assert "<code>&lt;b&gt;lost.zip</code>: its name cannot stand in a URL, a header or a page" in text
+    assert "<code>&lt;b&gt;lost.zip</code>: its name cannot be used in a URL, a header or a page" in text
     upstream.add("admin-whole", "1.0")
     koschey.page("admin-whole")
     assert "Left out" not in reviewer.ask("/admin/projects/admin-whole").text
@@ -423,7 +423,7 @@ def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Ups
     person = Person(koschey.url)
     person.log_in(add_account(koschey, "paula", ("reviewer", "admin-own")))
     page = person.ask("/admin/?q=admin-foreign").text
-    assert "not yours to decide" in page
+    assert "you may not decide about this project" in page
     assert 'value="approve"' not in page
     answer = person.decide("approve", "admin-foreign", "1.0", "mine now")
     assert (answer.status, answer.told) == (403, "paula may not decide admin-foreign; an admin can grant it")
@@ -442,7 +442,7 @@ def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Ups
         ({"choice": "trust"}, 400, "trust is for the whole project"),
         ({"version": ""}, 400, "choose a release"),
         ({"version": "2.0"}, 404, "admin-errors==2.0 is not known here"),
-        ({"version": "1\0"}, 400, "not a version"),
+        ({"version": "1\0"}, 400, "the version is not valid"),
         ({"project": "../etc"}, 400, "is not a project name"),
     ],
 )
@@ -509,7 +509,7 @@ def test_a_page_that_is_empty_now_shows_the_first(koschey: Koschey, upstream: Up
     """After the last release of the last page was decided on, the panel shows the first page, not an empty one."""
     hold_new(koschey, upstream, "admin-pages")
     page = reviewer.ask("/admin/?q=admin-pages&page=2").text
-    assert "1 release waits" in page
+    assert "1 release is pending" in page
     assert '<nav class="pager"' not in page
 
 

@@ -59,7 +59,7 @@ def test_an_exception_serves_what_is_held(koschey: Koschey, upstream: Upstream, 
     """Excepted for a day, the file is on the index's page, still held in the panel, and listed with its ticket."""
     filename = hold_new(koschey, upstream, "admin-except")
     page = decide(admin, "admin-except", "except", days="1", ticket="SEC-7")
-    assert page.told.startswith("Excepted admin-except 1.0")
+    assert page.told.startswith("Temporarily allowed admin-except 1.0")
     wait_until(lambda: koschey.filenames("admin-except") == [filename])
     assert koschey.state_of(filename) == "held"
     text = admin.ask("/admin/projects/admin-except").text
@@ -100,7 +100,7 @@ def test_the_policy_is_set_and_lifted(koschey: Koschey, admin: Person) -> None:
     rule = {"choice": "set", "kind": "window", "scope": "admin-slow-*", "reason": "slow <team>"}
     page = send(admin, "/admin/policy", **rule, value="many")
     assert page.status == 400
-    assert "'many' is no value of window" in page.told
+    assert "'many' is not a value of window" in page.told
     assert 'value="admin-slow-*"' in page.text
     page = send(admin, "/admin/policy", **rule, value="30")
     assert page.told.startswith("The policy has changed")
@@ -117,7 +117,7 @@ def test_a_reviewer_reads_the_policy_and_changes_nothing(koschey: Koschey) -> No
     person = Person(koschey.url)
     person.log_in(add_account(koschey, "rudi", ("reviewer", "*")))
     page = person.ask("/admin/policy")
-    assert "Set a rule" not in page.text
+    assert "Add a rule" not in page.text
     form = {"csrf": person.ask("/admin/attention").csrf, "choice": "set", "kind": "observed", "scope": "*"}
     assert person.ask("/admin/policy", {**form, "reason": "x"}).status == 403
     assert koschey.fetch_value("SELECT count(*)::text FROM rule WHERE kind = 'observed'") == "0"
@@ -136,4 +136,4 @@ def test_strange_places_are_answered(admin: Person, query: str) -> None:
     """What is no number of an alert is an error in words."""
     page = admin.ask(f"/admin/attention?{query}")
     assert page.status == 400
-    assert "`before` is the number of an alert" in html.unescape(page.text)
+    assert "`before` must be the number of an alert" in html.unescape(page.text)

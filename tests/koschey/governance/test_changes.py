@@ -127,7 +127,7 @@ async def test_what_changes_nothing_leaves_nothing(connection: Connection) -> No
     terms = Terms("observed", "*", reason="first weeks")
     assert (await set_rule(connection, CLI, terms)).serial == 1
     assert (await set_rule(connection, CLI, terms)).serial is None
-    with pytest.raises(NotKnown, match="no rule check six about names is in force"):
+    with pytest.raises(NotKnown, match="no rule check six about names is active"):
         await unset_rule(connection, CLI, "check", "six", "names", "x")
     with pytest.raises(UsageError, match="give a reason"):
         await unset_rule(connection, CLI, "observed", "*", None, " ")
@@ -492,12 +492,12 @@ async def served_of(connection: Connection) -> set[str]:
     ("command", "words"),
     [
         (("set", "windows", "*", "7", "--reason", "x"), "there is no kind 'windows'"),
-        (("set", "window", "*", "7", "--reason", "x", "--expires", "soon"), "is no end"),
+        (("set", "window", "*", "7", "--reason", "x", "--expires", "soon"), "is not an expiry"),
         (("set", "window", "*", "7", "--reason", "x", "--expires", "2020-01-01"), "not in the future"),
         (("unset", "window", "*", "--reason", "x"), "no rule window"),
         (("apply", "nowhere.toml", "--reason", "x"), "nowhere.toml cannot be read"),
         (("show", "--project", "_"), "not a project name"),
-        (("explain", "six=1"), "names no single release"),
+        (("explain", "six=1"), "does not name a single release"),
         (("export", "no/such/folder/policy.toml"), "cannot be written"),
     ],
 )
@@ -561,7 +561,10 @@ async def test_what_a_block_did_is_told_when_it_comes_and_when_it_goes(acme: Con
     assert lines.splitlines()[1:] == [
         "serial 3, 0 held releases re-checked",
         "1 file is served again",
-        ("1 file stays blocked until somebody has it held again, for approval: koschey unblock acme==2.0 --reason ..."),
+        (
+            "1 file stays blocked until a reviewer unblocks it; it is then held for approval: "
+            "koschey unblock acme==2.0 --reason ..."
+        ),
     ]
     states = {name: item.standing.state for name, item in (await select_files(acme, NormalizedName("acme"))).items()}
     assert states == {"acme-1.0.zip": State.RELEASED, "acme-2.0.zip": State.BLOCKED}
@@ -627,7 +630,7 @@ async def test_thousands_that_stay_blocked_are_no_flood(connection: Connection) 
     assert len(outcome.effects.still_blocked) == 1000
     [sentence] = outcome.effects.sentences
     assert sentence.count("koschey unblock") == 10
-    assert sentence.endswith("and so for 990 more releases")
+    assert sentence.endswith("and the same for 990 more releases")
 
 
 async def test_reservations_are_about_what_an_upstream_has(connection: Connection) -> None:
@@ -639,9 +642,9 @@ async def test_reservations_are_about_what_an_upstream_has(connection: Connectio
     assert hosted is not None
     await files.insert_files(connection, hosted.id, [new_file("acown-1.0.zip", State.RELEASED)])
     closed = await set_rule(connection, CLI, Terms("reserved", "ac-*", reason="ours"))
-    assert closed.effects.sentences[0] == "1 file is served no more"
+    assert closed.effects.sentences[0] == "1 file is no longer served"
     [late] = closed.effects.sentences[1:]
-    assert late.startswith("ac is mirrored already (1 file, 0 of them downloaded from here) and takes no upload; ")
+    assert late.startswith("ac is already mirrored (1 file, 0 of them downloaded from here) and accepts no upload; ")
     assert late.endswith("to publish it here: koschey claim ac --reason WHY")
     opened = await unset_rule(connection, CLI, "reserved", "ac-*", None, "over")
     assert opened.effects.sentences == ["1 file is served again"]

@@ -286,7 +286,7 @@ def test_filename_that_was_downloaded_keeps_its_bytes(koschey: Koschey, upstream
     digest = hashlib.sha256(taken.content).hexdigest()
     assert answer.status == 400
     assert answer.body.decode().startswith(
-        f"Under the filename '{taken.filename}' other bytes (sha256 {digest}) were downloaded from here"
+        f"Clients downloaded other bytes (sha256 {digest}) under the filename '{taken.filename}' from here"
     )
     assert b"exists" not in answer.body
     mine = own("cl-used", "2.0")

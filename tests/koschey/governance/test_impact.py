@@ -274,7 +274,8 @@ def test_panel_asks_for_the_name(koschey: Koschey, admin: Person, used: tuple[st
     again = answer.confirmation
     assert again["reason"] == "why <b>"
     wrong = admin.ask(again["action"], {**again, "again": "other"})
-    assert (wrong.status, wrong.told) == (400, f"{name} is what had to be typed; nothing was changed")
+    told = f"the typed name is not {name}, so nothing was changed; type {name} to continue"
+    assert (wrong.status, wrong.told) == (400, told)
     assert ask(koschey.url + path).status == 200
     assert admin.ask(again["action"], {**again, "again": name}).status == 303
     wait_until(lambda: ask(koschey.url + path).status == 403)
@@ -290,7 +291,7 @@ def test_panel_asks_for_the_scope_of_a_rule(koschey: Koschey, admin: Person, use
     again = answer.confirmation
     assert admin.ask(again["action"], {**again, "again": name}).status == 303
     told = admin.ask("/admin/policy").told
-    assert f"{name} is mirrored already (1 file, 1 of them downloaded from here) and takes no upload" in told
+    assert f"{name} is already mirrored (1 file, 1 of them downloaded from here) and accepts no upload" in told
     wait_until(lambda: ask(koschey.url + path).status == 403)
 
 
@@ -298,7 +299,7 @@ def test_late_reservation_names_the_command(koschey: Koschey, used: tuple[str, s
     """`koschey reserve` succeeds, and says of a mirrored name what is known of it and what to do."""
     name, _ = used
     done = koschey.run("reserve", name, "--yes", "--reason", "ours")
-    assert f"{name} is mirrored already (1 file, 1 of them downloaded from here)" in done.stderr
+    assert f"{name} is already mirrored (1 file, 1 of them downloaded from here)" in done.stderr
     assert f"koschey claim {name} --reason WHY" in done.stderr
     told = json.loads(koschey.run("reserve", f"{name}-*", "--yes", "--reason", "ours", "--json").stdout)
     assert told["mirrored"] == [{"name": name, "files": 1, "downloaded": 1}]

@@ -112,8 +112,11 @@ def test_the_whole_policy_with_a_dry_run_first(
         (rule("window", "*", 7, until="2099-01-01"), "unknown field `until`"),
         (rule("window", "*", 7, ends="2020-01-01T00:00:00Z"), "not in the future"),
         (rule("window", "a\0", 7), "$.scope"),
-        (rule("exception", "six==1.0", "0" * 40), "an exception binds bytes"),
-        ({"rules": [rule("trusted", "a"), rule("trusted", "A")], "reason": "x"}, "rule 2 is about the same as rule 1"),
+        (rule("exception", "six==1.0", "0" * 40), "an exception is for bytes that exist"),
+        (
+            {"rules": [rule("trusted", "a"), rule("trusted", "A")], "reason": "x"},
+            "rule 2 has the same kind, scope and subject as rule 1",
+        ),
         ({"rules": [rule("trusted", "a"), rule("trusted", "_")], "reason": "x"}, "rule 2: "),
         ({"rules": [], "reason": " "}, "give a reason"),
     ],

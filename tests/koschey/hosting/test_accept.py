@@ -229,23 +229,26 @@ GOOD = form(*FILE)
         (encoded(GOOD, *FILE), "multipart/form-data; boundary=other", 400, b"cut off"),
         (b"", MULTIPART, 400, b"cut off"),
         (encoded(GOOD, *FILE)[:-40], MULTIPART, 400, b"cut off"),
-        (encoded(GOOD, *FILE).replace(b"Content-Disposition", b"X"), MULTIPART, 400, b"no multipart form"),
-        (encoded(GOOD, None, FILE[1]), MULTIPART, 400, b"'content', which is a file"),
+        (encoded(GOOD, *FILE).replace(b"Content-Disposition", b"X"), MULTIPART, 400, b"not a multipart form"),
+        (encoded(GOOD, None, FILE[1]), MULTIPART, 400, b"exactly one part 'content', and it must be a file"),
         (encoded(GOOD, *FILE, name="name"), MULTIPART, 400, b"Should not be a file"),
         (
             encoded(GOOD | {"description": "x" * (12 * 2**20 + 1)}, *FILE),
             MULTIPART,
             413,
-            b"12 MiB together, at the field 'description'. Shorten it, or have an admin raise KOSCHEY_MAX_FORM_MIB.",
+            b"12 MiB together, at the field 'description'. Shorten it, or ask an admin to raise KOSCHEY_MAX_FORM_MIB.",
         ),
         (
             encoded(GOOD | {f"f{number}": "" for number in range(100_000)}, *FILE),
             MULTIPART,
             413,
-            b"more than 20,000 fields; 'f19994' is one too many. Leave fields out, for what counts stands in the file",
+            (
+                b"more than 20,000 fields; 'f19994' is one too many. "
+                b"Leave out fields, because Koschey uses the metadata in the file"
+            ),
         ),
-        (b"x" * 3_000_000, MULTIPART, 413, b"part without end"),
-        (b"--b0undary\r\nX: " + b"x" * 3_000_000, MULTIPART, 413, b"part without end"),
+        (b"x" * 3_000_000, MULTIPART, 413, b"headers that are too long, or no end"),
+        (b"--b0undary\r\nX: " + b"x" * 3_000_000, MULTIPART, 413, b"headers that are too long, or no end"),
     ],
 )
 def test_malformed_body_is_refused(koschey: Koschey, body: bytes, content_type: str, status: int, words: bytes) -> None:

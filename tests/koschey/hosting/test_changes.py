@@ -268,7 +268,7 @@ async def test_twice_is_once(connection: Connection, acme: NormalizedName, opera
     again = await operation(connection, because(scope))
     assert first.changed
     assert again == Outcome(first.serial, changed=False)
-    assert str(again) == "nothing to change, it was so already"
+    assert str(again) == "nothing to change; this is already the case"
     assert await select_serial(connection) == first.serial
 
 

@@ -342,7 +342,7 @@ def test_the_command_line_does_it_all(api: Api) -> None:
         "files": [filename],
     }
     assert koschey.run("yank", "api-cli==1.0", "--reason", "broken").stdout == (
-        "yank api-cli==1.0: nothing to change, it was so already\n"
+        "yank api-cli==1.0: nothing to change; this is already the case\n"
     )
     assert koschey.run("unyank", "Api_CLI==1.0", "--reason", "it works").stdout.endswith("1 file changed\n")
     assert koschey.run("yank", "api-cli==1.0", "--file", filename, "--reason", "this one").returncode == 0

@@ -130,7 +130,7 @@ ALWAYS = [
     ),
     (
         wheel("requirements.txt"),
-        "The name 'requirements-txt' isn't allowed: it is written by mistake too often.",
+        "The name 'requirements-txt' isn't allowed: users type it by mistake too often.",
     ),
     (wheel("ur-spdx", "License-Expression: No such"), "Invalid METADATA: "),
     (wheel("ur-dynamic", "Dynamic: Name"), "Invalid METADATA: 'name' is not allowed as a dynamic field."),
@@ -174,7 +174,7 @@ TWINS = (
 )
 SCRIPT = (
     "entry_points.txt: 'ur_script-1.0.dist-info/entry_points.txt' in ur_script-1.0-py3-none-any.whl has a script "
-    "'g++'; names of scripts are letters, digits, '_', '-' and '.'. Rename the script, and build again."
+    "'g++'; names of scripts consist of letters, digits, '_', '-' and '.'. Rename the script, and build again."
 )
 URL = "evil @ https://evil.test/evil.zip"
 SWITCHED: dict[str, tuple[File, str]] = {
@@ -200,7 +200,7 @@ SWITCHED: dict[str, tuple[File, str]] = {
     ),
     "sdist-format": (
         ("ur_zipped-1.0.zip", archives._zip({"ur_zipped-1.0/PKG-INFO": metadata("ur-zipped", "1.0")})),
-        "The sdist 'ur_zipped-1.0.zip' is not a '.tar.gz', which is what an sdist is (PEP 625).",
+        "The sdist 'ur_zipped-1.0.zip' is not a '.tar.gz', and every sdist must be one (PEP 625).",
     ),
     "case-twins": (
         archives.wheel("ur-twins-in-it", "1.0", modules={"x/xt_MARK.h": "1", "x/xt_mark.h": "2"}),
@@ -235,7 +235,7 @@ SWITCHED: dict[str, tuple[File, str]] = {
     ),
     "one-sdist": (
         sdist("ur-two-sdists", "Summary: another", as_="Ur_Two_Sdists"),
-        "Only one sdist may be uploaded per release, and 'ur_two_sdists-1.0.tar.gz' is here.",
+        "Only one sdist may be uploaded per release, and 'ur_two_sdists-1.0.tar.gz' is already here.",
     ),
     "metadata-version": (
         wheel("ur-draft", "Requires-Dist: b (>=1.0)", metadata_version="2.0"),
@@ -635,7 +635,7 @@ async def test_switch_needs_a_reason_and_a_rule(connection: Connection) -> None:
     """Nobody has to guess later why a rule is off, or which."""
     with pytest.raises(UsageError, match="give a reason"):
         await switch_rule(connection, Actor("ada", "cli"), "local-version", " ", enabled=True)
-    with pytest.raises(UsageError, match="'nothing' is no rule for uploads"):
+    with pytest.raises(UsageError, match="'nothing' is not an upload rule"):
         await switch_rule(connection, Actor("ada", "cli"), "nothing", "why not", enabled=True)
     assert await connection.fetchval("SELECT count(*) FROM journal") == 0
 

@@ -179,5 +179,5 @@ def test_name_with_a_hidden_character_is_refused_by_its_name(name: str, hidden: 
     if hidden is None:
         assert inspect_here(ZIP, content)["project"] == "thing"
     else:
-        with pytest.raises(Refused, match=rf"^Unsafe name: .* has the character {hidden}, which nobody sees\."):
+        with pytest.raises(Refused, match=rf"^Unsafe name: .* has the character {hidden}, which hides in the name\."):
             inspect_here(ZIP, content)

@@ -98,8 +98,11 @@ TOMORROW = str(int((datetime.now(UTC) + timedelta(days=1)).timestamp()))
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (changed(ATTESTED, "attestation_bundles.0.publisher.repository", "evil/spam"), "proves nothing"),
-        (changed(ATTESTED, "attestation_bundles.0.publisher.workflow", "other.yml"), "proves nothing"),
+        (
+            changed(ATTESTED, "attestation_bundles.0.publisher.repository", "evil/spam"),
+            "does not prove the attestation",
+        ),
+        (changed(ATTESTED, "attestation_bundles.0.publisher.workflow", "other.yml"), "does not prove the attestation"),
         (
             changed(ATTESTED, f"{ENVELOPE}.statement", base64.b64encode(statement(WHEEL, OTHER)).decode()),
             "invalid signature",
@@ -112,15 +115,15 @@ TOMORROW = str(int((datetime.now(UTC) + timedelta(days=1)).timestamp()))
         (OURS.provenance("eggs-1.0-py3-none-any.whl", DIGEST), "is about eggs-1.0"),
         (OURS.provenance("spam-1.1-py3-none-any.whl", DIGEST), "is about spam-1.1"),
         (OURS.provenance("spam-1.0-py3-none-win32.whl", DIGEST), "is about spam-1.0-py3-none-win32"),
-        (OURS.provenance("nonsense", DIGEST), "no filename"),
+        (OURS.provenance("nonsense", DIGEST), "is not the filename"),
         (OURS.provenance(WHEEL, OTHER), "other bytes"),
         (provenance_object(OURS.sign(statement(WHEEL, DIGEST, subject=[]))), "one subject"),
         (provenance_object(OURS.sign(statement(WHEEL, DIGEST, _type="https://example.org/"))), "one subject"),
-        (provenance_object(OURS.sign(b"not JSON")), "no in-toto statement"),
-        (provenance_object(OURS.attest(WHEEL, DIGEST, claims={})), "proves nothing"),
+        (provenance_object(OURS.sign(b"not JSON")), "not an in-toto statement"),
+        (provenance_object(OURS.attest(WHEEL, DIGEST, claims={})), "does not prove the attestation"),
         (
             provenance_object(OURS.attest(WHEEL, DIGEST, claims=github_claims() | {8: "https://evil.example.org"})),
-            "proves nothing",
+            "does not prove the attestation",
         ),
     ],
 )
@@ -141,12 +144,12 @@ def test_two_subjects_are_refuted(trust: Trust) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "no provenance object"),
-        (b"<html>please log in</html>", "no provenance object"),
-        (b"\xff\xfe", "no provenance object"),
-        (b"[" * 100_000, "no provenance object"),
-        (b"{}", "no provenance object"),
-        (b"null", "no provenance object"),
+        (b"", "not a provenance object"),
+        (b"<html>please log in</html>", "not a provenance object"),
+        (b"\xff\xfe", "not a provenance object"),
+        (b"[" * 100_000, "not a provenance object"),
+        (b"{}", "not a provenance object"),
+        (b"null", "not a provenance object"),
         (changed(ATTESTED, "version", 2), "version 2"),
         (changed(ATTESTED, "attestation_bundles", []), "0 attestations"),
         (changed(ATTESTED, "attestation_bundles.0.attestations", []), "0 attestations"),
@@ -212,7 +215,7 @@ def test_broken_root_of_trust_is_an_error_at_the_start(tmp_path: Path, content: 
     path = tmp_path / "root.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(StartError, match=r"KOSCHEY_SIGSTORE_TRUST_ROOT: .*root\.json is no trusted_root\.json"):
+    with pytest.raises(StartError, match=r"KOSCHEY_SIGSTORE_TRUST_ROOT: .*root\.json is not a trusted_root\.json"):
         Trust(path)
 
 
@@ -284,10 +287,10 @@ GOOD = OURS.attest(WHEEL, DIGEST)
 @pytest.mark.parametrize(
     ("sent", "words"),
     [
-        ("", "no JSON array"),
-        ("{}", "no JSON array"),
-        ("[" * 100_000, "no JSON array"),
-        ("[\ud800]", "no JSON array"),
+        ("", "not a JSON array"),
+        ("{}", "not a JSON array"),
+        ("[" * 100_000, "not a JSON array"),
+        ("[\ud800]", "not a JSON array"),
         ("[]", "0 attestations"),
         ([GOOD, GOOD], "more than one attestation of type"),
         ([GOOD, GOOD, GOOD], "3 attestations"),
@@ -297,10 +300,13 @@ GOOD = OURS.attest(WHEEL, DIGEST)
         ([OURS.attest(WHEEL, OTHER)], "other bytes"),
         ([OURS.attest(SDIST, DIGEST)], "is about spam-1.0.tar.gz"),
         ([OURS.attest(WHEEL, DIGEST, "https://example.org/")], "not known here"),
-        ([OURS.attest(WHEEL, DIGEST, claims={})], "issuer '' is not known"),
+        ([OURS.attest(WHEEL, DIGEST, claims={})], "issuer '' is not supported"),
         ([OURS.attest(WHEEL, DIGEST, claims={8: "https://example.org"})], "issuer 'https://example.org'"),
         ([OURS.attest(WHEEL, DIGEST, claims=github_claims() | {18: "x"})], "names no workflow"),
-        ([OURS.attest(WHEEL, DIGEST, claims=github_claims() | {12: "https://github.com/a/b"})], "proves nothing"),
+        (
+            [OURS.attest(WHEEL, DIGEST, claims=github_claims() | {12: "https://github.com/a/b"})],
+            "does not prove the attestation",
+        ),
         ([Sigstore().attest(WHEEL, DIGEST)], "root of trust"),
     ],
 )

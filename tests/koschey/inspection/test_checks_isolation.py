@@ -99,7 +99,7 @@ async def test_file_is_open_for_reading_only(tmp_path: Path, monkeypatch: pytest
         (["return [Finding('odd', Severity.INFO, 'x', {'a': 'x' * 2**21})]"], "more than 1048576 bytes"),
         (["return [Finding('odd', Severity.INFO, str(n)) for n in range(101)]"], "101 findings"),
         (["return [Finding('odd', Severity.INFO, 7)]"], "no answer that can be read"),
-        (["return [bytes(2**30)]"], "more memory than it may have"),
+        (["return [bytes(2**30)]"], "more memory than its limit"),
     ],
 )
 async def test_what_is_no_answer_is_a_fault(
@@ -181,7 +181,7 @@ async def test_own_checks_come_first_and_archive_before_all() -> None:
         (check_source("archive", "return []"), "acme_checks:CHECK", "of another check"),
         (check_source("advisories", "return []"), "acme_checks:CHECK", "another name than `advisories`"),
         (check_source("Not A Name", "return []"), "acme_checks:CHECK", "called 'Not A Name'"),
-        (check_source("acme", "return []") + "Check.codes = {'odd': 'text'}", "acme_checks:CHECK", "it is no check"),
+        (check_source("acme", "return []") + "Check.codes = {'odd': 'text'}", "acme_checks:CHECK", "it is not a check"),
     ],
 )
 async def test_broken_check_keeps_the_worker_from_starting(

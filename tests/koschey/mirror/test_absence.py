@@ -171,7 +171,7 @@ async def test_held_files_that_reappear_wait_for_a_person(mirror: Mirror) -> Non
     await mirror.wait(30 * DAY)
     settlement = await mirror.settle("a-held")
     assert (await mirror.states("a-held"))[file.filename] is HELD
-    assert "a reviewer must look, upstream: the upstream did not list the file" in settlement.reasons[0]
+    assert "a reviewer must decide; upstream: the upstream did not list the file" in settlement.reasons[0]
     await mirror.decide(Choice.APPROVE, "a-held")
     assert await mirror.served("a-held") == [file.filename]
     # Later releases of the project wait for time alone: a suspicion is no change of hands.

@@ -76,7 +76,7 @@ async def test_what_is_left_out_is_kept_beside_the_project(mirror: Mirror) -> No
     sight = await look_at(mirror.pool, name, WEEK)
     explained = sight.explain("2.0.0")
     assert explained.state == "missing"
-    assert "p_lost-2.0.zip, which is left out: its address is no http or https URL" in explained.reason
+    assert "p_lost-2.0.zip, which is left out: its address is not an http or https URL" in explained.reason
     assert explained.left_out == left_out.files[:1]
     assert sight.explain("1.0").left_out == ()
     assert [*describe(explained)["left_out"]] == [{"name": "p_lost-2.0.zip", "cause": "no-address"}]

@@ -70,7 +70,7 @@ def test_no_secret_is_recorded(user: str, password: str, query: str, fragment: s
 )
 def test_records_are_read_strictly(body: bytes) -> None:
     """T-11.1: what has other keys than the two, or no sha256, is no record."""
-    with pytest.raises(UsageError, match="none of PEP 710"):
+    with pytest.raises(UsageError, match="not one of PEP 710"):
         parse_provenance(body)
 
 

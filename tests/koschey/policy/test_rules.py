@@ -168,22 +168,22 @@ RULE = '[[rule]]\nkind = "window"\nscope = "*"\nvalue = 7\nreason = "usual"\n'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[rule]", "this is no TOML"),
-        ("rule = 1", "'rule' is no list of tables"),
-        ("rule = [1]", "'rule' is no list of tables"),
+        ("[[rule]", "this is not TOML"),
+        ("rule = 1", "'rule' is not a list of tables"),
+        ("rule = [1]", "'rule' is not a list of tables"),
         (RULE + "\n[[rules]]\n", "unknown key 'rules'"),
         (RULE + RULE.replace("value", "valeu"), "p.toml, line 6: rule 2: unknown key 'valeu'"),
         (RULE.replace("reason", "#"), "line 1: rule 1: 'reason' is missing"),
-        (RULE.replace("7", "true"), "'value' is no text"),
-        (RULE.replace("7", "nan"), "'nan' is no value of window"),
-        (RULE.replace("7", "-1"), "'-1' is no value of window"),
+        (RULE.replace("7", "true"), "'value' is not a text"),
+        (RULE.replace("7", "nan"), "'nan' is not a value of window"),
+        (RULE.replace("7", "-1"), "'-1' is not a value of window"),
         (RULE.replace("7", '"soon"'), "days from 0 to 3650, or 'never'"),
-        (RULE.replace('"*"', "7"), "'scope' is no text"),
+        (RULE.replace('"*"', "7"), "'scope' is not a text"),
         (RULE + 'expires = "2027-01-01"', "without quotes"),
         (RULE + "expires = 2020-01-01", "2020-01-01 00:00 UTC is not in the future"),
-        (RULE + "expires = 12:00:00", "is no time of TOML"),
-        (RULE + RULE, "p.toml, line 6: rule 2 is about the same as rule 1"),
-        (RULE.replace("window", "exception"), "an exception binds bytes"),
+        (RULE + "expires = 12:00:00", "is not a TOML time"),
+        (RULE + RULE, "p.toml, line 6: rule 2 has the same kind, scope and subject as rule 1"),
+        (RULE.replace("window", "exception"), "an exception is for bytes that exist"),
         ('rule = [{kind = "window", scope = "*", reason = "x"}]', "p.toml: rule 1: window needs a value"),
     ],
     ids=range(17),
@@ -222,24 +222,24 @@ def test_terms(terms: Terms, said: tuple[str, str | None, str, str]) -> None:
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
-        (Terms("windows", "*", "7"), "there are trusted, blocked"),
-        (Terms("exception", "six==1.0", "0" * 64), "granted for a release"),
+        (Terms("windows", "*", "7"), "the kinds are trusted, blocked"),
+        (Terms("exception", "six==1.0", "0" * 64), "a reviewer makes it for a release"),
         (Terms("window", "*"), "window needs a value: days from 0 to 3650"),
         (Terms("window", "*", "3651"), "days from 0 to 3650"),
         (Terms("window", "*", "inf"), "days from 0 to 3650"),
-        (Terms("trusted", "*", "7"), "takes no value"),
+        (Terms("trusted", "*", "7"), "accepts no value"),
         (Terms("trusted", "six==1.0"), "write 'six'"),
         (Terms("window", "@hosted", "7"), "'@upstream'"),
-        (Terms("window", "ac*", "7"), "is no pattern"),
+        (Terms("window", "ac*", "7"), "is not a pattern"),
         (Terms("window", "six==one", "7"), "PEP 440"),
-        (Terms("window", "", "7"), "is no pattern"),
-        (Terms("check", "*", "hold"), "name the check"),
+        (Terms("window", "", "7"), "is not a pattern"),
+        (Terms("check", "*", "hold"), "give the check"),
         (Terms("check", "*", "maybe", "x"), "off, note, hold, block"),
-        (Terms("check", "*", "hold", "A b"), "names no check"),
-        (Terms("window", "*", "7", "x"), "takes no subject"),
+        (Terms("check", "*", "hold", "A b"), "is not a check"),
+        (Terms("window", "*", "7", "x"), "accepts no subject"),
         (Terms("window", "*", "7", expires=NOON), "not in the future"),
         (Terms("window", "*", "7", ticket=" "), "give a ticket"),
-        (Terms("window", "*", "7", ticket="a\0"), "cannot be kept"),
+        (Terms("window", "*", "7", ticket="a\0"), "cannot be stored"),
     ],
     ids=range(18),
 )
@@ -275,7 +275,7 @@ def test_ends(text: str, ends: datetime) -> None:
 @pytest.mark.parametrize("text", ["", "soon", "14", "d", "-1d", "2027-02-30", "999999w", "0001-01-01T00:00+23:00"])
 def test_no_end(text: str) -> None:
     """What is no end is refused in words."""
-    with pytest.raises(UsageError, match=r"is no end|beyond"):
+    with pytest.raises(UsageError, match=r"is not an expiry|beyond"):
         parse_expiry(text, NOON)
 
 

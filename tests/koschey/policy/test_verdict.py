@@ -287,14 +287,17 @@ def test_verdict(case: Case, expected: tuple[bool, State, datetime | None, bool]
         ),
         (
             Case(yanked="it burns", rules=(OBSERVE,)),
-            "observed (first weeks); it would be blocked: the upstream yanked the file during its quarantine: it burns",
+            (
+                "observed (first weeks); the file would be blocked: "
+                "the upstream yanked the file during its quarantine: it burns"
+            ),
         ),
-        (Case(rules=(ALLOWED_ONLY,)), "only what a reviewer approves or trusts is served here: by name alone"),
-        (Case(rules=(ATTESTED,)), "it has no verified attestation, which is required: signed or not at all"),
-        (Case(checks=(NAMES,)), "waits for checks: names"),
+        (Case(rules=(ALLOWED_ONLY,)), "the index serves only files that a reviewer approves or trusts: by name alone"),
+        (Case(rules=(ATTESTED,)), "it has no verified attestation, and a rule requires one: signed or not at all"),
+        (Case(checks=(NAMES,)), "held until these checks are complete: names"),
         (Case(checks=(NAMES,), evidence=FAULTY), "the check names could not be completed: it crashed"),
-        (Case(checks=(NAMES,), evidence=found("hold")), "a reviewer must look, names: like spam"),
-        (Case(checks=(NAMES,), evidence=found("hold"), now=BEFORE), "a reviewer must look, names: like spam"),
+        (Case(checks=(NAMES,), evidence=found("hold")), "a reviewer must decide; names: like spam"),
+        (Case(checks=(NAMES,), evidence=found("hold"), now=BEFORE), "a reviewer must decide; names: like spam"),
         (Case(checks=(NAMES,), evidence=found("block")), "names: like spam"),
         (Case(BLOCKED), "as it was"),
         (Case(RELEASED), "as it was"),

@@ -257,7 +257,7 @@ def test_changes_are_found_against_what_was_let_out_before(inside: Inside) -> No
     assert codes(inside, filename) == {"changes/pth", "changes/dependencies"}
     settle_late(inside, "changing", "1.2")
     assert inside.file(filename).standing.state is State.HELD
-    assert "a reviewer must look, changes: new: start-up files" in inside.settle("changing", "1.2").reasons[0]
+    assert "a reviewer must decide; changes: new: start-up files" in inside.settle("changing", "1.2").reasons[0]
     inside.decide("approve", "changing", "1.2")
     after = publish(inside, "changing", "1.3", modules={"changing.pth": "import os"}, requires=["six"])
     worker.check("changing", "1.3")

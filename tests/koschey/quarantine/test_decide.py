@@ -278,7 +278,7 @@ async def test_an_approval_needs_bytes(connection: Connection) -> None:
     """What was never hashed cannot be approved: nobody could have looked at it."""
     await add_project(connection, "spam", [new_file(WHEEL), new_file(SDIST, sha256=None)])
     before = await written(connection)
-    with pytest.raises(UsageError, match="not fetched yet"):
+    with pytest.raises(UsageError, match="not downloaded yet"):
         await choose(connection, Choice.APPROVE)
     assert await written(connection) == before
 
@@ -293,7 +293,7 @@ async def test_a_block_in_force_beats_approval_and_trust(connection: Connection,
         version or "",
     )
     before = await written(connection)
-    with pytest.raises(UsageError, match="a block of bob is in force"):
+    with pytest.raises(UsageError, match="a block by bob is active"):
         await choose(connection, Choice.APPROVE)
     assert await written(connection) == before
     trusted = await choose(connection, Choice.TRUST, None)
@@ -345,7 +345,7 @@ async def test_extend(connection: Connection) -> None:
     new = [new_file(WHEEL, release_at=NOON + DAY), new_file(SDIST, release_at=NOON + 30 * DAY), new_file(LATER)]
     await add_project(connection, "spam", new)
     outcome = await extend(connection, 10)
-    assert (outcome.filenames, str(outcome)) == ((WHEEL, SDIST), "serial 2, 2 files held on")
+    assert (outcome.filenames, str(outcome)) == ((WHEEL, SDIST), "serial 2, 2 files held longer")
     until = NOON + 10 * DAY
     assert await windows(connection) == {
         WHEEL: (until, until),
@@ -400,7 +400,7 @@ async def test_extensions_that_make_no_sense(connection: Connection, days: float
     """An extension is for some days, and for a release."""
     await release(connection)
     before = await written(connection)
-    with pytest.raises(UsageError, match="say for how many days: more than 0"):
+    with pytest.raises(UsageError, match="give the number of days: more than 0"):
         await extend(connection, days)
     for version, message in ((None, "for one release"), ("9.9", "not known here")):
         with pytest.raises(UsageError, match=message):
@@ -423,7 +423,9 @@ async def test_what_is_for_good(connection: Connection, choice: Choice) -> None:
     """A decision that does not end takes no days, and one about a release no file."""
     await release(connection)
     for given in ({"days": 3.0}, {"filename": WHEEL, "sha256": digest_of(WHEEL)}):
-        with pytest.raises(UsageError, match=r"takes no days|only an exception is for one file"):
+        with pytest.raises(
+            UsageError, match=r"is permanent; omit the number of days|only an exception applies to one file"
+        ):
             await decide(connection, CLI, Decision(choice, SPAM, "1.0", "why", **given))
 
 

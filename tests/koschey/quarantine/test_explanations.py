@@ -100,7 +100,7 @@ async def test_a_finding_for_a_reviewer_takes_the_date_away(pool: Pool) -> None:
     explanation = await told(pool, "1.0")
     assert (explanation.state, explanation.release_at) == (Availability.HELD, None)
     assert explanation.files[0].findings == ("hooks: setup.py runs curl",)
-    assert "a reviewer must look" in explanation.reason
+    assert "a reviewer must decide" in explanation.reason
 
 
 async def test_windows_follow_the_rules_of_today(pool: Pool) -> None:
@@ -118,7 +118,7 @@ async def test_a_window_that_has_ended_has_no_date(pool: Pool) -> None:
     await fill(pool, held("1.0", days=-1))
     explanation = await told(pool, "1.0")
     assert (explanation.state, explanation.release_at) == (Availability.HELD, None)
-    assert explanation.reason == "the quarantine window ended; it is about to be let out"
+    assert explanation.reason == "the quarantine window ended; it is about to be released"
 
 
 async def test_what_nobody_has(pool: Pool) -> None:
@@ -174,7 +174,7 @@ def test_files_that_are_left_out_are_named(koschey: Koschey, upstream: Upstream)
     for index in ((), ("--index", koschey.index_url)):
         assert koschey.run("explain", "ex-lost==1.0", *index).stdout.splitlines() == [
             "ex-lost 1.0 is served",
-            "  left out: ex_lost-1.0 py3.whl: its name cannot stand in a URL, a header or a page",
+            "  left out: ex_lost-1.0 py3.whl: its name cannot be used in a URL, a header or a page",
         ]
         missing = koschey.run("explain", "ex-lost==2.0", *index, check=False)
         assert missing.returncode == 1
@@ -197,9 +197,9 @@ def test_errors_name_what_is_wrong(koschey: Koschey, upstream: Upstream) -> None
     """A release that is not known is exit code 1; an index that is none, or a URL that is none, is 2."""
     upstream.add("ex-errors", "1.0")
     for arguments, code, words in (
-        (("ex-errors==9.9", "--index", koschey.index_url), 1, "knows of no such release"),
+        (("ex-errors==9.9", "--index", koschey.index_url), 1, "this index has no such release"),
         (("ex-nobody==1.0", "--index", koschey.index_url), 1, "neither this index nor its upstream"),
-        (("ex-nobody==1.0",), 1, "knows of no such release"),
+        (("ex-nobody==1.0",), 1, "this index has no such release"),
         (("ex-errors",), 1, "name==version"),
         (("ex-errors==1.0", "--index", upstream.url), 2, "is "),
         (("ex-errors==1.0", "--index", "nowhere"), 2, "is not the URL of an index"),

@@ -216,7 +216,7 @@ def test_by_the_command_line(koschey: Koschey, upstream: Upstream) -> None:
     file = upstream.add("r-cli", "1.0", size=5000, upload_time=datetime.now(UTC) - timedelta(days=6))
     koschey.page("r-cli")
     url = koschey.url + koschey.path_of(file.filename)
-    assert "1 file held on" in koschey.run("extend", "r-cli==1.0", "--days", "30", "--reason", "we read it").stdout
+    assert "1 file held longer" in koschey.run("extend", "r-cli==1.0", "--days", "30", "--reason", "we read it").stdout
     assert ask(url).status == 403
     wrong = ("--file", file.filename, "--sha256", "0" * 64)
     given = ("except", "r-cli==1.0", "--days", "5", "--ticket", "SEC-9", "--reason", "a fix")

@@ -150,6 +150,6 @@ def test_errors_of_the_command(koschey: Koschey, upstream: Upstream) -> None:
         done = koschey.run("request", "rq-errors==1.0", "--reason", "x", *index, check=False)
         assert (done.returncode, done.stderr) == (
             1,
-            "koschey: rq-errors==1.0 is served already; there is nothing to ask for\n",
+            "koschey: rq-errors==1.0 is already served; it needs no request\n",
         )
     assert koschey.run("request", "rq-errors==1.0", check=False).returncode == 2

@@ -366,8 +366,8 @@ async def test_a_code_proves_a_person_where_two_are_needed(spam: Connection) -> 
     await insert_grant(spam, await upsert_account(spam, "otto", None), "reviewer")
     await upsert_rule(spam, RuleKind.SECOND_PERSON, "spam", None, "four eyes", OPERATOR)
     first, again, second = await code_for(spam), await code_for(spam), await code_for(spam, actor=Actor("otto", "api"))
-    assert (await use(spam, first.code)).startswith("waits for a second person")
-    assert (await use(spam, again.code)).startswith("waits for a second person")
+    assert (await use(spam, first.code)).startswith("pending until a second person agrees")
+    assert (await use(spam, again.code)).startswith("pending until a second person agrees")
     assert await states(spam) == {HELD}
     assert (await use(spam, second.code, reviewer="otto")).startswith("serial ")
     assert await states(spam) == {RELEASED, HELD}
@@ -402,7 +402,7 @@ async def test_no_code_where_nothing_is_held(spam: Connection) -> None:
         "WHERE file.id = file_id AND version = '1.0' AND filename LIKE 'spam%'"
     )
     for releases in [(RELEASE,), ((EGGS, "1.0"), RELEASE)]:
-        with pytest.raises(UsageError, match=r"nothing of spam==1\.0 is held"):
+        with pytest.raises(UsageError, match=r"no file of spam==1\.0 is held"):
             await code_for(spam, Choice.BLOCK, *releases)
     assert (await code_for(spam, Choice.BLOCK, (SPAM, "2.0"))).code
 

@@ -27,7 +27,7 @@ WHEEL, SDIST, LATE = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-1.0-p
 ADA, BOB, EVE = Actor("ada", "cli"), Actor("bob", "cli"), Actor("eve", "admin")
 EVE_CLI = Actor("eve", "cli")
 HELD, RELEASED, BLOCKED = State.HELD, State.RELEASED, State.BLOCKED
-WAITS = "waits for a second person"
+WAITS = "pending until a second person agrees"
 LETTING_OUT = [Choice.APPROVE, Choice.EXCEPT]
 
 

@@ -86,8 +86,12 @@ def test_the_panel_shows_one_code_for_many(koschey: Koschey, upstream: Upstream,
         ({"project": "code-panel", "version": "", "choice": "approve"}, 400, "choose a release"),
         ({"project": "code-panel", "version": "9.9", "choice": "approve"}, 404, "is not known here"),
         ({"project": "code-panel", "version": "1.0", "choice": "trust"}, 400, "cannot be decided by a signal"),
-        ({"project": "code-panel", "version": "1.0", "choice": "extend"}, 400, "say for how many days"),
-        ({"project": "code-panel", "version": "1.0", "choice": "extend", "days": "nan"}, 400, "say for how many days"),
+        ({"project": "code-panel", "version": "1.0", "choice": "extend"}, 400, "give the number of days"),
+        (
+            {"project": "code-panel", "version": "1.0", "choice": "extend", "days": "nan"},
+            400,
+            "give the number of days",
+        ),
         ({"project": "../x", "version": "1.0", "choice": "approve"}, 400, "not a project name"),
     ],
 )
@@ -141,7 +145,7 @@ def test_the_command_says_in_whose_name(koschey: Koschey, upstream: Upstream) ->
         (("code", "approve", "code-unknown"), 1, "nothing of code-unknown is held"),
         (("code", "trust", "code-cli"), 2, "is not one of"),
         (("code", "approve"), 2, "Missing argument"),
-        (("code", "extend", "code-cli==1.0"), 1, "say for how many days"),
+        (("code", "extend", "code-cli==1.0"), 1, "give the number of days"),
         (("code", "approve", "code-cli==1.0", "code-cli"), 1, "named twice"),
     ]:
         done = koschey.run(*command, check=False)

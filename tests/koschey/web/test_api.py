@@ -243,7 +243,7 @@ DECISION = BODIES[NewDecision]
         (b"{", "truncated"),
         (b"[]", "Expected `object`"),
         (b"\xff\xfe", "malformed"),
-        (b"[" * 50_000, "not what this request takes"),
+        (b"[" * 50_000, "does not match this operation"),
         (json.dumps(DECISION | {"actor": "eve"}).encode(), "unknown field `actor`"),
         (json.dumps(DECISION | {"reason": 1}).encode(), "Expected `str`"),
         (json.dumps(DECISION | {"reason": ""}).encode(), "give a reason of 1 to 2000"),

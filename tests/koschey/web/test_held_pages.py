@@ -74,7 +74,9 @@ def test_names_of_all_kinds(koschey: Koschey, upstream: Upstream) -> None:
         "held": [],
         "ask": f"{koschey.url}/api/v1/requests",
     }
-    assert "Nothing of it is held" in ask(f"{koschey.url}/held/hp-names/", Accept=BROWSER).body.decode()
+    assert (
+        "No file of hp-names is held or blocked" in ask(f"{koschey.url}/held/hp-names/", Accept=BROWSER).body.decode()
+    )
     assert ask(f"{koschey.url}/held/hp-nobody-has-this/").status == 404
     koschey.run("block", "hp-closed-and-empty", "--yes", "--reason", "no")
     assert ask(f"{koschey.url}/held/hp-closed-and-empty/").json["held"] == []

@@ -71,7 +71,7 @@ def test_the_problem_tells_everything(koschey: Koschey, upstream: Upstream) -> N
     assert problem["ask"]["url"].endswith("/api/v1/requests")
     assert problem["help"].endswith("/held/rf-problem/")
     assert "is held until" in problem["detail"]
-    assert "free is 1.0" in problem["detail"]
+    assert "available older version is 1.0" in problem["detail"]
 
 
 def test_blocked_and_removed_files_have_their_own_words(koschey: Koschey, upstream: Upstream) -> None:

@@ -92,7 +92,7 @@ def read_pax(body: bytes, place: str) -> dict[str, str]:
 def _check_number(field: bytes, name: str, place: str) -> None:
     # GNU's form of large and negative numbers begins with one of these two bytes.
     if field[0] not in (0o200, 0o377) and OCTAL.fullmatch(field) is None:
-        raise refusal(Rule.TAR_HEADER, place, f"has no number as its {name}")
+        raise refusal(Rule.TAR_HEADER, place, f"has a {name} that is not a number")
 
 
 def _text(field: bytes, place: str) -> str:

@@ -115,7 +115,7 @@ def _apply(extended: Extended, header: TarHeader, filename: str) -> TarHeader:
     member = replace(header, name=values.get("path", header.name), link=values.get("linkpath", header.link))
     if values.get("size", str(header.size)) != str(header.size):
         raise refusal(
-            Rule.TAR_PAX, member_in(member.name, filename), "has two sizes, and tools differ in which they take"
+            Rule.TAR_PAX, member_in(member.name, filename), "has two sizes, and tools differ in which one they use"
         )
     if member.kind == GNU_SPARSE:
         raise refusal(Rule.TAR_SPARSE, member_in(member.name, filename), "has holes, which not every tool can unpack")

@@ -18,7 +18,7 @@ def check_bomb(source: Source, entries: tuple[Entry, ...]) -> None:
     inflated = sum(entry.inflated for entry in entries)
     if is_bomb(inflated, source.size):
         fault = f"inflates from {source.size} to {inflated} bytes, more than an honest archive would"
-        raise refusal(Rule.BOMB, source.filename, fault, "Leave out what is empty, or split the project.")
+        raise refusal(Rule.BOMB, source.filename, fault, "Leave out empty data, or split the project.")
 
 
 def inflate(source: Source, entry: Entry) -> Iterator[bytes]:

@@ -61,7 +61,7 @@ def read_entries(source: Source, *, twins: bool = False, faults: Faults = STRICT
     if source.size < END.size or source.read(0, 4) not in (LOCAL_SIGNATURE, END_SIGNATURE):
         raise refusal(Rule.ZIP_LAYOUT, source.filename, "does not begin as a ZIP file does")
     if source.size >= TAR_BLOCK and is_header(source.read(0, TAR_BLOCK)):
-        raise refusal(Rule.ZIP_TOO, source.filename, "can be read as another archive than the ZIP file that it is")
+        raise refusal(Rule.ZIP_TOO, source.filename, "can also be read as another archive than a ZIP file")
     directory = find_directory(source)
     names, entries, position = Names(source.filename, twins=twins, faults=faults), [], 0
     for central in sorted(read_directory(source, directory), key=lambda header: header.offset):
@@ -142,7 +142,7 @@ def _read_end64(source: Source, locator_at: int, small: Directory) -> tuple[int,
     fields = END64.unpack(source.read(position, END64.size))
     signature, length, _, _, this_disk, first_disk, here, count, size, offset = fields
     if signature != END64_SIGNATURE or length != END64.size - 12 or this_disk or first_disk or here != count:
-        raise refusal(Rule.ZIP_64, source.filename, "has a ZIP64 end record that is no such record, or has more in it")
+        raise refusal(Rule.ZIP_64, source.filename, "has a ZIP64 end record that is not valid, or that has more in it")
     pairs = ((small.offset, offset, MAX32), (small.size, size, MAX32), (small.count, count, MAX16))
     if any(narrow not in (wide, limit) for narrow, wide, limit in pairs):
         raise refusal(Rule.ZIP_64, source.filename, "has two end records that say different things")

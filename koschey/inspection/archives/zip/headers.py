@@ -34,7 +34,7 @@ def _is_not_encrypted(header: Header) -> None:
 
 def _has_no_descriptor(header: Header) -> None:
     if header.flags & DESCRIPTOR:
-        fault = "has its sizes after its data, where tools do not look for them in the same way"
+        fault = "has its sizes after its data, and tools do not find them there in the same way"
         raise refusal(Rule.ZIP_DESCRIPTOR, header.place, fault)
 
 
@@ -78,7 +78,7 @@ def _is_file_or_folder(header: Header) -> None:
     if kind not in (0, stat.S_IFDIR if is_folder else stat.S_IFREG) or (
         header.attributes & DOS_FOLDER and not is_folder
     ):
-        fault = "is neither a plain file nor a folder by its mode; installers do not agree on what to make of it"
+        fault = "is neither a plain file nor a folder by its mode; installers handle it in different ways"
         raise refusal(Rule.ZIP_KIND, header.place, fault, "Replace links by the files they lead to.")
     if is_folder and header.inflated:
         raise refusal(Rule.ZIP_KIND, header.place, "is a folder by its name, and has content")
