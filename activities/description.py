@@ -88,7 +88,7 @@ class DescriptionActivities:
             checks=[_check(check, evidence) for check in checks[:SHOWN]],
             findings=findings[:SHOWN],
             files=[_file(item) for item in sorted(known, key=_waiting_first)[:SHOWN]],
-            asked=[_asked(one) for one in asked],
+            asked=[_request_line(one) for one in asked],
             finding_count=len(findings),
             file_count=len(known),
             asked_count=count,
@@ -124,7 +124,7 @@ def _file(item: StandingFile) -> FileSummary:
     )
 
 
-def _asked(one: Request) -> str:
+def _request_line(one: Request) -> str:
     times = f", {one.times} times" if one.times > 1 else ""
     return shortened(f"{one.who}{times}: {one.reason}")
 

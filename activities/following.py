@@ -14,7 +14,7 @@ SHORTEST_REST = 30.0
 
 
 @dataclass(frozen=True)
-class LookReport:
+class RefreshReport:
     """The result of one step: how many pages were refreshed, how many failed, and when the next step is due."""
 
     looked: int
@@ -31,14 +31,14 @@ class FollowActivities:
     follow_upstream: bool
 
     @activity.defn
-    async def look_at_stale(self, limit: int) -> LookReport:
+    async def look_at_stale(self, limit: int) -> RefreshReport:
         """Refresh at most `limit` stale pages."""
         if not self.follow_upstream:
-            return LookReport(0, 0, None)
+            return RefreshReport(0, 0, None)
         with expected_errors():
             async with heartbeats():
-                looks = await self.follower.look_at_stale(min(limit, LOOKS))
+                counts = await self.follower.refresh_stale(min(limit, LOOKS))
         # If a step used its whole limit and refreshed at least one page, the next step follows at once.
-        is_full = looks.looked + looks.failed == limit and looks.looked > 0
+        is_full = counts.refreshed + counts.failed == limit and counts.refreshed > 0
         rest = max(self.follower.freshness.total_seconds() / 2, SHORTEST_REST)
-        return LookReport(looks.looked, looks.failed, 0 if is_full else rest)
+        return RefreshReport(counts.refreshed, counts.failed, 0 if is_full else rest)

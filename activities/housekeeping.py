@@ -13,7 +13,7 @@ from koschey.standards.names import parse_name
 
 
 @dataclass(frozen=True)
-class Place:
+class ReleasePosition:
     """The release after which the walk through all held releases continues."""
 
     project: str = ""
@@ -35,14 +35,14 @@ class HousekeepingActivities:
             return await expire_rules(connection)
 
     @activity.defn
-    async def restart_held_releases(self, place: Place) -> Place | None:
+    async def restart_held_releases(self, place: ReleasePosition) -> ReleasePosition | None:
         """Start the workflow of the next held releases that have none.
 
         Returns the place at which to continue, or None at the end.
         """
         after = (parse_name(place.project) if place.project else FIRST[0], place.version)
         last = await restart_held(self.pool, after)
-        return Place(*last) if last else None
+        return ReleasePosition(*last) if last else None
 
     @activity.defn
     async def forget_downloads(self) -> int:

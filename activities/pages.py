@@ -15,7 +15,7 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Page:
+class FilePage:
     """The files of a release whose ids come after `after`, at most `LISTED` of them."""
 
     project: str

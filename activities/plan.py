@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from temporalio import activity
 
-from activities.pages import Page
+from activities.pages import FilePage
 from koschey.db.pool import Pool
 from koschey.db.waiting import select_unattested_ids, select_unstored_ids
 from koschey.quarantine.checking import Checker
@@ -36,7 +36,7 @@ class PlanActivities:
     checker: Checker
 
     @activity.defn
-    async def plan_round(self, page: Page) -> Plan:
+    async def plan_round(self, page: FilePage) -> Plan:
         """Return the work for a release. This round has dealt with the files up to `page.after` already."""
         project = parse_name(page.project)
         unstored = await select_unstored_ids(self.pool, project, page.version, page.after, PORTION)

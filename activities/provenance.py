@@ -7,7 +7,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.execution import heartbeats
-from activities.pages import LISTED, Page, Release
+from activities.pages import LISTED, FilePage, Release
 from koschey.db import files
 from koschey.db.attestations import select_stored_ids
 from koschey.db.pool import Pool
@@ -69,7 +69,7 @@ class ProvenanceActivities:
             raise ApplicationError(str(error), type=kind, category=ApplicationErrorCategory.BENIGN) from None
 
     @activity.defn
-    async def attach_release(self, page: Page) -> AttachReport:
+    async def attach_release(self, page: FilePage) -> AttachReport:
         """Download the objects of stored files that lack one, until the upstream counts as unavailable."""
         project = parse_name(page.project)
         ids = await select_unattested_ids(self.pool, project, page.version, page.after, LISTED)

@@ -114,16 +114,16 @@ class ReleaseActivities:
         If the upstream does not answer, the release stays held, and the refresh is repeated later.
         """
         settlement = await self._settle(release)
-        if settlement.needs_look:
+        if settlement.needs_refresh:
             try:
-                await self.refresher.look(parse_name(release.project))
+                await self.refresher.refresh(parse_name(release.project))
             except (UpstreamError, EgressRefused, Busy) as error:
                 log.warning(
                     "the refresh before settling failed, and will be repeated",
                     project=release.project,
                     error=str(error),
                 )
-                return _status(replace(settlement, look_again_in=LOOK_AGAIN_IN))
+                return _status(replace(settlement, recheck_in=LOOK_AGAIN_IN))
             settlement = await self._settle(release)
         return _status(settlement)
 
@@ -163,7 +163,7 @@ def _status(settlement: Settlement) -> ReleaseStatus:
         state=settlement.state,
         reasons=_shortened(settlement.reasons),
         release_at=settlement.release_at,
-        look_again_in=settlement.look_again_in.total_seconds() if settlement.look_again_in else None,
+        look_again_in=settlement.recheck_in.total_seconds() if settlement.recheck_in else None,
         held=len(settlement.held),
         unstored=len(unstored),
     )

@@ -10,11 +10,11 @@ from werkzeug.routing import RequestRedirect
 from koschey import admin
 from koschey.logs import configure_logs
 from koschey.parent_process import end_with_parent
-from koschey.quarantine.requests import who_asks
+from koschey.quarantine.requests import requester_name
 from koschey.resources import open_resources
 from koschey.settings import Settings, load_settings
 from koschey.texts import on_page
-from koschey.upstream.turns import ASKER
+from koschey.upstream.turns import CLIENT
 from koschey.web import (
     api,
     conditional,
@@ -95,8 +95,8 @@ def create_front(settings: Settings) -> FastPages:
     front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
 
     @app.before_request
-    async def note_asker() -> None:
-        ASKER.set(who_asks(None, request.remote_addr))
+    async def note_client() -> None:
+        CLIENT.set(requester_name(None, request.remote_addr))
 
     @app.before_serving
     async def open_all() -> None:

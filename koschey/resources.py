@@ -28,7 +28,7 @@ from koschey.policy.advisories import Feed
 from koschey.serving.cache import ProjectCache
 from koschey.serving.documents import Document
 from koschey.serving.download_log import DownloadLog
-from koschey.serving.encoded import Page
+from koschey.serving.encoded import EncodedPage
 from koschey.serving.explanations import Explanations
 from koschey.serving.feeds import Surveys
 from koschey.serving.files import JudgedFiles
@@ -156,7 +156,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
     leases = Leases(pool)
     refresher = _refresher(settings, pool, upstream, leases, Feed(settings.feed_max_age) if advisories else None)
     store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), leases, settings.spool)
-    page_cache = ProjectCache[Page](lambda: listener.is_trusted, limit=PAGE_CACHE)
+    page_cache = ProjectCache[EncodedPage](lambda: listener.is_trusted, limit=PAGE_CACHE)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
@@ -211,7 +211,7 @@ def _listener(
     settings: Settings,
     leases: Leases,
     project_list: ProjectList,
-    caches: Sequence[ProjectCache[Page] | ProjectCache[Document]],
+    caches: Sequence[ProjectCache[EncodedPage] | ProjectCache[Document]],
 ) -> Listener:
     """Return the listener that hears of every commit, and removes changed projects from the caches."""
 

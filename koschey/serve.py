@@ -31,7 +31,7 @@ HANDED_ON = {"handlers": [], "propagate": True}
 """Configuration of a server's logger: Koschey writes its lines as JSON, in which untrusted texts do no harm."""
 
 
-class Place(NamedTuple):
+class ListenAddress(NamedTuple):
     """What the server listens on: an address and a port, or a unix socket."""
 
     address: str
@@ -44,14 +44,14 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.log_level)
     check_spool(settings.spool)
     asyncio.run(check_database(str(settings.database_url)))
-    place = find_place(settings)
+    place = find_listen_address(settings)
     if importlib.util.find_spec("granian"):
         _serve_with_granian(settings, place)
     else:
         _serve_with_hypercorn(settings, place)
 
 
-def _serve_with_granian(settings: Settings, place: Place) -> None:
+def _serve_with_granian(settings: Settings, place: ListenAddress) -> None:
     from granian import Granian  # noqa: PLC0415 - an extra
     from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
@@ -78,7 +78,7 @@ def _serve_with_granian(settings: Settings, place: Place) -> None:
     ).serve()
 
 
-def _serve_with_hypercorn(settings: Settings, place: Place) -> None:
+def _serve_with_hypercorn(settings: Settings, place: ListenAddress) -> None:
     from hypercorn.config import Config  # noqa: PLC0415 - only where it is used
     from hypercorn.run import run  # noqa: PLC0415
 
@@ -95,12 +95,12 @@ def _serve_with_hypercorn(settings: Settings, place: Place) -> None:
     run(config)
 
 
-def find_place(settings: Settings) -> Place:
+def find_listen_address(settings: Settings) -> ListenAddress:
     """Return a place to listen on that is free. Raises `StartError` if it is not."""
     path = socket_path(settings.host)
     if path is not None:
         _clear_socket(path)
-        return Place("", 0, path)
+        return ListenAddress("", 0, path)
     try:
         # Servers accept only addresses, and a name may have several: Koschey uses the first, as clients do.
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
@@ -113,7 +113,7 @@ def find_place(settings: Settings) -> Place:
             probe.bind((address, settings.port))
         except OSError as error:
             raise _cannot_listen(settings, error, "choose another KOSCHEY_PORT") from None
-    return Place(address, settings.port)
+    return ListenAddress(address, settings.port)
 
 
 def _cannot_listen(settings: Settings, error: OSError, advice: str) -> StartError:

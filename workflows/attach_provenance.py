@@ -58,7 +58,7 @@ class AttachProvenance:
                 return result
             else:
                 self._again = self._again or again
-                await self._rest()
+                await self._wait_for_signal()
 
     @workflow.signal
     def look_again(self, again: bool = False) -> None:
@@ -88,7 +88,7 @@ class AttachProvenance:
             {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}, len(found) - len(verdicts)
         )
 
-    async def _rest(self) -> None:
+    async def _wait_for_signal(self) -> None:
         """Wait for a signal, at most `FETCH_AGAIN_IN`, so that the upstream is not asked too often."""
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=FETCH_AGAIN_IN)

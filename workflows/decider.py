@@ -44,7 +44,7 @@ class Decider:
         """
         return self.signals >= SIGNALS
 
-    def take(self, choice: str, review: Sequence[Any]) -> None:
+    def receive(self, choice: str, review: Sequence[Any]) -> None:
         """Keep the decision that a signal carries. If the signal is no review, answer and count it."""
         self.signals += 1
         try:
@@ -79,7 +79,7 @@ class Decider:
                 while self.queue.sifted:
                     await self._carry_out()
             except ActivityError:
-                self.queue.give_back()
+                self.queue.requeue()
                 await workflow.sleep(TRY_AGAIN_IN)
             else:
                 show()
@@ -100,7 +100,7 @@ class Decider:
 
     async def _carry_out(self) -> None:
         """Carry out the next portion of the sifted decisions."""
-        portion = self.queue.take()
+        portion = self.queue.begin_portion()
         answers: list[str] = await workflow.execute_activity_method(
             DecisionActivities.decide_releases, portion, **DECIDE
         )

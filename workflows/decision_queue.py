@@ -63,14 +63,14 @@ def _is_length(days: object) -> bool:
 
 
 @dataclass(eq=False)
-class Signalled:
+class QueuedDecision:
     """A decision in the queue or in progress, and its answer."""
 
     decision: SignalledDecision
     answer: str | None = None
     awaited: bool = False
     """Whether an update waits for the answer, so that this run must answer it."""
-    repeated: "list[Signalled]" = field(default_factory=list)
+    repeated: "list[QueuedDecision]" = field(default_factory=list)
     """Equal decisions that came directly after this one."""
 
     @property
@@ -90,35 +90,35 @@ class DecisionQueue:
     def __init__(
         self, pending: Sequence[SignalledDecision], answers: Sequence[str], refused: Mapping[str, int] | None = None
     ) -> None:
-        self.pending: deque[Signalled] = deque()
+        self.pending: deque[QueuedDecision] = deque()
         self.answers = list(answers)
         self.refused = dict(refused or {})
         """Answers to signals that decided nothing, each with the number of such signals."""
-        self.under_way: list[Signalled] = []
+        self.in_progress: list[QueuedDecision] = []
         self.sifted = 0
         """Number of pending decisions, from the first, that may decide."""
         self._sifting = 0
         self._size = 0
-        self._coded: dict[tuple[object, ...], Signalled] = {}
+        self._coded: dict[tuple[object, ...], QueuedDecision] = {}
         for decision in pending:
             self.add(decision)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is pending, and nothing is being carried out."""
-        return not self.pending and not self.under_way
+        return not self.pending and not self.in_progress
 
     @property
     def fits(self) -> bool:
         """Whether the pending decisions fit into another run's input, and no activity or update is in progress."""
-        is_busy = self.under_way or self._sifting or any(each.is_awaited for each in self.pending)
+        is_busy = self.in_progress or self._sifting or any(each.is_awaited for each in self.pending)
         return not is_busy and self._size <= CARRIED
 
-    def add(self, decision: SignalledDecision) -> Signalled:
+    def add(self, decision: SignalledDecision) -> QueuedDecision:
         """Queue a decision. An equal one with the same code that is pending is the same decision."""
         signalled = self._coded.get(_key(decision)) if decision.code else None
         if signalled is None:
-            signalled = Signalled(decision)
+            signalled = QueuedDecision(decision)
             self.pending.append(signalled)
             self._size += _size(decision)
             if decision.code:
@@ -161,35 +161,35 @@ class DecisionQueue:
         for refusal in sifted.refusals:
             self._refuse([first[place] for place in refusal.positions], refusal.text)
 
-    def take(self) -> list[SignalledDecision]:
+    def begin_portion(self) -> list[SignalledDecision]:
         """Begin the next portion of the sifted decisions. Repetitions of a decision are joined to it."""
         size = 0
-        while self.sifted and len(self.under_way) < PORTION:
+        while self.sifted and len(self.in_progress) < PORTION:
             size += _size(self.pending[0].decision)
-            if self.under_way and size > CARRIED:
+            if self.in_progress and size > CARRIED:
                 break
             each, self.sifted = self._pop(), self.sifted - 1
             # Only if one directly follows the other: between two equal ones another decision may come.
-            if self.under_way and each.decision == self.under_way[-1].decision:
-                self.under_way[-1].repeated.append(each)
+            if self.in_progress and each.decision == self.in_progress[-1].decision:
+                self.in_progress[-1].repeated.append(each)
             else:
-                self.under_way.append(each)
-        return [each.decision for each in self.under_way]
+                self.in_progress.append(each)
+        return [each.decision for each in self.in_progress]
 
     def finish(self, answers: Sequence[str]) -> None:
         """Record the answers to the portion in progress."""
-        for each, answer in zip(self.under_way, answers, strict=False):
+        for each, answer in zip(self.in_progress, answers, strict=False):
             self.note(f"{each.decision.choice} by {each.decision.reviewer}: {answer}")
             self._answer(each, answer)
-        self.under_way = []
+        self.in_progress = []
 
-    def give_back(self) -> None:
+    def requeue(self) -> None:
         """Put the portion in progress back into the queue, because it could not be carried out now."""
-        for each in reversed(self.under_way):
+        for each in reversed(self.in_progress):
             self._put_back(each)
-        self.under_way, self.sifted, self._sifting = [], 0, 0
+        self.in_progress, self.sifted, self._sifting = [], 0, 0
 
-    def _refuse(self, refused: Sequence[Signalled], text: str) -> None:
+    def _refuse(self, refused: Sequence[QueuedDecision], text: str) -> None:
         for each in refused:
             self._answer(each, text)
         senders = {(each.decision.choice, each.decision.reviewer) for each in refused}
@@ -197,16 +197,16 @@ class DecisionQueue:
         who = "several reviewers" if senders else f"{choice} by {reviewer}"
         self.note_refused(f"{who}: {text}", len(refused))
 
-    def _answer(self, signalled: Signalled, answer: str) -> None:
+    def _answer(self, signalled: QueuedDecision, answer: str) -> None:
         signalled.set_answer(answer)
         self._coded.pop(_key(signalled.decision), None)
 
-    def _pop(self) -> Signalled:
+    def _pop(self) -> QueuedDecision:
         signalled = self.pending.popleft()
         self._size -= _size(signalled.decision)
         return signalled
 
-    def _put_back(self, signalled: Signalled) -> None:
+    def _put_back(self, signalled: QueuedDecision) -> None:
         self.pending.appendleft(signalled)
         self._size += _size(signalled.decision)
 

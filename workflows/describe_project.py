@@ -41,7 +41,7 @@ class DescribeProject:
                     MetadataActivities.describe_wheels, given.project, **FETCH
                 )
             except ActivityError:
-                await self._rest()
+                await self._wait_for_signal()
                 more = True
             if not more and not self._look_again:
                 return steps
@@ -53,7 +53,7 @@ class DescribeProject:
         """Continue: the upstream lists more wheels."""
         self._look_again = True
 
-    async def _rest(self) -> None:
+    async def _wait_for_signal(self) -> None:
         """Wait for a signal, at most `FETCH_AGAIN_IN`, because the upstream did not answer."""
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=FETCH_AGAIN_IN)

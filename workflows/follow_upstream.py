@@ -14,7 +14,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.following import LOOKS, FollowActivities, LookReport
+    from activities.following import LOOKS, FollowActivities, RefreshReport
     from workflows.options import EVENTS, FOLLOW, TRY_AGAIN_IN
 
 
@@ -32,20 +32,20 @@ class FollowUpstream:
 
     def __init__(self) -> None:
         self._look_again = False
-        self._last: LookReport | None = None
+        self._last: RefreshReport | None = None
 
     @workflow.run
     async def run(self, given: FollowUpstreamInput) -> str:
         """Return only if following is switched off."""
         while True:
             self._look_again = False
-            rest = await self._step(given.looks)
-            if rest is None:
+            pause = await self._step(given.looks)
+            if pause is None:
                 return "switched off (KOSCHEY_FOLLOW_UPSTREAM)"
             info = workflow.info()
             if info.get_current_history_length() >= EVENTS or info.is_continue_as_new_suggested():
                 workflow.continue_as_new(given)
-            await self._rest(rest)
+            await self._wait_for_signal(pause)
 
     @workflow.signal
     def look_again(self, *_: object) -> None:
@@ -53,7 +53,7 @@ class FollowUpstream:
         self._look_again = True
 
     @workflow.query
-    def status(self) -> LookReport | None:
+    def status(self) -> RefreshReport | None:
         """Return the report of the last step."""
         return self._last
 
@@ -64,7 +64,7 @@ class FollowUpstream:
             return TRY_AGAIN_IN
         return None if self._last.rest is None else timedelta(seconds=self._last.rest)
 
-    async def _rest(self, span: timedelta) -> None:
+    async def _wait_for_signal(self, span: timedelta) -> None:
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=max(span, timedelta(seconds=1)))
         except TimeoutError:

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.housekeeping import HousekeepingActivities, Place
+    from activities.housekeeping import HousekeepingActivities, ReleasePosition
     from activities.uploads import UploadActivities
     from workflows.options import DATABASE, EVENTS, HOUSEKEEPING_EVERY, SWEEP
 
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
 class HousekeepingInput:
     """The place that the previous run reached on its walk through all held releases."""
 
-    place: Place = field(default_factory=Place)
+    place: ReleasePosition = field(default_factory=ReleasePosition)
 
 
 @workflow.defn(name="Housekeeping")
@@ -45,7 +45,7 @@ class Housekeeping:
             info = workflow.info()
             if info.get_current_history_length() >= EVENTS or info.is_continue_as_new_suggested():
                 workflow.continue_as_new(HousekeepingInput(self._place))
-            await self._rest()
+            await self._wait_for_signal()
 
     @workflow.signal
     def look_again(self, *_: object) -> None:
@@ -54,14 +54,14 @@ class Housekeeping:
 
     async def _go_round(self) -> None:
         await workflow.execute_activity_method(HousekeepingActivities.end_rules, **DATABASE)
-        place: Place | None = await workflow.execute_activity_method(
+        place: ReleasePosition | None = await workflow.execute_activity_method(
             HousekeepingActivities.restart_held_releases, self._place, **DATABASE
         )
-        self._place = place or Place()
+        self._place = place or ReleasePosition()
         await workflow.execute_activity_method(HousekeepingActivities.forget_downloads, **DATABASE)
         await workflow.execute_activity_method(UploadActivities.sweep_uploads, **SWEEP)
 
-    async def _rest(self) -> None:
+    async def _wait_for_signal(self) -> None:
         try:
             await workflow.wait_condition(lambda: self._look_again, timeout=HOUSEKEEPING_EVERY)
         except TimeoutError:

@@ -92,7 +92,7 @@ class Quarantine:
                 status = await self._settle()
                 await self._describe(status)
             except ActivityError:
-                await self._rest(TRY_AGAIN_IN, deciding)
+                await self._wait_for_signal(TRY_AGAIN_IN, deciding)
                 continue
             if not status.held_files:
                 await workflow.wait_condition(lambda: self._is_over() or self._is_full())
@@ -102,7 +102,7 @@ class Quarantine:
                     deciding.cancel()
                     return QuarantineResult(status.state, status.reasons)
             else:
-                await self._rest(self._wait(status, turn), deciding)
+                await self._wait_for_signal(self._wait(status, turn), deciding)
                 if workflow.now() - began_at < ROUND_AGAIN_IN:
                     await workflow.sleep(ROUND_AGAIN_IN)
             turn = Round(given.project, given.version, 0, is_whole=True)
@@ -112,17 +112,17 @@ class Quarantine:
     @workflow.signal
     def approve(self, *review: Any) -> None:
         """Release the held files of this release."""
-        self._decider.take("approve", review)
+        self._decider.receive("approve", review)
 
     @workflow.signal
     def reject(self, *review: Any) -> None:
         """Block this release."""
-        self._decider.take("reject", review)
+        self._decider.receive("reject", review)
 
     @workflow.signal
     def extend(self, *review: Any) -> None:
         """Hold this release for at least so many days from now."""
-        self._decider.take("extend", review)
+        self._decider.receive("extend", review)
 
     @workflow.signal
     def look_again(self, *_: Any) -> None:
@@ -225,7 +225,7 @@ class Quarantine:
             waits = [FETCH_AGAIN_IN, *(wait for wait in waits if wait > AT_ONCE)]
         return min(waits, default=None)
 
-    async def _rest(self, span: timedelta | None, deciding: asyncio.Task[None]) -> None:
+    async def _wait_for_signal(self, span: timedelta | None, deciding: asyncio.Task[None]) -> None:
         """Wait for a signal, at most for `span`."""
         try:
             await workflow.wait_condition(lambda: self._look_again or self._is_full() or deciding.done(), timeout=span)

@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.checks import CheckActivities, CheckReport, CheckTask
-    from activities.pages import Page
+    from activities.pages import FilePage
     from activities.plan import Plan, PlanActivities
     from activities.provenance import AttachReport, ProvenanceActivities
     from activities.release import ReleaseActivities, StoreReport
@@ -52,7 +52,7 @@ class Round:
 
     async def _plan(self) -> Plan:
         plan: Plan = await workflow.execute_local_activity_method(
-            PlanActivities.plan_round, Page(self._project, self._version, self.stored_to), **READ
+            PlanActivities.plan_round, FilePage(self._project, self._version, self.stored_to), **READ
         )
         return plan
 
@@ -80,7 +80,7 @@ class Round:
         while after is not None and not is_full():
             try:
                 report: AttachReport = await workflow.execute_activity_method(
-                    ProvenanceActivities.attach_release, Page(self._project, self._version, after), **PROVENANCE
+                    ProvenanceActivities.attach_release, FilePage(self._project, self._version, after), **PROVENANCE
                 )
             except ActivityError:
                 self.is_whole = False
@@ -99,7 +99,7 @@ class Round:
         task = CheckTask(self._project, self._version, name)
         while not is_full():
             try:
-                report = await self._look(task, quick=name in plan.quick)
+                report = await self._inspect(task, quick=name in plan.quick)
             except ActivityError as error:
                 await self._note_fault(task, str(error.cause or error))
                 return
@@ -110,7 +110,7 @@ class Round:
                 await self._note_fault(task, "it inspects no file, although some are left")
                 return
 
-    async def _look(self, task: CheckTask, *, quick: bool) -> CheckReport:
+    async def _inspect(self, task: CheckTask, *, quick: bool) -> CheckReport:
         """Run a check. A quick one runs as a local activity, at little cost for Temporal."""
         report: CheckReport
         if quick:

@@ -40,8 +40,8 @@ async def downloads(project: str) -> Response:
         raise NotAllowed(f"only reviewers of {name} may see who downloaded its files; an admin can grant it")
     if version is not None and (len(version) > 200 or not version.isprintable()):
         raise UsageError("the version is not valid; send at most 200 printable characters")
-    taken = await resources().downloads.read_all(name, version)
-    return await render("downloads.html", name=name, version=version, taken=taken)
+    downloaded = await resources().downloads.read_all(name, version)
+    return await render("downloads.html", name=name, version=version, downloaded=downloaded)
 
 
 def _own[T: (OpenProposal, OpenRequest)](items: Sequence[T]) -> list[T]:

@@ -28,8 +28,8 @@ async def show_code() -> Response:
     reason = parse_reason(given) if given.strip() else ""  # the signal can give it
     days = parse_days(form.get("days", "").strip()) if choice is Choice.EXTEND else None
     listed = form.getlist("release") or [f"{form.get('project', '')}{SEPARATOR}{form.get('version', '')}"]
-    asked = (Actor(account().name, DOOR), choice, [_parse(text) for text in listed], resources().feed, days)
-    issued = await resources().with_connection(issue_code, *asked)
+    arguments = (Actor(account().name, DOOR), choice, [_parse(text) for text in listed], resources().feed, days)
+    issued = await resources().with_connection(issue_code, *arguments)
     return await render(
         "codes.html",
         issued=issued,

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from packaging.utils import NormalizedName
 from quart import request
 
-from koschey.admin.confirming import read_consent
+from koschey.admin.confirmation import read_consent
 from koschey.admin.visit import account, visit
 from koschey.auth.authorization import may
 from koschey.auth.permissions import Action
 from koschey.auth.sessions import leave_notice
 from koschey.errors import UsageError
 from koschey.model import Actor
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from koschey.web.context import resources
 
 DOOR = "admin"
@@ -33,7 +33,7 @@ DONE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DecisionDraft:
     """The fields of a form, which the page shows again if the decision could not be carried out."""
 
     project: str
@@ -49,15 +49,15 @@ class Draft:
         return asdict(self)
 
 
-async def read_draft(project: str | None = None) -> Draft:
+async def read_draft(project: str | None = None) -> DecisionDraft:
     """Read the form; the path or the form names the project."""
     form = await request.form
     reason, days, ticket = (form.get(name, "").strip() for name in ("reason", "days", "ticket"))
     named, choice = project or form.get("project", ""), form.get("choice", "")
-    return Draft(named, form.get("version", ""), reason, days, ticket, choice)
+    return DecisionDraft(named, form.get("version", ""), reason, days, ticket, choice)
 
 
-async def carry_out(project: NormalizedName, draft: Draft) -> None:
+async def carry_out(project: NormalizedName, draft: DecisionDraft) -> None:
     """Make the decision, and leave a notice of what changed. Raises `UsageError` with a message for the reviewer.
 
     Its subclass `Unconfirmed` means that the decision would hide files in use, and that the form does not agree to it.
@@ -101,7 +101,7 @@ def _parse_version(text: str, choice: Choice) -> str | None:
     return text or None
 
 
-def _say(decision: Decision, outcome: Outcome) -> str:
+def _say(decision: Decision, outcome: DecisionOutcome) -> str:
     scope = f"{decision.project} {decision.version}" if decision.version else decision.project
     if outcome.waits:
         return f"{scope}: {decision.choice} {outcome}."

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
-from koschey.admin.confirming import Confirmation, ask_again, read_consent
+from koschey.admin.confirmation import Confirmation, confirmation_for, read_consent
 from koschey.admin.panel import blueprint, render
 from koschey.admin.show import count_of
 from koschey.admin.visit import account, visit
@@ -28,7 +28,7 @@ FIELDS = ("kind", "scope", "subject", "value", "expires", "ticket", "reason")
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class RuleDraft:
     """The fields of the form, which the page shows again if the change could not be carried out."""
 
     kind: str = ""
@@ -50,13 +50,13 @@ async def policy() -> Response:
 async def change_policy() -> ResponseReturnValue:
     """Set or lift one rule."""
     form = await request.form
-    draft = Draft(**{name: form.get(name, "").strip() for name in FIELDS})
+    draft = RuleDraft(**{name: form.get(name, "").strip() for name in FIELDS})
     choice = form.get("choice", "")
     try:
         outcome = await _change(draft, lift=choice == "unset")
     except Unconfirmed as error:
         fields = {**asdict(draft), "choice": choice}
-        confirmation = ask_again(error, url_for("admin.change_policy"), fields, draft.scope)
+        confirmation = confirmation_for(error, url_for("admin.change_policy"), fields, draft.scope)
         return await _page(status_of(error)[0], str(error), draft, confirmation)
     except (UsageError, NotKnown) as error:
         return await _page(status_of(error)[0], str(error), draft)
@@ -69,7 +69,7 @@ def may_manage() -> bool:
     return may(account(), Action.MANAGE, EVERYTHING)
 
 
-async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:
+async def _change(draft: RuleDraft, *, lift: bool) -> PolicyOutcome:
     actor = Actor(account().name, DOOR)
     agreed = Agreed(await read_consent(draft.scope), Usual(resources().settings.window, resources().feed))
     if lift:
@@ -83,7 +83,7 @@ async def _change(draft: Draft, *, lift: bool) -> PolicyOutcome:
 async def _page(
     status: int = 200,
     error: str | None = None,
-    draft: Draft | None = None,
+    draft: RuleDraft | None = None,
     confirmation: Confirmation | None = None,
 ) -> Response:
     shown = await resources().with_connection(show_policy, None)
@@ -92,7 +92,7 @@ async def _page(
         "policy.html",
         status,
         error=error,
-        draft=draft or Draft(),
+        draft=draft or RuleDraft(),
         confirmation=confirmation,
         rules=[rule for rule in rules if rule.kind is not RuleKind.EXCEPTION],
         exceptions=sorted((r for r in rules if r.kind is RuleKind.EXCEPTION), key=lambda r: str(r.expires_at)),
@@ -113,5 +113,5 @@ def _order(rule: Rule) -> tuple[int, str, str, str]:
 def _say(outcome: PolicyOutcome) -> str:
     if outcome.serial is None:
         return "Nothing has changed: the policy already has this content."
-    checked = f"{count_of(outcome.judged_anew, 'held release')} re-checked"
+    checked = f"{count_of(outcome.rejudged, 'held release')} re-checked"
     return ". ".join([f"The policy has changed (serial {outcome.serial}), {checked}", *outcome.effects.sentences]) + "."

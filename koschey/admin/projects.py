@@ -6,8 +6,8 @@ from packaging.utils import NormalizedName
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
-from koschey.admin.confirming import Confirmation, ask_again
-from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
+from koschey.admin.confirmation import Confirmation, confirmation_for
+from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render
 from koschey.admin.show import without_login
 from koschey.errors import NotKnown, Unconfirmed, UsageError
@@ -47,7 +47,7 @@ async def _page(
     name: NormalizedName,
     status: int = 200,
     error: str | None = None,
-    draft: Draft | None = None,
+    draft: DecisionDraft | None = None,
     *,
     unconfirmed: UsageError | None = None,
 ) -> Response:
@@ -80,10 +80,10 @@ async def _page(
     )
 
 
-def _confirmation(name: NormalizedName, draft: Draft | None, error: UsageError | None) -> Confirmation | None:
+def _confirmation(name: NormalizedName, draft: DecisionDraft | None, error: UsageError | None) -> Confirmation | None:
     if draft is None or not isinstance(error, Unconfirmed):
         return None
-    return ask_again(error, url_for("admin.decide_on_project", project=name, **_place()), draft.fields, name)
+    return confirmation_for(error, url_for("admin.decide_on_project", project=name, **_place()), draft.fields, name)
 
 
 def _place() -> dict[str, Any]:

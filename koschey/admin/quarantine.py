@@ -6,12 +6,12 @@ from packaging.utils import canonicalize_name
 from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
-from koschey.admin.confirming import Confirmation, ask_again
-from koschey.admin.decisions import Draft, carry_out, may_decide, read_draft
+from koschey.admin.confirmation import Confirmation, confirmation_for
+from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render
 from koschey.errors import Unconfirmed, UsageError
 from koschey.model import State
-from koschey.quarantine.waiting_releases import Quarantine, find_projects, read_quarantine
+from koschey.quarantine.waiting_releases import HeldReleases, find_projects, read_quarantine
 from koschey.standards.names import MAX_NAME, parse_name
 from koschey.web.context import resources
 from koschey.web.errors import status_of
@@ -44,7 +44,7 @@ async def decide_on_release() -> ResponseReturnValue:
         await carry_out(parse_name(draft.project), draft)
     except Unconfirmed as error:
         action = url_for("admin.decide_on_release", **_place())
-        confirmation = ask_again(error, action, draft.fields, parse_name(draft.project))
+        confirmation = confirmation_for(error, action, draft.fields, parse_name(draft.project))
         return await _page(status_of(error)[0], str(error), draft, confirmation)
     except UsageError as error:
         return await _page(status_of(error)[0], str(error), draft)
@@ -54,7 +54,7 @@ async def decide_on_release() -> ResponseReturnValue:
 async def _page(
     status: int = 200,
     error: str | None = None,
-    draft: Draft | None = None,
+    draft: DecisionDraft | None = None,
     confirmation: Confirmation | None = None,
 ) -> Response:
     place = _place()
@@ -82,7 +82,7 @@ async def _page(
     )
 
 
-async def _read(place: dict[str, Any]) -> Quarantine:
+async def _read(place: dict[str, Any]) -> HeldReleases:
     offset = (int(place.get("page", 1)) - 1) * PER_PAGE
     return await read_quarantine(resources().pool, place.get("q"), limit=PER_PAGE, offset=offset)
 

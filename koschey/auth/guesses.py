@@ -22,9 +22,9 @@ from koschey.db.login_traces import (
     delete_forgotten_traces,
     delete_trace,
     extend_traces,
-    keep_trace,
     select_traces,
     shorten_traces,
+    upsert_trace,
 )
 from koschey.db.pool import Pool
 from koschey.errors import TooManyGuesses
@@ -107,7 +107,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CheckTurn:
     """The rank and the delay with which an attempt is checked."""
 
     rank: Rank
@@ -138,7 +138,7 @@ class Guesses:
         _refuse_after(READER.wait(await select_traces(self._pool, attempt.traces)))
         return attempt
 
-    async def count(self, attempt: Attempt) -> Turn:
+    async def count(self, attempt: Attempt) -> CheckTurn:
         """Count the attempt as a failure, and return its turn among others.
 
         Raises `TooManyGuesses`, and counts nothing, if concurrent attempts have reached a limit meanwhile.
@@ -147,25 +147,25 @@ class Guesses:
         await self._sweep()
         exceeded = [limit.wait(now) for limit, _ in attempt.counted if limit is not ACCOUNT and limit.is_exceeded(now)]
         if exceeded:
-            await self.take_back(attempt)
+            await self.undo(attempt)
             raise TooManyGuesses(max(exceeded))
         # Only earlier attempts count for the rank, not this one.
         others = {limit.kind for limit, _ in attempt.counted if now[limit.kind] > limit.forgiven_in + ROUNDING}
         rank = _rank(others | ({KNOWN} if attempt.is_known else set())) if attempt.known else Rank.FAILING
-        return Turn(rank, SLOW[rank] if ACCOUNT.is_exceeded(now) else 0.0)
+        return CheckTurn(rank, SLOW[rank] if ACCOUNT.is_exceeded(now) else 0.0)
 
-    async def take_back(self, attempt: Attempt) -> None:
+    async def undo(self, attempt: Attempt) -> None:
         """Undo `count`, because the attempt succeeded or was never checked."""
         await shorten_traces(self._pool, attempt.traces, LONGEST)
 
     async def succeed(self, attempt: Attempt) -> None:
         """Undo `count`, forget the address's failures with this account, and remember the address for the account."""
-        await self.take_back(attempt)
+        await self.undo(attempt)
         for limit, trace in attempt.counted:
             if limit is PAIR:
                 await delete_trace(self._pool, trace)
         if attempt.known is not None:
-            await keep_trace(self._pool, attempt.known)
+            await upsert_trace(self._pool, attempt.known)
 
     async def count_token(self, address: str | None) -> None:
         """Count a wrong token. Raises `TooManyGuesses` if the address has sent too many."""

@@ -20,10 +20,10 @@ from typing import Any
 import structlog
 
 from koschey.accounts import Account
+from koschey.auth.expiring_cache import ExpiringCache
 from koschey.auth.guesses import Attempt, Guesses
 from koschey.auth.identity import TOKEN_USER, authenticate_token, parse_authorization
-from koschey.auth.memory import Memory
-from koschey.auth.passwords import Check, PasswordChecks
+from koschey.auth.passwords import PasswordCheck, PasswordChecks
 from koschey.auth.tokens import parse_token
 from koschey.concurrency.flights import Flights
 from koschey.db.accounts import select_account
@@ -60,8 +60,8 @@ class Logins:
         self._checks = PasswordChecks()
         self._counting = asyncio.Semaphore(COUNTING)
         self._flights = Flights[tuple[str, ...], Account | None](outlive_clients=False)
-        self._tokens = Memory[Login](REMEMBERED)
-        self._proven = Memory[str](PROVEN)
+        self._tokens = ExpiringCache[Login](REMEMBERED)
+        self._proven = ExpiringCache[str](PROVEN)
         self._secret = secrets.token_bytes(32)
         self._beside: set[asyncio.Task[None]] = set()
 
@@ -73,7 +73,7 @@ class Logins:
         credentials = parse_authorization(header)
         if credentials is None:
             return None
-        return self._recall(credentials) or self._login(credentials, await self.prove(credentials, address))
+        return self._cached(credentials) or self._login(credentials, await self.prove(credentials, address))
 
     async def find_named(self, header: str | None, address: str | None) -> Login | None:
         """Do the same as `find`, if reading needs no credentials: the account is only recorded.
@@ -85,7 +85,7 @@ class Logins:
         if credentials is None:
             return None
         try:
-            return self._recall(credentials) or self._login(credentials, await self._name(credentials, address))
+            return self._cached(credentials) or self._login(credentials, await self._name(credentials, address))
         except (TooManyGuesses, Busy):
             return None
 
@@ -132,12 +132,12 @@ class Logins:
             # Of many concurrent attempts most are refused, before Koschey writes anything for them.
             self._checks.require_room(attempt.rank)
             turn = await self._guesses.count(attempt)
-        check = Check(password, stored, turn.rank, turn.delay)
+        check = PasswordCheck(password, stored, turn.rank, turn.delay)
         try:
             is_right = await self._checks.run(check)
         except BaseException:
             if not check.began:
-                self._do_beside(self._guesses.take_back(attempt))
+                self._run_in_background(self._guesses.undo(attempt))
             raise
         if not is_right or stored is None:
             return None
@@ -145,7 +145,7 @@ class Logins:
         await self._guesses.succeed(attempt)
         return account
 
-    def _recall(self, credentials: Credentials) -> Login | None:
+    def _cached(self, credentials: Credentials) -> Login | None:
         return self._tokens.get(_digest(credentials[1])) if credentials[0] == TOKEN_USER else None
 
     def _login(self, credentials: Credentials, account: Account | None) -> Login | None:
@@ -158,7 +158,7 @@ class Logins:
         self._tokens.put(_digest(credentials[1]), login)
         return login
 
-    def _do_beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run_in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work that outlives its request. If it fails, the count expires by itself."""
 
         async def try_to() -> None:

@@ -37,7 +37,7 @@ async def hash_password(password: str) -> str:
 
 
 @dataclass(eq=False, slots=True)
-class Check:
+class PasswordCheck:
     """One comparison of a password with a stored hash."""
 
     password: str = field(repr=False)
@@ -54,8 +54,8 @@ class PasswordChecks:
     """Runs checks in the order of their ranks, within the limits. Each process has one."""
 
     def __init__(self) -> None:
-        self._running: list[Check] = []
-        self._waiting: list[Check] = []
+        self._running: list[PasswordCheck] = []
+        self._waiting: list[PasswordCheck] = []
         self._delayed = 0
 
     def require_room(self, rank: Rank) -> None:
@@ -63,11 +63,11 @@ class PasswordChecks:
         if len(self._waiting) >= WAITING and all(check.rank <= rank for check in self._waiting):
             raise _too_many()
 
-    async def run(self, check: Check) -> bool:
+    async def run(self, check: PasswordCheck) -> bool:
         """Return whether the password is right, equally slowly if no hash is stored. Raises `Busy` if too many wait."""
         if check.delay:
             await self._delay(check.delay)
-        await self._take_turn(check)
+        await self._wait_for_turn(check)
         check.began = True
         work = POOL.submit(_verify, check.stored or NOBODY, check.password)
         # A thread cannot be stopped: its place is free when its work has ended, not when its client stops waiting.
@@ -83,7 +83,7 @@ class PasswordChecks:
         finally:
             self._delayed -= 1
 
-    async def _take_turn(self, check: Check) -> None:
+    async def _wait_for_turn(self, check: PasswordCheck) -> None:
         """Wait until the check has one of the places."""
         self._enqueue(check)
         try:
@@ -98,7 +98,7 @@ class PasswordChecks:
                 raise _too_many() from None
             raise
 
-    def _enqueue(self, check: Check) -> None:
+    def _enqueue(self, check: PasswordCheck) -> None:
         """Add a check to the queue. If the queue is full, the last check of the worst rank is refused."""
         check.turn = asyncio.get_running_loop().create_future()
         self._waiting.append(check)
@@ -116,11 +116,11 @@ class PasswordChecks:
                 self._running.append(check)
                 check.turn.set_result(None)
 
-    def _has_place(self, check: Check) -> bool:
-        kept = check.rank > KEPT and any(each.rank > KEPT for each in self._running)
-        return len(self._running) < AT_ONCE and not kept
+    def _has_place(self, check: PasswordCheck) -> bool:
+        is_reserved = check.rank > KEPT and any(each.rank > KEPT for each in self._running)
+        return len(self._running) < AT_ONCE and not is_reserved
 
-    def _end(self, check: Check) -> None:
+    def _end(self, check: PasswordCheck) -> None:
         self._running.remove(check)
         self._begin()
 

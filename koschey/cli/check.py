@@ -20,7 +20,7 @@ from rich.table import Table
 from koschey import __version__
 from koschey.cli.base.options import INDEX, JSON
 from koschey.client.check_reports import render_junit, render_sarif
-from koschey.client.checks import Checked, check_pins
+from koschey.client.checks import PinResult, check_pins
 from koschey.client.index_api import IndexApi
 from koschey.client.locks import Lock, read_lock
 from koschey.errors import StartError
@@ -52,12 +52,12 @@ def command(file: Path, index: str, junit: Path | None, sarif: Path | None, *, a
     else:
         if refused:
             Terminal().print(_table(refused))
-        say(*lock.passed_over, _summary(checked), *_advice(refused, shown))
+        say(*lock.skipped, _summary(checked), *_advice(refused, shown))
     if refused:
         sys.exit(1)
 
 
-async def _check(lock: Lock, index: str) -> tuple[list[Checked], str]:
+async def _check(lock: Lock, index: str) -> tuple[list[PinResult], str]:
     """Return what the index says of each pin, and its URL as messages may show it."""
     async with IndexApi.open(index) as api:
         return await check_pins(api, lock), api.shown
@@ -70,34 +70,43 @@ def _write(report: Path, text: str) -> None:
         raise StartError(f"the report cannot be written: {error}") from None
 
 
-def _table(refused: Iterable[Checked]) -> Table:
+def _table(refused: Iterable[PinResult]) -> Table:
     table = Table("project", "version", "state", "until (UTC)", "why", "instead")
     for each in refused:
-        told = each.told
-        until = f"{told.release_at:%Y-%m-%d %H:%M}" if told.release_at else ""
-        table.add_row(told.project, told.version, told.state, until, told.reason, told.free or "")
+        explanation = each.explanation
+        until = f"{explanation.release_at:%Y-%m-%d %H:%M}" if explanation.release_at else ""
+        table.add_row(
+            explanation.project,
+            explanation.version,
+            explanation.state,
+            until,
+            explanation.reason,
+            explanation.free or "",
+        )
     return table
 
 
-def _summary(checked: Sequence[Checked]) -> str:
-    counts = Counter(each.told.state for each in checked)
+def _summary(checked: Sequence[PinResult]) -> str:
+    counts = Counter(each.explanation.state for each in checked)
     said = [f"{counts[state]} {state}" for state in Availability if counts[state]]
     return f"{', '.join(said) or 'nothing'} of {len(checked)} pins{_when(checked)}"
 
 
-def _when(checked: Sequence[Checked]) -> str:
+def _when(checked: Sequence[PinResult]) -> str:
     """Say when the windows of held pins end."""
-    held = [each.told.release_at for each in checked if each.told.state is Availability.HELD]
+    held = [each.explanation.release_at for each in checked if each.explanation.state is Availability.HELD]
     ends = [end for end in held if end]
     if not ends:
         return ""
     return f"; the windows of {'all' if len(ends) == len(held) else len(ends)} held pins end by {max(ends):%Y-%m-%d}"
 
 
-def _advice(refused: Sequence[Checked], index: str) -> list[str]:
+def _advice(refused: Sequence[PinResult], index: str) -> list[str]:
     """Return the command that requests every release that a reviewer can release."""
     wanted = dict.fromkeys(
-        f"{each.told.project}=={each.told.version}" for each in refused if each.told.state in ASKABLE
+        f"{each.explanation.project}=={each.explanation.version}"
+        for each in refused
+        if each.explanation.state in ASKABLE
     )
     if not wanted:
         return []
@@ -105,10 +114,10 @@ def _advice(refused: Sequence[Checked], index: str) -> list[str]:
     return [f"to request all: {request} --reason WHY --index {index}"]
 
 
-def _as_json(checked: Sequence[Checked], lock: Lock) -> dict[str, Any]:
+def _as_json(checked: Sequence[PinResult], lock: Lock) -> dict[str, Any]:
     pins = []
     for each in checked:
-        fields = describe(each.told)
+        fields = describe(each.explanation)
         del fields["files"]
         pins.append(fields | {"file": str(each.place.file), "line": each.place.line})
-    return {"served": all(each.is_served for each in checked), "pins": pins, "passed_over": list(lock.passed_over)}
+    return {"served": all(each.is_served for each in checked), "pins": pins, "passed_over": list(lock.skipped)}

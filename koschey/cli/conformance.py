@@ -15,12 +15,12 @@ from rich.table import Table
 
 from koschey.cli.base.options import JSON
 from koschey.client.conformance import examine_index
-from koschey.conformance.checks import Outcome
+from koschey.conformance.checks import AssertionOutcome
 from koschey.conformance.examine import Result
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal, emphasised
 
-COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.SKIP: "dim"}
+COLOURS = {AssertionOutcome.PASS: "green", AssertionOutcome.FAIL: "bold red", AssertionOutcome.SKIP: "dim"}
 
 
 @click.command("conformance", help=__doc__)
@@ -37,8 +37,8 @@ def command(url: str, projects: tuple[str, ...], *, as_json: bool) -> None:
     else:
         out, counts = Terminal(), Counter(result.outcome for result in results)
         out.print(_table(results))
-        out.print(f"{url}: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome))
-    if any(result.outcome is Outcome.FAIL for result in results):
+        out.print(f"{url}: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in AssertionOutcome))
+    if any(result.outcome is AssertionOutcome.FAIL for result in results):
         sys.exit(1)
 
 

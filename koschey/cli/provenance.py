@@ -13,8 +13,8 @@ from rich.table import Table
 
 from koschey.cli.base.options import INDEX, JSON
 from koschey.client.installed import PROVENANCE, Distribution, read_environment
-from koschey.client.origins import Kind, Origin, find_origins
-from koschey.client.sbom import Part, render_sbom
+from koschey.client.origins import DistributionOrigin, Kind, find_origins
+from koschey.client.sbom import SbomComponent, render_sbom
 from koschey.errors import UsageError
 from koschey.terminal.lines import say, say_json, write_document
 from koschey.terminal.tables import Terminal
@@ -34,7 +34,7 @@ def command(site_packages: Path, *, index: str, write: bool, sbom: str | None, a
     index = index.rstrip("/") + "/"
     origins = asyncio.run(find_origins(found, index))
     notes = _write(found, origins) if write else []
-    origins += [Origin(name, "", Kind.UNKNOWN, why=why) for name, why in unreadable.items()]
+    origins += [DistributionOrigin(name, "", Kind.UNKNOWN, why=why) for name, why in unreadable.items()]
     if sbom:
         _write_sbom(sbom, index, origins)
     if sbom != STDOUT:
@@ -45,7 +45,7 @@ def command(site_packages: Path, *, index: str, write: bool, sbom: str | None, a
         raise UsageError("\n".join([f"{len(lost)} of {len(origins)} distributions have an unknown origin:", *lines]))
 
 
-def _write(found: Sequence[Distribution], origins: Sequence[Origin]) -> list[str]:
+def _write(found: Sequence[Distribution], origins: Sequence[DistributionOrigin]) -> list[str]:
     """Write the records that there are; returns what could not be written, and why."""
     notes = []
     for distribution, origin in zip(found, origins, strict=True):
@@ -58,7 +58,7 @@ def _write(found: Sequence[Distribution], origins: Sequence[Origin]) -> list[str
     return notes
 
 
-def _write_sbom(name: str, index: str, origins: Sequence[Origin]) -> None:
+def _write_sbom(name: str, index: str, origins: Sequence[DistributionOrigin]) -> None:
     text = render_sbom(_part(origin, index) for origin in origins if origin.version) + "\n"
     if name == STDOUT:
         write_document(text)
@@ -66,26 +66,26 @@ def _write_sbom(name: str, index: str, origins: Sequence[Origin]) -> None:
         Path(name).write_text(text, "utf-8")
 
 
-def _show(origins: Sequence[Origin], *, as_json: bool) -> None:
+def _show(origins: Sequence[DistributionOrigin], *, as_json: bool) -> None:
     if as_json:
         say_json([_as_json(origin) for origin in origins])
     else:
         Terminal().print(_table(origins))
 
 
-def _part(origin: Origin, index: str) -> Part:
+def _part(origin: DistributionOrigin, index: str) -> SbomComponent:
     hosted_by = index if origin.kind is Kind.PRIVATE else None
-    return Part(origin.name, origin.version, origin.url, origin.sha256, hosted_by)
+    return SbomComponent(origin.name, origin.version, origin.url, origin.sha256, hosted_by)
 
 
-def _table(origins: Sequence[Origin]) -> Table:
+def _table(origins: Sequence[DistributionOrigin]) -> Table:
     table = Table("project", "version", "origin", "from")
     for origin in origins:
         table.add_row(origin.name, origin.version, origin.kind, origin.why or origin.url or "")
     return table
 
 
-def _as_json(origin: Origin) -> dict[str, object]:
+def _as_json(origin: DistributionOrigin) -> dict[str, object]:
     return {
         "project": origin.name,
         "version": origin.version,

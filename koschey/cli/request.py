@@ -12,7 +12,7 @@ import click
 from koschey.cli.base.instance import open_database, operator, run_on
 from koschey.cli.base.options import DATA, INDEX_OR_DATABASE, JSON
 from koschey.client.index_api import IndexApi
-from koschey.quarantine.requests import Asked, ask
+from koschey.quarantine.requests import RecordedRequest, record_request
 from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.standards.simple_json import format_time
@@ -36,35 +36,37 @@ def command(scopes: tuple[str, ...], reason: str, index: str | None, data: Path 
 async def _request_here(settings: Settings, scopes: Sequence[str], reason: str, *, as_json: bool) -> None:
     releases = [parse_specifier(scope) for scope in scopes]
     async with open_database(settings) as pool:
-        asked = [await ask(pool, *release, operator().name, reason, settings.window) for release in releases]
-    _show([_as_json(each) for each in asked], as_json=as_json)
+        requested = [
+            await record_request(pool, *release, operator().name, reason, settings.window) for release in releases
+        ]
+    _show([_as_json(each) for each in requested], as_json=as_json)
 
 
 async def _request_there(index: str, scopes: Sequence[str], reason: str, *, as_json: bool) -> None:
     releases = [parse_specifier(scope) for scope in scopes]
     async with IndexApi.open(index) as api:
-        asked = [await api.request(*release, reason) for release in releases]
-    _show(asked, as_json=as_json)
+        requested = [await api.request(*release, reason) for release in releases]
+    _show(requested, as_json=as_json)
 
 
-def _as_json(asked: Asked) -> dict[str, object]:
+def _as_json(requested: RecordedRequest) -> dict[str, object]:
     """Return a request as the API answers it."""
-    explained = asked.explanation
+    explained = requested.explanation
     return {
         "project": explained.project,
         "version": explained.version,
-        "who": asked.who,
-        "times": asked.times,
+        "who": requested.who,
+        "times": requested.times,
         "state": explained.state,
         "release_at": format_time(explained.release_at) if explained.release_at else None,
     }
 
 
-def _show(asked: Sequence[dict[str, object]], *, as_json: bool) -> None:
+def _show(requested: Sequence[dict[str, object]], *, as_json: bool) -> None:
     if as_json:
-        say_json(asked)
+        say_json(requested)
         return
-    for each in asked:
+    for each in requested:
         again = "" if each["times"] == 1 else f" ({each['times']} times so far)"
         until = f" until {str(each['release_at'])[:10]}" if each["release_at"] else ""
         release = f"{each['project']}=={each['version']}"

@@ -18,7 +18,7 @@ from koschey.cli.base.instance import open_database, operator, run_on
 from koschey.cli.base.options import DATA, JSON, YES
 from koschey.cli.base.rows import minute, timed
 from koschey.db.rules import Reservation, select_reservations
-from koschey.governance.effects import select_late_names
+from koschey.governance.effects import select_mirrored_by_pattern
 from koschey.governance.reservations import parse_pattern, reserve
 from koschey.settings import Settings
 from koschey.terminal.lines import say, say_json
@@ -47,12 +47,12 @@ async def _reserve(settings: Settings, pattern: str, reason: str, *, yes: bool, 
         serial = await confirmed(
             lambda consent: reserve(connection, operator(), parsed, reason, consent), parsed, yes=yes
         )
-        late = await select_late_names(connection, parsed)
+        mirrored = await select_mirrored_by_pattern(connection, parsed)
     if as_json:
-        say_json({"pattern": parsed, "serial": serial, "mirrored": [name._asdict() for name in late.names]})
+        say_json({"pattern": parsed, "serial": serial, "mirrored": [name._asdict() for name in mirrored.names]})
         return
     say(f"reserve {parsed}: serial {serial}")
-    say(*(f"koschey: {sentence}" for sentence in late.sentences), err=True)
+    say(*(f"koschey: {sentence}" for sentence in mirrored.sentences), err=True)
 
 
 async def _show(settings: Settings, *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from koschey.cli.base.hosted import change_hosted
 from koschey.cli.base.instance import run_on
 from koschey.cli.base.options import DATA, JSON, REASON
 from koschey.db.pool import Connection
-from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.changes import HostedChange, HostedOutcome, Scope
 from koschey.hosting.projects import set_status
 from koschey.model import ProjectStatus
 from koschey.settings import Settings
@@ -30,7 +30,7 @@ from koschey.standards.names import parse_name
 def command(name: str, status: str, reason: str, data: Path | None, *, as_json: bool) -> None:
     """Set the status."""
 
-    async def operation(connection: Connection, change: Change) -> Outcome:
+    async def operation(connection: Connection, change: HostedChange) -> HostedOutcome:
         return await set_status(connection, ProjectStatus(status), change)
 
     async def carry_out(settings: Settings) -> None:

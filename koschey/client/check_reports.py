@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from koschey.client.checks import Checked
+from koschey.client.checks import PinResult
 from koschey.policy.availability import Availability
 
 NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,23 +27,23 @@ RULES = {
 """The SARIF level of each state, and its meaning."""
 
 
-def render_junit(checked: Sequence[Checked]) -> str:
+def render_junit(checked: Sequence[PinResult]) -> str:
     """Render a test suite with one case per pin. A pin that is not served is a failure."""
     counts = {"tests": str(len(checked)), "failures": str(sum(not each.is_served for each in checked)), "errors": "0"}
     suites = ET.Element("testsuites", counts)
     suite = ET.SubElement(suites, "testsuite", {"name": "koschey check", "skipped": "0", "time": "0", **counts})
     for each in checked:
-        name = f"{each.told.project}=={each.told.version}"
+        name = f"{each.explanation.project}=={each.explanation.version}"
         attributes = {"name": name, "classname": each.place.file.as_posix(), "time": "0"}
         case = ET.SubElement(suite, "testcase", {key: _clean(value) for key, value in attributes.items()})
         if not each.is_served:
-            failure = ET.SubElement(case, "failure", {"type": each.told.state, "message": _clean(each.message)})
+            failure = ET.SubElement(case, "failure", {"type": each.explanation.state, "message": _clean(each.message)})
             failure.text = _clean(f"{each.place.file}:{each.place.line}: {each.message}")
     ET.indent(suites)
     return ET.tostring(suites, "unicode", xml_declaration=True) + "\n"
 
 
-def render_sarif(checked: Sequence[Checked], version: str) -> str:
+def render_sarif(checked: Sequence[PinResult], version: str) -> str:
     """Render one run with a result, at its line, for each pin that is not served."""
     found = [each for each in checked if not each.is_served]
     states = list(RULES)
@@ -59,13 +59,13 @@ def render_sarif(checked: Sequence[Checked], version: str) -> str:
             for state, (level, text) in RULES.items()
         ],
     }
-    results = [_result(each, states.index(each.told.state)) for each in found]
+    results = [_result(each, states.index(each.explanation.state)) for each in found]
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
     return json.dumps(log, indent=2) + "\n"
 
 
-def _result(each: Checked, rule: int) -> dict[str, Any]:
-    state = each.told.state
+def _result(each: PinResult, rule: int) -> dict[str, Any]:
+    state = each.explanation.state
     return {
         "ruleId": _rule_id(state),
         "ruleIndex": rule,

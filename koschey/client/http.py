@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from koschey.conformance.client import Answer
+from koschey.conformance.client import HttpAnswer
 from koschey.errors import UpstreamMalformed
 from koschey.settings.private_hosts import NO_HOSTS
 from koschey.upstream.egress import Egress, read_chunks
@@ -32,21 +32,21 @@ class HttpClient:
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
 
-    async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    async def send(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> HttpAnswer:
         """Send one request, and follow no redirect. An underscore in a header's name means a hyphen.
 
         Raises `UpstreamError` or `EgressRefused` if there is no answer.
         """
         async with self._egress.send(method, url, _names(headers), body) as response:
             content = await self._read(response)
-            return Answer(url, response.status, response.headers, content)
+            return HttpAnswer(url, response.status, response.headers, content)
 
-    async def fetch(self, url: str, **headers: str) -> Answer:
+    async def fetch(self, url: str, **headers: str) -> HttpAnswer:
         """GET a URL as an installer does, following redirects. Raises what `ask` raises."""
         headers.setdefault("Accept_Encoding", "identity")
         async with self._egress.get(url, _names(headers)) as response:
             content = await self._read(response)
-            return Answer(str(response.url), response.status, response.headers, content)
+            return HttpAnswer(str(response.url), response.status, response.headers, content)
 
     @staticmethod
     async def _read(response: Any) -> bytes:

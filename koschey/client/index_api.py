@@ -11,7 +11,7 @@ import msgspec
 
 from koschey import addresses
 from koschey.client.http import HttpClient, open_egress
-from koschey.conformance.client import Answer
+from koschey.conformance.client import HttpAnswer
 from koschey.errors import EgressRefused, StartError, UpstreamError, UsageError
 from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.texts import on_one_line
@@ -62,38 +62,38 @@ class IndexApi:
 
     async def explain(self, project: str, version: str) -> Explanation:
         """Explain one release. Raises `UsageError` if the index refuses, and `StartError` if it does not answer."""
-        answer = await self._ask("GET", addresses.held_release(project, version))
+        answer = await self._send("GET", addresses.held_release(project, version))
         return self._read(answer, Explanation)
 
     async def request(self, project: str, version: str, reason: str) -> dict[str, Any]:
         """Request a release. Raises what `explain` raises."""
         body = msgspec.json.encode({"project": project, "version": version, "reason": reason})
-        return self._read(await self._ask("POST", addresses.REQUESTS, body), dict[str, Any])
+        return self._read(await self._send("POST", addresses.REQUESTS, body), dict[str, Any])
 
     async def preflight(self, pins: Sequence[Pin]) -> list[Explanation]:
         """Explain every pin, in portions. Pins that the index had no time for are sent again while that helps.
 
         Raises what `explain` raises.
         """
-        told = dict(zip(pins, await self._preflight(pins), strict=True))
-        while left := [pin for pin, said in told.items() if said.state is Availability.UNKNOWN]:
+        explanations = dict(zip(pins, await self._preflight(pins), strict=True))
+        while left := [pin for pin, said in explanations.items() if said.state is Availability.UNKNOWN]:
             again = await self._preflight(left)
-            told |= zip(left, again, strict=True)
+            explanations |= zip(left, again, strict=True)
             if sum(said.state is Availability.UNKNOWN for said in again) == len(left):
                 break
-        return [told[pin] for pin in pins]
+        return [explanations[pin] for pin in pins]
 
     async def _preflight(self, pins: Sequence[Pin]) -> list[Explanation]:
-        told: list[Explanation] = []
+        explanations: list[Explanation] = []
         for body in _portions(pins):
-            found = self._read(await self._ask("POST", addresses.PREFLIGHT, body), dict[str, list[_CheckedPin]])
-            told += [_as_explanation(each) for each in found["pins"]]
-        return told
+            found = self._read(await self._send("POST", addresses.PREFLIGHT, body), dict[str, list[_CheckedPin]])
+            explanations += [_as_explanation(each) for each in found["pins"]]
+        return explanations
 
-    async def _ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def _send(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
         headers = self._headers | ({"Content_Type": JSON} if body else {})
         try:
-            answer = await self._client.ask(self.root + path, method, body, **headers)
+            answer = await self._client.send(self.root + path, method, body, **headers)
         except (UpstreamError, EgressRefused) as error:
             raise StartError(f"the index {self.shown} cannot be reached: {error}") from None
         if answer.status == 401:
@@ -105,12 +105,12 @@ class IndexApi:
             raise self._refusal(answer)
         return answer
 
-    def _refusal(self, answer: Answer) -> UsageError | StartError:
+    def _refusal(self, answer: HttpAnswer) -> UsageError | StartError:
         if answer.media_type == "application/problem+json" and answer.status < 500:
             return UsageError(on_one_line(str(answer.json.get("detail"))))
         return StartError(f"{answer.url} answered with {answer.status}; is {self.shown} a Koschey index?")
 
-    def _read[T](self, answer: Answer, kind: type[T]) -> T:
+    def _read[T](self, answer: HttpAnswer, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.DecodeError, UnicodeError) as error:

@@ -26,7 +26,7 @@ ELSEWHERE = ("git", "url", "directory", "file", "path", "editable", "virtual")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LockPosition:
     """The file and the line of a pin."""
 
     file: Path
@@ -37,9 +37,9 @@ class Place:
 class Lock:
     """The pins of a file, and its entries that are no pins of an index."""
 
-    pins: Mapping[Pin, Place]
+    pins: Mapping[Pin, LockPosition]
     """In the order of the file."""
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def read_lock(path: Path) -> Lock:
@@ -122,30 +122,30 @@ def _hashes(found: Iterable[str | None]) -> tuple[str, ...]:
 
 def _of_packages(path: Path, text: str, packages: Iterable[_Package]) -> Lock:
     lines = _Lines(text)
-    pins: dict[Pin, Place] = {}
-    passed_over = []
+    pins: dict[Pin, LockPosition] = {}
+    skipped = []
     for package in packages:
-        place = Place(path, lines.find(package.name, package.version))
+        place = LockPosition(path, lines.find(package.name, package.version))
         if package.elsewhere or package.version is None:
-            passed_over.append(f"{path}:{place.line}: {package.name} does not come from an index")
+            skipped.append(f"{path}:{place.line}: {package.name} does not come from an index")
             continue
         pins.setdefault(_pin(place, package.name, package.version, package.hashes), place)
-    return Lock(pins, tuple(passed_over))
+    return Lock(pins, tuple(skipped))
 
 
 def _of_requirements(path: Path) -> Lock:
-    pins: dict[Pin, Place] = {}
-    passed_over = []
+    pins: dict[Pin, LockPosition] = {}
+    skipped = []
     for found in read_requirements(path):
-        place = Place(found.file, found.line)
+        place = LockPosition(found.file, found.line)
         if found.version is None:
-            passed_over.append(f"{found.file}:{found.line}: {found.text} {found.why}")
+            skipped.append(f"{found.file}:{found.line}: {found.text} {found.why}")
         else:
             pins.setdefault(_pin(place, found.name, found.version, found.hashes), place)
-    return Lock(pins, tuple(passed_over))
+    return Lock(pins, tuple(skipped))
 
 
-def _pin(place: Place, name: str, version: str, hashes: tuple[str, ...]) -> Pin:
+def _pin(place: LockPosition, name: str, version: str, hashes: tuple[str, ...]) -> Pin:
     try:
         return Pin(parse_name(name), parse_version(version), hashes)
     except UsageError as error:

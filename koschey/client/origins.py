@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class DistributionOrigin:
     """The source of one distribution."""
 
     name: str
@@ -53,7 +53,7 @@ class Origin:
     """If the kind is unknown: what is missing, in words for the user."""
 
 
-async def find_origins(distributions: Sequence[Distribution], index: str) -> list[Origin]:
+async def find_origins(distributions: Sequence[Distribution], index: str) -> list[DistributionOrigin]:
     """Look up every distribution in the index whose Simple API is at `index`; return them in the same order.
 
     A distribution whose source cannot be found is `Kind.UNKNOWN`, with the reason; no error of the index is raised.
@@ -70,7 +70,7 @@ class OriginFinder:
         self._client = client
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def find(self, distribution: Distribution) -> Origin:
+    async def find(self, distribution: Distribution) -> DistributionOrigin:
         """Find the source of a distribution. An error becomes part of the answer."""
         if distribution.is_direct:
             return _read_direct(distribution)
@@ -81,9 +81,9 @@ class OriginFinder:
             why = f"the index has no project {distribution.project}"
         except (UpstreamError, EgressRefused, UsageError) as error:
             why = str(error)
-        return Origin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
+        return DistributionOrigin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
 
-    async def _find(self, distribution: Distribution) -> Origin:
+    async def _find(self, distribution: Distribution) -> DistributionOrigin:
         name, version = distribution.project, distribution.version
         file = _choose(distribution, await self._list(name))
         answer = await self._client.fetch_record(file.url)
@@ -91,9 +91,9 @@ class OriginFinder:
             url, sha256 = parse_provenance(answer.record)
             if sha256 != file.sha256:
                 raise UsageError(f"the index's record of {file.filename} is about other bytes than its page")
-            return Origin(name, version, Kind.MIRRORED, url, sha256, answer.record)
+            return DistributionOrigin(name, version, Kind.MIRRORED, url, sha256, answer.record)
         if answer.hosted:
-            return Origin(name, version, Kind.PRIVATE, file.url, file.sha256)
+            return DistributionOrigin(name, version, Kind.PRIVATE, file.url, file.sha256)
         raise UsageError(
             f"the index has no record of where {file.filename} came from; the index may not have stored it yet"
         )
@@ -134,10 +134,10 @@ class _DirectUrl(msgspec.Struct):
     url: str = ""
 
 
-def _read_direct(distribution: Distribution) -> Origin:
+def _read_direct(distribution: Distribution) -> DistributionOrigin:
     try:
         direct = msgspec.json.decode((distribution.folder / DIRECT).read_bytes(), type=_DirectUrl)
     except (msgspec.DecodeError, UnicodeError, OSError) as error:
         why = f"its {DIRECT} cannot be read: {error}"
-        return Origin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
-    return Origin(distribution.project, distribution.version, Kind.DIRECT, direct.url or None)
+        return DistributionOrigin(distribution.project, distribution.version, Kind.UNKNOWN, why=why)
+    return DistributionOrigin(distribution.project, distribution.version, Kind.DIRECT, direct.url or None)

@@ -13,7 +13,7 @@ from koschey import __version__
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SbomComponent:
     """One distribution, with the facts that are known."""
 
     name: str
@@ -25,14 +25,14 @@ class Part:
     """The index that hosts it, unless that is the public one."""
 
 
-def render_sbom(parts: Iterable[Part]) -> str:
+def render_sbom(parts: Iterable[SbomComponent]) -> str:
     """Return the bill of materials as JSON."""
     bom = Bom(components=[_component(part) for part in parts])
     bom.metadata.tools.components.add(Component(name="koschey", version=__version__, type=ComponentType.APPLICATION))
     return JsonV1Dot6(bom).output_as_string(indent=2)
 
 
-def _component(part: Part) -> Component:
+def _component(part: SbomComponent) -> Component:
     purl = PackageURL(
         type="pypi",
         name=part.name,

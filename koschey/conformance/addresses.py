@@ -3,7 +3,7 @@
 from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 from koschey.conformance.checks import check, require, require_none, skip
-from koschey.conformance.client import JSON, Answer
+from koschey.conformance.client import JSON, HttpAnswer
 from koschey.conformance.subject import Subject
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -25,7 +25,7 @@ async def redirects_to_the_proper_address(subject: Subject) -> str | None:
     if spelled != page.name:
         wrong.append(subject.page_url(spelled))
     for url in wrong:
-        answer = await subject.client.ask(url + query, Accept=JSON)
+        answer = await subject.client.send(url + query, Accept=JSON)
         require(answer.status in PERMANENT, f"{url} answered {answer.status}, not 301")
         target = urlsplit(urljoin(url, answer.headers.get("Location", "")))
         require(target.path == urlsplit(page.url).path, f"{url} redirects to {target.path}")
@@ -64,14 +64,14 @@ async def urls_have_no_query(subject: Subject) -> str | None:
 @check("T-2.4", "A redirect that may change later has the status 302 or 307, never that of a permanent redirect.")
 async def fallbacks_are_temporary(subject: Subject) -> str | None:
     """Some installers keep a permanent redirect permanently, whatever its maximum age."""
-    answers = [await subject.client.ask(subject.page_url(NOBODY), Accept=JSON)]
-    answers += [await subject.client.ask(file.url, "HEAD") for file in subject.find()[:1]]
+    answers = [await subject.client.send(subject.page_url(NOBODY), Accept=JSON)]
+    answers += [await subject.client.send(file.url, "HEAD") for file in subject.find()[:1]]
     for answer in answers:
         _require_temporary(answer)
     return ", ".join(f"{urlsplit(answer.url).path.rpartition('/')[2] or NOBODY}: {answer.status}" for answer in answers)
 
 
-def _require_temporary(answer: Answer) -> None:
+def _require_temporary(answer: HttpAnswer) -> None:
     location = answer.headers.get("Location", "")
     if answer.status in REDIRECTS and urlsplit(urljoin(answer.url, location)).path != urlsplit(answer.url).path + "/":
         require(answer.status in TEMPORARY, f"{answer.url} answered {answer.status} to {location}")

@@ -11,7 +11,7 @@ type Run = Callable[[Subject], Awaitable[str | None]]
 """A check. Returns what it has examined, or None if that is not worth showing."""
 
 
-class Outcome(StrEnum):
+class AssertionOutcome(StrEnum):
     """How a check ended."""
 
     PASS = "pass"
@@ -28,7 +28,7 @@ class Skipped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class AssertionCheck:
     """One assertion about an index."""
 
     id: str
@@ -43,7 +43,7 @@ class Check:
         return tuple(int(part) for part in self.id.removeprefix("T-").split("."))
 
 
-_checks: dict[str, Check] = {}
+_checks: dict[str, AssertionCheck] = {}
 
 
 def check(id_: str, says: str) -> Callable[[Run], Run]:
@@ -51,13 +51,13 @@ def check(id_: str, says: str) -> Callable[[Run], Run]:
 
     def register(run: Run) -> Run:
         assert id_ not in _checks, id_
-        _checks[id_] = Check(id_, says, run)
+        _checks[id_] = AssertionCheck(id_, says, run)
         return run
 
     return register
 
 
-def registered() -> list[Check]:
+def registered() -> list[AssertionCheck]:
     """Return all checks in the order of their ids."""
     return sorted(_checks.values(), key=lambda check: check.order)
 

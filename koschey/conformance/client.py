@@ -14,7 +14,7 @@ TEXT_HTML = "text/html"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """The answer to a request."""
 
     url: str
@@ -46,11 +46,11 @@ class Answer:
 class Client(Protocol):
     """Sends only the headers that a check names. Underscores in header names stand for hyphens."""
 
-    async def ask(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> Answer:
+    async def send(self, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> HttpAnswer:
         """Send one request and follow no redirect.
 
         Raises `UpstreamError` or `EgressRefused` if no answer comes.
         """
 
-    async def fetch(self, url: str, **headers: str) -> Answer:
+    async def fetch(self, url: str, **headers: str) -> HttpAnswer:
         """GET a URL as an installer does, following redirects. Raises as `ask` does."""

@@ -16,7 +16,7 @@ from koschey.conformance import (  # noqa: F401 - importing them registers their
     versions,
     xml_rpc,
 )
-from koschey.conformance.checks import Check, Failed, Outcome, Skipped, registered
+from koschey.conformance.checks import AssertionCheck, AssertionOutcome, Failed, Skipped, registered
 from koschey.conformance.client import Client
 from koschey.conformance.subject import Subject
 from koschey.errors import KoscheyError
@@ -26,8 +26,8 @@ from koschey.errors import KoscheyError
 class Result:
     """The result of one check."""
 
-    check: Check
-    outcome: Outcome
+    check: AssertionCheck
+    outcome: AssertionOutcome
     detail: str = ""
 
 
@@ -41,11 +41,11 @@ async def examine(client: Client, url: str, names: Sequence[str] = ()) -> list[R
     return [await run_check(check, subject) for check in registered()]
 
 
-async def run_check(check: Check, subject: Subject) -> Result:
+async def run_check(check: AssertionCheck, subject: Subject) -> Result:
     """Run one check. An answer that is not HTTP, or no answer, is a failure of the index."""
     try:
-        return Result(check, Outcome.PASS, await check.run(subject) or "")
+        return Result(check, AssertionOutcome.PASS, await check.run(subject) or "")
     except Skipped as reason:
-        return Result(check, Outcome.SKIP, str(reason))
+        return Result(check, AssertionOutcome.SKIP, str(reason))
     except (Failed, KoscheyError) as failure:
-        return Result(check, Outcome.FAIL, str(failure))
+        return Result(check, AssertionOutcome.FAIL, str(failure))

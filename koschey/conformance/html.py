@@ -17,7 +17,7 @@ class Anchor:
 
 
 @dataclass(slots=True)
-class HtmlPage:
+class ExaminedHtml:
     """A page of the Simple API in HTML."""
 
     anchors: list[Anchor] = field(default_factory=list)
@@ -27,7 +27,7 @@ class HtmlPage:
     """What is not valid HTML5."""
 
 
-def read_html(body: bytes) -> HtmlPage:
+def read_html(body: bytes) -> ExaminedHtml:
     """Read a page, even a broken one."""
     reader = _Reader()
     reader.feed(body.decode("utf-8", "replace"))
@@ -39,7 +39,7 @@ def read_html(body: bytes) -> HtmlPage:
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.page = HtmlPage()
+        self.page = ExaminedHtml()
         self._open: list[str] = []
         self._declared = False
 

@@ -26,14 +26,14 @@ async def accept_headers_are_understood(subject: Subject) -> str | None:
     """Clients that send `*/*` parse HTML."""
     for url in _pages(subject):
         for accept, wanted in ACCEPTS.items():
-            answer = await subject.client.ask(url, Accept=accept)
+            answer = await subject.client.send(url, Accept=accept)
             require(
                 (answer.status, answer.media_type) == (200, wanted),
                 f"{url} with Accept: {accept} answered {answer.status} {answer.content_type}, not {wanted}",
             )
-        answer = await subject.client.ask(url)
+        answer = await subject.client.send(url)
         require(answer.media_type == TEXT_HTML, f"{url} without Accept answered {answer.content_type}")
-        answer = await subject.client.ask(url, Accept="application/json")
+        answer = await subject.client.send(url, Accept="application/json")
         require(answer.status == 406, f"{url} with Accept: application/json answered {answer.status}, not 406")
     return f"{len(ACCEPTS) + 2} headers"
 
@@ -46,7 +46,7 @@ async def latest_is_an_alias(subject: Subject) -> str | None:
             ("application/vnd.pypi.simple.latest+json", JSON),
             ("application/vnd.pypi.simple.latest+html", HTML),
         ):
-            answer = await subject.client.ask(url, Accept=alias)
+            answer = await subject.client.send(url, Accept=alias)
             require(answer.media_type == wanted, f"{url} as {alias} answered {answer.status} {answer.content_type}")
     return None
 
@@ -55,7 +55,7 @@ async def latest_is_an_alias(subject: Subject) -> str | None:
 async def format_wins(subject: Subject) -> str | None:
     """PEP 691, "URL Parameter"."""
     for url in _pages(subject):
-        answer = await subject.client.ask(f"{url}?format={JSON.replace('+', '%2B')}", Accept=TEXT_HTML)
+        answer = await subject.client.send(f"{url}?format={JSON.replace('+', '%2B')}", Accept=TEXT_HTML)
         require(answer.media_type == JSON, f"{url}?format={JSON} answered {answer.status} {answer.content_type}")
     return None
 

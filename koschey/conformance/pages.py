@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from koschey.conformance.checks import check, require, require_none, skip
-from koschey.conformance.subject import FileEntry, ProjectPage, Subject
+from koschey.conformance.subject import ExaminedPage, FileEntry, Subject
 from koschey.standards.names import version_of
 from koschey.standards.versions import parse_version_or_none
 
@@ -125,7 +125,7 @@ async def forms_agree(subject: Subject) -> str | None:
     return f"{len(list(subject.files))} files"
 
 
-def _from_json(page: ProjectPage) -> Iterator[tuple[str, str, str, str]]:
+def _from_json(page: ExaminedPage) -> Iterator[tuple[str, str, str, str]]:
     for file in page.files:
         hashes, yanked = file.keys.get("hashes"), file.keys.get("yanked", False)
         sha256 = hashes.get("sha256", "") if isinstance(hashes, dict) else ""
@@ -133,7 +133,7 @@ def _from_json(page: ProjectPage) -> Iterator[tuple[str, str, str, str]]:
         yield file.filename, file.url, str(sha256), shown
 
 
-def _from_html(page: ProjectPage) -> Iterator[tuple[str, str, str, str]]:
+def _from_html(page: ExaminedPage) -> Iterator[tuple[str, str, str, str]]:
     base = urljoin(page.html_answer.url, page.html.base or "")
     for anchor in page.html.anchors:
         url, _, fragment = urljoin(base, anchor.attributes.get("href", "")).partition("#")

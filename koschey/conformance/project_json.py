@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from koschey.conformance.checks import check, require, require_none, skip
-from koschey.conformance.client import Answer
+from koschey.conformance.client import HttpAnswer
 from koschey.conformance.subject import Subject
 
 TYPES: dict[str, tuple[type, ...]] = {
@@ -20,7 +20,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 """The fields that a mirror reads of each file, and their types."""
 
 
-async def _answers(subject: Subject) -> list[tuple[Answer, Any]]:
+async def _answers(subject: Subject) -> list[tuple[HttpAnswer, Any]]:
     found = []
     for page in subject.pages:
         if page.files:

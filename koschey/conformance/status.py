@@ -1,17 +1,17 @@
 """Section 13: the status of projects (PEP 792)."""
 
 from koschey.conformance.checks import check, require, skip
-from koschey.conformance.subject import ProjectPage, Subject
+from koschey.conformance.subject import ExaminedPage, Subject
 
 QUARANTINED = "quarantined"
 
 
-def _status(page: ProjectPage) -> object:
+def _status(page: ExaminedPage) -> object:
     status = page.json.get("project-status")
     return status.get("status") if isinstance(status, dict) else None
 
 
-def _reason(page: ProjectPage) -> str:
+def _reason(page: ExaminedPage) -> str:
     status = page.json.get("project-status")
     return str(status.get("reason") or "") if isinstance(status, dict) else ""
 

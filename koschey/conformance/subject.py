@@ -7,8 +7,8 @@ from urllib.parse import quote, urljoin
 
 from packaging.utils import canonicalize_name
 
-from koschey.conformance.client import JSON, TEXT_HTML, Answer, Client
-from koschey.conformance.html import HtmlPage, read_html
+from koschey.conformance.client import JSON, TEXT_HTML, Client, HttpAnswer
+from koschey.conformance.html import ExaminedHtml, read_html
 from koschey.errors import KoscheyError, StartError, UpstreamError
 
 PROJECTS = 10
@@ -39,15 +39,15 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectPage:
+class ExaminedPage:
     """The page of one project in both forms."""
 
     name: str
     url: str
-    answer: Answer
+    answer: HttpAnswer
     json: dict[str, Any]
-    html_answer: Answer
-    html: HtmlPage
+    html_answer: HttpAnswer
+    html: ExaminedHtml
 
     @property
     def files(self) -> list[FileEntry]:
@@ -64,10 +64,10 @@ class Subject:
         self.client = client
         self.url = url.rstrip("/") + "/"
         self.root = self.url.removesuffix("simple/")
-        self.list_answer: Answer
-        self.pages: list[ProjectPage] = []
+        self.list_answer: HttpAnswer
+        self.pages: list[ExaminedPage] = []
         self._names = [canonicalize_name(name) for name in names]
-        self._downloads: dict[str, Answer] = {}
+        self._downloads: dict[str, HttpAnswer] = {}
 
     async def load(self) -> None:
         """Read the project list and the pages. Raises `StartError` if this is not a readable index."""
@@ -104,7 +104,7 @@ class Subject:
         """Return the wanted files that are small enough to be downloaded, the smallest first."""
         return sorted((file for file in self.files if file.size <= SMALL and wanted(file)), key=lambda file: file.size)
 
-    async def download(self, file: FileEntry) -> Answer:
+    async def download(self, file: FileEntry) -> HttpAnswer:
         """Return a file's bytes."""
         if file.url not in self._downloads:
             self._downloads[file.url] = await self.client.fetch(file.url)
@@ -117,7 +117,7 @@ class Subject:
             names = [anchor.text for anchor in read_html(self.list_answer.body).anchors]
         return [canonicalize_name(name) for name in names[:PROJECTS]]
 
-    async def _load_page(self, name: str) -> ProjectPage:
+    async def _load_page(self, name: str) -> ExaminedPage:
         url = self.page_url(name)
         answer = await self.client.fetch(url, Accept=JSON)
         html_answer = await self.client.fetch(url, Accept=TEXT_HTML)
@@ -126,4 +126,4 @@ class Subject:
         except UpstreamError:
             found = {}
         json = found if isinstance(found, dict) else {}
-        return ProjectPage(name, url, answer, json, html_answer, read_html(html_answer.body))
+        return ExaminedPage(name, url, answer, json, html_answer, read_html(html_answer.body))

@@ -3,8 +3,8 @@
 from itertools import combinations
 
 from koschey.conformance.checks import check, require, skip
-from koschey.conformance.client import HTML, JSON, TEXT_HTML, Answer
-from koschey.conformance.subject import FileEntry, ProjectPage, Subject
+from koschey.conformance.client import HTML, JSON, TEXT_HTML, HttpAnswer
+from koschey.conformance.subject import ExaminedPage, FileEntry, Subject
 
 FORMS = (JSON, HTML, TEXT_HTML)
 ENCODINGS = ("identity", "gzip", "zstd")
@@ -22,7 +22,7 @@ SAME = (
 """Headers that do not depend on the time of the request."""
 
 
-def _largest(subject: Subject) -> ProjectPage:
+def _largest(subject: Subject) -> ExaminedPage:
     """Return the page that is most likely to be compressed."""
     if not subject.pages:
         skip("no project is listed; name one with --project")
@@ -41,10 +41,10 @@ async def etags_revalidate(subject: Subject) -> str | None:
     """Some clients discard a 304 that does not repeat the ETag."""
     url = _largest(subject).url
     for form in FORMS:
-        first = await subject.client.ask(url, Accept=form)
+        first = await subject.client.send(url, Accept=form)
         etag = first.headers.get("ETag", "")
         require(etag, f"{url} as {form} has no ETag")
-        again = await subject.client.ask(url, Accept=form, If_None_Match=etag)
+        again = await subject.client.send(url, Accept=form, If_None_Match=etag)
         require(again.status == 304, f"{url} as {form} answered {again.status} to its own ETag")
         require(not again.body, f"{url} sends a body with 304")
         for header in ("ETag", "Vary"):
@@ -61,7 +61,7 @@ async def etags_are_strong_and_distinct(subject: Subject) -> str | None:
     found: dict[tuple[str, str], str] = {}
     for form in FORMS:
         for encoding in ENCODINGS:
-            answer = await subject.client.ask(url, Accept=form, Accept_Encoding=encoding)
+            answer = await subject.client.send(url, Accept=form, Accept_Encoding=encoding)
             etag = answer.headers.get("ETag", "")
             require(etag.startswith('"'), f"{url} as {form} in {encoding} has the ETag {etag!r}, which is not strong")
             found[answer.media_type, answer.headers.get("Content-Encoding", "identity")] = etag
@@ -74,16 +74,16 @@ async def etags_are_strong_and_distinct(subject: Subject) -> str | None:
 async def ranges_are_served(subject: Subject) -> str | None:
     """Installers read the end of a wheel if there is no metadata beside it."""
     file = _file(subject)
-    whole = await subject.download(file)
-    size = len(whole.body)
+    full = await subject.download(file)
+    size = len(full.body)
     for value, start, stop in (("0-9", 0, 10), ("-10", size - 10, size), ("10-", 10, size)):
-        answer = await subject.client.fetch(whole.url, Range=f"bytes={value}")
-        require(answer.status == 206, f"{whole.url} with bytes={value} answered {answer.status}, not 206")
+        answer = await subject.client.fetch(full.url, Range=f"bytes={value}")
+        require(answer.status == 206, f"{full.url} with bytes={value} answered {answer.status}, not 206")
         given = answer.headers.get("Content-Range")
         require(given == f"bytes {start}-{stop - 1}/{size}", f"bytes={value} came with Content-Range: {given}")
-        require(answer.body == whole.body[start:stop], f"{whole.url} with bytes={value} gave other bytes")
-    answer = await subject.client.fetch(whole.url, Range=f"bytes={size + 1}-")
-    require(answer.status == 416, f"{whole.url} answered {answer.status} to a range beyond its end, not 416")
+        require(answer.body == full.body[start:stop], f"{full.url} with bytes={value} gave other bytes")
+    answer = await subject.client.fetch(full.url, Range=f"bytes={size + 1}-")
+    require(answer.status == 416, f"{full.url} answered {answer.status} to a range beyond its end, not 416")
     return file.filename
 
 
@@ -96,8 +96,8 @@ async def head_is_like_get(subject: Subject) -> str | None:
     if file is not None:
         urls.append((file.url, "*/*"))
     for url, accept in urls:
-        get = await subject.client.ask(url, Accept=accept, Accept_Encoding="identity")
-        head = await subject.client.ask(url, "HEAD", Accept=accept, Accept_Encoding="identity")
+        get = await subject.client.send(url, Accept=accept, Accept_Encoding="identity")
+        head = await subject.client.send(url, "HEAD", Accept=accept, Accept_Encoding="identity")
         require(head.status == get.status, f"HEAD {url} answered {head.status}, GET {get.status}")
         require(not head.body, f"HEAD {url} has a body")
         for header in SAME:
@@ -105,7 +105,7 @@ async def head_is_like_get(subject: Subject) -> str | None:
     return f"{len(urls)} addresses"
 
 
-def _require_same(url: str, header: str, get: Answer, head: Answer) -> None:
+def _require_same(url: str, header: str, get: HttpAnswer, head: HttpAnswer) -> None:
     one, other = head.headers.get(header), get.headers.get(header)
     if header == "Content-Length" and other is None:
         return  # GET was sent in chunks: nothing to compare with

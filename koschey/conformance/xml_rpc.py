@@ -47,7 +47,7 @@ async def _call(subject: Subject, method: str, *arguments: int) -> Element:
     """Call a method and return its value. Raises `Failed` for a fault, and `Skipped` if there is no XML-RPC."""
     url = f"{subject.root}pypi"
     body = CALL.format(method, "".join(PARAMETER.format(argument) for argument in arguments))
-    answer = await subject.client.ask(url, "POST", body.encode(), Content_Type="text/xml")
+    answer = await subject.client.send(url, "POST", body.encode(), Content_Type="text/xml")
     if answer.status in ABSENT:
         skip(f"POST {url} answered {answer.status}: there is no XML-RPC")
     require(answer.status == 200, f"POST {url} answered {answer.status}")

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.pool import Database
-from koschey.db.rules import IN_FORCE
+from koschey.db.rules import IS_ACTIVE
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Serial, State
 from koschey.policy.rules import RuleKind
 
@@ -31,11 +31,11 @@ SELECT_WAITING_RELEASES = """
      LIMIT $4 OFFSET $5
 """
 SELECT_PROJECTS_LIKE = "SELECT name FROM project WHERE name LIKE $1 ORDER BY length(name), name LIMIT $2"
-SELECT_RULES_IN_FORCE = f"""
+SELECT_ACTIVE_RULES = f"""
     SELECT rule.kind, rule.version, rule.reason, rule.actor, rule.at, rule.project AS scope, rule.subject, rule.value,
            rule.expires_at, rule.ticket
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND {IN_FORCE}
+     WHERE index.name = $1 AND {IS_ACTIVE}
        AND in_scope(rule.project, $2, coalesce((SELECT origin FROM project WHERE name = $2), 'mirrored'))
      ORDER BY rule.at DESC, rule.kind, rule.project, rule.version, rule.subject
 """  # noqa: S608
@@ -74,7 +74,7 @@ SELECT_PROJECT_JOURNAL = """
 """
 
 
-class WaitingRelease(NamedTuple):
+class WaitingReleaseRow(NamedTuple):
     """The files of one release in the same state."""
 
     project: NormalizedName
@@ -89,7 +89,7 @@ class WaitingRelease(NamedTuple):
     """The security fix that the release contains, and how often clients downloaded the affected versions."""
 
 
-class RuleInForce(NamedTuple):
+class ActiveRule(NamedTuple):
     """An active rule, its author, and when it was made."""
 
     kind: RuleKind
@@ -113,7 +113,7 @@ class CheckedAttestation(NamedTuple):
     checked_at: datetime
 
 
-class JournalEntry(NamedTuple):
+class JournalRow(NamedTuple):
     """One change: who made it, what changed, and why."""
 
     serial: Serial
@@ -129,7 +129,7 @@ class JournalEntry(NamedTuple):
 
 async def select_waiting_releases(
     db: Database, states: Iterable[State], name_part: str | None, *, limit: int, offset: int
-) -> tuple[list[WaitingRelease], int]:
+) -> tuple[list[WaitingReleaseRow], int]:
     """Return a page of releases with files in these states, and how many there are in total.
 
     First come those that fix an advisory about versions which clients downloaded here, then those whose window ends
@@ -147,11 +147,11 @@ async def select_projects_like(db: Database, name_part: str, *, limit: int) -> l
     return [row["name"] for row in await db.fetch(SELECT_PROJECTS_LIKE, _contains(name_part), limit)]
 
 
-async def select_rules_in_force(db: Database, project: NormalizedName) -> list[RuleInForce]:
+async def select_active_rules(db: Database, project: NormalizedName) -> list[ActiveRule]:
     """Return the active rules about a project or one of its versions, the newest first."""
-    rows = await db.fetch(SELECT_RULES_IN_FORCE, MAIN_INDEX, project)
+    rows = await db.fetch(SELECT_ACTIVE_RULES, MAIN_INDEX, project)
     return [
-        RuleInForce(**dict(row) | {"kind": RuleKind(row["kind"]), "version": row["version"] or None}) for row in rows
+        ActiveRule(**dict(row) | {"kind": RuleKind(row["kind"]), "version": row["version"] or None}) for row in rows
     ]
 
 
@@ -168,23 +168,23 @@ async def select_attestations(db: Database, project: NormalizedName) -> dict[Fil
     }
 
 
-async def select_journal(db: Database, before: Serial | None, *, limit: int) -> list[JournalEntry]:
+async def select_journal(db: Database, before: Serial | None, *, limit: int) -> list[JournalRow]:
     """Return the changes before a serial, or the last ones if it is None, the newest first."""
-    return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL, before, limit)]
+    return [JournalRow(*row) for row in await db.fetch(SELECT_JOURNAL, before, limit)]
 
 
-async def select_journal_after(db: Database, after: Serial, *, limit: int) -> list[JournalEntry]:
+async def select_journal_after(db: Database, after: Serial, *, limit: int) -> list[JournalRow]:
     """Return the changes after a serial, the oldest first."""
-    return [JournalEntry(*row) for row in await db.fetch(SELECT_JOURNAL_AFTER, after, limit)]
+    return [JournalRow(*row) for row in await db.fetch(SELECT_JOURNAL_AFTER, after, limit)]
 
 
-async def select_project_journal(db: Database, project: NormalizedName, *, limit: int) -> list[JournalEntry]:
+async def select_project_journal(db: Database, project: NormalizedName, *, limit: int) -> list[JournalRow]:
     """Return the last changes of a project, the newest first."""
-    return [JournalEntry(*row) for row in await db.fetch(SELECT_PROJECT_JOURNAL, project, limit)]
+    return [JournalRow(*row) for row in await db.fetch(SELECT_PROJECT_JOURNAL, project, limit)]
 
 
-def _read_waiting(row: Any) -> WaitingRelease:
-    return WaitingRelease(
+def _read_waiting(row: Any) -> WaitingReleaseRow:
+    return WaitingReleaseRow(
         row["project"],
         row["version"],
         State(row["state"]),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from koschey.db.pool import Database
 from koschey.events import Event
 from koschey.model import MAIN_INDEX
-from koschey.standards.changelog import Change
+from koschey.standards.changelog import ChangelogEntry
 
 SELECT_CHANGES = """
     SELECT journal.serial, journal.at, journal.action AS event, project.name AS project, journal.version,
@@ -25,7 +25,7 @@ EVENTS = {event.value: event for event in Event}
 """Events by their texts. A journal may contain other texts, written by another version of Koschey."""
 
 
-async def select_changes(db: Database, since: int, *, limit: int) -> Sequence[Change]:
+async def select_changes(db: Database, since: int, *, limit: int) -> Sequence[ChangelogEntry]:
     """Return the first changes after a serial, the oldest first."""
     rows = await db.fetch(SELECT_CHANGES, MAIN_INDEX, since, limit)
-    return [Change(**dict(row) | {"event": EVENTS.get(row["event"])}) for row in rows]
+    return [ChangelogEntry(**dict(row) | {"event": EVENTS.get(row["event"])}) for row in rows]

@@ -41,7 +41,7 @@ SELECT_USED_NAMES = """
      ORDER BY project.origin = 'hosted' DESC, count(DISTINCT file.version) DESC, project.name
      LIMIT $2
 """
-SELECT_TOLD = """
+SELECT_ALERTED_CODES = """
     SELECT DISTINCT detail ->> 'code' AS code FROM alert
      WHERE project = $1 AND version = $2 AND detail ->> 'check' = $3 AND kind = $4
 """
@@ -68,6 +68,6 @@ async def select_used_names(db: Database, limit: int) -> list[str]:
     return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
 
 
-async def select_told(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
+async def select_alerted_codes(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
     """Return the codes of a check for which an alert about this release was raised."""
-    return {row["code"] for row in await db.fetch(SELECT_TOLD, project, version, check, AlertKind.FINDING)}
+    return {row["code"] for row in await db.fetch(SELECT_ALERTED_CODES, project, version, check, AlertKind.FINDING)}

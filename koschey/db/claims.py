@@ -45,7 +45,7 @@ SELECT_ASIDE = """
 """
 UNMARK_ASIDE = "UPDATE file SET set_aside_at = NULL WHERE id = ANY($1::bigint[])"
 # The window that a file had continues.
-BRING_BACK = """
+RESTORE_FILES = """
     UPDATE standing SET state = 'held', reason = $3, changed_at = koschey_now(), state_before = NULL,
                         cause = $4, cause_subject = $5, cause_scope = $6, cause_version = $7,
                         cause_transaction = pg_current_xact_id()
@@ -53,7 +53,7 @@ BRING_BACK = """
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = ANY($2::bigint[])
        AND standing.state = 'blocked'
 """
-SELECT_TAKEN = """
+SELECT_DOWNLOADED = """
     WITH taken AS (
         SELECT download.file_id, coalesce(download.account, '') AS account, count(*) AS downloads, 0 AS forgotten,
                min(download.at) AS first_at, max(download.at) AS last_at
@@ -99,7 +99,7 @@ SELECT_MIRRORED_COVERED = """
 """
 
 
-class Taken(NamedTuple):
+class DownloadSummary(NamedTuple):
     """A file that was downloaded, even if the log no longer has its downloads."""
 
     file: FileId
@@ -115,7 +115,7 @@ class Taken(NamedTuple):
     """The accounts that ever downloaded it; None means clients without a login."""
 
 
-class Aside(NamedTuple):
+class SetAsideFile(NamedTuple):
     """A file that is set aside."""
 
     file: FileId
@@ -169,21 +169,23 @@ async def set_aside(connection: Connection, files: Sequence[FileId], grounds: Gr
     await connection.execute(MARK_ASIDE, list(files))
 
 
-async def select_aside(connection: Connection, project: ProjectId, origin: Origin) -> list[Aside]:
+async def select_aside(connection: Connection, project: ProjectId, origin: Origin) -> list[SetAsideFile]:
     """Lock the files of an origin that are set aside, and return them, the oldest first."""
-    rows = [Aside(*row) for row in await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)]
+    rows = [SetAsideFile(*row) for row in await connection.fetch(SELECT_ASIDE, MAIN_INDEX, project, origin)]
     return [row._replace(state_before=State(row.state_before)) for row in rows]
 
 
-async def bring_back(connection: Connection, files: Sequence[FileId], held: Sequence[FileId], grounds: Grounds) -> None:
+async def restore_files(
+    connection: Connection, files: Sequence[FileId], held: Sequence[FileId], grounds: Grounds
+) -> None:
     """Return files to their project. Those in `held` become held; the others keep their state."""
-    await connection.execute(BRING_BACK, MAIN_INDEX, list(held), grounds.reason, *cause_columns(grounds.cause))
+    await connection.execute(RESTORE_FILES, MAIN_INDEX, list(held), grounds.reason, *cause_columns(grounds.cause))
     await connection.execute(UNMARK_ASIDE, list(files))
 
 
-async def select_taken(db: Database, project: ProjectId) -> list[Taken]:
+async def select_downloaded(db: Database, project: ProjectId) -> list[DownloadSummary]:
     """Return every file of a project that was ever downloaded, in the order in which the files were first seen."""
-    return [Taken(*row) for row in await db.fetch(SELECT_TAKEN, project)]
+    return [DownloadSummary(*row) for row in await db.fetch(SELECT_DOWNLOADED, project)]
 
 
 async def select_used_names(

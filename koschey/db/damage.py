@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from koschey.db import journal
 from koschey.db.files import update_stored
-from koschey.db.journal import Entry, Line, News
+from koschey.db.journal import Entry, JournalLine, News
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
 from koschey.db.projects import lock_project
@@ -23,7 +23,7 @@ ALERTS = 20
 """Maximum number of alerts in an hour. A bucket that lost all files is one piece of news; the journal lists them."""
 
 
-class Part(StrEnum):
+class StoredPart(StrEnum):
     """A part of a file that is stored as a separate object."""
 
     FILE = "file"
@@ -41,7 +41,7 @@ async def mark_damaged(connection: Connection, file: File, damage: Damage) -> bo
             return False
         if file.upstream_url is not None:
             await insert_message(connection, FileWanted(file.id))
-        await _alert(connection, file, Part.FILE, damage)
+        await _alert(connection, file, StoredPart.FILE, damage)
     return True
 
 
@@ -59,7 +59,7 @@ async def mark_repaired(connection: Connection, file: File) -> bool:
         is_noted = file.stored_at is None
         if is_noted and not await update_stored(connection, file.id, file.sha256, file.size, file.path):
             return False
-        await _record_repaired(connection, file, Part.FILE)
+        await _record_repaired(connection, file, StoredPart.FILE)
     return True
 
 
@@ -69,7 +69,7 @@ async def mark_metadata_damaged(connection: Connection, file: File, damage: Dama
         await lock_project(connection, file.project)
         if await connection.execute(UPDATE_METADATA_DAMAGED, file.id, damage) != "UPDATE 1":
             return False
-        await _alert(connection, file, Part.METADATA, damage)
+        await _alert(connection, file, StoredPart.METADATA, damage)
     return True
 
 
@@ -79,22 +79,22 @@ async def mark_metadata_repaired(connection: Connection, file: File) -> bool:
         await lock_project(connection, file.project)
         if await connection.execute(UPDATE_METADATA_REPAIRED, file.id) != "UPDATE 1":
             return False
-        await _record_repaired(connection, file, Part.METADATA)
+        await _record_repaired(connection, file, StoredPart.METADATA)
     return True
 
 
-async def _record_repaired(connection: Connection, file: File, part: Part) -> None:
+async def _record_repaired(connection: Connection, file: File, part: StoredPart) -> None:
     """Write to the journal that a part of a file is repaired."""
     entry = Entry(file.version, file.filename, {"part": part})
     await journal.insert_entries(connection, SYSTEM, Event.REPAIRED, file.project, [entry])
 
 
-async def _alert(connection: Connection, file: File, part: Part, damage: Damage) -> None:
+async def _alert(connection: Connection, file: File, part: StoredPart, damage: Damage) -> None:
     detail: dict[str, object] = {"part": part, "damage": damage, "sha256": file.sha256}
     earlier, news = await connection.fetchval(SELECT_RECENT_ALERTS, AlertKind.DAMAGED), []
     if earlier < ALERTS:
-        told = detail | {"fetched_again": file.upstream_url is not None}
-        told |= {"more_in_journal": True} if earlier == ALERTS - 1 else {}
-        news = [News(1, AlertKind.DAMAGED, file.project, Entry(file.version, file.filename, told))]
-    line = Line(Event.DAMAGED, file.project, Entry(file.version, file.filename, detail))
+        extended = detail | {"fetched_again": file.upstream_url is not None}
+        extended |= {"more_in_journal": True} if earlier == ALERTS - 1 else {}
+        news = [News(1, AlertKind.DAMAGED, file.project, Entry(file.version, file.filename, extended))]
+    line = JournalLine(Event.DAMAGED, file.project, Entry(file.version, file.filename, detail))
     await journal.write_lines(connection, SYSTEM, [line], news)

@@ -27,7 +27,7 @@ UPDATE_DESCRIBED = """
      WHERE file.id = row.file_id AND file.core_metadata IS NULL
     RETURNING file.id
 """
-UPDATE_KEPT = "UPDATE file SET metadata_stored = true WHERE id = $1 AND core_metadata = $2"
+UPDATE_PROMISE_STORED = "UPDATE file SET metadata_stored = true WHERE id = $1 AND core_metadata = $2"
 # Stored metadata may have been served. It then binds the wheel, and is not replaced.
 UPDATE_PROMISE = """
     UPDATE file SET core_metadata = $3, metadata_error = $4, broken_promise = $2,
@@ -36,7 +36,7 @@ UPDATE_PROMISE = """
 """
 
 
-class Described(NamedTuple):
+class DescribedWheel(NamedTuple):
     """A wheel in which Koschey looked for METADATA."""
 
     wheel: File
@@ -51,7 +51,7 @@ async def select_undescribed(db: Database, project: NormalizedName, limit: int) 
     return [read_file(row).file for row in await db.fetch(SELECT_UNDESCRIBED, MAIN_INDEX, project, limit)]
 
 
-async def update_described(connection: Connection, found: Sequence[Described]) -> set[FileId]:
+async def update_described(connection: Connection, found: Sequence[DescribedWheel]) -> set[FileId]:
     """Record what was found. Returns the ids of the files that had no core metadata before."""
     rows = await connection.fetch(
         UPDATE_DESCRIBED,
@@ -62,9 +62,9 @@ async def update_described(connection: Connection, found: Sequence[Described]) -
     return {FileId(row["id"]) for row in rows}
 
 
-async def keep_promise(db: Database, file: FileId, promised: Sha256) -> bool:
+async def update_promise_stored(db: Database, file: FileId, promised: Sha256) -> bool:
     """Record that promised core metadata is in S3. Returns False if the file lists another digest by now."""
-    return bool(await db.execute(UPDATE_KEPT, file, promised) == "UPDATE 1")
+    return bool(await db.execute(UPDATE_PROMISE_STORED, file, promised) == "UPDATE 1")
 
 
 async def replace_promise(

@@ -25,7 +25,7 @@ SELECT_HELD = """
                     WHERE advisory.project = project.name AND advisory.withdrawn_at IS NULL)
      ORDER BY project.name, file.version
 """
-SELECT_TAKEN = """
+SELECT_DOWNLOADED = """
     SELECT project.name, file.version, count(*) AS downloads
       FROM download
       JOIN index ON index.id = download.index_id AND index.name = $1
@@ -37,7 +37,7 @@ SELECT_TAKEN = """
 SELECT_ABOUT = f"""
     SELECT {COLUMNS} FROM advisory WHERE project = ANY($1::text[]) AND withdrawn_at IS NULL ORDER BY id
 """  # noqa: S608
-SELECT_TOLD = """
+SELECT_RECORDED_FIXES = """
     SELECT detail ->> 'advisory' AS advisory FROM journal
      WHERE project = $1 AND version = $2 AND action = $3
 """
@@ -66,26 +66,29 @@ async def select_fast_lane(db: Database) -> list[FastLane]:
     names = sorted({name for name, _ in held})
     if not names:
         return []
-    taken: dict[str, dict[str, int]] = defaultdict(dict)
+    downloaded: dict[str, dict[str, int]] = defaultdict(dict)
     about: dict[str, list[Advisory]] = defaultdict(list)
-    for row in await db.fetch(SELECT_TAKEN, MAIN_INDEX, names):
-        taken[row["name"]][row["version"]] = row["downloads"]
+    for row in await db.fetch(SELECT_DOWNLOADED, MAIN_INDEX, names):
+        downloaded[row["name"]][row["version"]] = row["downloads"]
     for row in await db.fetch(SELECT_ABOUT, names):
         about[row["project"]].append(read_advisory(row))
     found = []
     for name, version in held:
         for advisory in about[name]:
-            mended = [had for had in taken[name] if fixes(advisory, had, version)]
-            if mended:
-                downloads = sum(taken[name][had] for had in mended)
-                order = tuple(sorted(mended, key=version_key))
+            fixed = [had for had in downloaded[name] if fixes(advisory, had, version)]
+            if fixed:
+                downloads = sum(downloaded[name][had] for had in fixed)
+                order = tuple(sorted(fixed, key=version_key))
                 found.append(FastLane(name, version, advisory.id, advisory.summary, order, downloads))
     return sorted(found, key=lambda fix: (-fix.downloads, fix.project, fix.version, fix.advisory))
 
 
-async def select_told_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
+async def select_recorded_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
     """Return the ids of the advisories for which the journal already says that this version fixes them."""
-    return {row["advisory"] for row in await connection.fetch(SELECT_TOLD, project, version, Event.SECURITY_FIX_WAITS)}
+    return {
+        row["advisory"]
+        for row in await connection.fetch(SELECT_RECORDED_FIXES, project, version, Event.SECURITY_FIX_WAITS)
+    }
 
 
 def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:

@@ -72,7 +72,7 @@ SELECT_FILES_BY_STATE = f"""
      WHERE standing.state = ANY($2::text[])
      ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
 """  # noqa: S608
-SELECT_TAKEN_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[]) AND set_aside_at IS NULL"
+SELECT_USED_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[]) AND set_aside_at IS NULL"
 INSERT_FILES = """
     INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
                       core_metadata, upstream_url, path, provenance_url, blake2b_256)
@@ -188,9 +188,9 @@ async def select_files_by_state(db: Database, states: Iterable[State]) -> list[S
     return [read_file(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
 
 
-async def select_taken_paths(db: Database, paths: Sequence[str]) -> set[str]:
+async def select_used_paths(db: Database, paths: Sequence[str]) -> set[str]:
     """Return those of the paths that already belong to a file."""
-    return {row["path"] for row in await db.fetch(SELECT_TAKEN_PATHS, list(paths))}
+    return {row["path"] for row in await db.fetch(SELECT_USED_PATHS, list(paths))}
 
 
 async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:

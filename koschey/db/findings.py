@@ -59,7 +59,7 @@ class CheckRun:
 async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
     """Return every check that a worker has registered."""
     return tuple(
-        KnownCheck(row["name"], {code: FindingAction(told["action"]) for code, told in row["codes"].items()})
+        KnownCheck(row["name"], {code: FindingAction(declared["action"]) for code, declared in row["codes"].items()})
         for row in await db.fetch(SELECT_KNOWN_CHECKS)
     )
 

@@ -19,7 +19,7 @@ SELECT_SERVED_COVERED = """
                       AND (covering.kind <> 'reserved' OR project.origin = 'mirrored'))
 """
 COUNT_SERVED_COVERED = f"SELECT count(*) FROM ({SELECT_SERVED_COVERED}) AS covered"  # noqa: S608
-SELECT_TAKERS = """
+SELECT_DOWNLOAD_COUNTS = """
     WITH taken AS MATERIALIZED (
         SELECT account, address FROM download WHERE file_id = ANY($1::bigint[]) LIMIT $2
     )
@@ -31,7 +31,7 @@ COUNTED = 1_000_000
 """Maximum number of downloads that are counted. A statement has little time, and more would change no decision."""
 
 
-class Takers(NamedTuple):
+class DownloadCounts(NamedTuple):
     """How often files were downloaded, and by how many machines."""
 
     downloads: int
@@ -49,9 +49,9 @@ async def count_served_covered(connection: Connection, rules: Sequence[Rule]) ->
     return int(await connection.fetchval(COUNT_SERVED_COVERED, *_arguments(rules))) if rules else 0
 
 
-async def select_takers(connection: Connection, files: Sequence[FileId]) -> Takers:
+async def select_download_counts(connection: Connection, files: Sequence[FileId]) -> DownloadCounts:
     """Return how often these files were downloaded, and by how many machines."""
-    return Takers(*await connection.fetchrow(SELECT_TAKERS, list(files), COUNTED))
+    return DownloadCounts(*await connection.fetchrow(SELECT_DOWNLOAD_COUNTS, list(files), COUNTED))
 
 
 def _arguments(rules: Sequence[Rule]) -> tuple[str, list[str], list[str], list[RuleKind]]:

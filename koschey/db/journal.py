@@ -57,7 +57,7 @@ class Entry:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-class Line(NamedTuple):
+class JournalLine(NamedTuple):
     """One row to be written to the journal."""
 
     event: Event
@@ -79,10 +79,12 @@ async def insert_entries(
     connection: Connection, actor: Actor, event: Event, project: str, entries: Sequence[Entry]
 ) -> Serial:
     """Record changes that have the event and the project in common; see `write_lines`."""
-    return await write_lines(connection, actor, [Line(event, project, entry) for entry in entries])
+    return await write_lines(connection, actor, [JournalLine(event, project, entry) for entry in entries])
 
 
-async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line], news: Sequence[News] = ()) -> Serial:
+async def write_lines(
+    connection: Connection, actor: Actor, lines: Sequence[JournalLine], news: Sequence[News] = ()
+) -> Serial:
     """Record what this transaction changes, and make every web process forget the pages of these projects.
 
     Called at the end of a transaction: the counter's lock makes all later writers wait for the commit.
@@ -95,14 +97,14 @@ async def write_lines(connection: Connection, actor: Actor, lines: Sequence[Line
         actor.door,
         [line.event for line in lines],
         *_columns(lines),
-        [told.number for told in news],
-        [told.kind for told in news],
+        [alert.number for alert in news],
+        [alert.kind for alert in news],
         *_columns(news),
     )
     return Serial(serial)
 
 
-def _columns(rows: Sequence[Line] | Sequence[News]) -> tuple[list[Any], ...]:
+def _columns(rows: Sequence[JournalLine] | Sequence[News]) -> tuple[list[Any], ...]:
     return (
         [row.project for row in rows],
         [row.entry.version for row in rows],

@@ -21,7 +21,7 @@ EXTEND_TRACES = """
         greatest(trace.until, koschey_now()) + (excluded.until - koschey_now()), koschey_now() + $4::interval)
     RETURNING kind, extract(epoch FROM trace.until - koschey_now())::float8 AS seconds
 """
-KEEP_TRACE = """
+UPSERT_TRACE = """
     INSERT INTO login_trace AS trace (kind, subject, until) VALUES ($1, $2, koschey_now() + $3::interval)
     ON CONFLICT (kind, subject) DO UPDATE SET until = greatest(trace.until, excluded.until)
 """
@@ -55,9 +55,9 @@ async def shorten_traces(db: Database, traces: Sequence[Trace], at_most: timedel
     await extend_traces(db, [trace._replace(span=-trace.span) for trace in traces], at_most)
 
 
-async def keep_trace(db: Database, trace: Trace) -> None:
+async def upsert_trace(db: Database, trace: Trace) -> None:
     """Remember a trace for its span from now on, or longer if it is already remembered for longer."""
-    await db.execute(KEEP_TRACE, trace.kind, trace.subject, trace.span)
+    await db.execute(UPSERT_TRACE, trace.kind, trace.subject, trace.span)
 
 
 async def delete_trace(db: Database, trace: Trace) -> None:

@@ -25,7 +25,7 @@ RENEW_PENDING = """
     UPDATE pending_upload SET until = clock_timestamp() + $3 * interval '1 second'
      WHERE sha256 = $1 AND holder = $2 AND NOT discarded
 """
-DELETE_KEPT = "DELETE FROM pending_upload WHERE sha256 = $1 AND holder = $2 AND NOT discarded RETURNING sha256"
+DELETE_COMPLETED = "DELETE FROM pending_upload WHERE sha256 = $1 AND holder = $2 AND NOT discarded RETURNING sha256"
 DELETE_DISCARDED = "DELETE FROM pending_upload WHERE sha256 = $1 AND holder = $2 AND discarded"
 SELECT_ABANDONED = """
     SELECT sha256, metadata, project, holder FROM pending_upload WHERE until < clock_timestamp() ORDER BY until LIMIT $1
@@ -75,9 +75,9 @@ async def renew_pending(db: Database, upload: PendingUpload, seconds: float) -> 
     await db.execute(RENEW_PENDING, upload.sha256, upload.holder, seconds)
 
 
-async def delete_kept(connection: Connection, upload: PendingUpload) -> bool:
+async def delete_completed(connection: Connection, upload: PendingUpload) -> bool:
     """End an upload in the transaction that writes its rows. Returns False if another process began to discard it."""
-    return await connection.fetchval(DELETE_KEPT, upload.sha256, upload.holder) is not None
+    return await connection.fetchval(DELETE_COMPLETED, upload.sha256, upload.holder) is not None
 
 
 async def delete_discarded(db: Database, upload: PendingUpload) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database, Pool
-from koschey.db.rules import IN_FORCE
+from koschey.db.rules import IS_ACTIVE
 from koschey.errors import Stale
 from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
 
@@ -24,7 +24,7 @@ INSERT_PROJECT = f"""
     ON CONFLICT (name) DO NOTHING
     RETURNING {COLUMNS}
 """  # noqa: S608
-UPDATE_LOOK = """
+UPDATE_REFRESHED = """
     UPDATE project
        SET looked_at = greatest(looked_at, $2), upstream_etag = $3, status = $4, status_reason = $5,
            recheck_at = least(absence_due_at, (SELECT min(file.absence_due_at) FROM file
@@ -35,7 +35,7 @@ UPDATE_LOOK = """
 UPDATE_ABSENCE = "UPDATE project SET absent_since = $2, absence_looks = $3, absence_due_at = $4 WHERE id = $1"
 IS_ASKABLE = f"""
     NOT EXISTS (SELECT FROM rule
-                 WHERE rule.kind = 'reserved' AND {IN_FORCE} AND in_scope(rule.project, project.name, project.origin))
+                 WHERE rule.kind = 'reserved' AND {IS_ACTIVE} AND in_scope(rule.project, project.name, project.origin))
 """
 """Condition that no reservation covers a mirrored project. Koschey requests no reserved name from an upstream."""
 SELECT_RECHECKED = f"""
@@ -44,7 +44,7 @@ SELECT_RECHECKED = f"""
      ORDER BY recheck_at LIMIT $2
 """  # noqa: S608
 UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
-UPDATE_LOOKED_AT = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
+UPDATE_UNCHANGED = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
 
@@ -84,13 +84,13 @@ async def insert_project(connection: Connection, name: NormalizedName, display_n
     return await connection.fetchrow(INSERT_PROJECT, name, display_name, origin) is not None
 
 
-async def update_look(connection: Connection, project: ProjectId, page: UpstreamPage, read_at: datetime) -> None:
+async def update_refreshed(connection: Connection, project: ProjectId, page: UpstreamPage, read_at: datetime) -> None:
     """Record when the upstream's page was requested, and what it said of the project."""
-    await connection.execute(UPDATE_LOOK, project, read_at, page.etag, page.status, page.status_reason)
+    await connection.execute(UPDATE_REFRESHED, project, read_at, page.etag, page.status, page.status_reason)
 
 
 async def update_absence(connection: Connection, project: ProjectId, absence: Absence | None) -> None:
-    """Record the state of the absence of a project's page; None if the page exists. `update_look` must follow."""
+    """Record the state of the absence of a project's page; None if the page exists. `update_refreshed` must follow."""
     columns = (absence.since, absence.looks, absence.due_at) if absence else (None, 0, None)
     await connection.execute(UPDATE_ABSENCE, project, *columns)
 
@@ -108,9 +108,9 @@ async def update_status(connection: Connection, project: ProjectId, status: Proj
     await connection.execute(UPDATE_STATUS, project, status, reason)
 
 
-async def update_looked_at(db: Database, project: ProjectId, read_at: datetime) -> None:
+async def update_unchanged(db: Database, project: ProjectId, read_at: datetime) -> None:
     """Record that the upstream's page, requested at `read_at`, is unchanged."""
-    await db.execute(UPDATE_LOOKED_AT, project, read_at)
+    await db.execute(UPDATE_UNCHANGED, project, read_at)
 
 
 async def update_summary(db: Database, name: NormalizedName, summary: str | None) -> None:

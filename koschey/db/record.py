@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from koschey.db import journal
 from koschey.db.alerts import sum_up
-from koschey.db.journal import Entry, Line, News
+from koschey.db.journal import Entry, JournalLine, News
 from koschey.db.pool import Connection
 from koschey.events import AlertKind, Event
 from koschey.model import Actor, Serial
@@ -24,7 +24,7 @@ class Record:
     actor: Actor
     project: str
     """The project of every row that is added without a project."""
-    _lines: list[Line] = field(default_factory=list)
+    _lines: list[JournalLine] = field(default_factory=list)
     _news: list[News] = field(default_factory=list)
 
     @property
@@ -34,7 +34,7 @@ class Record:
 
     def add(self, event: Event, entries: Sequence[Entry], *, project: str | None = None) -> None:
         """Add a row for each entry."""
-        self._lines += [Line(event, project or self.project, entry) for entry in entries]
+        self._lines += [JournalLine(event, project or self.project, entry) for entry in entries]
 
     def alert(self, kind: AlertKind, entries: Sequence[Entry]) -> None:
         """Raise alerts about the row that was added last: one for each outcome, however many files there are."""

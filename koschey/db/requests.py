@@ -47,7 +47,7 @@ SELECT_RELEASE_REQUESTS = f"""
      ORDER BY request.last_at DESC, request.id DESC
      LIMIT $4
 """  # noqa: S608
-SELECT_ASKED = f"""
+SELECT_REQUEST_COUNTS = f"""
     SELECT request.project, request.version, count(*) AS asked
       FROM request JOIN index ON index.id = request.index_id
      WHERE index.name = $1 AND {OPEN}
@@ -100,9 +100,9 @@ async def select_release_requests(
     return (rows[0]["asked"] if rows else 0), [Request(*tuple(row)[:-1]) for row in rows]
 
 
-async def select_asked(db: Database) -> dict[tuple[str, str], int]:
+async def select_request_counts(db: Database) -> dict[tuple[str, str], int]:
     """Return the number of open requests for each release that has any."""
-    rows: list[Any] = await db.fetch(SELECT_ASKED, MAIN_INDEX)
+    rows: list[Any] = await db.fetch(SELECT_REQUEST_COUNTS, MAIN_INDEX)
     return {(row["project"], row["version"]): row["asked"] for row in rows}
 
 

@@ -53,7 +53,7 @@ UPDATE_USED = """
 DELETE_OLD_CODES = "DELETE FROM reviewer_code WHERE issued_at <= koschey_now() - $1::interval"
 
 
-class NewCode(NamedTuple):
+class NewCodeRow(NamedTuple):
     """A code that is shown to a reviewer now."""
 
     digest: str
@@ -88,7 +88,7 @@ class OpenRelease(NamedTuple):
     digests: list[str]
 
 
-async def insert_code(connection: Connection, code: NewCode, covered: Sequence[tuple[str, str, str]]) -> datetime:
+async def insert_code(connection: Connection, code: NewCodeRow, covered: Sequence[tuple[str, str, str]]) -> datetime:
     """Add a code that covers each (project, version, shown). Returns the time from which it counts."""
     issued_at: datetime = await connection.fetchval(INSERT_CODE, *code)
     projects, versions, shown = zip(*covered, strict=True)
@@ -123,6 +123,6 @@ async def update_used(connection: Connection, digest: str, project: str, version
     await connection.execute(UPDATE_USED, MAIN_INDEX, digest, project, version, answer)
 
 
-async def delete_old_codes(db: Database, kept: timedelta) -> None:
+async def delete_old_codes(db: Database, max_age: timedelta) -> None:
     """Delete codes that were shown longer than `kept` ago."""
-    await db.execute(DELETE_OLD_CODES, kept)
+    await db.execute(DELETE_OLD_CODES, max_age)

@@ -26,35 +26,35 @@ DELETE_RULE = """
      WHERE index.name = $1 AND rule.index_id = index.id
        AND rule.kind = $2 AND rule.project = $3 AND rule.version = $4 AND rule.subject = $5
 """
-IN_FORCE = "(rule.expires_at IS NULL OR rule.expires_at > koschey_now())"
+IS_ACTIVE = "(rule.expires_at IS NULL OR rule.expires_at > koschey_now())"
 SELECT_RULES = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND {IN_FORCE} AND in_scope(rule.project, $2, $3)
+     WHERE index.name = $1 AND {IS_ACTIVE} AND in_scope(rule.project, $2, $3)
      ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_ALL_RULES = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND {IN_FORCE}
+     WHERE index.name = $1 AND {IS_ACTIVE}
      ORDER BY {ORDER}
 """  # noqa: S608
 SELECT_EXCEPTIONS = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND rule.kind = 'exception' AND {IN_FORCE}
+     WHERE index.name = $1 AND rule.kind = 'exception' AND {IS_ACTIVE}
        AND ($2::timestamptz IS NULL OR rule.expires_at <= $2)
      ORDER BY rule.expires_at, rule.project, rule.version, rule.subject
 """  # noqa: S608
 SELECT_RESERVATIONS = f"""
     SELECT rule.project AS pattern, rule.reason, rule.actor, rule.at
       FROM rule JOIN index ON index.id = rule.index_id
-     WHERE index.name = $1 AND rule.kind = 'reserved' AND {IN_FORCE}
+     WHERE index.name = $1 AND rule.kind = 'reserved' AND {IS_ACTIVE}
      ORDER BY rule.project
 """  # noqa: S608
 # Changes of the whole policy wait for each other. A transaction that adds files refers to the index, and does not wait.
 LOCK_POLICY = "SELECT 1 FROM index WHERE name = $1 FOR NO KEY UPDATE"
-DELETE_ENDED = f"""
+DELETE_EXPIRED = f"""
     WITH ended AS (
         DELETE FROM rule USING index
          WHERE index.name = $1 AND rule.index_id = index.id AND rule.expires_at <= koschey_now()
@@ -62,7 +62,7 @@ DELETE_ENDED = f"""
     )
     SELECT {COLUMNS} FROM ended AS rule ORDER BY {ORDER}
 """  # noqa: S608
-SELECT_ENDED = f"""
+SELECT_EXPIRED = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
      WHERE index.name = $1 AND rule.expires_at <= koschey_now()
@@ -146,14 +146,14 @@ async def lock_policy(connection: Connection) -> None:
     await connection.execute(LOCK_POLICY, MAIN_INDEX)
 
 
-async def select_ended(db: Database) -> list[Rule]:
+async def select_expired(db: Database) -> list[Rule]:
     """Return the expired rules that have not been removed yet."""
-    return [read_rule(row) for row in await db.fetch(SELECT_ENDED, MAIN_INDEX)]
+    return [read_rule(row) for row in await db.fetch(SELECT_EXPIRED, MAIN_INDEX)]
 
 
-async def delete_ended(connection: Connection) -> list[Rule]:
+async def delete_expired(connection: Connection) -> list[Rule]:
     """Remove the expired rules, and return them."""
-    return [read_rule(row) for row in await connection.fetch(DELETE_ENDED, MAIN_INDEX)]
+    return [read_rule(row) for row in await connection.fetch(DELETE_EXPIRED, MAIN_INDEX)]
 
 
 async def select_seconds_left(db: Database) -> float:

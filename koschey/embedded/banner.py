@@ -46,15 +46,15 @@ def announce(
     settings: Settings, secrets: Secrets, temporal_ui: int, folder: Path, pids: Mapping[str, int]
 ) -> Announcement:
     """Return the announcement of this instance."""
-    ours = Addresses(public_url(settings))
-    index_url = ours.absolute(addresses.PROJECT_LIST)
+    own_addresses = Addresses(public_url(settings))
+    index_url = own_addresses.absolute(addresses.PROJECT_LIST)
     return Announcement(
         index_url=index_url,
         pip=f"pip install --index-url {index_url}{_trust(index_url)} NAME",
         uv=f"uv pip install --index-url {index_url} NAME",
-        upload_url=ours.absolute(addresses.UPLOADS),
+        upload_url=own_addresses.absolute(addresses.UPLOADS),
         upload_token=secrets.upload_token,
-        admin_url=ours.absolute(addresses.ADMIN),
+        admin_url=own_addresses.absolute(addresses.ADMIN),
         admin_user=ADMIN,
         admin_password=secrets.admin_password,
         temporal_ui=f"http://{LOOPBACK}:{temporal_ui}",
@@ -68,7 +68,7 @@ def public_url(settings: Settings) -> str:
     return settings.public_url if settings.base_url else _url(reachable_host(settings.host), settings.port)
 
 
-class Report:
+class ProgressReport:
     """Reports the progress to the user: text for people, or exactly one line of JSON on stdout."""
 
     def __init__(self, out: Console, *, as_json: bool) -> None:
@@ -101,24 +101,24 @@ class Report:
             self._status.stop()
             self._status = None
 
-    def ready(self, told: Announcement, settings: Settings, seconds: float) -> None:
+    def ready(self, shown: Announcement, settings: Settings, seconds: float) -> None:
         """Print the announcement, now that all parts are ready."""
         self.end_steps()
         if self._as_json:
-            self._out.out(json.dumps(asdict(told)), highlight=False)
+            self._out.out(json.dumps(asdict(shown)), highlight=False)
             return
-        lines = [("Index", told.index_url)]
+        lines = [("Index", shown.index_url)]
         if reachable_host(settings.host) != settings.host and not settings.base_url:
             others = _url(socket.gethostname(), settings.port)
             lines += [("", f"from other machines: {others}/simple/"), ("", f"and for pip:{_trust(others)}")]
         lines += [
-            ("pip", told.pip),
-            ("uv", told.uv),
-            ("twine", f"twine upload --repository-url {told.upload_url} -u __token__ -p {told.upload_token} dist/*"),
-            ("uv", f"uv publish --publish-url {told.upload_url} --token {told.upload_token}"),
-            ("Admin", f"{told.admin_url}  user {told.admin_user}, password {told.admin_password}"),
-            ("Temporal", told.temporal_ui),
-            ("Data", told.data),
+            ("pip", shown.pip),
+            ("uv", shown.uv),
+            ("twine", f"twine upload --repository-url {shown.upload_url} -u __token__ -p {shown.upload_token} dist/*"),
+            ("uv", f"uv publish --publish-url {shown.upload_url} --token {shown.upload_token}"),
+            ("Admin", f"{shown.admin_url}  user {shown.admin_user}, password {shown.admin_password}"),
+            ("Temporal", shown.temporal_ui),
+            ("Data", shown.data),
         ]
         self.say(f"\nKoschey is ready after {seconds:.1f} s. Ctrl-C stops everything.\n")
         for name, value in lines:

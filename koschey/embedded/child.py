@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from koschey.embedded.account import Account
+from koschey.embedded.account import SystemAccount
 
-LEASH = Path(__file__).with_name("leash.py")
+LAUNCHER = Path(__file__).with_name("parent_death.py")
 MAX_LOG = 10 * 2**20
 POLL = 0.02
 
@@ -38,7 +38,7 @@ class Part:
     """The signal that it gets if we die without stopping it: then nobody is left to check whether it obeys."""
     grace: float = 10
     """Seconds that it has to stop before it is killed."""
-    account: Account | None = None
+    account: SystemAccount | None = None
     input: Path | None = None
     """A file for its standard input."""
     says_when_ready: bool = False
@@ -60,7 +60,7 @@ class Child:
             command += ["--ready-fd", str(write_end)]
             passed = [write_end]
         ids = f"{part.account.uid}:{part.account.gid}" if part.account else ""
-        leash = [sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(part.orphan_signal)), ids]
+        launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(part.orphan_signal)), ids]
         try:
             with (
                 open(os.open(part.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log,  # noqa: PTH123 - the mode
@@ -68,7 +68,7 @@ class Child:
             ):
                 self._log_start = log.seek(0, os.SEEK_END)
                 self._process = subprocess.Popen(  # noqa: S603 - our own programs, and there is no shell
-                    [*leash, *command],
+                    [*launcher, *command],
                     env=dict(part.environment),
                     cwd=part.folder,
                     stdin=standard_input,
@@ -129,10 +129,10 @@ class Child:
         with self.part.log.open("rb") as log:
             log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 2**16))
             lines = [line.strip()[:300] for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        telling = [
+        informative = [
             line for line in lines if any(word in line.lower() for word in ("error", "fatal", "panic", "denied"))
         ]
-        quoted = " | ".join((telling or lines)[-2:])
+        quoted = " | ".join((informative or lines)[-2:])
         return f"{quoted or 'it wrote nothing'} (log: {self.part.log})"
 
 
@@ -141,10 +141,10 @@ def stop_all(children: Iterable[Child]) -> None:
     remaining = list(children)
     for child in remaining:
         child.ask_to_stop()
-    asked = time.monotonic()
+    began = time.monotonic()
     while remaining:
         for child in list(remaining):
-            if child.exit_status() is not None or time.monotonic() - asked > child.part.grace:
+            if child.exit_status() is not None or time.monotonic() - began > child.part.grace:
                 child.finish()
                 remaining.remove(child)
         if remaining:

@@ -24,7 +24,7 @@ def claim(path: Path) -> Iterator[Path]:
     folder = _make(path)
     lock = _open_lock(folder)
     try:
-        _take(lock, folder)
+        _acquire(lock, folder)
         # As root, PostgreSQL runs under another account, which must be able to pass through to its own folder.
         # On volumes of other systems modes cannot be set; the inner folders have their own.
         with suppress(PermissionError):
@@ -82,7 +82,7 @@ def _open_lock(folder: Path) -> int:
         ) from None
 
 
-def _take(lock: int, folder: Path) -> None:
+def _acquire(lock: int, folder: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from koschey.embedded.account import Account
+from koschey.embedded.account import SystemAccount
 from koschey.embedded.binaries import PostgresTree
 from koschey.embedded.child import Child, Part
 from koschey.embedded.data_folder import private_folder, write_private
@@ -45,7 +45,7 @@ def cluster_folder(folder: Path) -> Path:
 
 
 def make_cluster(
-    folder: Path, tree: PostgresTree, secrets: Secrets, account: Account | None, run: Callable[[Part], None]
+    folder: Path, tree: PostgresTree, secrets: Secrets, account: SystemAccount | None, run: Callable[[Part], None]
 ) -> None:
     """Create the cluster with role and database. It is renamed once it is complete, so no partial one is ever used."""
     new = folder / "postgres.new"
@@ -67,7 +67,7 @@ def make_cluster(
 def _set_up_step(
     folder: Path,
     tree: PostgresTree,
-    account: Account | None,
+    account: SystemAccount | None,
     cluster: Path,
     name: str,
     command: tuple[str, ...],
@@ -87,7 +87,9 @@ def _set_up_step(
     )
 
 
-def postgres_part(folder: Path, tree: PostgresTree, port: int, account: Account | None, web_processes: int) -> Part:
+def postgres_part(
+    folder: Path, tree: PostgresTree, port: int, account: SystemAccount | None, web_processes: int
+) -> Part:
     """Describe the PostgreSQL server."""
     cluster = cluster_folder(folder)
 

@@ -14,7 +14,7 @@ class Signals:
     """The signals that have arrived."""
 
     def __init__(self) -> None:
-        self.stop_asked = False
+        self.stop_requested = False
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
@@ -26,7 +26,7 @@ class Signals:
 
     def receive(self, number: int, _: FrameType | None) -> None:
         """Record a signal, and wake the sleeper."""
-        self.stop_asked |= number in STOPPING
+        self.stop_requested |= number in STOPPING
         with suppress(BlockingIOError):  # the pipe is full, so the sleeper is awake
             os.write(self._write_end, b".")
 

@@ -19,7 +19,7 @@ LAST_TO_STOP = ("temporal", "s3", "postgres")
 """The parts that others use, in the order in which they can be stopped."""
 
 
-class StopAskedError(KoscheyError):
+class StopRequestedError(KoscheyError):
     """Raised if the user stops `koschey up` while it is still starting."""
 
 
@@ -28,7 +28,7 @@ class GaveUpError(KoscheyError):
 
 
 @dataclass(slots=True)
-class _Kept:
+class _SupervisedPart:
     """A part that should run, and its child, or None if that has just died."""
 
     part: Part
@@ -44,20 +44,20 @@ class Supervisor:
     def __init__(self, signals: Signals, say: Callable[[str], None]) -> None:
         self._signals = signals
         self._say = say
-        self._kept: dict[str, _Kept] = {}
+        self._supervised: dict[str, _SupervisedPart] = {}
 
     def start(self, part: Part) -> None:
         """Start a part, and return at once."""
-        self._kept[part.name] = _Kept(part, Child(part))
+        self._supervised[part.name] = _SupervisedPart(part, Child(part))
 
     def wait_for(self, *names: str) -> None:
         """Wait until these parts are ready. Raises `StartError` as soon as any part dies."""
         waiting = set(names)
         while waiting:
-            if self._signals.stop_asked:
-                raise StopAskedError
-            for name, kept in self._kept.items():
-                waiting -= self._newly_ready(name, kept, waiting)
+            if self._signals.stop_requested:
+                raise StopRequestedError
+            for name, supervised in self._supervised.items():
+                waiting -= self._newly_ready(name, supervised, waiting)
             if waiting:
                 self._signals.wait(POLL)
 
@@ -65,63 +65,63 @@ class Supervisor:
         """Start a part that ends by itself, and wait until it has ended successfully."""
         self.start(part)
         self.wait_for(part.name)
-        if child := self._kept.pop(part.name).child:
+        if child := self._supervised.pop(part.name).child:
             child.finish()
 
     def pids(self) -> dict[str, int]:
         """Return the process id of every part that runs."""
-        return {name: kept.child.pid for name, kept in self._kept.items() if kept.child}
+        return {name: supervised.child.pid for name, supervised in self._supervised.items() if supervised.child}
 
     def watch(self) -> None:
         """Keep everything running until a signal says to stop. Raises `GaveUpError` if a part dies again and again."""
-        while not self._signals.stop_asked:
-            settled = [self._settled(kept) for kept in self._kept.values()]
+        while not self._signals.stop_requested:
+            settled = [self._settled(supervised) for supervised in self._supervised.values()]
             self._signals.wait(1.0 if all(settled) else POLL)
 
     def stop(self) -> None:
         """Stop everything: each part before those that it uses. Safe at any time."""
-        names = [name for name in self._kept if name not in LAST_TO_STOP]
+        names = [name for name in self._supervised if name not in LAST_TO_STOP]
         for group in (names, *([name] for name in LAST_TO_STOP)):
-            kept = [self._kept.pop(name) for name in group if name in self._kept]
-            stop_all(one.child for one in kept if one.child)
+            supervised = [self._supervised.pop(name) for name in group if name in self._supervised]
+            stop_all(one.child for one in supervised if one.child)
 
-    def _newly_ready(self, name: str, kept: _Kept, waiting: set[str]) -> set[str]:
-        child = kept.child
+    def _newly_ready(self, name: str, supervised: _SupervisedPart, waiting: set[str]) -> set[str]:
+        child = supervised.child
         if child is None:
             return set()
         # Read before `is_ready`: a part that ends successfully between the two calls has not failed.
         has_ended = child.exit_status() is not None
         if name in waiting and child.is_ready():
-            kept.ready = True
+            supervised.ready = True
             return {name}
-        late = name in waiting and time.monotonic() - child.started > kept.part.patience
+        late = name in waiting and time.monotonic() - child.started > supervised.part.patience
         if late or has_ended:
-            raise StartError(f"{kept.part.title} {child.how_it_ended()}: {child.last_words()}")
+            raise StartError(f"{supervised.part.title} {child.how_it_ended()}: {child.last_words()}")
         return set()
 
-    def _settled(self, kept: _Kept) -> bool:
+    def _settled(self, supervised: _SupervisedPart) -> bool:
         now = time.monotonic()
-        if kept.child is None:
-            if now >= kept.restart_at:
-                kept.child = Child(kept.part)
+        if supervised.child is None:
+            if now >= supervised.restart_at:
+                supervised.child = Child(supervised.part)
             return False
-        late = not kept.ready and now - kept.child.started > kept.part.patience
-        if late or kept.child.exit_status() is not None:
-            self._bury(kept, kept.child, now)
-        elif not kept.ready and kept.child.is_ready():
-            kept.ready = True
-            self._say(f"{kept.part.title} is back")
-        return kept.ready
+        late = not supervised.ready and now - supervised.child.started > supervised.part.patience
+        if late or supervised.child.exit_status() is not None:
+            self._record_death(supervised, supervised.child, now)
+        elif not supervised.ready and supervised.child.is_ready():
+            supervised.ready = True
+            self._say(f"{supervised.part.title} is back")
+        return supervised.ready
 
-    def _bury(self, kept: _Kept, child: Child, now: float) -> None:
+    def _record_death(self, supervised: _SupervisedPart, child: Child, now: float) -> None:
         how, words = child.how_it_ended(), child.last_words()
         child.finish()
-        kept.child, kept.ready = None, False
-        kept.deaths.append(now)
-        while kept.deaths[0] < now - MEMORY:
-            kept.deaths.popleft()
-        count = len(kept.deaths)
+        supervised.child, supervised.ready = None, False
+        supervised.deaths.append(now)
+        while supervised.deaths[0] < now - MEMORY:
+            supervised.deaths.popleft()
+        count = len(supervised.deaths)
         if count >= TOO_MANY_DEATHS:
-            raise GaveUpError(f"{kept.part.title} ended {count} times within a minute, last: {how}: {words}")
-        kept.restart_at = now + FIRST_PAUSE * 2 ** (count - 1)
-        self._say(f"{kept.part.title} {how}; starting it again")
+            raise GaveUpError(f"{supervised.part.title} ended {count} times within a minute, last: {how}: {words}")
+        supervised.restart_at = now + FIRST_PAUSE * 2 ** (count - 1)
+        self._say(f"{supervised.part.title} {how}; starting it again")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from koschey.auth.bootstrap import ensure_accounts
 from koschey.embedded.account import check_reachable, postgres_account, reachable_tree
-from koschey.embedded.banner import Announcement, Report, announce
+from koschey.embedded.banner import Announcement, ProgressReport, announce
 from koschey.embedded.binaries import Binaries, find_binaries
 from koschey.embedded.data_folder import claim, private_folder
 from koschey.embedded.environment import settle_settings
@@ -22,7 +22,7 @@ from koschey.embedded.postgres import cluster_folder, make_cluster, postgres_par
 from koschey.embedded.s3 import s3_part
 from koschey.embedded.secret_file import Secrets, load_secrets
 from koschey.embedded.signals import listen
-from koschey.embedded.supervisor import GaveUpError, StopAskedError, Supervisor
+from koschey.embedded.supervisor import GaveUpError, StopRequestedError, Supervisor
 from koschey.embedded.temporal import temporal_part
 from koschey.errors import StartError
 from koschey.settings import Settings
@@ -32,15 +32,15 @@ from koschey.settings.signal_decisions import signal_warnings
 def run_up(options: UpOptions, *, out: Console) -> int:
     """Run everything until a signal stops it; return the exit code. Raises `StartError`, with nothing left running."""
     began = time.monotonic()
-    report = Report(out, as_json=options.json)
+    report = ProgressReport(out, as_json=options.json)
     binaries = find_binaries()
     with listen() as signals, claim(options.data) as folder:
         supervisor = Supervisor(signals, report.say)
         try:
-            told, settings = _start(options, folder, binaries, supervisor, report)
-            report.ready(told, settings, time.monotonic() - began)
+            announcement, settings = _start(options, folder, binaries, supervisor, report)
+            report.ready(announcement, settings, time.monotonic() - began)
             supervisor.watch()
-        except StopAskedError:
+        except StopRequestedError:
             pass
         except GaveUpError as error:
             report.say(str(error))
@@ -71,7 +71,7 @@ def start_servers(
 
 
 def _start(
-    options: UpOptions, folder: Path, binaries: Binaries, supervisor: Supervisor, report: Report
+    options: UpOptions, folder: Path, binaries: Binaries, supervisor: Supervisor, report: ProgressReport
 ) -> tuple[Announcement, Settings]:
     try:
         return _start_in_order(options, folder, binaries, supervisor, report)
@@ -80,7 +80,7 @@ def _start(
 
 
 def _start_in_order(
-    options: UpOptions, folder: Path, binaries: Binaries, supervisor: Supervisor, report: Report
+    options: UpOptions, folder: Path, binaries: Binaries, supervisor: Supervisor, report: ProgressReport
 ) -> tuple[Announcement, Settings]:
     end_leftovers(folder)
     ports = choose_ports(options, folder)

@@ -22,10 +22,10 @@ from koschey.governance.effects import (
     Effects,
     closing,
     lifted_by,
-    select_late,
+    select_mirrored_names,
     select_still_blocked,
 )
-from koschey.governance.preview import Usual, check_tag, foresee_covered
+from koschey.governance.preview import Usual, check_tag, predict_covered
 from koschey.governance.terms import (
     Terms,
     parse_expiry,
@@ -36,7 +36,7 @@ from koschey.governance.terms import (
     parse_subject,
 )
 from koschey.model import Actor, Serial, State
-from koschey.policy.changes import RuleChange, carry_out, compare, place, replaceable, tag_of, touched_by
+from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, rule_key, tag_of, touched_by
 from koschey.policy.reasons import Reason, parse_reason
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.impact import FULL_CONSENT, Consent, Impact, measure
@@ -72,7 +72,7 @@ class PolicyOutcome:
     changes: Sequence[RuleChange]
     tag: int
     """The tag of the policy after the change, for a later `Agreed.expected`."""
-    judged_anew: int
+    rejudged: int
     """The number of held releases that the changed rules cover; they are judged again."""
     effects: Effects = NO_EFFECTS
 
@@ -152,7 +152,7 @@ async def _in_place_of(connection: Connection, rule: Rule, agreed: Agreed) -> Se
     await rules.lock_policy(connection)
     found = await rules.select_all_rules(connection)
     agreed.check(replaceable(found.rules))
-    return [known for known in found.rules if place(known) == place(rule)]
+    return [known for known in found.rules if rule_key(known) == rule_key(rule)]
 
 
 async def _carry_out(
@@ -173,21 +173,21 @@ async def _carry_out(
             await rules.delete_rule(connection, rule.kind, rule.scope, rule.version, rule.subject)
     opened = await count_served_covered(connection, closing(change.before for change in changes))
     still = await select_still_blocked(connection, lifted_by(changes))
-    late = await select_late(connection, changes)
-    judged_anew = await scopes.insert_held(connection, touched)
+    mirrored = await select_mirrored_names(connection, changes)
+    rejudged = await scopes.insert_held(connection, touched)
     tag = tag_of(await select_policy(connection))
     serial = await _record(connection, actor, changes, reason)
-    return PolicyOutcome(serial, changes, tag, judged_anew, Effects(closed, opened, still, late))
+    return PolicyOutcome(serial, changes, tag, rejudged, Effects(closed, opened, still, mirrored))
 
 
 async def _measure(connection: Connection, changes: Sequence[RuleChange], usual: Usual | None) -> Impact:
     """Return what the changes would hide: files that rules close or that only observation or an exception serves."""
     current, hidden = (await rules.select_all_rules(connection)).rules, []
     if usual and any(rule.kind in LETTING_THROUGH for rule in current):
-        judged = await foresee_covered(
+        judged = await predict_covered(
             connection, touched_by(changes), [State.HELD], (current, carry_out(current, changes)), usual
         )
-        hidden = [outlook.item.file.id for outlook in judged if outlook.mark == "-"]
+        hidden = [prediction.item.file.id for prediction in judged if prediction.mark == "-"]
     return await measure(connection, closing(change.after for change in changes), hidden)
 
 

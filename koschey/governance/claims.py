@@ -15,8 +15,8 @@ from koschey.auth.authorization import authorize_actor
 from koschey.auth.permissions import Action
 from koschey.causes import BY_FILENAME, Cause, CauseKind, Grounds
 from koschey.db import claims, files, journal, projects, rules, scopes, standings
-from koschey.db.claims import Aside, Taken
-from koschey.db.impacts import select_takers
+from koschey.db.claims import DownloadSummary, SetAsideFile
+from koschey.db.impacts import select_download_counts
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
@@ -48,7 +48,7 @@ class Handover:
     """Filenames that the handover set aside; they are no longer served."""
     brought_back: tuple[str, ...] = ()
     """Filenames that an earlier handover set aside, and that the name has again."""
-    taken: Sequence[Taken] = ()
+    downloaded_files: Sequence[DownloadSummary] = ()
     """Files that were ever downloaded under the name, from either origin."""
 
 
@@ -96,7 +96,7 @@ async def release_name(
         project = await projects.lock_project(connection, name, expected)
         if project is None:
             raise NotKnown(f"there is no project {name} here")
-        if rule := (await rules.select_rules(connection, name)).find_whole(RuleKind.RESERVED):
+        if rule := (await rules.select_rules(connection, name)).find_project_wide(RuleKind.RESERVED):
             raise UsageError(
                 f"{name} is reserved for private packages by '{rule.scope}' ({rule.reason}); end that first: "
                 f"koschey unreserve '{rule.scope}' --reason WHY"
@@ -118,23 +118,23 @@ class _Handing:
 
     async def run(self) -> Handover:
         connection, project = self.connection, self.project
-        taken = await claims.select_taken(connection, project.id)
+        downloaded = await claims.select_downloaded(connection, project.id)
         if project.origin is self.origin:
-            return Handover(project.name, self.origin, project.serial, changed=False, taken=taken)
+            return Handover(project.name, self.origin, project.serial, changed=False, downloaded_files=downloaded)
         present = await files.lock_release_files(connection, project.name, None)
         impact = await measure(connection, [Rule(RuleKind.BLOCKED, None, "", "", project.name)])
         self.consent.check(impact, always=True)
-        takers = await select_takers(connection, [each.file for each in taken])
-        counts = (len(present), len(taken), takers.downloads, takers.machines)
+        counted = await select_download_counts(connection, [each.file for each in downloaded])
+        counts = (len(present), len(downloaded), counted.downloads, counted.machines)
         await claims.insert_origin_change(connection, project.id, self.origin, self.actor, self.reason, counts)
         await claims.update_origin(connection, project.id, self.origin)
         await self._set_aside(present)
-        back = await self._bring_back()
+        back = await self._restore()
         entries = self._entries(counts, present, back)
         serial = await journal.insert_entries(connection, self.actor, self._event, project.name, entries)
         set_aside = tuple(item.file.filename for item in present)
         returned = tuple(each.filename for each in back)
-        return Handover(project.name, self.origin, serial, True, impact, set_aside, returned, taken)
+        return Handover(project.name, self.origin, serial, True, impact, set_aside, returned, downloaded)
 
     @property
     def _event(self) -> Event:
@@ -155,7 +155,7 @@ class _Handing:
         # Their workflows then see that nothing is held any more.
         await insert_messages(self.connection, [ReleaseHeld(self.project.name, version) for version in held])
 
-    async def _bring_back(self) -> Sequence[Aside]:
+    async def _restore(self) -> Sequence[SetAsideFile]:
         """Return to the name the files of its new origin, if it had that origin before."""
         back = await self._select_returning()
         if not back:
@@ -164,7 +164,7 @@ class _Handing:
         used = await claims.select_used_names(self.connection, self.project.name, filenames)
         waited = [each for each in back if each.state_before in WAITED]
         came_back = Grounds(self._cause, f"the name {self.project.name} came back to this origin: {self.reason}")
-        await claims.bring_back(
+        await claims.restore_files(
             self.connection, [each.file for each in back], [each.file for each in waited], came_back
         )
         clashing = [each for each in waited if used.get(each.filename, set()) - {each.sha256}]
@@ -180,15 +180,15 @@ class _Handing:
             await scopes.insert_held(self.connection, [Rule(RuleKind.BLOCKED, None, "", "", self.project.name)])
         return back
 
-    async def _select_returning(self) -> Sequence[Aside]:
+    async def _select_returning(self) -> Sequence[SetAsideFile]:
         """Return the newest file of each filename, unless another project's file has its path by now."""
         aside = await claims.select_aside(self.connection, self.project.id, self.origin)
         newest = {each.filename: each for each in aside}.values()
-        taken = await files.select_taken_paths(self.connection, [each.path for each in newest if each.path])
-        return [each for each in newest if each.path not in taken]
+        used = await files.select_used_paths(self.connection, [each.path for each in newest if each.path])
+        return [each for each in newest if each.path not in used]
 
     def _entries(
-        self, counts: tuple[int, int, int, int], present: Sequence[StandingFile], back: Sequence[Aside]
+        self, counts: tuple[int, int, int, int], present: Sequence[StandingFile], back: Sequence[SetAsideFile]
     ) -> list[Entry]:
         names = ("files", "downloaded_files", "downloads", "machines")
         whole: dict[str, object] = {"reason": self.reason, **dict(zip(names, counts, strict=True))}

@@ -19,7 +19,7 @@ from koschey.model import StandingFile, State
 from koschey.policy.advisories import ADVISORIES
 from koschey.policy.changes import RuleChange
 from koschey.policy.findings import FindingAction
-from koschey.policy.outlook import about
+from koschey.policy.prediction import about
 from koschey.policy.rules import CLOSING, Rule, RuleKind, Rules, cause_of, covers
 from koschey.policy.verdict import closed_by
 from koschey.quarantine.decision import Choice
@@ -41,7 +41,7 @@ class StillBlocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class MirroredNames:
     """Names in a reservation that were mirrored already: uploads to them are refused until the names are claimed."""
 
     names: Sequence[MirroredName] = ()
@@ -60,7 +60,7 @@ class Late:
         return [*said, f"and the same for {others:,} more name{'s' if others > 1 else ''}"] if others > 0 else said
 
 
-NOT_LATE = Late()
+NO_MIRRORED_NAMES = MirroredNames()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Effects:
     opened: int = 0
     """The number of files that a rule closed until now, and that are served again."""
     still_blocked: Sequence[StillBlocked] = ()
-    late: Late = NOT_LATE
+    mirrored_names: MirroredNames = NO_MIRRORED_NAMES
 
     @property
     def sentences(self) -> Sequence[str]:
@@ -93,7 +93,7 @@ class Effects:
             others = len(self.still_blocked) - NAMED
             more = f", and the same for {others} more release{'s' if others > 1 else ''}" if others > 0 else ""
             said.append(f"{_files(count, verb='')} {so}: {commands}{more}")
-        return [*said, *self.late.sentences]
+        return [*said, *self.mirrored_names.sentences]
 
 
 NO_EFFECTS = Effects()
@@ -128,17 +128,17 @@ async def select_still_blocked(connection: Connection, lifted: Sequence[Rule]) -
     return [StillBlocked(project, version, files) for (project, version), files in found.items()]
 
 
-async def select_late(connection: Connection, changes: Iterable[RuleChange]) -> Late:
+async def select_mirrored_names(connection: Connection, changes: Iterable[RuleChange]) -> MirroredNames:
     """Return the names that were mirrored before a reservation among the changes."""
     reserved = [change.after.scope for change in changes if change.after and change.after.kind is RuleKind.RESERVED]
-    found = [await select_late_names(connection, pattern) for pattern in reserved]
-    names = [name for late in found for name in late.names]
-    return Late(names[:NAMED], sum(late.total for late in found)) if names else NOT_LATE
+    found = [await select_mirrored_by_pattern(connection, pattern) for pattern in reserved]
+    names = [name for mirrored in found for name in mirrored.names]
+    return MirroredNames(names[:NAMED], sum(mirrored.total for mirrored in found)) if names else NO_MIRRORED_NAMES
 
 
-async def select_late_names(connection: Connection, pattern: str) -> Late:
+async def select_mirrored_by_pattern(connection: Connection, pattern: str) -> MirroredNames:
     """Return the names of a pattern that are mirrored already."""
-    return Late(*await select_mirrored_covered(connection, pattern, NAMED))
+    return MirroredNames(*await select_mirrored_covered(connection, pattern, NAMED))
 
 
 def _count(files: int) -> str:

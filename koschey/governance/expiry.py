@@ -16,12 +16,12 @@ async def expire_rules(connection: Connection) -> int:
     """Remove every expired rule in one transaction; return how many there were. It can be repeated safely."""
     async with connection.transaction():
         await rules.lock_policy(connection)
-        ended = await rules.select_ended(connection)
+        ended = await rules.select_expired(connection)
         if not ended:
             return 0
         await scopes.lock_covered(connection, ended)
         # This selects again: a decision, which locks only its project, may have renewed a rule in the meantime.
-        ended = await rules.delete_ended(connection)
+        ended = await rules.delete_expired(connection)
         await scopes.insert_held(connection, ended)
         record = Record(connection, SYSTEM, EVERYTHING)
         for rule in ended:

@@ -43,5 +43,5 @@ async def read_journal_before(db: Database, before: Serial | None, *, limit: int
     return [_entry(each) for each in await browse.select_journal(db, before, limit=limit)]
 
 
-def _entry(row: browse.JournalEntry) -> JournalEntry:
+def _entry(row: browse.JournalRow) -> JournalEntry:
     return JournalEntry(**row._asdict())

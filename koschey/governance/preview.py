@@ -13,7 +13,7 @@ from koschey.governance.terms import Terms, parse_rules
 from koschey.model import Actor, State
 from koschey.policy.advisories import Feed
 from koschey.policy.changes import RuleChange, carry_out, compare, replaceable, tag_of, touched_by
-from koschey.policy.outlook import Outlook, about, foresee
+from koschey.policy.prediction import Prediction, about, predict
 from koschey.policy.rules import CLOSING, Rule, Rules
 from koschey.policy.verdict import NOTHING_KNOWN
 from koschey.quarantine.evidence import gather_evidence
@@ -33,7 +33,7 @@ class Preview:
     """What a change of the policy would do by settling alone."""
 
     changes: Sequence[RuleChange]
-    outlooks: Sequence[Outlook]
+    predictions: Sequence[Prediction]
     tag: int
     """The tag of the current policy."""
 
@@ -57,8 +57,10 @@ async def preview_policy(
         touched = touched_by(changes)
         reaches_released = any(rule.kind in CLOSING for rule in touched)
         states = (State.HELD, State.RELEASED) if reaches_released else (State.HELD,)
-        found = await foresee_covered(connection, touched, states, (current, carry_out(current, changes)), usual)
-        return Preview(changes, [outlook for outlook in found if outlook.matters], tag_of(replaceable(current)))
+        found = await predict_covered(connection, touched, states, (current, carry_out(current, changes)), usual)
+        return Preview(
+            changes, [prediction for prediction in found if prediction.matters], tag_of(replaceable(current))
+        )
 
 
 def check_tag(policy: Sequence[Rule], expected: int | None) -> None:
@@ -67,22 +69,22 @@ def check_tag(policy: Sequence[Rule], expected: int | None) -> None:
         raise Stale("the policy has changed since it was read; read it again, then decide")
 
 
-async def foresee_covered(
+async def predict_covered(
     connection: Connection,
     covering: Sequence[Rule],
     states: Sequence[State],
     rules_before_and_after: tuple[Sequence[Rule], Sequence[Rule]],
     usual: Usual,
-) -> Sequence[Outlook]:
-    """Return the outlook of every file that is in one of the states and that a rule covers. Needs a transaction."""
+) -> Sequence[Prediction]:
+    """Return the prediction for every file that is in one of the states and that a rule covers. Needs a transaction."""
     checks, now = await select_known_checks(connection), await projects.select_now(connection)
-    found: list[Outlook] = []
+    found: list[Prediction] = []
     async for project, items in scopes.stream_covered(connection, covering, states):
         held = [item for item in items if item.standing.state is State.HELD]
         bare = policy_of(project, Rules(), checks)
         bare, evidence = await gather_evidence(connection, held, bare, usual.feed, now)
         before, after = (about(rules, bare, project.name) for rules in rules_before_and_after)
         found += [
-            foresee(item, before, after, usual.window, now, evidence.get(item.file.id, NOTHING_KNOWN)) for item in items
+            predict(item, before, after, usual.window, now, evidence.get(item.file.id, NOTHING_KNOWN)) for item in items
         ]
     return found

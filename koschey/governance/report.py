@@ -11,12 +11,12 @@ from koschey.db.findings import select_known_checks
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.errors import NotKnown
-from koschey.governance.preview import Usual, foresee_covered
+from koschey.governance.preview import Usual, predict_covered
 from koschey.model import StandingFile, State
 from koschey.policy.changes import replaceable, tag_of
 from koschey.policy.explain import deciding, why_window
 from koschey.policy.findings import Evidence, Finding, FindingAction, KnownCheck
-from koschey.policy.outlook import Outlook
+from koschey.policy.prediction import Prediction
 from koschey.policy.rules import Rule, RuleKind, Rules
 from koschey.policy.verdict import Policy, Verdict, verdict
 from koschey.policy.windows import renew
@@ -39,7 +39,7 @@ class FileExplained:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class PolicyExplanation:
     """One project, or one of its releases."""
 
     project: NormalizedName
@@ -73,7 +73,9 @@ async def show_policy(connection: Connection, project: NormalizedName | None) ->
         return PolicyShown(policy.rules if policy else await rules.select_rules(connection, project), checks, tag)
 
 
-async def explain(connection: Connection, project: NormalizedName, version: str | None, usual: Usual) -> Explanation:
+async def explain(
+    connection: Connection, project: NormalizedName, version: str | None, usual: Usual
+) -> PolicyExplanation:
     """Return the rules that decide about a project or a release, and an explanation of each of its files.
 
     Raises `NotKnown` if the project is known and has no such release.
@@ -93,7 +95,7 @@ async def explain(connection: Connection, project: NormalizedName, version: str 
         _explain(renew(item, policy.rules, usual.window), policy, evidence[item.file.id], usual.window, now)
         for item in chosen
     )
-    return Explanation(project, version, found is not None, deciding(policy.rules, version), explained)
+    return PolicyExplanation(project, version, found is not None, deciding(policy.rules, version), explained)
 
 
 def _explain(item: StandingFile, policy: Policy, evidence: Evidence, usual: timedelta, now: datetime) -> FileExplained:
@@ -105,11 +107,11 @@ def _explain(item: StandingFile, policy: Policy, evidence: Evidence, usual: time
     return FileExplained(item, judged, window, evidence, tuple(sorted(missing)), findings)
 
 
-async def observed(connection: Connection, usual: Usual) -> Sequence[Outlook]:
-    """Return the files that are served only because of observation, and their outlook without it."""
+async def observed(connection: Connection, usual: Usual) -> Sequence[Prediction]:
+    """Return the files that are served only because of observation, and the prediction for each without it."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         current = (await rules.select_all_rules(connection)).rules
         observing = [rule for rule in current if rule.kind is RuleKind.OBSERVED]
         others = [rule for rule in current if rule.kind is not RuleKind.OBSERVED]
-        found = await foresee_covered(connection, observing, (State.HELD,), (current, others), usual)
-        return [outlook for outlook in found if outlook.mark == "-"]
+        found = await predict_covered(connection, observing, (State.HELD,), (current, others), usual)
+        return [prediction for prediction in found if prediction.mark == "-"]

@@ -15,10 +15,10 @@ MOST = 50
 """Maximum number of portions in one transaction; the next one deletes the rest."""
 
 
-async def forget_downloads(connection: Connection, kept: timedelta) -> int:
+async def forget_downloads(connection: Connection, max_age: timedelta) -> int:
     """Delete download records older than `kept`, and record that in the journal; return how many were deleted."""
     async with connection.transaction():
-        until = await downloads.select_midnight(connection, kept)
+        until = await downloads.select_midnight(connection, max_age)
         forgotten, after = 0, 0
         for _ in range(MOST):
             count, after = await downloads.delete_downloads(connection, until, after)

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from koschey.errors import UsageError
 from koschey.governance.reservations import parse_pattern
-from koschey.policy.changes import Place, place
+from koschey.policy.changes import RuleKey, rule_key
 from koschey.policy.findings import FindingAction
 from koschey.policy.reasons import UNSTORABLE, parse_reason
 from koschey.policy.rules import EVERYTHING, FLAGS, NEVER, UPSTREAM, Rule, RuleKind
@@ -79,12 +79,12 @@ def parse_rules(terms: Sequence[Terms], actor: str, now: datetime) -> list[Rule]
 
 def refuse_doubles(rules: Iterable[Rule], where: Iterable[str]) -> None:
     """Raise `UsageError` if two rules of one policy have the same key; `where` names each rule in the message."""
-    seen: dict[Place, str] = {}
+    seen: dict[RuleKey, str] = {}
     for rule, here in zip(rules, where, strict=True):
-        if first := seen.get(place(rule)):
+        if first := seen.get(rule_key(rule)):
             other = first.rpartition(": ")[2]
             raise UsageError(f"{here} has the same kind, scope and subject as {other}; keep one of them")
-        seen[place(rule)] = here
+        seen[rule_key(rule)] = here
 
 
 def scope_text(rule: Rule) -> str:
@@ -162,10 +162,10 @@ def _parse_value(kind: RuleKind, text: str | None) -> str:
             raise UsageError(f"{kind} accepts no value: the rule is either active or not")
         return ""
     if not text:
-        raise UsageError(f"{kind} needs a value: {_what_it_takes(kind)}")
+        raise UsageError(f"{kind} needs a value: {_allowed_values(kind)}")
     if kind is RuleKind.CHECK:
         if text not in list(FindingAction):
-            raise UsageError(f"{text[:80]!r} is not an action; a check accepts {_what_it_takes(kind)}")
+            raise UsageError(f"{text[:80]!r} is not an action; a check accepts {_allowed_values(kind)}")
         return text
     return text if text == NEVER else _parse_days(kind, text)
 
@@ -176,11 +176,11 @@ def _parse_days(kind: RuleKind, text: str) -> str:
     except ValueError:
         days = math.nan
     if not 0 <= days <= MAX_DAYS:
-        raise UsageError(f"{text[:80]!r} is not a value of {kind}; it accepts {_what_it_takes(kind)}")
+        raise UsageError(f"{text[:80]!r} is not a value of {kind}; it accepts {_allowed_values(kind)}")
     return f"{int(days)}" if days.is_integer() else repr(days)
 
 
-def _what_it_takes(kind: RuleKind) -> str:
+def _allowed_values(kind: RuleKind) -> str:
     if kind is RuleKind.CHECK:
         return ", ".join(FindingAction)
     return f"days from 0 to {MAX_DAYS}, or '{NEVER}'"

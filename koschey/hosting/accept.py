@@ -59,7 +59,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class UploadIntake:
     """The resources with which files are accepted. One per process."""
 
     pool: Pool
@@ -68,7 +68,7 @@ class Intake:
     trust: Trust
 
 
-async def accept(intake: Intake, account: Account, upload: Upload) -> Accepted:
+async def accept(intake: UploadIntake, account: Account, upload: Upload) -> Accepted:
     """Accept the file. Repeating it is harmless.
 
     Raises `NotAllowed` if the account may not upload to the project, `Refused` if the file breaks a rule, and `Busy` or
@@ -109,7 +109,7 @@ def _read(form: UploadForm, metadata: bytes) -> CoreMetadata:
     return core
 
 
-async def _check_attestations(intake: Intake, upload: Upload) -> bytes | None:
+async def _check_attestations(intake: UploadIntake, upload: Upload) -> bytes | None:
     """Return the provenance object (PEP 740) to store, if attestations were uploaded. Raises `Refused`."""
     if upload.form.attestations is None:
         return None
@@ -143,7 +143,7 @@ def _facts(upload: Upload, core: CoreMetadata, metadata: bytes, situation: Situa
     )
 
 
-async def _store(intake: Intake, addition: Addition, metadata: bytes) -> Serial | None:
+async def _store(intake: UploadIntake, addition: Addition, metadata: bytes) -> Serial | None:
     """Store the objects, then add the rows; None if the file has been added meanwhile."""
     upload, facts = addition.upload, addition.facts
     digest = facts.core_metadata or facts.pkg_info

@@ -24,7 +24,7 @@ async def check_uploaded(attestations: str, filename: str, sha256: Sha256, *, tr
     return await asyncio.to_thread(trust.judge_uploaded, attestations, filename, sha256)
 
 
-async def keep_uploaded(connection: Connection, file: FileId, object: bytes) -> None:  # noqa: A002 - PEP 740's word
+async def store_uploaded(connection: Connection, file: FileId, object: bytes) -> None:  # noqa: A002 - PEP 740's word
     """Store what `check_uploaded` returned, in the transaction in which the file's row is written."""
     judgement = Judgement(
         AttestationVerdict.VERIFIED, "verified when it was uploaded", clean_publishers(parse_object(object))

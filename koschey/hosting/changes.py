@@ -53,7 +53,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class HostedChange:
     """A request for a change: the actor, the scope and the reason."""
 
     actor: Actor
@@ -64,7 +64,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class HostedOutcome:
     """The state of a hosted project after a change was requested."""
 
     serial: Serial
@@ -87,7 +87,7 @@ class Hosted:
     """A hosted project and the files in the scope of a change, locked."""
 
     connection: Connection
-    change: Change
+    change: HostedChange
     project: Project
     files: Sequence[StandingFile]
 
@@ -97,22 +97,22 @@ class Hosted:
         return [item for item in self.files if item.standing.state is not State.REMOVED]
 
     @property
-    def unchanged(self) -> Outcome:
+    def unchanged(self) -> HostedOutcome:
         """The outcome if there was nothing to change."""
-        return Outcome(self.project.serial, changed=False)
+        return HostedOutcome(self.project.serial, changed=False)
 
-    async def record(self, event: Event, changed: Sequence[StandingFile]) -> Outcome:
+    async def record(self, event: Event, changed: Sequence[StandingFile]) -> HostedOutcome:
         """Write a journal row for each changed file. The last statement of the transaction."""
         if not changed:
             return self.unchanged
         detail: dict[str, object] = {"reason": self.change.reason}
         entries = [Entry(item.file.version, item.file.filename, detail) for item in changed]
         serial = await self._write(event, entries)
-        return Outcome(serial, changed=True, filenames=tuple(item.file.filename for item in changed))
+        return HostedOutcome(serial, changed=True, filenames=tuple(item.file.filename for item in changed))
 
-    async def record_status(self, detail: dict[str, object]) -> Outcome:
+    async def record_status(self, detail: dict[str, object]) -> HostedOutcome:
         """Write the one journal row for a change of the project itself. The last statement of the transaction."""
-        return Outcome(await self._write(Event.PROJECT_STATUS, [Entry(detail=detail)]), changed=True)
+        return HostedOutcome(await self._write(Event.PROJECT_STATUS, [Entry(detail=detail)]), changed=True)
 
     async def wake_held(self) -> None:
         """Notify the workflows of held releases that something about them has changed."""
@@ -124,7 +124,7 @@ class Hosted:
 
 
 @asynccontextmanager
-async def changing(connection: Connection, action: Action, change: Change) -> AsyncIterator[Hosted]:
+async def changing(connection: Connection, action: Action, change: HostedChange) -> AsyncIterator[Hosted]:
     """Open the transaction of a change.
 
     Raises `NotAllowed` if the account may not do this, `Stale` if the project has changed since the actor saw it,

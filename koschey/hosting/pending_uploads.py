@@ -45,7 +45,7 @@ SWEPT = 100
 async def pending(
     pool: Pool, store: UploadStore, sha256: Sha256, metadata: Sha256, project: NormalizedName
 ) -> AsyncIterator[PendingUpload]:
-    """Record that objects are being stored. They are deleted at the end, unless the caller has used `delete_kept`.
+    """Record that objects are being stored. They are deleted at the end, unless the caller has used `delete_completed`.
 
     Raises `Busy` if another upload of the same bytes takes too long.
     """

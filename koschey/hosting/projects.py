@@ -14,7 +14,7 @@ from koschey.db import files, projects, standings
 from koschey.db.pool import Connection
 from koschey.errors import UsageError
 from koschey.events import Event
-from koschey.hosting.changes import Change, Hosted, Noun, Outcome, Scope, changing
+from koschey.hosting.changes import Hosted, HostedChange, HostedOutcome, Noun, Scope, changing
 from koschey.model import ProjectStatus, State
 
 YANKS = {Noun.RELEASE: Event.YANK_RELEASE, Noun.FILE: Event.YANK_FILE}
@@ -22,7 +22,7 @@ UNYANKS = {Noun.RELEASE: Event.UNYANK_RELEASE, Noun.FILE: Event.UNYANK_FILE}
 REMOVALS = {Noun.PROJECT: Event.REMOVE_PROJECT, Noun.RELEASE: Event.REMOVE_RELEASE, Noun.FILE: Event.REMOVE_FILE}
 
 
-async def yank(connection: Connection, change: Change) -> Outcome:
+async def yank(connection: Connection, change: HostedChange) -> HostedOutcome:
     """Yank a release, or one file. Another reason replaces the previous one; the same reason changes nothing.
 
     Raises as `changes.changing` does.
@@ -32,7 +32,7 @@ async def yank(connection: Connection, change: Change) -> Outcome:
         return await _mark(hosted, YANKS, hosted.change.reason)
 
 
-async def unyank(connection: Connection, change: Change) -> Outcome:
+async def unyank(connection: Connection, change: HostedChange) -> HostedOutcome:
     """Undo a yank. PEP 592: yanking "may be undone". Raises as `changes.changing` does."""
     _check(change.scope)
     async with changing(connection, Action.YANK, change) as hosted:
@@ -44,14 +44,14 @@ def _check(scope: Scope) -> None:
         raise UsageError(f"{scope} does not name a single release; write it as 'name==version'")
 
 
-async def _mark(hosted: Hosted, events: Mapping[Noun, Event], yanked: str | None) -> Outcome:
+async def _mark(hosted: Hosted, events: Mapping[Noun, Event], yanked: str | None) -> HostedOutcome:
     marked = [item for item in hosted.present if item.file.yanked != yanked]
     if marked:
         await files.update_yanked(hosted.connection, [item.file.id for item in marked], yanked)
     return await hosted.record(events[hosted.change.scope.noun], marked)
 
 
-async def remove(connection: Connection, change: Change) -> Outcome:
+async def remove(connection: Connection, change: HostedChange) -> HostedOutcome:
     """Remove a file, a release or all files of a project. Files that are already removed stay as they are.
 
     Raises as `changes.changing` does.
@@ -66,7 +66,7 @@ async def remove(connection: Connection, change: Change) -> Outcome:
         return await hosted.record(REMOVALS[change.scope.noun], removed)
 
 
-async def set_status(connection: Connection, status: ProjectStatus, change: Change) -> Outcome:
+async def set_status(connection: Connection, status: ProjectStatus, change: HostedChange) -> HostedOutcome:
     """Set a project's status.
 
     PEP 792: `archived` accepts no uploads, `quarantined` accepts none and offers no file, `deprecated` is like

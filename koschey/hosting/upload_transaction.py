@@ -11,12 +11,12 @@ from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db import files, journal, projects
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
-from koschey.db.pending_uploads import PendingUpload, delete_kept
+from koschey.db.pending_uploads import PendingUpload, delete_completed
 from koschey.db.pool import Connection
 from koschey.db.upload_switches import lock_lookalikes, select_lookalike
 from koschey.errors import StoreUnavailable
 from koschey.events import Event
-from koschey.hosting.attested_uploads import keep_uploaded
+from koschey.hosting.attested_uploads import store_uploaded
 from koschey.hosting.upload import Upload, check_used_name, is_known, select_situation
 from koschey.hosting.upload_rules import index_rules
 from koschey.hosting.upload_rules.rule import enforce
@@ -47,7 +47,7 @@ class Addition:
         project = await self._begin(connection)
         if project is None:
             return None
-        if not await delete_kept(connection, pending):
+        if not await delete_completed(connection, pending):
             raise StoreUnavailable(f"{self.facts.filename} took too long to be stored; upload it again")
         await self._insert(connection, project)
         await projects.update_summary(connection, project.name, self.core.summary)
@@ -108,4 +108,4 @@ class Addition:
             connection, file, blake2b_256=facts.blake2b_256, md5=facts.md5, pkg_info=facts.pkg_info
         )
         if self.attested is not None:
-            await keep_uploaded(connection, file, self.attested)
+            await store_uploaded(connection, file, self.attested)

@@ -88,13 +88,13 @@ class ProvenanceStore:
                 return None
             judgement = await self._judge(body, file, item.file.sha256)
             await write_provenance(self.bucket, item.file.sha256, body)
-            await self._keep(file, Attested(body, url, judgement))
+            await self._store(file, Attested(body, url, judgement))
             return judgement.verdict
 
     async def _judge(self, body: bytes, file: File, sha256: Sha256) -> Judgement:
         return await asyncio.to_thread(self.trust.judge, body, file.filename, sha256)
 
-    async def _keep(self, file: File, new: Attested) -> None:
+    async def _store(self, file: File, new: Attested) -> None:
         """Write the row, and the journal if the object or its verdict has changed."""
         judgement = new.judgement
         async with self.pool.acquire() as connection, connection.transaction():

@@ -15,7 +15,7 @@ from koschey.mirror.refresh import Refresher
 from koschey.model import Origin, StandingFile
 from koschey.standards.names import PUBLIC_INDEX_PATH, possible_projects
 
-LOOK_AGAIN = timedelta(seconds=10)
+REFRESH_AGAIN = timedelta(seconds=10)
 """How old the last refresh of a project may be before an unknown path causes another."""
 TRIED = 3
 """Maximum number of projects to try for one path: a filename may not show where the version begins."""
@@ -40,13 +40,13 @@ class ColdPaths:
             return None
         for place, name in enumerate(possible_projects(path.rpartition("/")[2])[:TRIED]):
             # Of the names without a row, Koschey requests only the most likely one from the upstream.
-            if await self._look(name, may_be_new=place == 0):
+            if await self._refresh(name, may_be_new=place == 0):
                 found = await files.select_file_by_path(self._pool, path)
                 if found is not None:
                     return found
         return None
 
-    async def _look(self, name: NormalizedName, *, may_be_new: bool) -> bool:
+    async def _refresh(self, name: NormalizedName, *, may_be_new: bool) -> bool:
         """Refresh a project's page unless it was refreshed just now. Returns whether the project is mirrored."""
         project = await projects.select_project(self._pool, name)
         if (project is None and not may_be_new) or (project and project.origin is not Origin.MIRRORED):
@@ -55,7 +55,7 @@ class ColdPaths:
         try:
             if project is None:
                 return await self._refresher.find(name) is not None
-            await self._refresher.look(name, since=await projects.select_now(self._pool) - LOOK_AGAIN)
+            await self._refresher.refresh(name, since=await projects.select_now(self._pool) - REFRESH_AGAIN)
         except (UpstreamError, EgressRefused) as error:
             self._remember(name, error)
             raise
@@ -70,4 +70,4 @@ class ColdPaths:
     def _remember(self, name: NormalizedName, error: KoscheyError) -> None:
         if len(self._failures) >= REMEMBERED:
             self._failures.clear()
-        self._failures[name] = (time.monotonic() + LOOK_AGAIN.total_seconds(), error)
+        self._failures[name] = (time.monotonic() + REFRESH_AGAIN.total_seconds(), error)

@@ -64,13 +64,13 @@ class MetadataStore:
                 return await read_blob(self._bucket, file.core_metadata)
             except Damaged as error:
                 await report_metadata_damage(self._pool, file, error)
-        return await self._flights.join(file.id, lambda: self._bring(file))
+        return await self._flights.join(file.id, lambda: self._obtain(file))
 
     async def close(self) -> None:
         """Cancel all work; the next request starts it again."""
         await self._flights.close()
 
-    async def _bring(self, file: File) -> bytes | None:
+    async def _obtain(self, file: File) -> bytes | None:
         file = await self._files.reload(file)
         if file.core_metadata is None:
             return None
@@ -81,10 +81,10 @@ class MetadataStore:
     async def _fetch(self, file: File, promised: Sha256) -> bytes | None:
         """Get the core metadata that the page promised, or the METADATA in the wheel."""
         try:
-            return await self._keep(file, promised, await self._read_beside(file, promised))
+            return await self._store(file, promised, await self._read_beside(file, promised))
         except UpstreamError as error:
             log.info("promised core metadata is not available", file=file.filename, error=str(error))
-            return await self._instead(file, promised, error)
+            return await self._substitute(file, promised, error)
 
     async def _read_beside(self, file: File, digest: Sha256) -> bytes:
         """Return the core metadata that the upstream serves beside the wheel. Raises if its digest does not match."""
@@ -95,7 +95,7 @@ class MetadataStore:
             raise UpstreamMismatch(f"the upstream's core metadata of {file.filename} does not match its page's sha256")
         return body
 
-    async def _instead(self, file: File, promised: Sha256, failure: UpstreamError) -> bytes | None:
+    async def _substitute(self, file: File, promised: Sha256, failure: UpstreamError) -> bytes | None:
         """Return the wheel's own METADATA, because the upstream did not serve what it promised.
 
         If the upstream does not answer, the promise may be true, so no other core metadata is listed in its place.
@@ -109,7 +109,7 @@ class MetadataStore:
                 raise failure from error
             return await self._replace(file, promised, None, str(error))
         if _digest(body) == promised:
-            return await self._keep(file, promised, body)
+            return await self._store(file, promised, body)
         if isinstance(failure, UpstreamUnavailable):
             raise failure
         return await self._replace(file, promised, body, None)
@@ -125,9 +125,9 @@ class MetadataStore:
             return None
         return await read_blob(self._bucket, stored.core_metadata)
 
-    async def _keep(self, file: File, digest: Sha256, body: bytes) -> bytes:
+    async def _store(self, file: File, digest: Sha256, body: bytes) -> bytes:
         await self._bucket.put(blob_key(digest), body)
-        if not await described.keep_promise(self._pool, file.id, digest):
+        if not await described.update_promise_stored(self._pool, file.id, digest):
             raise Busy(f"the core metadata of {file.filename} has just changed; try again")
         return body
 

@@ -24,11 +24,11 @@ from koschey.errors import (
 )
 from koschey.inspection.dists.partial_wheels import read_wheel_metadata
 from koschey.mirror.damage import Repairs, unrepaired
-from koschey.mirror.fetched_files import Fetched, keep
+from koschey.mirror.fetched_files import Fetched, store_fetched
 from koschey.mirror.spool import Fetch
 from koschey.model import File, Sha256
 from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
-from koschey.upstream.client import Download, UpstreamClient
+from koschey.upstream.client import UpstreamClient, UpstreamDownload
 
 GZIP = (("gzip",), ("x-gzip",))
 """Content codings that are decoded if the bytes as sent are not the file's: some servers really compress."""
@@ -43,7 +43,7 @@ class FileFetcher:
     upstream: UpstreamClient
     repairs: Repairs
 
-    async def bring(self, fetch: Fetch) -> File:
+    async def obtain(self, fetch: Fetch) -> File:
         """Return the file after it is stored: downloaded, verified and committed, or found whole in the bucket again.
 
         Raises `KoscheyError`, and `OSError` if the spool cannot be written.
@@ -70,9 +70,9 @@ class FileFetcher:
             digest = await self._receive(fetch, download)
             whole = replace(file, sha256=digest, size=fetch.received)
             fetched = await self._check_promise(await self._inspect(fetch, whole, download.url), url)
-            return await keep(self.pool, self.bucket, fetched)
+            return await store_fetched(self.pool, self.bucket, fetched)
 
-    async def _receive(self, fetch: Fetch, download: Download) -> Sha256:
+    async def _receive(self, fetch: Fetch, download: UpstreamDownload) -> Sha256:
         """Read all bytes, and commit the blob if and only if they are the right ones."""
         file, hasher = fetch.file, hashlib.sha256()
         if file.sha256 is None or fetch.total is None:
@@ -92,7 +92,7 @@ class FileFetcher:
             return digest
 
     async def _spool(
-        self, fetch: Fetch, download: Download, hasher: "hashlib._Hash", writer: BlobWriter | None
+        self, fetch: Fetch, download: UpstreamDownload, hasher: "hashlib._Hash", writer: BlobWriter | None
     ) -> None:
         async with aclosing(_gather(download.chunks)) as chunks:
             async for chunk in chunks:
@@ -131,7 +131,7 @@ class FileFetcher:
         return fetched if is_kept else replace(fetched, broken_promise=promised)
 
 
-def _expected_size(file: File, download: Download) -> int | None:
+def _expected_size(file: File, download: UpstreamDownload) -> int | None:
     """Return the expected number of bytes of the file, or None if it is known only after the last byte.
 
     The digest decides. If the page states one, its size is a claim that the server's announcement corrects. If it

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from koschey.causes import BY_ARCHIVE, Grounds
 from koschey.db import described, files, journal, projects, standings
-from koschey.db.damage import Part
-from koschey.db.described import Described
+from koschey.db.damage import StoredPart
+from koschey.db.described import DescribedWheel
 from koschey.db.journal import Entry
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import Connection, Pool
@@ -48,7 +48,7 @@ class Fetched:
         return Sha256(hashlib.sha256(self.metadata).hexdigest()) if self.metadata is not None else None
 
 
-async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
+async def store_fetched(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
     """Write the rows. From now on the file is served from the bucket.
 
     Raises `StoreUnavailable` if the bucket lost the bytes, and `UpstreamMalformed` if the wheel does not contain the
@@ -71,7 +71,7 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
         before = await files.select_file(connection, file.id)
         assert before is not None
         changes = Record(connection, SYSTEM, file.project)
-        refused = await _Keeping(connection, fetched, before, changes).write(path, record)
+        refused = await _FetchTransaction(connection, fetched, before, changes).write(path, record)
         # The page has the PEP 710 record from now on.
         await journal.notify(connection, file.project)
         await changes.write()
@@ -83,7 +83,7 @@ async def keep(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeping:
+class _FetchTransaction:
     """The steps of the transaction that records a downloaded file."""
 
     connection: Connection
@@ -103,7 +103,7 @@ class _Keeping:
             await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
         refused = await self._compare_metadata()
         if known.damage is not None:
-            self._record(Event.REPAIRED, {"part": Part.FILE})
+            self._record(Event.REPAIRED, {"part": StoredPart.FILE})
         if (known.sha256, known.size, known.path) != (file.sha256, file.size, path):
             facts: dict[str, object] = {"sha256": file.sha256, "size": file.size}
             # If the digest is right, a wrong size on the page is recorded but does not block the file.
@@ -115,7 +115,9 @@ class _Keeping:
         file, promised, found = self.fetched.file, self.before.file.core_metadata, self.fetched.core_metadata
         if promised is None:
             if found or self.fetched.metadata_error:
-                await described.update_described(self.connection, [Described(file, found, self.fetched.metadata_error)])
+                await described.update_described(
+                    self.connection, [DescribedWheel(file, found, self.fetched.metadata_error)]
+                )
             if found:
                 self._record(Event.CORE_METADATA, {"core_metadata": found})
         elif found == promised:

@@ -29,7 +29,7 @@ LEASE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class FileBody:
     """Bytes that can be read in any range; `size` is that of the whole file in bytes."""
 
     file: File
@@ -83,7 +83,7 @@ class FileStore:
         self._behind: set[FileId] = set()
         self._failing: set[FileId] = set()
 
-    async def open(self, file: File) -> Body:
+    async def open(self, file: File) -> FileBody:
         """Return the file's bytes; fetch them if they are not stored yet.
 
         Raises `UpstreamError` if the fetch fails before the answer can begin, and `Busy` if the fetch of another
@@ -95,7 +95,7 @@ class FileStore:
             file = fetch.file
         size = file.size if fetch is None else fetch.total
         assert size is not None
-        return Body(file, size, self._pool, self._bucket, fetch)
+        return FileBody(file, size, self._pool, self._bucket, fetch)
 
     async def reload(self, file: File) -> File:
         """Return the file from its current row."""
@@ -111,16 +111,16 @@ class FileStore:
         await fetch.finished()
         return fetch.file
 
-    def fetch_behind(self, file: File) -> None:
+    def fetch_in_background(self, file: File) -> None:
         """Fetch a file in the background, for no waiting client."""
         if file.id not in self._behind and file.id not in self._fetches:
             self._behind.add(file.id)
-            self._keep(asyncio.create_task(self._fetch_behind(file)))
+            self._track(asyncio.create_task(self._fetch_in_background(file)))
 
-    def has_handed_out(self, file: FileId) -> bool:
+    def has_sent_bytes(self, file: FileId) -> bool:
         """Return whether a client has received bytes of a fetch that is in progress or has just failed."""
         fetch = self._fetches.get(file)
-        return file in self._failing or (fetch is not None and fetch.has_handed_out)
+        return file in self._failing or (fetch is not None and fetch.has_sent_bytes)
 
     async def close(self) -> None:
         """Cancel all fetches; the worker starts them again."""
@@ -140,14 +140,14 @@ class FileStore:
             fetch = self._fetches[file.id] = Fetch(file, self._spool)
         except OSError as error:
             raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
-        self._keep(asyncio.create_task(self._run(fetch)))
+        self._track(asyncio.create_task(self._run(fetch)))
         return fetch
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _track(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _fetch_behind(self, file: File) -> None:
+    async def _fetch_in_background(self, file: File) -> None:
         try:
             await self.store(file)
         except (KoscheyError, OSError) as error:
@@ -177,8 +177,8 @@ class FileStore:
             if fetch.file.stored_at:
                 fetch.succeed(fetch.file)
                 return
-            await self._ask_worker_to_finish(fetch.file)
-            fetch.succeed(await self._fetcher.bring(fetch))
+            await self._queue_for_worker(fetch.file)
+            fetch.succeed(await self._fetcher.obtain(fetch))
         except BaseException as error:
             self._fail(fetch, error)
             await self._note_failure(fetch)
@@ -194,10 +194,10 @@ class FileStore:
         """
         if fetch.stored or fetch.error is not None:
             return
-        fetch.fail(_told(fetch.file, error))
+        fetch.fail(_client_error(fetch.file, error))
         log.warning("a file could not be fetched", file=fetch.file.filename, error=str(fetch.error))
         self._forget(fetch)
-        if fetch.has_handed_out:
+        if fetch.has_sent_bytes:
             self._failing.add(fetch.file.id)  # until the row says so
 
     def _forget(self, fetch: Fetch) -> None:
@@ -210,13 +210,13 @@ class FileStore:
         If PostgreSQL does not answer, the worker tries once more.
         """
         try:
-            if fetch.has_handed_out:
+            if fetch.has_sent_bytes:
                 await files.update_mismatched(self._pool, fetch.file.id)
             await delete_message(self._pool, FileWanted(fetch.file.id))
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a failed fetch could not be recorded", file=fetch.file.filename, error=repr(error))
 
-    async def _ask_worker_to_finish(self, file: File) -> None:
+    async def _queue_for_worker(self, file: File) -> None:
         """Queue the file for the worker before the fetch begins.
 
         The transaction that stores the file deletes the message.
@@ -225,7 +225,7 @@ class FileStore:
             await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
 
 
-def _told(file: File, error: BaseException) -> KoscheyError:
+def _client_error(file: File, error: BaseException) -> KoscheyError:
     """Return the error that clients receive for an error that ended the fetch of a file."""
     if isinstance(error, KoscheyError):
         return error

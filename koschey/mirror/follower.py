@@ -23,22 +23,22 @@ AT_ONCE = 4
 """Maximum number of refreshes at once, to spare the upstream."""
 RECENT = timedelta(days=30)
 """How long a file counts as recently downloaded or released."""
-RESTS = 900.0
+SKIP_FOR = 900.0
 """Seconds for which a project is skipped after its page could not be read, so that others get their turn."""
-RESTING_KEPT = 10_000
+MAX_SKIPPED = 10_000
 RECHECK_EVERY = 15.0
 """Seconds between two searches for pages that are due for a re-check."""
 RECHECKS = 200
 """Maximum number of pages in one such search."""
-RECHECK_RESTS = 60.0
+RECHECK_SKIP_FOR = 60.0
 """Seconds for which a re-check skips a page that could not be read, so that others get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class RefreshCounts:
     """The results of several refreshes."""
 
-    looked: int
+    refreshed: int
     failed: int
 
 
@@ -49,45 +49,45 @@ class Follower:
     pool: Pool
     refresher: Refresher
     freshness: timedelta
-    _resting: dict[NormalizedName, float] = field(default_factory=dict)
+    _skipped_until: dict[NormalizedName, float] = field(default_factory=dict)
 
-    async def look_at_stale(self, limit: int) -> Looks:
+    async def refresh_stale(self, limit: int) -> RefreshCounts:
         """Refresh up to `limit` stale pages, a few at once. Failures are logged and retried later."""
-        names = await select_stale_projects(self.pool, self.freshness, RECENT, self._rest(), limit)
+        names = await select_stale_projects(self.pool, self.freshness, RECENT, self._skipped(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def look(name: NormalizedName) -> bool:
+        async def refresh(name: NormalizedName) -> bool:
             async with turns:
-                return await self._look(name, await select_now(self.pool) - self.freshness)
+                return await self._refresh(name, await select_now(self.pool) - self.freshness)
 
-        found = await asyncio.gather(*(look(name) for name in names))
-        return Looks(sum(found), len(found) - sum(found))
+        found = await asyncio.gather(*(refresh(name) for name in names))
+        return RefreshCounts(sum(found), len(found) - sum(found))
 
-    async def look_at_due(self, limit: int) -> Looks:
+    async def recheck_due(self, limit: int) -> RefreshCounts:
         """Re-check up to `limit` pages that are due because the page, or a file on it, is suspected to be absent."""
-        due = await select_rechecked(self.pool, self._rest(), limit)
+        due = await select_rechecked(self.pool, self._skipped(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def look(name: NormalizedName, since: datetime) -> bool:
+        async def refresh(name: NormalizedName, since: datetime) -> bool:
             async with turns:
-                return await self._look(name, since, RECHECK_RESTS)
+                return await self._refresh(name, since, RECHECK_SKIP_FOR)
 
-        found = await asyncio.gather(*(look(*each) for each in due))
-        return Looks(sum(found), len(found) - sum(found))
+        found = await asyncio.gather(*(refresh(*each) for each in due))
+        return RefreshCounts(sum(found), len(found) - sum(found))
 
-    def _rest(self) -> list[NormalizedName]:
+    def _skipped(self) -> list[NormalizedName]:
         """Return the projects that are still skipped after a failure."""
         now = time.monotonic()
-        self._resting = {name: until for name, until in self._resting.items() if until > now}
-        return list(self._resting)
+        self._skipped_until = {name: until for name, until in self._skipped_until.items() if until > now}
+        return list(self._skipped_until)
 
-    async def _look(self, name: NormalizedName, since: datetime, rests: float = RESTS) -> bool:
+    async def _refresh(self, name: NormalizedName, since: datetime, skip_for: float = SKIP_FOR) -> bool:
         try:
-            await self.refresher.look(name, since=since)
+            await self.refresher.refresh(name, since=since)
         except KoscheyError as error:
             log.warning("a page could not be refreshed", project=name, error=str(error))
-            if len(self._resting) < RESTING_KEPT:
-                self._resting[name] = time.monotonic() + rests
+            if len(self._skipped_until) < MAX_SKIPPED:
+                self._skipped_until[name] = time.monotonic() + skip_for
             return False
         return True
 
@@ -99,5 +99,5 @@ async def keep_rechecking(follower: Follower) -> None:
     refresh one page only once.
     """
     while True:
-        await follower.look_at_due(RECHECKS)
+        await follower.recheck_due(RECHECKS)
         await asyncio.sleep(RECHECK_EVERY)

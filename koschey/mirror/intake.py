@@ -24,7 +24,7 @@ from koschey.db.record import Record
 from koschey.events import Event
 from koschey.mirror import news
 from koschey.mirror.new_files import Additions
-from koschey.mirror.news import Missing, Return
+from koschey.mirror.news import AbsenceJudge, ProjectReturn
 from koschey.mirror.portions import Portion, PortionTransaction, conflicts, divide, listing_changed, page_changed
 from koschey.model import (
     SYSTEM,
@@ -38,7 +38,7 @@ from koschey.model import (
 from koschey.outbox import ProvenanceWanted
 from koschey.policy.absence import USUALLY, next_absence
 from koschey.policy.advisories import Feed
-from koschey.policy.news import is_as_it_was, is_estranged
+from koschey.policy.news import is_estranged, is_unchanged
 
 log = structlog.get_logger()
 
@@ -46,14 +46,14 @@ WRITERS = 3
 """Portions that one process writes at once; more would only wait for the journal, each with a connection."""
 TRIES = 5
 """Maximum number of attempts to write one portion while other writers interfere."""
-REST = 1.0
+RETRY_PAUSE = 1.0
 """Maximum number of seconds between two attempts."""
 PLAN_IN_THREAD = 2000
 """Number of files above which a page is compared with the rows in a thread, so that other requests continue."""
 
 
 @dataclass(slots=True)
-class Intake:
+class PageIntake:
     """Brings mirrored projects' rows up to date with pages. One per process."""
 
     pool: Pool
@@ -65,7 +65,7 @@ class Intake:
     """The times after which further refreshes confirm an absence, counted from the first one."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
-    async def take_in(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
+    async def apply_page(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
         """Apply a page that was requested at `read_at`. Does nothing to a hosted project.
 
         A portion that is written stays. Only the last portion records that the page was read: if a portion cannot be
@@ -102,7 +102,7 @@ class Intake:
                 if not left:
                     raise
                 log.info("a portion of a page is written again", project=intake.name, error=repr(error))
-            await asyncio.sleep(random.uniform(0, REST))  # noqa: S311 - random, so that two writers do not meet again
+            await asyncio.sleep(random.uniform(0, RETRY_PAUSE))  # noqa: S311 - random, so that two writers do not meet again
 
     async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> None:
         created = await projects.insert_project(connection, intake.name, intake.name, Origin.MIRRORED)
@@ -132,8 +132,8 @@ class _Plan:
     read_at: datetime
     known: Mapping[str, StandingFile]
     portions: Sequence[Portion]
-    missing: Missing
-    returned: Return
+    missing: AbsenceJudge
+    returned: ProjectReturn
 
 
 def _plan(
@@ -144,7 +144,7 @@ def _plan(
     known: Mapping[str, StandingFile],
     after: Sequence[timedelta],
 ) -> _Plan:
-    absence, returned = None, Return()
+    absence, returned = None, ProjectReturn()
     if project is not None and page.is_empty and known:
         absence = next_absence(project.absence, read_at, after)
         # A missing page does not state a status, and must not end a quarantine.
@@ -152,14 +152,14 @@ def _plan(
     elif project is not None:
         returned = _return_of(project, page, known)
     portions = divide(page, known, read_at, absence)
-    return _Plan(name, page, read_at, known, portions, Missing(read_at, after, absence), returned)
+    return _Plan(name, page, read_at, known, portions, AbsenceJudge(read_at, after, absence), returned)
 
 
-def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, StandingFile]) -> Return:
+def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, StandingFile]) -> ProjectReturn:
     listed, is_open = {file.filename for file in page.files}, page.status is not ProjectStatus.QUARANTINED
     estranged = is_open and is_estranged(known.values(), listed, project.status)
-    unchanged = all(file.filename in known and is_as_it_was(known[file.filename].file, file) for file in page.files)
-    return Return(project.absence is not None, estranged, is_open and (unchanged or not estranged))
+    unchanged = all(file.filename in known and is_unchanged(known[file.filename].file, file) for file in page.files)
+    return ProjectReturn(project.absence is not None, estranged, is_open and (unchanged or not estranged))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +182,17 @@ class _Changes:
         """Apply all changes of the portion."""
         listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
         missing = [self.known[name] for name in self.portion.missing if name in self.known]
-        await news.miss(self.transaction, missing, how)
+        await news.record_missing(self.transaction, missing, how)
         if self.portion.is_first:
             names = (name for portion in self.intake.portions for name in portion.missing)
-            await news.tell_of_missing(self.transaction, [self.intake.known[name] for name in names], how)
+            await news.alert_missing(self.transaction, [self.intake.known[name] for name in names], how)
             if how.page is None:
                 await news.end_absent_page(self.transaction)
         await self._follow([(self.known[file.filename], file) for file in listed if file.filename in self.known])
         additions = Additions(self.transaction, self.intake.known.values(), self.window, self.feed)
         new = [file for file in listed if file.filename not in self.known]
         await additions.add(new, returned=self.intake.returned.estranged)
-        await self._look()
+        await self._record_refresh()
 
     async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Update what may change in existing files. Other bytes under an existing filename are a conflict.
@@ -212,7 +212,7 @@ class _Changes:
             entries = [Entry(known.file.version, known.file.filename, _seen(file)) for known, file in visible]
             self.transaction.record.add(Event.UPDATE_FILE, entries)
         back = [(known, file) for known, file in same if known.file.absence]
-        await news.give_back(self.transaction, back, self.intake.returned)
+        await news.relist(self.transaction, back, self.intake.returned)
         await news.refuse_other_bytes(
             self.transaction, [(known, file) for known, file in listed if conflicts(known, file)]
         )
@@ -228,20 +228,20 @@ class _Changes:
         name = self.transaction.project.name
         await insert_messages(self.connection, [ProvenanceWanted(name, version) for version in sorted(proved)])
 
-    async def _look(self) -> None:
+    async def _record_refresh(self) -> None:
         """Record the refresh, a change of the project's status (PEP 792), and that the project came back."""
         project, page = self.transaction.project, self.intake.page
         # If a page changes nothing, the return was reported before.
         if self.portion.is_first and self.intake.returned.estranged and not self.transaction.record.is_empty:
-            news.tell_of_return(self.transaction, page)
+            news.alert_return(self.transaction, page)
         if self.portion.is_last:
             if self.intake.missing.page:
                 await news.note_absent_page(self.transaction, self.intake.missing.page)
             if project.left_out or page.left_out_count:
                 await replace_left_out(self.connection, project.id, page)
-            await projects.update_look(self.connection, project.id, page, self.intake.read_at)
+            await projects.update_refreshed(self.connection, project.id, page, self.intake.read_at)
             if (page.status, page.status_reason) != (project.status, project.status_reason):
-                news.tell_of_status(self.transaction, page)
+                news.record_status_change(self.transaction, page)
 
 
 def _seen(file: UpstreamFile) -> dict[str, object]:

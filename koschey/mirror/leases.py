@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from koschey.concurrency.waiting import cancelled, set_within
-from koschey.db.leases import drop_lease, take_lease
+from koschey.db.leases import acquire_lease, release_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
 
@@ -43,20 +43,20 @@ class Leases:
         get the lease after `seconds`. Raises `Busy` if the wait takes longer than `PATIENCE`; its message names
         `what` is being fetched.
         """
-        await self._take(key, seconds, what)
+        await self._acquire(key, seconds, what)
         renewal = asyncio.create_task(self._renew(key, seconds))
         try:
             yield
         finally:
             await cancelled(renewal)
-            await self._give_back(key)
+            await self._release(key)
 
     def hear(self, key: str) -> None:
         """Wake the tasks that wait for a lease, because its holder has released it."""
         for signal in self._signals.get(key, ()):
             signal.set()
 
-    async def _take(self, key: str, seconds: float, what: str) -> None:
+    async def _acquire(self, key: str, seconds: float, what: str) -> None:
         deadline, signal = time.monotonic() + PATIENCE, asyncio.Event()
         self._signals[key].add(signal)
         try:
@@ -76,26 +76,26 @@ class Leases:
         if key in self._held:
             return False
         self._held.add(key)
-        is_taken = False
+        is_acquired = False
         try:
-            is_taken = await take_lease(self._pool, key, self._holder, seconds)
+            is_acquired = await acquire_lease(self._pool, key, self._holder, seconds)
         finally:
-            if not is_taken:
+            if not is_acquired:
                 self._held.discard(key)
-        return is_taken
+        return is_acquired
 
     async def _renew(self, key: str, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds / 3)
             try:
-                await take_lease(self._pool, key, self._holder, seconds)
+                await acquire_lease(self._pool, key, self._holder, seconds)
             except Exception as error:  # noqa: BLE001 - the fetch continues, and the next renewal may succeed
                 log.warning("a lease could not be renewed", key=key, error=repr(error))
 
-    async def _give_back(self, key: str) -> None:
+    async def _release(self, key: str) -> None:
         """Release the lease. If PostgreSQL does not answer, the lease expires."""
         try:
-            await drop_lease(self._pool, key, self._holder)
+            await release_lease(self._pool, key, self._holder)
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a lease could not be returned", key=key, error=repr(error))
         finally:

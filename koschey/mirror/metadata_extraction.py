@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from koschey.db import described, journal, projects
-from koschey.db.described import Described
+from koschey.db.described import DescribedWheel
 from koschey.db.journal import Entry
 from koschey.db.pool import Pool
 from koschey.errors import Refused, UpstreamMalformed, UpstreamMissing
@@ -42,23 +42,23 @@ class Extractor:
         wheels = await described.select_undescribed(self.pool, project, BATCH)
         turns = asyncio.Semaphore(AT_ONCE)
         found = await asyncio.gather(*(self._describe(wheel, turns) for wheel in wheels), return_exceptions=True)
-        await self._record(project, [one for one in found if isinstance(one, Described)])
+        await self._record(project, [one for one in found if isinstance(one, DescribedWheel)])
         for one in found:
             if isinstance(one, BaseException):
                 raise one
         return len(wheels) == BATCH
 
-    async def _describe(self, wheel: File, turns: asyncio.Semaphore) -> Described:
+    async def _describe(self, wheel: File, turns: asyncio.Semaphore) -> DescribedWheel:
         async with turns:
             try:
                 body = await self.wheels.read(wheel)
             except (Refused, UpstreamMalformed, UpstreamMissing) as error:
-                return Described(wheel, None, str(error))
+                return DescribedWheel(wheel, None, str(error))
             digest = Sha256(hashlib.sha256(body).hexdigest())
             await self.bucket.put(blob_key(digest), body)
-            return Described(wheel, digest, None)
+            return DescribedWheel(wheel, digest, None)
 
-    async def _record(self, project: NormalizedName, found: Sequence[Described]) -> None:
+    async def _record(self, project: NormalizedName, found: Sequence[DescribedWheel]) -> None:
         if not found:
             return
         async with self.pool.acquire() as connection, connection.transaction():

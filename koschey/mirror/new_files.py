@@ -43,12 +43,12 @@ class Additions:
         if not new:
             return
         admission = await self._admission(new, returned=returned)
-        rows = await self._refuse_taken_paths([_new_file(file, admission) for file in new])
+        rows = await self._refuse_used_paths([_new_file(file, admission) for file in new])
         rows = await self._refuse_used_names(rows)
         ids = await files.insert_files(self.connection, self.transaction.project.id, rows)
         if admission.review:
             await insert_returned(self.connection, ids, admission.review.reason)
-        await self._ask_for_work(rows)
+        await self._request_work(rows)
         self.transaction.record.add(
             Event.ADD_FILE,
             [
@@ -56,7 +56,7 @@ class Additions:
                 for row in rows
             ],
         )
-        news.tell_of_late_files(self.transaction, self.known, rows)
+        news.alert_late_files(self.transaction, self.known, rows)
 
     async def _admission(self, new: Sequence[UpstreamFile], *, returned: bool) -> Admission:
         project, versions = self.transaction.project, [file.version for file in new if file.version]
@@ -68,7 +68,7 @@ class Additions:
             self.window,
             self.transaction.now,
             project.looked_at,
-            reported(about, versions, policy.rules.in_force(self.transaction.now)),
+            reported(about, versions, policy.rules.active(self.transaction.now)),
             news.RETURNED_PROJECT if returned else None,
         )
 
@@ -80,7 +80,7 @@ class Additions:
         is_fresh = feed_fault(self.feed, state.read_at, self.transaction.now) is None
         return policy if is_fresh else replace(policy, checks=(*policy.checks, ADVISORIES))
 
-    async def _ask_for_work(self, rows: Sequence[NewFile]) -> None:
+    async def _request_work(self, rows: Sequence[NewFile]) -> None:
         name = self.transaction.project.name
         held = sorted({row.version for row in rows if row.standing.state is State.HELD})
         work: list[Message] = [ReleaseHeld(name, version) for version in held]
@@ -88,11 +88,11 @@ class Additions:
             work.append(MetadataWanted(name))
         await insert_messages(self.connection, work)
 
-    async def _refuse_taken_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
+    async def _refuse_used_paths(self, rows: Sequence[NewFile]) -> list[NewFile]:
         """Refuse a path that belongs to another project: the first project that lists a file keeps its path."""
-        taken = await files.select_taken_paths(self.connection, [row.path for row in rows if row.path])
+        used = await files.select_used_paths(self.connection, [row.path for row in rows if row.path])
         refused = Standing(State.MALFORMED, BY_FILENAME, "another project has a file under this path", None, None)
-        return [row._replace(path=None, standing=refused) if row.path in taken else row for row in rows]
+        return [row._replace(path=None, standing=refused) if row.path in used else row for row in rows]
 
     async def _refuse_used_names(self, rows: Sequence[NewFile]) -> list[NewFile]:
         """Refuse other bytes under a filename that clients downloaded while the project had another origin."""

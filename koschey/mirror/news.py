@@ -23,7 +23,7 @@ from koschey.model import Absence, FileId, ProjectStatus, StandingFile, State, U
 from koschey.outbox import ReleaseHeld
 from koschey.policy.absence import next_absence
 from koschey.policy.advisories import reported
-from koschey.policy.news import is_as_it_was, is_late, withdrawal
+from koschey.policy.news import is_late, is_unchanged, withdrawal
 from koschey.policy.verdict import closed_by
 
 KEPT = "the upstream no longer lists the file; it was accepted long ago and is still served"
@@ -43,7 +43,7 @@ REPLACED = Grounds(by_upstream(UpstreamCause.REPLACED), "the upstream lists othe
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class AbsenceJudge:
     """When a refresh found files missing, and how their absences are confirmed."""
 
     read_at: datetime
@@ -64,7 +64,7 @@ class Missing:
         return [item for item in items if not item.file.is_gone and self.judge(item).is_confirmed]
 
 
-async def miss(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
+async def record_missing(transaction: PortionTransaction, missing: Collection[StandingFile], how: AbsenceJudge) -> None:
     """Record which files the upstream no longer lists, and act on confirmed absences at once.
 
     Held files are settled. Released files that were withdrawn soon after their upload are blocked; all other released
@@ -81,7 +81,7 @@ async def miss(transaction: PortionTransaction, missing: Collection[StandingFile
     await _block(transaction, withdrawn, withdrawn=True)
 
 
-async def tell_of_missing(transaction: PortionTransaction, missing: Collection[StandingFile], how: Missing) -> None:
+async def alert_missing(transaction: PortionTransaction, missing: Collection[StandingFile], how: AbsenceJudge) -> None:
     """Raise alerts about the files that the upstream no longer lists, and about what happens to them."""
     suspected, gone = how.suspect(missing), how.confirm(missing)
     if suspected:
@@ -124,19 +124,19 @@ async def end_absent_page(transaction: PortionTransaction) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class ProjectReturn:
     """How a project comes back from an absence."""
 
     of_page: bool = False
     """Whether the whole page was absent."""
     estranged: bool = False
     """Whether the project may have another owner by now."""
-    as_it_was: bool = True
+    is_trusted: bool = True
     """Whether the project is not quarantined, and is not estranged or lists only files that are unchanged."""
 
 
-async def give_back(
-    transaction: PortionTransaction, back: Sequence[tuple[StandingFile, UpstreamFile]], how: Return
+async def relist(
+    transaction: PortionTransaction, back: Sequence[tuple[StandingFile, UpstreamFile]], how: ProjectReturn
 ) -> None:
     """Act on files that were missing and are listed again.
 
@@ -157,8 +157,8 @@ async def give_back(
     await _block(transaction, [(item, RETURNED_FILE) for item in held if item.file.is_gone])
     if how.estranged:
         await insert_returned(transaction.connection, [known.file.id for known, _ in back], RETURNED_PROJECT.reason)
-    if how.as_it_was:
-        await _release_again(transaction, [known for known, file in back if is_as_it_was(known.file, file)])
+    if how.is_trusted:
+        await _release_again(transaction, [known for known, file in back if is_unchanged(known.file, file)])
 
 
 async def _release_again(transaction: PortionTransaction, unchanged: Iterable[StandingFile]) -> None:
@@ -166,7 +166,7 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
     withdrawn = [item for item in unchanged if item.standing.withdrawn_at is not None]
     if not withdrawn:
         return
-    policy = (await transaction.policy()).in_force(transaction.now)
+    policy = (await transaction.policy()).active(transaction.now)
     about = await advisories.select_advisories(transaction.connection, transaction.project.name)
     malware = reported(about, {item.file.version for item in withdrawn}, policy.rules)
     ready = [
@@ -183,7 +183,7 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
 
 
 async def _withdrawn(
-    transaction: PortionTransaction, gone: Iterable[StandingFile], how: Missing
+    transaction: PortionTransaction, gone: Iterable[StandingFile], how: AbsenceJudge
 ) -> list[tuple[StandingFile, Grounds | None]]:
     """Return the released files among `gone`, each with the reason to block it.
 
@@ -192,7 +192,7 @@ async def _withdrawn(
     released = [item for item in gone if item.standing.state is State.RELEASED]
     if not released:
         return []
-    rules = (await transaction.policy()).rules.in_force(transaction.now)
+    rules = (await transaction.policy()).rules.active(transaction.now)
     return [(item, withdrawal(item.file, item.standing, rules, how.judge(item).since)) for item in released]
 
 
@@ -226,7 +226,7 @@ def _until(absence: Absence) -> str:
     )
 
 
-def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
+def alert_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
     """Raise an alert that a project came back from an absence and may have another owner."""
     listed = [file.filename for file in page.files]
     entry = Entry(detail={"reason": RETURNED_PROJECT.reason, "files": len(page.files), "first": listed[:FIRST]})
@@ -234,7 +234,7 @@ def tell_of_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
     transaction.record.alert(AlertKind.PROJECT_RETURNED, [entry])
 
 
-def tell_of_status(transaction: PortionTransaction, page: UpstreamPage) -> None:
+def record_status_change(transaction: PortionTransaction, page: UpstreamPage) -> None:
     """Record a change of the project's status (PEP 792). A quarantine raises an alert: the verdict closes all files."""
     entry = Entry(detail={"status": page.status, "reason": page.status_reason})
     transaction.record.add(Event.PROJECT_STATUS, [entry])
@@ -269,9 +269,7 @@ async def refuse_other_bytes(
     transaction.record.alert(AlertKind.CONFLICT, entries)
 
 
-def tell_of_late_files(
-    transaction: PortionTransaction, known: Iterable[StandingFile], added: Sequence[NewFile]
-) -> None:
+def alert_late_files(transaction: PortionTransaction, known: Iterable[StandingFile], added: Sequence[NewFile]) -> None:
     """Raise an alert about new files of a release that was released before."""
     releases: dict[str, list[StandingFile]] = {}
     for item in known:

@@ -63,14 +63,14 @@ class Pieces:
         # Checked again: another client may have begun to read the wheel since.
         if not (is_right and _is_harmless(piece.start, piece.size) and self._may_relay(file)):
             return None
-        self._store.fetch_behind(file)
+        self._store.fetch_in_background(file)
         return piece
 
     def _may_relay(self, file: File) -> bool:
         is_trusted = file.sha256 is not None and file.mismatched_at is None and file.damage is None
         is_cold = file.stored_at is None and file.upstream_url is not None
         is_wheel = file.filename.endswith(".whl")
-        return is_wheel and is_trusted and is_cold and not self._store.has_handed_out(file.id)
+        return is_wheel and is_trusted and is_cold and not self._store.has_sent_bytes(file.id)
 
 
 def _extent(span: str, size: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from koschey.db.claims import is_handed_over
 from koschey.db.pool import Pool
 from koschey.db.rules import select_rules
 from koschey.errors import Busy, UpstreamMissing
-from koschey.mirror.intake import Intake
+from koschey.mirror.intake import PageIntake
 from koschey.mirror.leases import Leases
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY
@@ -31,7 +31,7 @@ MISSING_FOR = 60.0
 """Seconds for which a process remembers that an upstream has no such project."""
 RETRY = 10.0
 """Seconds after which requests for files may start another refresh of a page that is still stale."""
-KEPT = 10_000
+MAX_REMEMBERED = 10_000
 """Maximum number of names that are remembered as missing, and of names that are remembered as tried."""
 
 
@@ -52,9 +52,9 @@ class Refresher:
         self._pool = pool
         self._upstream = upstream
         self._leases = leases
-        self._intake = Intake(pool, window, feed, confirmed_after)
+        self._intake = PageIntake(pool, window, feed, confirmed_after)
         self._freshness = timedelta(seconds=freshness)
-        self._looks = Flights[NormalizedName, Project | None]()
+        self._refreshes = Flights[NormalizedName, Project | None]()
         self._behind = Flights[NormalizedName, Project | None]()
         self._missing: dict[NormalizedName, float] = {}
         self._tried: dict[NormalizedName, float] = {}
@@ -69,13 +69,13 @@ class Refresher:
         project = await projects.select_project(self._pool, name)
         if project is None and (self._is_missing(name) or await self._is_closed(name)):
             return None
-        if project is None or _is_half_taken(project):
+        if project is None or _is_never_refreshed(project):
             return await self._find_first(name)
         if project.origin is Origin.MIRRORED and not self._is_fresh(project, now := await self._now()):
-            self._look_behind(name, now)
+            self._refresh_in_background(name, now)
         return project
 
-    def find_behind(self, name: NormalizedName) -> None:
+    def find_in_background(self, name: NormalizedName) -> None:
         """Refresh a project in the background if it is stale."""
         self._behind.begin(name, lambda: self.find(name))
 
@@ -84,37 +84,37 @@ class Refresher:
         is_due = project.origin is Origin.MIRRORED and not self._is_fresh(project, now)
         if is_due and self._tried.get(project.name, 0.0) <= time.monotonic():
             _remember(self._tried, project.name, RETRY)
-            self._look_behind(project.name, now)
+            self._refresh_in_background(project.name, now)
 
-    async def look(self, name: NormalizedName, *, since: datetime | None = None) -> Project | None:
+    async def refresh(self, name: NormalizedName, *, since: datetime | None = None) -> Project | None:
         """Refresh the upstream's page now. Returns the project, or None if the upstream has no such project.
 
         With `since`, a refresh by any process after that time is enough. Raises `UpstreamError` or `Busy`.
         """
-        return await self._looks.join(name, lambda: self._look_once(name, since))
+        return await self._refreshes.join(name, lambda: self._refresh_once(name, since))
 
     async def close(self) -> None:
         """Cancel all refreshes and wait for their end."""
         await self._behind.close()
-        await self._looks.close()
+        await self._refreshes.close()
 
     async def _find_first(self, name: NormalizedName) -> Project | None:
         try:
             async with asyncio.timeout(PATIENCE) as patience:
-                project = await self.look(name, since=EVER)
+                project = await self.refresh(name, since=EVER)
         except TimeoutError:
             if not patience.expired():
                 raise
             raise Busy(f"the upstream's page of {name} is still being downloaded; try again soon") from None
-        if project is not None and _is_half_taken(project) and not await self._is_reserved(name):
+        if project is not None and _is_never_refreshed(project) and not await self._is_reserved(name):
             raise Busy(f"the upstream's page of {name} was read only in part, and now it is missing; try again soon")
         return project
 
-    def _look_behind(self, name: NormalizedName, now: datetime) -> None:
+    def _refresh_in_background(self, name: NormalizedName, now: datetime) -> None:
         """Repeat the refresh in the background; a failure leaves the rows as they are."""
-        self._looks.begin(name, lambda: self._look_once(name, now - self._freshness))
+        self._refreshes.begin(name, lambda: self._refresh_once(name, now - self._freshness))
 
-    async def _look_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
+    async def _refresh_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
         begun = await self._now()
         async with self._leases.hold(f"page/{name}", LEASE, f"the upstream's page of {name}"):
             project = await projects.select_project(self._pool, name)
@@ -133,7 +133,7 @@ class Refresher:
             page = UpstreamPage(files=())
         if page is None:
             assert project is not None
-            await projects.update_looked_at(self._pool, project.id, read_at)
+            await projects.update_unchanged(self._pool, project.id, read_at)
         elif project is None and page.is_empty:
             # Some indexes have a page for every name that a client requests.
             _remember(self._missing, name, MISSING_FOR)
@@ -142,7 +142,7 @@ class Refresher:
             # A page that was never read to its end cannot be missing.
             return project
         else:
-            await self._intake.take_in(name, page, read_at)
+            await self._intake.apply_page(name, page, read_at)
         return await projects.select_project(self._pool, name)
 
     async def _is_begun(self, project: Project) -> bool:
@@ -150,7 +150,7 @@ class Refresher:
 
         A project that changed hands has been refreshed before.
         """
-        return _is_half_taken(project) and not await is_handed_over(self._pool, project.id)
+        return _is_never_refreshed(project) and not await is_handed_over(self._pool, project.id)
 
     async def _now(self) -> datetime:
         return await projects.select_now(self._pool)
@@ -158,11 +158,11 @@ class Refresher:
     async def _is_closed(self, name: NormalizedName) -> bool:
         """Return whether a rule forbids requests to the upstream for a name that is not in the database."""
         rules = await select_rules(self._pool, name)
-        return rules.find_whole(*CLOSING) is not None
+        return rules.find_project_wide(*CLOSING) is not None
 
     async def _is_reserved(self, name: NormalizedName) -> bool:
         """Return whether a mirrored name is reserved, so that it is no longer requested from its upstream."""
-        return (await select_rules(self._pool, name)).find_whole(RuleKind.RESERVED) is not None
+        return (await select_rules(self._pool, name)).find_project_wide(RuleKind.RESERVED) is not None
 
     def _is_fresh(self, project: Project, now: datetime) -> bool:
         return project.looked_at is not None and now - project.looked_at < self._freshness
@@ -179,7 +179,7 @@ def _known_etag(project: Project | None) -> str | None:
     return project.upstream_etag if project and project.recheck_at is None else None
 
 
-def _is_half_taken(project: Project) -> bool:
+def _is_never_refreshed(project: Project) -> bool:
     """Return whether no refresh of a mirrored project has completed.
 
     The rows written so far must not be served as the whole page.
@@ -188,6 +188,6 @@ def _is_half_taken(project: Project) -> bool:
 
 
 def _remember(until: dict[NormalizedName, float], name: NormalizedName, seconds: float) -> None:
-    if len(until) >= KEPT:
+    if len(until) >= MAX_REMEMBERED:
         until.clear()
     until[name] = time.monotonic() + seconds

@@ -28,7 +28,7 @@ class Fetch:
         self.total: int | None = file.size
         self.stored = False
         self.error: KoscheyError | None = None
-        self.has_handed_out = False
+        self.has_sent_bytes = False
         """Whether a client has received bytes before the whole file was verified."""
         self._received = 0
         self._folder = spool
@@ -59,7 +59,7 @@ class Fetch:
                 end = min(stop, self._readable, start + CHUNK)
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
-                self.has_handed_out = self.has_handed_out or not self.stored
+                self.has_sent_bytes = self.has_sent_bytes or not self.stored
                 yield chunk
         finally:
             self._readers -= 1

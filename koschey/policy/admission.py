@@ -36,7 +36,7 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
     """
     if file.version is None:
         return Standing(State.MALFORMED, BY_FILENAME, "the filename names no version of this project", None, None)
-    policy = admission.policy.in_force(admission.now)
+    policy = admission.policy.active(admission.now)
     if closed := closed_by(policy, file.version) or admission.reported.get(file.version):
         return Standing(State.BLOCKED, *closed, None, None)
     state, grounds = _judge(file, path, policy, admission)

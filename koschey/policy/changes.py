@@ -7,11 +7,11 @@ from hashlib import sha256
 
 from koschey.policy.rules import Rule, RuleKind
 
-type Place = tuple[RuleKind, str, str, str]
+type RuleKey = tuple[RuleKind, str, str, str]
 """The key of a rule: kind, scope, version or '', subject. At most one rule with the same key is active."""
 
 
-def place(rule: Rule) -> Place:
+def rule_key(rule: Rule) -> RuleKey:
     """Return the key of a rule: a new rule replaces the one with the same key."""
     return rule.kind, rule.scope, rule.version or "", rule.subject
 
@@ -45,18 +45,18 @@ class RuleChange:
 
 def compare(before: Iterable[Rule], after: Iterable[Rule]) -> Sequence[RuleChange]:
     """Return the differences, by key. A rule that is the same in both keeps its author."""
-    old, new = ({place(rule): rule for rule in rules} for rules in (before, after))
+    old, new = ({rule_key(rule): rule for rule in rules} for rules in (before, after))
     changes = [RuleChange(old.get(where), new.get(where)) for where in sorted(old.keys() | new.keys())]
     return [change for change in changes if not _is_same(change)]
 
 
 def carry_out(rules: Iterable[Rule], changes: Iterable[RuleChange]) -> Sequence[Rule]:
     """Return the rules after the changes."""
-    found = {place(rule): rule for rule in rules}
+    found = {rule_key(rule): rule for rule in rules}
     for change in changes:
-        found.pop(place(change.rule), None)
+        found.pop(rule_key(change.rule), None)
         if change.after:
-            found[place(change.rule)] = change.after
+            found[rule_key(change.rule)] = change.after
     return list(found.values())
 
 
@@ -72,7 +72,7 @@ def replaceable(rules: Iterable[Rule]) -> Sequence[Rule]:
 
 def tag_of(rules: Iterable[Rule]) -> int:
     """Return a number that differs if the rules differ, so that a person changes only the policy that they saw."""
-    text = repr(sorted((place(rule), repr(content(rule))) for rule in rules))
+    text = repr(sorted((rule_key(rule), repr(content(rule))) for rule in rules))
     return int.from_bytes(sha256(text.encode()).digest()[:7])
 
 

@@ -64,7 +64,7 @@ def is_late(release: Collection[StandingFile], now: datetime, *, released: bool)
     return not released or now - min(begun_at(item.file, item.standing) for item in let_out) > LATE_AFTER
 
 
-def is_as_it_was(file: File, listed: UpstreamFile) -> bool:
+def is_unchanged(file: File, listed: UpstreamFile) -> bool:
     """Return whether a page lists a file with the recorded digest and the recorded upload time.
 
     An account that takes over a name can upload the same bytes, but not at the time of the first upload.

@@ -127,13 +127,13 @@ class Rules:
 
     rules: tuple[Rule, ...] = ()
 
-    def in_force(self, now: datetime) -> "Rules":
+    def active(self, now: datetime) -> "Rules":
         """Return the rules that have not expired."""
         if all(rule.expires_at is None for rule in self.rules):
             return self
         return replace(self, rules=tuple(r for r in self.rules if r.expires_at is None or r.expires_at > now))
 
-    def ends_next(self, now: datetime) -> datetime | None:
+    def next_expiry(self, now: datetime) -> datetime | None:
         """Return when the first active rule expires; until then a judgement by these rules does not change."""
         return min((r.expires_at for r in self.rules if r.expires_at is not None and r.expires_at > now), default=None)
 
@@ -141,7 +141,7 @@ class Rules:
         """Return the rule of that kind with the narrowest scope that covers a version; None if there is none."""
         return min(self._matching(kind, version, subject), key=_narrowest_first, default=None)
 
-    def find_whole(self, *kinds: RuleKind) -> Rule | None:
+    def find_project_wide(self, *kinds: RuleKind) -> Rule | None:
         """Return a rule of one of the kinds that covers all versions, including future ones."""
         return next((rule for rule in self.rules if rule.kind in kinds and rule.version is None), None)
 

@@ -45,9 +45,9 @@ class Policy:
     absence: Absence | None = None
     """The absence of the project's page at the upstream, suspected or confirmed."""
 
-    def in_force(self, now: datetime) -> "Policy":
+    def active(self, now: datetime) -> "Policy":
         """Return the policy without the rules that have expired."""
-        rules = self.rules.in_force(now)
+        rules = self.rules.active(now)
         return self if rules is self.rules else replace(self, rules=rules)
 
     def required(self, version: str) -> frozenset[str]:
@@ -62,16 +62,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What should happen to a file. Surfaces use `served`; settling uses `state` and `look_again_at`."""
+    """What should happen to a file. Surfaces use `served`; settling uses `state` and `recheck_at`."""
 
     served: bool
     state: State
     cause: Cause
     reason: str
     """The cause in a sentence, for people only."""
-    look_again_at: datetime | None = None
+    recheck_at: datetime | None = None
     """When a held file should be judged again; None if only a person or a check can change the verdict."""
-    needs_look: bool = False
+    needs_refresh: bool = False
     """Whether the file is held only because the upstream's page must be read again first."""
 
     @property
@@ -87,7 +87,7 @@ def verdict(
 
     Surfaces need no evidence: it decides only the next state of a held file, which stays held without any.
     """
-    policy = policy.in_force(now)
+    policy = policy.active(now)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
         return Verdict(False, standing.state, standing.cause, standing.reason)
     if file.set_aside_at is not None:
@@ -96,9 +96,9 @@ def verdict(
         return blocked
     if standing.state is State.RELEASED:
         return Verdict(True, State.RELEASED, standing.cause, standing.reason)
-    taken = _taken_away(file, policy, evidence)
-    judged = taken or _suspected(file, policy, now) or _judge_waiting(file, standing, policy, now, evidence)
-    return (_excepted(file, policy, judged) if not taken else None) or _observed(file, policy, judged) or judged
+    blocked = _blocked_regardless(file, policy, evidence)
+    judged = blocked or _suspected(file, policy, now) or _judge_waiting(file, standing, policy, now, evidence)
+    return (_excepted(file, policy, judged) if not blocked else None) or _observed(file, policy, judged) or judged
 
 
 def _block(file: File, standing: Standing, policy: Policy) -> Verdict | None:
@@ -129,7 +129,7 @@ def _quarantined(policy: Policy) -> Grounds:
     return Grounds(by_upstream(UpstreamCause.QUARANTINED), said)
 
 
-def _taken_away(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
+def _blocked_regardless(file: File, policy: Policy, evidence: Evidence) -> Verdict | None:
     """Return the verdict that blocks a held file whatever time and exceptions say; None if nothing blocks it."""
     if finding := _worst(file, policy, evidence, FindingAction.BLOCK):
         return Verdict(False, State.BLOCKED, finding.cause, f"{finding.check}: {finding.summary}")
@@ -155,7 +155,7 @@ def _suspected(file: File, policy: Policy, now: datetime) -> Verdict | None:
     waits = f"absence suspected: the upstream does not list the {what} {since}; further refreshes confirm or end this"
     is_due = absence.due_at <= now
     due_at = now if is_due else absence.due_at
-    return Verdict(False, State.HELD, absent, waits, look_again_at=due_at, needs_look=is_due)
+    return Verdict(False, State.HELD, absent, waits, recheck_at=due_at, needs_refresh=is_due)
 
 
 def _judge_waiting(file: File, standing: Standing, policy: Policy, now: datetime, evidence: Evidence) -> Verdict:
@@ -183,7 +183,7 @@ def _judge_by_time(file: File, standing: Standing, policy: Policy, now: datetime
     if now < standing.release_at:
         review = _worst(file, policy, evidence, FindingAction.HOLD)
         grounds = _for_review(review) if review else Grounds(standing.cause, standing.reason)
-        return Verdict(False, State.HELD, *grounds, look_again_at=standing.release_at)
+        return Verdict(False, State.HELD, *grounds, recheck_at=standing.release_at)
     return _unproved(file, policy, evidence) or _judge_ended(file, standing.release_at, policy, now)
 
 
@@ -191,13 +191,13 @@ def _judge_ended(file: File, release_at: datetime, policy: Policy, now: datetime
     """Judge a file whose window has ended and whose checks are complete."""
     if policy.looked_at is None or policy.looked_at < release_at:
         waits = "the window has ended; the upstream's page is refreshed first"
-        return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now, needs_look=True)
+        return Verdict(False, State.HELD, BY_TIME, waits, recheck_at=now, needs_refresh=True)
     if file.yanked is not None:
         why = f"the upstream yanked the file during its quarantine: {file.yanked or 'no reason given'}"
         return Verdict(False, State.BLOCKED, by_upstream(UpstreamCause.YANKED), why)
     if file.stored_at is None or not file.has_known_bytes:
         waits = "the window has ended; the bytes are not verified yet"
-        return Verdict(False, State.HELD, BY_TIME, waits, look_again_at=now)
+        return Verdict(False, State.HELD, BY_TIME, waits, recheck_at=now)
     return Verdict(False, State.RELEASED, BY_TIME, "the quarantine window ended")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.utils import NormalizedName
 
 from koschey.db import advisories, projects
-from koschey.db.fast_lane import FastLane, select_fast_lane, select_told_fixes
+from koschey.db.fast_lane import FastLane, select_fast_lane, select_recorded_fixes
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection
@@ -23,7 +23,7 @@ AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AdvisoryEffects:
     """How many files were blocked, and of how many security fixes people were notified."""
 
     blocked: int
@@ -58,22 +58,22 @@ async def _wake_waiting(connection: Connection, state: advisories.FeedState, fee
         after = held[-1]
 
 
-async def act_on_advisories(connection: Connection) -> Change:
+async def act_on_advisories(connection: Connection) -> AdvisoryEffects:
     """Block malware, and notify people of held security fixes; each once, even after a crash."""
     blocked = 0
     for project in await advisories.select_pending_projects(connection):
         blocked += await act_on_reports(connection, project)
     fixes = 0
     for fix in await select_fast_lane(connection):
-        fixes += await _tell_of_fix(connection, fix)
-    return Change(blocked, fixes)
+        fixes += await _alert_fix(connection, fix)
+    return AdvisoryEffects(blocked, fixes)
 
 
-async def _tell_of_fix(connection: Connection, fix: FastLane) -> bool:
+async def _alert_fix(connection: Connection, fix: FastLane) -> bool:
     """Notify people of a held security fix, unless they were notified before; return whether they are now."""
     async with connection.transaction():
         await projects.lock_project(connection, fix.project)
-        if fix.advisory in await select_told_fixes(connection, fix.project, fix.version):
+        if fix.advisory in await select_recorded_fixes(connection, fix.project, fix.version):
             return False
         detail: dict[str, object] = {
             "reason": fix.summary,

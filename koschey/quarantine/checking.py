@@ -15,7 +15,7 @@ import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import files, journal, projects
-from koschey.db.checking import select_due, select_due_checks, select_told
+from koschey.db.checking import select_alerted_codes, select_due, select_due_checks
 from koschey.db.findings import CheckRun, select_evidence, select_known_checks, write_known_checks, write_runs
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Pool
@@ -23,7 +23,7 @@ from koschey.db.record import Record
 from koschey.db.rules import select_rules
 from koschey.errors import KoscheyError
 from koschey.events import AlertKind, Event
-from koschey.inspection.checks.isolate import Outcome
+from koschey.inspection.checks.isolate import CheckOutcome
 from koschey.inspection.checks.registry import Installed, load
 from koschey.model import SYSTEM, Origin, StandingFile
 from koschey.policy.findings import Evidence, Finding, KnownCheck, Severity, is_required
@@ -42,7 +42,7 @@ LONGEST = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckCounts:
     """How many files of a release a check completed, and how many it could not."""
 
     checked: int = 0
@@ -51,7 +51,7 @@ class Checked:
     """Whether there are more files that the check has not seen."""
 
 
-type Look = tuple[StandingFile, Outcome]
+type CheckResult = tuple[StandingFile, CheckOutcome]
 """A file, and the outcome of one check of it."""
 
 
@@ -90,56 +90,56 @@ class Checker:
         here = {check.name: check for check in await self.checks()}
         return [name for name in names if name in here and not (here[name].reads_file or here[name].compares)]
 
-    async def check(self, project: NormalizedName, version: str, name: str) -> Checked:
+    async def check(self, project: NormalizedName, version: str, name: str) -> CheckCounts:
         """Run a check on the held files of a release that are due for it, at most `AT_MOST` of them."""
         found = await projects.select_project(self.pool, project)
         if found is None or not await self._is_wanted(project, found.origin, version, name):
-            return Checked()
+            return CheckCounts()
         due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST + 1)
         if not due:
-            return Checked()
+            return CheckCounts()
         faults = 0
-        async for began_at, looks in self._looks(name, due[:AT_MOST], found.origin):
-            await self._record(project, name, began_at, looks)
-            faults += sum(outcome.fault is not None for _, outcome in looks)
-        return Checked(min(len(due), AT_MOST) - faults, faults, len(due) > AT_MOST)
+        async for began_at, results in self._check_files(name, due[:AT_MOST], found.origin):
+            await self._record(project, name, began_at, results)
+            faults += sum(outcome.fault is not None for _, outcome in results)
+        return CheckCounts(min(len(due), AT_MOST) - faults, faults, len(due) > AT_MOST)
 
     async def note_fault(self, project: NormalizedName, version: str, name: str, cause: str) -> None:
         """Record a fault of a check for the files that are due for it, at most `AT_MOST` of them."""
         due = await select_due(self.pool, project, version, name, AGAIN, AT_MOST)
-        looks = [(item, Outcome(fault=cause[:LONGEST])) for item in due]
-        if looks:
-            await self._record(project, name, await projects.select_now(self.pool), looks)
+        results = [(item, CheckOutcome(fault=cause[:LONGEST])) for item in due]
+        if results:
+            await self._record(project, name, await projects.select_now(self.pool), results)
 
     async def _is_wanted(self, project: NormalizedName, origin: Origin, version: str, name: str) -> bool:
         return is_required(await select_rules(self.pool, project, origin), version, KnownCheck(name, {}))
 
-    async def _looks(
+    async def _check_files(
         self, name: str, due: Sequence[StandingFile], origin: Origin
-    ) -> AsyncIterator[tuple[datetime, Sequence[Look]]]:
+    ) -> AsyncIterator[tuple[datetime, Sequence[CheckResult]]]:
         """Run a check on files; yield the outcomes every `WRITE_EVERY` seconds, and when those runs began."""
         known = await files.select_project_files(self.pool, due[0].file.project)
         check = next((check for check in await self.checks() if check.name == name), None)
         left = list(reversed(due))
         while left:
             began_at, deadline = await projects.select_now(self.pool), time.monotonic() + WRITE_EVERY
-            looks: list[Look] = []
+            results: list[CheckResult] = []
             while left and time.monotonic() < deadline:
                 item = left.pop()
-                looks.append((item, await self._look(check, name, item, origin, known)))
-            yield began_at, looks
+                results.append((item, await self._check_file(check, name, item, origin, known)))
+            yield began_at, results
 
-    async def _look(
+    async def _check_file(
         self,
         check: Installed | None,
         name: str,
         item: StandingFile,
         origin: Origin,
         known: Sequence[StandingFile],
-    ) -> Outcome:
+    ) -> CheckOutcome:
         """Run a check on one file. If the file or its facts are not available, return a fault and raise nothing."""
         if check is None:
-            return Outcome(fault=f"the check {name} is not installed on this worker")
+            return CheckOutcome(fault=f"the check {name} is not installed on this worker")
         try:
             facts = await self.reader.read(item, origin, known)
             previous = await self.reader.read_previous(item, origin, known) if check.compares else None
@@ -148,46 +148,48 @@ class Checker:
             async with self.reader.open(item.file) as copy:
                 return await check.run(facts, copy.fileno(), previous)
         except KoscheyError as error:
-            return Outcome(fault=str(error)[:LONGEST])
+            return CheckOutcome(fault=str(error)[:LONGEST])
         except OSError as error:
-            return Outcome(fault=f"the file could not be copied to the spool folder: {error}"[:LONGEST])
+            return CheckOutcome(fault=f"the file could not be copied to the spool folder: {error}"[:LONGEST])
 
-    async def _record(self, project: NormalizedName, name: str, began_at: datetime, looks: Sequence[Look]) -> None:
+    async def _record(
+        self, project: NormalizedName, name: str, began_at: datetime, results: Sequence[CheckResult]
+    ) -> None:
         """Record the outcomes of one check, in one transaction."""
         runs = [
             CheckRun(item.file.id, tuple(replace(finding, check=name) for finding in outcome.findings), outcome.fault)
-            for item, outcome in looks
+            for item, outcome in results
         ]
         async with self.pool.acquire() as connection, connection.transaction():
             await projects.lock_project(connection, project)
             before = await select_evidence(connection, [run.file for run in runs])
             await write_runs(connection, name, began_at, runs)
-            await self._tell(
+            await self._record_and_alert(
                 connection,
                 project,
                 name,
                 [
                     (item, run)
-                    for (item, _), run in zip(looks, runs, strict=True)
-                    if _news(run.findings, run.fault) != _news(*_said_before(before[run.file], name))
+                    for (item, _), run in zip(results, runs, strict=True)
+                    if _news(run.findings, run.fault) != _news(*_recorded_before(before[run.file], name))
                 ],
             )
 
-    async def _tell(
+    async def _record_and_alert(
         self, connection: Connection, project: NormalizedName, name: str, news: Sequence[tuple[StandingFile, CheckRun]]
     ) -> None:
         """Write the journal, and alert people once of each serious code. All files belong to one release."""
-        record, told = Record(connection, SYSTEM, project), set[str]()
+        record, alerted = Record(connection, SYSTEM, project), set[str]()
         if news:
-            told = await select_told(connection, project, news[0][0].file.version, name)
+            alerted = await select_alerted_codes(connection, project, news[0][0].file.version, name)
         for item, run in news:
             file, codes = item.file, sorted({finding.code for finding in run.findings})
             record.add(
                 Event.CHECK, [Entry(file.version, file.filename, {"check": name, "codes": codes, "fault": run.fault})]
             )
             for finding in run.findings:
-                if finding.severity is Severity.SERIOUS and finding.code not in told:
-                    told.add(finding.code)
+                if finding.severity is Severity.SERIOUS and finding.code not in alerted:
+                    alerted.add(finding.code)
                     said: dict[str, object] = {"check": name, "code": finding.code, "summary": finding.summary}
                     record.alert(AlertKind.FINDING, [Entry(file.version, file.filename, said)])
         await record.write()
@@ -197,7 +199,7 @@ def _news(findings: Sequence[Finding], fault: str | None) -> tuple[list[tuple[st
     return sorted((finding.code, finding.summary) for finding in findings), fault
 
 
-def _said_before(known: Evidence, name: str) -> tuple[list[Finding], str | None]:
+def _recorded_before(known: Evidence, name: str) -> tuple[list[Finding], str | None]:
     findings = [finding for finding in known.findings if finding.check == name]
     return findings, next((fault.cause for fault in known.faults if fault.check == name), None)
 
@@ -222,4 +224,4 @@ async def register_checks(pool: Pool) -> list[str]:
 
 
 def _codes(check: Installed) -> Mapping[str, Mapping[str, Any]]:
-    return {code: {"what": told.what, "action": str(told.action)} for code, told in check.codes.items()}
+    return {code: {"what": each.what, "action": str(each.action)} for code, each in check.codes.items()}

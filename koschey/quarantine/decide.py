@@ -14,16 +14,16 @@ from koschey.db.pool import Connection
 from koschey.model import Actor, Serial
 from koschey.policy.rules import Rule, RuleKind
 from koschey.quarantine.choices.blocking import block, recall, unblock
-from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.change import DecisionChange
 from koschey.quarantine.choices.exception import make_exception
 from koschey.quarantine.choices.extension import extend
 from koschey.quarantine.choices.release import approve, trust, untrust
-from koschey.quarantine.decision import Choice, Decision, Outcome
+from koschey.quarantine.decision import Choice, Decision, DecisionOutcome
 from koschey.quarantine.impact import FULL_CONSENT, Consent, measure
 
-__all__ = ["Choice", "Decision", "Outcome", "decide", "decide_as_seen"]
+__all__ = ["Choice", "Decision", "DecisionOutcome", "decide", "decide_as_seen"]
 
-CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
+CHOICES: dict[Choice, Callable[[DecisionChange], Awaitable[DecisionOutcome]]] = {
     Choice.APPROVE: approve,
     Choice.BLOCK: block,
     Choice.UNBLOCK: unblock,
@@ -35,7 +35,9 @@ CHOICES: dict[Choice, Callable[[Change], Awaitable[Outcome]]] = {
 }
 
 
-async def decide(connection: Connection, actor: Actor, decision: Decision, consent: Consent = FULL_CONSENT) -> Outcome:
+async def decide(
+    connection: Connection, actor: Actor, decision: Decision, consent: Consent = FULL_CONSENT
+) -> DecisionOutcome:
     """Carry out a decision.
 
     Raises `NotAllowed` if the reviewer may not decide this, `NotKnown` if there is no such release, `Unconfirmed` if
@@ -50,12 +52,12 @@ async def decide(connection: Connection, actor: Actor, decision: Decision, conse
         if consent != FULL_CONSENT and _is_guarded(decision):
             closing = Rule(RuleKind.BLOCKED, decision.version, decision.reason, actor.name, decision.project)
             consent.check(await measure(connection, [closing]))
-        return await CHOICES[decision.choice](Change(connection, actor, decision, project, known))
+        return await CHOICES[decision.choice](DecisionChange(connection, actor, decision, project, known))
 
 
 async def decide_as_seen(
     connection: Connection, actor: Actor, decision: Decision, consent: Consent, expected: Serial | None
-) -> tuple[Outcome, Serial]:
+) -> tuple[DecisionOutcome, Serial]:
     """Carry out a decision if the project is still at the serial `expected` that the reviewer saw; None allows any.
 
     Returns the outcome and the serial of the project after it; for an unknown name, the serial of the journal. Raises

@@ -96,7 +96,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DecisionOutcome:
     """What a decision changed."""
 
     serial: Serial | None

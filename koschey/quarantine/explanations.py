@@ -33,7 +33,7 @@ BY_HOPE = (State.HELD, State.CONFLICT, State.MALFORMED, State.BLOCKED, State.REM
 
 
 @dataclass(frozen=True)
-class Sight:
+class ProjectSnapshot:
     """All files, rules and findings of one project at one moment.
 
     Each file is judged only once, however many releases are explained: a lock that a stranger sends may name five
@@ -51,9 +51,9 @@ class Sight:
 
     def account(self, item: StandingFile) -> FileAccount:
         """Explain one file."""
-        if (told := self._told.get(item.file.id)) is None:
-            told = self._told[item.file.id] = self._account(item)
-        return told
+        if (explained := self._accounts.get(item.file.id)) is None:
+            explained = self._accounts[item.file.id] = self._account(item)
+        return explained
 
     def _account(self, item: StandingFile) -> FileAccount:
         item = renew(item, self.policy.rules, self.usual)
@@ -73,21 +73,21 @@ class Sight:
             findings=tuple(f"{finding.check}: {finding.summary}" for finding in evidence.findings),
         )
 
-    def kept_back(self) -> list[FileAccount]:
+    def unserved(self) -> list[FileAccount]:
         """Explain every file that is not served, by version and name."""
         accounts = [self.account(item) for item in self.known]
-        kept = [account for account in accounts if not account.served]
-        return sorted(kept, key=lambda account: (version_key(account.version), account.filename))
+        unserved = [account for account in accounts if not account.served]
+        return sorted(unserved, key=lambda account: (version_key(account.version), account.filename))
 
     def explain(self, version: str, hashes: Collection[str] = ()) -> Explanation:
         """Explain one release, or those of its files that have one of the digests (`sha256:<hex>`)."""
         version = normalise_version(version)
-        lost, told = self._left_out_of(version), self._unversioned_of(version)
+        lost, explained = self._left_out_of(version), self._unversioned_of(version)
         explanation = self._explain(version, hashes, lost)
-        return replace(explanation, files=(*explanation.files, *told), left_out=lost)
+        return replace(explanation, files=(*explanation.files, *explained), left_out=lost)
 
     @cached_property
-    def _told(self) -> dict[FileId, FileAccount]:
+    def _accounts(self) -> dict[FileId, FileAccount]:
         """The explanations of files so far."""
         return {}
 
@@ -141,11 +141,13 @@ class Sight:
             return Explanation(self.project, version, Availability.OTHER_BYTES, reason, free=free)
         # A lock names files; a client that names only a version accepts any file of it.
         accounts = tuple(self.account(item) for item in wanted)
-        kept = [account for account in accounts if not account.served]
-        if not kept or (not digests and len(kept) < len(accounts)):
-            reason = f"{len(kept)} of {len(accounts)} files are not served: {kept[0].reason}" if kept else ""
+        unserved = [account for account in accounts if not account.served]
+        if not unserved or (not digests and len(unserved) < len(accounts)):
+            reason = (
+                f"{len(unserved)} of {len(accounts)} files are not served: {unserved[0].reason}" if unserved else ""
+            )
             return Explanation(self.project, version, Availability.SERVED, reason, files=accounts)
-        worst = _weigh(kept, whole=bool(digests))
+        worst = _weigh(unserved, whole=bool(digests))
         state, at = Availability(worst.state), worst.release_at
         return Explanation(self.project, version, state, worst.reason, at, self._free(version), accounts)
 
@@ -162,7 +164,7 @@ class Sight:
     def _free_at(self, item: StandingFile, judged: Verdict, evidence: Evidence) -> datetime | None:
         """Return when time alone releases a held file; None if it does not, or if that time has passed."""
         actions = {self.policy.action(finding, item.file.version) for finding in evidence.findings}
-        is_timed = judged.state is State.HELD and judged.look_again_at is not None
+        is_timed = judged.state is State.HELD and judged.recheck_at is not None
         if not is_timed or FindingAction.HOLD in actions or absence_of(item.file, self.policy):
             return None
         end = item.standing.release_at
@@ -173,13 +175,15 @@ class Sight:
 
         It is a pre-release only if the given version is one, or if no lower stable version is served.
         """
-        asked = version_key(version)
-        stable, every = (versions[: bisect_left(versions, asked, key=version_key)][-1:] for versions in self._served)
-        choice = every if asked[1].is_prerelease else stable or every
+        wanted_key = version_key(version)
+        stable, every = (
+            versions[: bisect_left(versions, wanted_key, key=version_key)][-1:] for versions in self._served
+        )
+        choice = every if wanted_key[1].is_prerelease else stable or every
         return choice[0] if choice else None
 
 
-async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sight:
+async def load_snapshot(pool: Pool, project: NormalizedName, usual: timedelta) -> ProjectSnapshot:
     """Return the current data of a project; for an unknown name, only the rules that cover it."""
     async with (
         pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
@@ -195,12 +199,12 @@ async def look_at(pool: Pool, project: NormalizedName, usual: timedelta) -> Sigh
         held = [item.file.id for item in known if item.standing.state is State.HELD]
         evidence = await select_evidence(connection, held) if held else {}
         lost = await select_left_out(connection, project) if found and found.left_out else LeftOut()
-    return Sight(project, known, policy, now, usual, evidence, lost.files)
+    return ProjectSnapshot(project, known, policy, now, usual, evidence, lost.files)
 
 
 async def explain(pool: Pool, project: NormalizedName, version: str, usual: timedelta) -> Explanation:
     """Explain one release in its current state."""
-    return (await look_at(pool, project, usual)).explain(version)
+    return (await load_snapshot(pool, project, usual)).explain(version)
 
 
 async def explain_file(pool: Pool, item: StandingFile, usual: timedelta) -> FileAccount:
@@ -209,14 +213,14 @@ async def explain_file(pool: Pool, item: StandingFile, usual: timedelta) -> File
     assert project is not None
     policy, now = await load_policy(pool, project), await projects.select_now(pool)
     evidence = await select_evidence(pool, [item.file.id])
-    return Sight(project.name, [item], policy, now, usual, evidence).account(item)
+    return ProjectSnapshot(project.name, [item], policy, now, usual, evidence).account(item)
 
 
-def _weigh(kept: Sequence[FileAccount], *, whole: bool) -> FileAccount:
+def _weigh(unserved: Sequence[FileAccount], *, whole: bool) -> FileAccount:
     """Return the file that decides: the last to be released if all are needed (`whole`), otherwise the first."""
 
     def wait(account: FileAccount) -> tuple[int, bool, float]:
         moment = account.release_at
         return BY_HOPE.index(account.state), moment is None, moment.timestamp() if moment else 0.0
 
-    return max(kept, key=wait) if whole else min(kept, key=wait)
+    return max(unserved, key=wait) if whole else min(unserved, key=wait)

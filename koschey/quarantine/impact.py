@@ -8,7 +8,7 @@ requests the change again with the consent to exactly that many files.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from koschey.db.impacts import COUNTED, select_served_covered, select_takers
+from koschey.db.impacts import COUNTED, select_download_counts, select_served_covered
 from koschey.db.pool import Connection
 from koschey.errors import Unconfirmed
 from koschey.model import FileId
@@ -70,7 +70,7 @@ async def measure(connection: Connection, closing: Sequence[Rule], files: Sequen
     """
     covered = await select_served_covered(connection, closing) if closing else []
     hidden = {*covered, *files}
-    return Impact(len(hidden), *await select_takers(connection, list(hidden))) if hidden else NOTHING
+    return Impact(len(hidden), *await select_download_counts(connection, list(hidden))) if hidden else NOTHING
 
 
 def _count(number: int, unit: str) -> str:

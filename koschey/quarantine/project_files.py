@@ -32,7 +32,7 @@ class ProjectFile(Struct, frozen=True, kw_only=True):
     path: str | None
 
 
-class Project(Struct, frozen=True, kw_only=True):
+class ProjectDetail(Struct, frozen=True, kw_only=True):
     """A project with all its files, served or not."""
 
     name: str
@@ -45,7 +45,7 @@ class Project(Struct, frozen=True, kw_only=True):
     files: list[ProjectFile]
 
 
-async def read_project(pool: Pool, name: NormalizedName) -> Project:
+async def read_project(pool: Pool, name: NormalizedName) -> ProjectDetail:
     """Return a project with its status, its versions and all its files. Raises `NotKnown` if there is none."""
     async with (
         pool.acquire(timeout=ACQUIRE_TIMEOUT) as connection,
@@ -57,7 +57,7 @@ async def read_project(pool: Pool, name: NormalizedName) -> Project:
         known = await files.select_project_files(connection, name)
         policy = await load_policy(connection, found)
         now = await projects.select_now(connection)
-    return Project(
+    return ProjectDetail(
         name=found.name,
         display_name=found.display_name,
         origin=found.origin,

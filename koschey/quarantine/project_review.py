@@ -9,7 +9,7 @@ from operator import attrgetter
 from packaging.utils import NormalizedName
 
 from koschey.db import browse, files, policies, projects
-from koschey.db.browse import CheckedAttestation, JournalEntry, RuleInForce
+from koschey.db.browse import ActiveRule, CheckedAttestation, JournalRow
 from koschey.db.left_out import select_left_out
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.model import File, FileId, LeftOut, Project, Standing, StandingFile, State
@@ -102,14 +102,14 @@ class ProjectReview:
 
     name: NormalizedName
     project: Project | None
-    rules: Sequence[RuleInForce]
+    rules: Sequence[ActiveRule]
     releases: Sequence[ReviewedRelease]
     """The newest version first."""
     origins: Mapping[FileId, str]
     """Where stored files were downloaded from."""
     attestations: Mapping[FileId, CheckedAttestation]
     left_out: LeftOut
-    entries: Sequence[JournalEntry]
+    entries: Sequence[JournalRow]
     """The last changes, the newest first."""
 
     @property
@@ -129,7 +129,7 @@ async def review_project(pool: Pool, name: NormalizedName, feed: Feed | None) ->
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         found = await projects.select_project(connection, name)
-        rules = await browse.select_rules_in_force(connection, name)
+        rules = await browse.select_active_rules(connection, name)
         if found is None and not rules:
             return None
         policy = await policies.load_policy(connection, found) if found else Policy()
@@ -152,7 +152,7 @@ def _releases(
     known: Sequence[StandingFile],
     policy: Policy,
     evidence: Mapping[FileId, Evidence],
-    rules: Sequence[RuleInForce],
+    rules: Sequence[ActiveRule],
     now: datetime,
 ) -> list[ReviewedRelease]:
     """Group files by release, the newest version first."""

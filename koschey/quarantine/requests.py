@@ -18,7 +18,7 @@ MAX_OPEN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """A request that was recorded."""
 
     explanation: Explanation
@@ -26,7 +26,9 @@ class Asked:
     times: int
 
 
-async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reason: str, usual: timedelta) -> Asked:
+async def record_request(
+    pool: Pool, project: NormalizedName, version: str, who: str, reason: str, usual: timedelta
+) -> RecordedRequest:
     """Record that a client needs a release.
 
     Raises `UsageError` if the release is served or can never be, `NotKnown` if it does not exist, and
@@ -41,7 +43,7 @@ async def ask(pool: Pool, project: NormalizedName, version: str, who: str, reaso
                 f"{who} already has {MAX_OPEN} open requests; request again when reviewers have answered some of them"
             )
         times = await upsert_request(connection, project, explanation.version, who, why)
-    return Asked(explanation, who, times)
+    return RecordedRequest(explanation, who, times)
 
 
 def _check(explanation: Explanation) -> None:
@@ -54,7 +56,7 @@ def _check(explanation: Explanation) -> None:
         raise NotKnown(f"{release} is not known here; request the project's page first, or check the spelling")
 
 
-def who_asks(account: str | None, address: str | None) -> str:
+def requester_name(account: str | None, address: str | None) -> str:
     """Return the name under which a request is counted: the account, otherwise the address.
 
     An IPv6 address is replaced by its /64 network, because one machine can use any number of IPv6 addresses.

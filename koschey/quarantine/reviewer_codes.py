@@ -17,7 +17,7 @@ from koschey.db import projects
 from koschey.db.pool import Connection, Database
 from koschey.db.reviewer_codes import (
     CodeRow,
-    NewCode,
+    NewCodeRow,
     count_open_codes,
     delete_old_codes,
     insert_code,
@@ -119,7 +119,7 @@ async def issue_code(
         digest = digest_code(code)
         assert digest is not None
         covered = [(release.project, release.version, release.digest) for release in shown]
-        new = NewCode(digest, actor.name, actor.door, choice, days)
+        new = NewCodeRow(digest, actor.name, actor.door, choice, days)
         await delete_old_codes(connection, KEPT)
         issued_at = await insert_code(connection, new, covered)
     return IssuedCode(code, actor.name, choice, days, issued_at + LIFETIME, tuple(shown))

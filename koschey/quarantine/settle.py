@@ -29,11 +29,11 @@ class Settlement:
 
     held: tuple[File, ...]
     """Files that are still held."""
-    needs_look: bool
+    needs_refresh: bool
     """Whether some are held only until the upstream's page is read again."""
     release_at: datetime | None
     """When time may release the first of them."""
-    look_again_in: timedelta | None
+    recheck_in: timedelta | None
     """Time from now until the release should be settled again; None if only a person or a check can change it."""
     state: State
     reasons: tuple[str, ...]
@@ -63,7 +63,7 @@ async def settle(
             (item, verdict(item.file, item.standing, policy, now, evidence.get(item.file.id, NOTHING_KNOWN)))
             for item in known
         ]
-        if not _keeps_states(found):
+        if not _preserves_states(found):
             due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
             await _move(connection, project, due)
         return _summarise(judged, now)
@@ -92,7 +92,7 @@ async def _renew_windows(
     return renewed
 
 
-def _keeps_states(project: Project | None) -> bool:
+def _preserves_states(project: Project | None) -> bool:
     """Return whether a quarantine of the project hides the files without changing their states.
 
     The quarantine of a hosted project is lifted as a whole, and then exactly the files that were released before must
@@ -112,14 +112,14 @@ async def _move(connection: Connection, project: NormalizedName, due: Sequence[t
 
 def _summarise(judged: Sequence[tuple[StandingFile, Verdict]], now: datetime) -> Settlement:
     waiting = [(item, judgement) for item, judgement in judged if judgement.state is State.HELD]
-    moments = [judgement.look_again_at for _, judgement in waiting if judgement.look_again_at]
+    moments = [judgement.recheck_at for _, judgement in waiting if judgement.recheck_at]
     releases = [item.standing.release_at for item, _ in waiting if item.standing.release_at]
     states = {judgement.state for _, judgement in judged}
     return Settlement(
         held=tuple(item.file for item, _ in waiting),
-        needs_look=any(judgement.needs_look for _, judgement in waiting),
+        needs_refresh=any(judgement.needs_refresh for _, judgement in waiting),
         release_at=min(releases, default=None),
-        look_again_in=max(min(moments) - now, SOONEST) if moments else None,
+        recheck_in=max(min(moments) - now, SOONEST) if moments else None,
         state=next((state for state in STATES_BY_WEIGHT if state in states), State.RELEASED),
         reasons=tuple(sorted({judgement.reason for _, judgement in judged})),
     )

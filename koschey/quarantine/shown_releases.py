@@ -43,8 +43,8 @@ class ShownRelease:
 
         It does not include the states: a file that time releases in the meantime is still the same file.
         """
-        told = [[file.filename, file.sha256, sorted(map(_tell, file.findings))] for file in self.files]
-        return hashlib.sha256(json.dumps(sorted(told, key=lambda each: str(each[0]))).encode()).hexdigest()
+        facts = [[file.filename, file.sha256, sorted(map(_finding_text, file.findings))] for file in self.files]
+        return hashlib.sha256(json.dumps(sorted(facts, key=lambda each: str(each[0]))).encode()).hexdigest()
 
 
 async def show_releases(db: Database, releases: Sequence[Release], feed: Feed | None) -> list[ShownRelease]:
@@ -83,7 +83,7 @@ def _show(
     return ShownRelease(name, version, tuple(shown))
 
 
-def _tell(finding: Finding) -> str:
+def _finding_text(finding: Finding) -> str:
     return json.dumps(
         [finding.check, finding.code, finding.severity, finding.summary, finding.evidence], sort_keys=True
     )

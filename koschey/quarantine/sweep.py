@@ -38,7 +38,7 @@ async def wake_unchecked(pool: Pool) -> int:
     return len(releases)
 
 
-async def tell_unsent(pool: Pool) -> int:
+async def requeue_unsent_alerts(pool: Pool) -> int:
     """Have the alerts sent that the webhook has not accepted; return how many there are.
 
     They were raised before a webhook was configured, or it was unavailable for longer than sending is retried.

@@ -8,7 +8,7 @@ from packaging.utils import NormalizedName
 from koschey.db.browse import select_projects_like, select_waiting_releases
 from koschey.db.journal import select_serial
 from koschey.db.pool import Database
-from koschey.db.requests import select_asked
+from koschey.db.requests import select_request_counts
 from koschey.model import Serial, State
 from koschey.policy.states import PENDING
 
@@ -29,7 +29,7 @@ class WaitingRelease(Struct, frozen=True, kw_only=True):
     """The number of accounts or addresses that have requested it."""
 
 
-class Quarantine(Struct, frozen=True, kw_only=True):
+class HeldReleases(Struct, frozen=True, kw_only=True):
     """A part of the held releases: security fixes first, then those whose windows end first."""
 
     serial: Serial
@@ -37,16 +37,17 @@ class Quarantine(Struct, frozen=True, kw_only=True):
     releases: list[WaitingRelease]
 
 
-async def read_quarantine(db: Database, name_part: str | None, *, limit: int, offset: int) -> Quarantine:
+async def read_quarantine(db: Database, name_part: str | None, *, limit: int, offset: int) -> HeldReleases:
     """Return a part of the pending releases of the projects whose names contain a text, and how many there are."""
     # The serial is read first: data that is read after it can only be newer.
     serial = await select_serial(db)
     found, total = await select_waiting_releases(db, PENDING, name_part, limit=limit, offset=offset)
-    asked = await select_asked(db)
+    requests = await select_request_counts(db)
     releases = [
-        WaitingRelease(**release._asdict(), asked=asked.get((release.project, release.version), 0)) for release in found
+        WaitingRelease(**release._asdict(), asked=requests.get((release.project, release.version), 0))
+        for release in found
     ]
-    return Quarantine(serial=serial, total=total, releases=releases)
+    return HeldReleases(serial=serial, total=total, releases=releases)
 
 
 async def find_projects(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:

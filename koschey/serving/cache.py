@@ -12,7 +12,7 @@ from typing import Protocol
 from packaging.utils import NormalizedName
 
 
-class Keepable(Protocol):
+class Cacheable(Protocol):
     """A value that the cache can hold."""
 
     @property
@@ -24,22 +24,22 @@ class Keepable(Protocol):
         """The time, by `time.monotonic`, until which the value may be kept."""
 
 
-class ProjectCache[T: Keepable]:
+class ProjectCache[T: Cacheable]:
     """Values by project and key, up to `limit` bytes. The least recently used projects are dropped first."""
 
     def __init__(self, trusted: Callable[[], bool], *, limit: int) -> None:
         self._trusted = trusted
         self._limit = limit
-        self._kept: OrderedDict[NormalizedName, dict[str, T]] = OrderedDict()
+        self._values: OrderedDict[NormalizedName, dict[str, T]] = OrderedDict()
         self._weight = 0
         self._changes = 0
 
     def get(self, name: NormalizedName, key: str = "") -> T | None:
         """Return the value, or None unless it is certain that nothing has changed since it was built."""
-        found = self._kept.get(name, {}).get(key)
+        found = self._values.get(name, {}).get(key)
         if found is None or not self._trusted() or time.monotonic() >= found.expires_at:
             return None
-        self._kept.move_to_end(name)
+        self._values.move_to_end(name)
         return found
 
     @property
@@ -51,13 +51,13 @@ class ProjectCache[T: Keepable]:
         """Store a value, unless any project has changed since the caller read `changes`."""
         if changes != self._changes or not self._trusted():
             return
-        of_project = self._kept.setdefault(name, {})
+        of_project = self._values.setdefault(name, {})
         replaced = of_project.get(key)
         of_project[key] = built
-        self._kept.move_to_end(name)
+        self._values.move_to_end(name)
         self._weight += built.weight - (replaced.weight if replaced else 0)
         while self._weight > self._limit:
-            self._drop(next(iter(self._kept)))
+            self._drop(next(iter(self._values)))
 
     def forget(self, name: str) -> None:
         """Remove the values of a project, because it changed; `name` may be the scope of a rule for many projects."""
@@ -69,8 +69,8 @@ class ProjectCache[T: Keepable]:
     def forget_all(self) -> None:
         """Remove all values, because any project may have changed."""
         self._changes += 1
-        self._kept.clear()
+        self._values.clear()
         self._weight = 0
 
     def _drop(self, name: NormalizedName) -> None:
-        self._weight -= sum(dropped.weight for dropped in self._kept.pop(name, {}).values())
+        self._weight -= sum(dropped.weight for dropped in self._values.pop(name, {}).values())

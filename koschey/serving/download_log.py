@@ -50,7 +50,9 @@ class DownloadLog:
         self._waiting: list[Waiting] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def hand_out(self, file: FileId, login: Login | None, address: str | None, user_agent: str | None) -> None:
+    async def record_download(
+        self, file: FileId, login: Login | None, address: str | None, user_agent: str | None
+    ) -> None:
         """Commit the download of a file, with the account and token of `login`, if any. Raises as `record` does."""
         account, token = (login.account, login.token) if login else (None, None)
         await self.record(NewDownload(file, account, token, address, user_agent))

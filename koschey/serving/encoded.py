@@ -61,7 +61,7 @@ class Variant:
 
 
 @dataclass(slots=True)
-class Page:
+class EncodedPage:
     """A page in all its forms."""
 
     serial: Serial
@@ -77,10 +77,10 @@ class Page:
         return 2 * sum(len(content.plain) for content in {variant.content for variant in self.forms.values()})
 
 
-def page_of(serial: Serial, json: bytes, html: bytes) -> Page:
+def page_of(serial: Serial, json: bytes, html: bytes) -> EncodedPage:
     """Return the page with these two renderings."""
     as_json, as_html = Encoded(json), Encoded(html)
-    return Page(
+    return EncodedPage(
         serial,
         {
             Form.JSON: Variant(as_json, _etag(json, "j")),

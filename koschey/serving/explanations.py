@@ -12,7 +12,7 @@ from koschey.db.pool import Pool
 from koschey.mirror.refresh import Refresher
 from koschey.model import StandingFile
 from koschey.policy.availability import FileAccount
-from koschey.quarantine.explanations import Sight, explain_file, look_at
+from koschey.quarantine.explanations import ProjectSnapshot, explain_file, load_snapshot
 from koschey.serving.pages import Pages
 from koschey.standards.names import is_safe_filename
 
@@ -40,14 +40,14 @@ class Explanations:
     window: timedelta
     """How long a new file is held if no rule says otherwise."""
 
-    async def project(self, name: NormalizedName) -> Sight | None:
+    async def project(self, name: NormalizedName) -> ProjectSnapshot | None:
         """Return the facts about a project, or the rules that close its name. Returns None if the name has no page.
 
         Raises as `Refresher.find` does.
         """
         if await self.refresher.find(name) is None and await self.pages.project(name) is None:
             return None
-        return await look_at(self.pool, name, self.window)
+        return await load_snapshot(self.pool, name, self.window)
 
     async def file(self, item: StandingFile) -> FileAccount:
         """Return the explanation of one file."""
@@ -61,8 +61,8 @@ class Explanations:
         for item in await select_files_named(self.pool, names, filename):
             name, version = item.file.project, item.file.version
             if release_word(name, version) == word:
-                sight = await look_at(self.pool, name, self.window)
-                return ExplainedFile(item, sight.account(item), sight.explain(version).free)
+                snapshot = await load_snapshot(self.pool, name, self.window)
+                return ExplainedFile(item, snapshot.account(item), snapshot.explain(version).free)
         return None
 
 

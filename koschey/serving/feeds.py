@@ -15,7 +15,7 @@ from koschey.mirror.refresh import Refresher
 from koschey.model import Serial
 from koschey.serving.documents import Document, document_of
 from koschey.serving.served import Served
-from koschey.standards.feeds import Feed, Item, render_feed
+from koschey.standards.feeds import Item, RssFeed, render_feed
 from koschey.standards.project_json import releases_of
 from koschey.standards.project_page import ProjectPage
 
@@ -34,8 +34,8 @@ class Surveys:
         self._pool = pool
         self._refresher = refresher
         self._served = served
-        self._ours = served.ours
-        self._kept: dict[str, Document] = {}
+        self._own_addresses = served.own_addresses
+        self._documents: dict[str, Document] = {}
         self._making = Flights[str, Document]()
         self._rested_at = 0.0
 
@@ -58,14 +58,14 @@ class Surveys:
         if page is None or not page.files:
             return None
         title = f"Releases of {name}"
-        feed = Feed(title, self._page_of(name), title, self._items(page))
+        feed = RssFeed(title, self._page_of(name), title, self._items(page))
         return document_of(page.serial, render_feed(feed))
 
     async def sizes(self) -> Document:
         """Return the sizes of the largest projects, and the total size of all, in bytes."""
-        kept = self._kept.get("sizes")
-        if kept is not None and time.monotonic() <= self._rested_at:
-            return kept
+        stored = self._documents.get("sizes")
+        if stored is not None and time.monotonic() <= self._rested_at:
+            return stored
         return await self._making.join("sizes", self._measure)
 
     async def close(self) -> None:
@@ -82,25 +82,25 @@ class Surveys:
         return self._find(key, serial) or await self._making.join(key, lambda: self._make(key, build))
 
     def _find(self, key: str, serial: Serial) -> Document | None:
-        kept = self._kept.get(key)
-        return kept if kept and kept.serial >= serial and time.monotonic() < kept.expires_at else None
+        stored = self._documents.get(key)
+        return stored if stored and stored.serial >= serial and time.monotonic() < stored.expires_at else None
 
     async def _make(self, key: str, build: Callable[[], Awaitable[bytes]]) -> Document:
         serial, begun = await journal.select_serial(self._pool), time.monotonic()
         lasts = await rules.select_seconds_left(self._pool)
-        made = self._kept[key] = document_of(serial, await build())
+        made = self._documents[key] = document_of(serial, await build())
         made.expires_at = begun + lasts
         return made
 
     async def _projects(self) -> bytes:
         found = await feeds.select_newest_projects(self._pool, limit=PROJECTS)
         items = [Item(each.project, self._page_of(each.project), each.summary or "", each.at) for each in found]
-        return render_feed(Feed("Newest projects", self._list, "Projects that are served here now", items))
+        return render_feed(RssFeed("Newest projects", self._list, "Projects that are served here now", items))
 
     async def _releases(self) -> bytes:
         found = await feeds.select_newest_releases(self._pool, limit=RELEASES)
         items = [self._item(each) for each in found]
-        return render_feed(Feed("Newest releases", self._list, "Releases that are served here now", items))
+        return render_feed(RssFeed("Newest releases", self._list, "Releases that are served here now", items))
 
     def _item(self, release: Novelty) -> Item:
         assert release.version is not None
@@ -121,7 +121,7 @@ class Surveys:
 
     async def _measure(self) -> Document:
         begun = time.monotonic()
-        measured = self._kept["sizes"] = await self._sizes()
+        measured = self._documents["sizes"] = await self._sizes()
         self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
         return measured
 
@@ -133,10 +133,10 @@ class Surveys:
 
     @property
     def _list(self) -> str:
-        return self._ours.absolute(addresses.PROJECT_LIST)
+        return self._own_addresses.absolute(addresses.PROJECT_LIST)
 
     def _page_of(self, project: NormalizedName) -> str:
-        return self._ours.absolute(addresses.project_page(project))
+        return self._own_addresses.absolute(addresses.project_page(project))
 
     def _release_of(self, project: NormalizedName, version: str) -> str:
-        return self._ours.absolute(addresses.release_json(project, version))
+        return self._own_addresses.absolute(addresses.release_json(project, version))

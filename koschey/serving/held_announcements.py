@@ -21,14 +21,14 @@ MAX_WHY = 500
 
 
 @dataclass(frozen=True, slots=True)
-class KeptBack:
+class HeldFiles:
     """The pending, not served files of a project: those that its page announces, and the number of the others."""
 
     announced: tuple[File, ...]
     held: int
 
 
-def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> KeptBack:
+def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual: timedelta) -> HeldFiles:
     """Return the pending, not served files that a page announces, and count the others.
 
     A file without a digest or a path cannot be announced.
@@ -43,7 +43,7 @@ def announce(known: Sequence[StandingFile], policy: Policy, now: datetime, usual
             announced.append(_as_yanked(item.file, judged, end, now))
         else:
             held += 1
-    return KeptBack(tuple(announced), held)
+    return HeldFiles(tuple(announced), held)
 
 
 def _is_announced(item: StandingFile, judged: Verdict, policy: Policy) -> bool:
@@ -53,7 +53,7 @@ def _is_announced(item: StandingFile, judged: Verdict, policy: Policy) -> bool:
 
 
 def _as_yanked(file: File, judged: Verdict, end: datetime | None, now: datetime) -> File:
-    if judged.look_again_at is None:
+    if judged.recheck_at is None:
         until = "held until a reviewer decides"
     else:
         until = f"held until {end:%Y-%m-%d}" if end and end > now else "held"

@@ -19,7 +19,7 @@ from koschey.mirror.refresh import Refresher
 from koschey.model import ProjectStatus
 from koschey.policy.rules import CLOSING
 from koschey.serving.cache import ProjectCache
-from koschey.serving.encoded import Page, page_of
+from koschey.serving.encoded import EncodedPage, page_of
 from koschey.serving.project_list import ProjectList
 from koschey.serving.served import Served, seconds_left
 from koschey.standards import simple_html, simple_json
@@ -35,7 +35,7 @@ class Pages:
     def __init__(
         self,
         pool: Pool,
-        cache: ProjectCache[Page],
+        cache: ProjectCache[EncodedPage],
         refresher: Refresher,
         project_list: ProjectList,
         served: Served,
@@ -48,17 +48,17 @@ class Pages:
         self._list = project_list
         self._freshness = freshness
         self._served = served
-        self._building = Flights[tuple[NormalizedName, int, int], Page]()
+        self._building = Flights[tuple[NormalizedName, int, int], EncodedPage]()
 
-    def cached(self, name: NormalizedName) -> Page | None:
+    def cached(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page from memory, or None. The project of an old page is refreshed in the background."""
         page = self._cache.get(name)
         if page is not None and time.monotonic() - page.built_at > self._freshness:
             page.built_at = time.monotonic()
-            self._refresher.find_behind(name)
+            self._refresher.find_in_background(name)
         return page
 
-    def cached_list(self) -> Page | None:
+    def cached_list(self) -> EncodedPage | None:
         """Return the project list from memory, or None if it is too old."""
         return self._list.cached()
 
@@ -67,11 +67,11 @@ class Pages:
         await self._building.close()
         await self._list.close()
 
-    async def project_list(self) -> Page:
+    async def project_list(self) -> EncodedPage:
         """Return the list of all projects."""
         return await self._list.get()
 
-    async def project(self, name: NormalizedName) -> Page | None:
+    async def project(self, name: NormalizedName) -> EncodedPage | None:
         """Return a project's page, or None if there is no such project. Raises `UpstreamError` or `Busy`."""
         if page := self.cached(name):
             return page
@@ -87,7 +87,7 @@ class Pages:
             self._cache.put(name, page, changes)
         return page
 
-    async def project_below(self, name: NormalizedName, depth: int) -> Page | None:
+    async def project_below(self, name: NormalizedName, depth: int) -> EncodedPage | None:
         """Return a page for another URL than its own, `depth` folders below the root. The page is not kept.
 
         Raises as `project` does.
@@ -96,11 +96,11 @@ class Pages:
             return await self._closed(name)
         return await self._build(name, depth)
 
-    async def _closed(self, name: NormalizedName) -> Page | None:
+    async def _closed(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page of a blocked or reserved name that has no project here, so that it is never a 404."""
         begun, now = time.monotonic(), await select_now(self._pool)
         rules = await select_rules(self._pool, name)
-        rule = rules.find_whole(*CLOSING)
+        rule = rules.find_project_wide(*CLOSING)
         if rule is None:
             return None
         serial, reason = await journal.select_serial(self._pool), f"{rule.kind}: {rule.reason}"
@@ -108,12 +108,12 @@ class Pages:
         page.expires_at = begun + seconds_left(rules, now)
         return page
 
-    async def _build(self, name: NormalizedName, depth: int = 2) -> Page:
+    async def _build(self, name: NormalizedName, depth: int = 2) -> EncodedPage:
         """Return the current page, built once for all callers between two changes."""
         key = name, depth, self._cache.changes
         return await self._building.join(key, lambda: self._build_once(name, depth))
 
-    async def _build_once(self, name: NormalizedName, depth: int) -> Page:
+    async def _build_once(self, name: NormalizedName, depth: int) -> EncodedPage:
         # Taken before PostgreSQL's clock is read, so that the page expires a little too soon rather than too late.
         begun = time.monotonic()
         served = await self._served.load(name)
@@ -124,7 +124,7 @@ class Pages:
         return page
 
 
-def _render(page: ProjectPage) -> Page:
+def _render(page: ProjectPage) -> EncodedPage:
     rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
     if page.held:
         # RFC 8288: the link shows a client that misses a version why it is not listed.

@@ -85,22 +85,22 @@ class ProjectDocuments:
         document = self._cache.get(name, key)
         if document is not None and time.monotonic() - document.built_at > self._freshness:
             document.built_at = time.monotonic()
-            self._refresher.find_behind(name)
+            self._refresher.find_in_background(name)
         return document
 
-    async def _build(self, page: ProjectPage, asked: str | None) -> Document | None:
+    async def _build(self, page: ProjectPage, requested: str | None) -> Document | None:
         releases = releases_of(page.files)
-        if asked is None:
+        if requested is None:
             version = latest_version({version: is_yanked(files) for version, files in releases.items()})
         else:
-            version = find_version(releases, asked)
+            version = find_version(releases, requested)
         if version is None:
             return None
         metadata, lasts = await self._read_metadata(page.name, releases[version])
-        if asked is None and metadata is not None:
+        if requested is None and metadata is not None:
             summary = metadata.summary[:MAX_SUMMARY] if metadata.summary else None
             await projects.update_summary(self._pool, page.name, summary)
-        render = partial(render_project, page, version, metadata, all_releases=asked is None)
+        render = partial(render_project, page, version, metadata, all_releases=requested is None)
         body = await asyncio.to_thread(render) if len(page.files) > RENDER_IN_THREAD else render()
         return document_of(page.serial, body, lasts=lasts)
 

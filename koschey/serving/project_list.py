@@ -18,7 +18,7 @@ from koschey.concurrency.flights import Flights
 from koschey.db.pool import Pool
 from koschey.db.projects import select_listed_since
 from koschey.model import Serial
-from koschey.serving.encoded import Page, page_of
+from koschey.serving.encoded import EncodedPage, page_of
 from koschey.standards import simple_html, simple_json
 
 REST = 9.0
@@ -37,16 +37,16 @@ class ProjectList:
         self._trusted = trusted
         self._serials: dict[NormalizedName, Serial] = {}
         self._serial = Serial(-1)
-        self._page: Page | None = None
+        self._page: EncodedPage | None = None
         self._cost = 0.0
         self._changed = True
-        self._making = Flights[None, Page]()
+        self._making = Flights[None, EncodedPage]()
 
     def change(self) -> None:
         """Mark the list as outdated, because a change was committed or may have been."""
         self._changed = True
 
-    def cached(self) -> Page | None:
+    def cached(self) -> EncodedPage | None:
         """Return the list from memory, or None if the client must wait for a newer one."""
         page = self._page
         if page is None or not (self._changed or not self._trusted()):
@@ -59,7 +59,7 @@ class ProjectList:
         self._making.begin(None, self._make)
         return page
 
-    async def get(self) -> Page:
+    async def get(self) -> EncodedPage:
         """Return the list; wait for a new one if `cached` returns None."""
         if page := self.cached():
             return page
@@ -69,7 +69,7 @@ class ProjectList:
         """Cancel the rendering in progress."""
         await self._making.close()
 
-    async def _make(self) -> Page:
+    async def _make(self) -> EncodedPage:
         begun = time.monotonic()
         # Reset before the rows are read: they may lack a change that is notified from now on.
         self._changed = False
@@ -85,7 +85,7 @@ class ProjectList:
         self._cost = time.monotonic() - begun
         return page
 
-    def _render(self, changed: list[tuple[NormalizedName, Serial]]) -> Page:
+    def _render(self, changed: list[tuple[NormalizedName, Serial]]) -> EncodedPage:
         # The names are nearly sorted already, so that sorting them is quick.
         self._serials = dict(sorted((self._serials | dict(changed)).items()))
         listed = list(self._serials.items())

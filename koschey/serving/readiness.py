@@ -19,7 +19,7 @@ LATE: set[asyncio.Task[Any]] = set()
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReadinessReport:
     """Which stores answered a process in time."""
 
     listener: bool
@@ -42,13 +42,13 @@ class Readiness:
     bucket: Bucket
     listener: Listener
 
-    async def check(self) -> Report:
+    async def check(self) -> ReadinessReport:
         """Query PostgreSQL and the bucket; wait for each at most `PATIENCE` seconds."""
         listener = self.listener.is_listening
         bucket = asyncio.create_task(_within(self.bucket.check()))
         # A query to a server that hangs keeps a connection of the pool; the listener notices that within seconds.
         pulse = await _within(select_pulse(self.pool)) if listener else None
-        return Report(listener, bool(await bucket), pulse)
+        return ReadinessReport(listener, bool(await bucket), pulse)
 
     async def pulse(self) -> Pulse:
         """Return how long ago the background work was last seen. Raises asyncpg's errors while PostgreSQL is away."""

@@ -22,7 +22,7 @@ class Served:
     """Loads what is served of a project."""
 
     pool: Pool
-    ours: Addresses
+    own_addresses: Addresses
     """The URLs of this index."""
     upstream: str
     """The URL of the Simple API that is mirrored."""
@@ -43,9 +43,9 @@ class Served:
             now = await projects.select_now(connection)
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None
-        lasts, kept = seconds_left(policy.rules, now), announce(known, policy, now, self.window)
-        page = ProjectPage(name, project.serial, served, *_status(policy), self.ours, source, lasts)
-        return replace(page, announced=kept.announced, held=kept.held)
+        lasts, held_files = seconds_left(policy.rules, now), announce(known, policy, now, self.window)
+        page = ProjectPage(name, project.serial, served, *_status(policy), self.own_addresses, source, lasts)
+        return replace(page, announced=held_files.announced, held=held_files.held)
 
 
 def seconds_left(rules: Rules, now: datetime) -> float:
@@ -53,13 +53,13 @@ def seconds_left(rules: Rules, now: datetime) -> float:
 
     Until then, a verdict under these rules does not change by itself.
     """
-    ends = rules.ends_next(now)
+    ends = rules.next_expiry(now)
     return (ends - now).total_seconds() if ends else math.inf
 
 
 def _status(policy: Policy) -> tuple[ProjectStatus, str | None]:
     """Return the status of the project and its reason (PEP 792). A project that a rule closes is quarantined."""
     kinds = CLOSING if policy.origin is Origin.MIRRORED else (RuleKind.BLOCKED,)
-    if rule := policy.rules.find_whole(*kinds):
+    if rule := policy.rules.find_project_wide(*kinds):
         return ProjectStatus.QUARANTINED, f"{rule.kind}: {rule.reason}"
     return policy.project_status, policy.project_status_reason

@@ -13,14 +13,14 @@ from koschey.db import changelog, journal, search
 from koschey.db.pool import Pool
 from koschey.model import Serial
 from koschey.serving.documents import Document, document_of
-from koschey.serving.encoded import Page
+from koschey.serving.encoded import EncodedPage
 from koschey.serving.pages import Pages
 from koschey.standards.changelog import render_change
 from koschey.standards.negotiation import Form
 from koschey.standards.project_json import latest_version
 from koschey.standards.versions import version_key
 from koschey.standards.xml_text import clean_xml
-from koschey.standards.xmlrpc import Call, CallFault, FaultCode, Value, render_value
+from koschey.standards.xmlrpc import CallFault, FaultCode, MethodCall, Value, render_value
 
 MAX_CHANGES = 50_000
 CANDIDATES = 500
@@ -74,7 +74,7 @@ class MirrorCalls:
         """Cancel the work in progress."""
         await self._listing.close()
 
-    async def answer(self, call: Call) -> Document:
+    async def answer(self, call: MethodCall) -> Document:
         """Return the rendered answer to a call. Raises `CallFault` for any other method, and for wrong parameters."""
         if call.method in GONE:
             raise CallFault(
@@ -107,7 +107,7 @@ class MirrorCalls:
             return self._listed
         return await self._listing.join(page.serial, lambda: self._list(page))
 
-    async def _list(self, page: Page) -> Document:
+    async def _list(self, page: EncodedPage) -> Document:
         self._listed = await asyncio.to_thread(_render_list, page)
         return self._listed
 
@@ -171,7 +171,7 @@ def _invalid(text: str) -> CallFault:
     return CallFault(FaultCode.INVALID_PARAMETERS, f"server error; invalid method params: {text}")
 
 
-def _render_list(page: Page) -> Document:
+def _render_list(page: EncodedPage) -> Document:
     listed = msgspec.json.decode(page.forms[Form.JSON].content.plain)["projects"]
     body = render_value({project["name"]: project["_last-serial"] for project in listed})
     return document_of(page.serial, body)

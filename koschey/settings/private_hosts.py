@@ -14,7 +14,7 @@ NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
 PORTS = {"http": 80, "https": 443}
 
 
-class Host(NamedTuple):
+class PrivateHost(NamedTuple):
     """A host as URLs name it; without a port, all of its ports."""
 
     name: str
@@ -22,13 +22,13 @@ class Host(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class PrivateHosts:
     """A set of hosts, by name or by network."""
 
-    named: frozenset[Host] = frozenset()
+    named: frozenset[PrivateHost] = frozenset()
     networks: tuple[Network, ...] = ()
 
-    def with_urls(self, urls: Iterable[str]) -> "Hosts":
+    def with_urls(self, urls: Iterable[str]) -> "PrivateHosts":
         """Return these hosts and those that URLs name, each with the port of its URL alone.
 
         Another port of the same machine is another server. Only 80 and 443 belong together, because sites redirect
@@ -38,13 +38,13 @@ class Hosts:
         for url in urls:
             host, port = host_of(url)
             name = normalise(host)
-            found |= {Host(name, each) for each in (PORTS.values() if port in PORTS.values() else (port,))}
+            found |= {PrivateHost(name, each) for each in (PORTS.values() if port in PORTS.values() else (port,))}
         return replace(self, named=frozenset(found))
 
     def name(self, host: str, port: int | None) -> bool:
         """Return whether these hosts include a host by its name in a URL."""
         found = normalise(host)
-        return Host(found) in self.named or (port is not None and Host(found, port) in self.named)
+        return PrivateHost(found) in self.named or (port is not None and PrivateHost(found, port) in self.named)
 
     def cover(self, address: str) -> bool:
         """Return whether one of the networks includes an IP address; False for a host name."""
@@ -55,7 +55,7 @@ class Hosts:
         return any(ip in network for network in self.networks if network.version == ip.version)
 
 
-NO_HOSTS = Hosts()
+NO_HOSTS = PrivateHosts()
 
 
 def host_of(url: str) -> tuple[str, int | None]:
@@ -67,16 +67,16 @@ def host_of(url: str) -> tuple[str, int | None]:
         return "", None
 
 
-def parse_private_hosts(text: str) -> Hosts:
+def parse_private_hosts(text: str) -> PrivateHosts:
     """Read names, `name:port` and networks (CIDR), separated by commas. Raises `ValueError` for anything else."""
-    named, networks = set[Host](), list[Network]()
+    named, networks = set[PrivateHost](), list[Network]()
     for item in filter(None, (part.strip() for part in text.split(","))):
         found = _parse(item)
-        if isinstance(found, Host):
+        if isinstance(found, PrivateHost):
             named.add(found)
         else:
             networks.append(found)
-    return Hosts(frozenset(named), tuple(networks))
+    return PrivateHosts(frozenset(named), tuple(networks))
 
 
 def normalise(host: str) -> str:
@@ -96,7 +96,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _parse(item: str) -> Host | Network:
+def _parse(item: str) -> PrivateHost | Network:
     try:
         network = ip_network(item)
     except ValueError:
@@ -106,7 +106,7 @@ def _parse(item: str) -> Host | Network:
     return network
 
 
-def _parse_host(item: str) -> Host:
+def _parse_host(item: str) -> PrivateHost:
     host, port = host_of(f"//{item}")
     host = normalise(host)
     shown = f"[{host}]" if ":" in host else host
@@ -115,4 +115,4 @@ def _parse_host(item: str) -> Host:
         raise ValueError(
             f"{item[:80]!r} is not a host; write a name, name:port, or a network (CIDR) such as 10.1.0.0/16"
         )
-    return Host(host, port)
+    return PrivateHost(host, port)

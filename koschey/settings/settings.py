@@ -22,7 +22,7 @@ from koschey.settings.hosts import (
     parse_proxies,
     socket_path,
 )
-from koschey.settings.private_hosts import Hosts, Network, host_of, parse_private_hosts
+from koschey.settings.private_hosts import Network, PrivateHosts, host_of, parse_private_hosts
 from koschey.settings.signal_decisions import SignalDecisions, SignalSetting
 
 PREFIX = "KOSCHEY_"
@@ -243,7 +243,7 @@ class Settings(BaseSettings):
         return UNIX in [text.strip() for text in (self.trusted_proxies or "").split(",")]
 
     @property
-    def allowed_hosts(self) -> Hosts:
+    def allowed_hosts(self) -> PrivateHosts:
         """The hosts inside the operator's network that Koschey may connect to, also over plain http."""
         listed = parse_private_hosts(self.private_hosts or "")
         return listed.with_urls([self.upstream_url]) if self.allow_private_upstream else listed

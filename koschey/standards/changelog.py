@@ -37,7 +37,7 @@ WITHDRAWN: Mapping[Event | None, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ChangelogEntry:
     """One row of the journal, and whether its file is served now."""
 
     serial: Serial
@@ -63,13 +63,13 @@ type Row = tuple[str, str | None, int, str, Serial]
 """Project, version or None, seconds since 1970, action, serial."""
 
 
-def render_change(change: Change) -> Row:
+def render_change(change: ChangelogEntry) -> Row:
     """Return the change as a row of the changelog."""
     version, action = _words(change)
     return change.project or "", version, int(change.at.timestamp()), action, change.serial
 
 
-def _words(change: Change) -> tuple[str | None, str]:
+def _words(change: ChangelogEntry) -> tuple[str | None, str]:
     """Return the version, if it may be named, and the action."""
     if change.event is Event.PROJECT_STATUS:
         return None, _status(change)
@@ -85,7 +85,7 @@ def _words(change: Change) -> tuple[str | None, str]:
     return None, WITHDRAWN.get(change.event, UPDATED)
 
 
-def _status(change: Change) -> str:
+def _status(change: ChangelogEntry) -> str:
     if change.status == ProjectStatus.QUARANTINED:
         return "project quarantined"
     return "project quarantine cleared" if change.was == ProjectStatus.QUARANTINED else UPDATED

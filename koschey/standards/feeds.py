@@ -20,7 +20,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class RssFeed:
     """A feed. Its items keep the given order."""
 
     title: str
@@ -29,7 +29,7 @@ class Feed:
     items: Iterable[Item]
 
 
-def render_feed(feed: Feed) -> bytes:
+def render_feed(feed: RssFeed) -> bytes:
     """Render a feed. Characters that XML cannot contain are removed from titles and descriptions."""
     rss = Rss201rev2Feed(
         title=clean_xml(feed.title), link=feed.link, description=clean_xml(feed.description), language="en"

@@ -29,7 +29,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class HtmlPage:
+class LinksPage:
     """The links and `<meta>` elements of a page."""
 
     links: tuple[Link, ...]
@@ -39,14 +39,14 @@ class HtmlPage:
     """Whether the page looks like a list of files without any file: no link leads elsewhere."""
 
 
-def read_page(text: str, url: str) -> HtmlPage:
+def read_page(text: str, url: str) -> LinksPage:
     """Read the page at `url`. Never fails: any text is HTML."""
     reader = _Reader()
     reader.feed(text)
     reader.close()
     base = _join(url, reader.base) or url
     links = tuple(Link(href, _join(base, href), attributes) for href, attributes in reader.anchors)
-    return HtmlPage(links, reader.meta, _is_listing(reader, links, url))
+    return LinksPage(links, reader.meta, _is_listing(reader, links, url))
 
 
 @dataclass

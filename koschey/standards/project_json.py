@@ -57,9 +57,9 @@ def latest_version(yanked: Mapping[str, bool]) -> str | None:
     return max(yanked, key=rank, default=None)
 
 
-def find_version(versions: Iterable[str], asked: str) -> str | None:
+def find_version(versions: Iterable[str], requested: str) -> str | None:
     """Return the version that a URL names; `1.0` finds `1`."""
-    wanted = canonical_version(asked)
+    wanted = canonical_version(requested)
     return next((version for version in versions if canonical_version(version) == wanted), None)
 
 
@@ -93,7 +93,7 @@ def render_project(page: ProjectPage, version: str, metadata: CoreMetadata | Non
 
 
 def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: CoreMetadata | None) -> dict[str, object]:
-    address = page.ours.absolute(project_page(page.name))
+    address = page.own_addresses.absolute(project_page(page.name))
     yanked = is_yanked(files)
     return {
         "name": metadata.name if metadata else page.name,
@@ -109,7 +109,7 @@ def _info(page: ProjectPage, version: str, files: Sequence[File], metadata: Core
         "project_urls": _project_urls(metadata.project_urls) if metadata else None,
         "package_url": address,
         "project_url": address,
-        "release_url": page.ours.absolute(release_json(page.name, version)),
+        "release_url": page.own_addresses.absolute(release_json(page.name, version)),
         "docs_url": None,
         "bugtrack_url": None,
         "downloads": NOT_COUNTED,

@@ -25,7 +25,7 @@ class ProjectPage:
     files: tuple[File, ...]
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
-    ours: Addresses = NOWHERE
+    own_addresses: Addresses = NOWHERE
     """The addresses of this index."""
     upstream: str | None = None
     """The Simple API that the project is mirrored from; None for a hosted project."""
@@ -53,9 +53,9 @@ class ProjectPage:
 
         PEP 740: "The value MUST be a fully qualified URL" on a secure origin, so an index over plain http links none.
         """
-        if not file.has_provenance or not is_secure(self.ours.root):
+        if not file.has_provenance or not is_secure(self.own_addresses.root):
             return None
-        return self.ours.absolute(provenance(self.name, file.version, file.filename))
+        return self.own_addresses.absolute(provenance(self.name, file.version, file.filename))
 
     def record_of(self, file: File) -> str:
         """Return the URL of a file's PEP 710 record."""
@@ -64,7 +64,7 @@ class ProjectPage:
     def url_of(self, file: File) -> str:
         """Return the absolute URL of a file, for clients that do not read it on the page."""
         assert file.path is not None
-        return self.ours.absolute(quote_path(file.path))
+        return self.own_addresses.absolute(quote_path(file.path))
 
     def link_to(self, file: File) -> str:
         """Return the URL of a file relative to the page: the same under every address of the index (PEP 503, 691)."""

@@ -10,7 +10,7 @@ from packaging.utils import NormalizedName
 from koschey.errors import UpstreamMalformed
 from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, Sha256, UpstreamFile, UpstreamPage
 from koschey.standards.charsets import decode_html
-from koschey.standards.html_links import HtmlPage, Link, read_page
+from koschey.standards.html_links import Link, LinksPage, read_page
 from koschey.standards.project_page import API_VERSION, ProjectPage, yank_reason
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, left_out, page_of
 from koschey.texts import on_one_line
@@ -94,7 +94,7 @@ def parse_project(
     )
 
 
-def _parse_status(page: HtmlPage) -> ProjectStatus:
+def _parse_status(page: LinksPage) -> ProjectStatus:
     """Return the project's status (PEP 792); as in JSON, an unknown status counts as active."""
     status = page.meta.get("project-status", "")
     return ProjectStatus(status) if status in list(ProjectStatus) else ProjectStatus.ACTIVE
@@ -111,8 +111,8 @@ def _named(link: Link) -> str:
 
 def _is_file(link: Link, name: str) -> bool:
     """Return whether a link leads to a file, by its suffix, attributes or digest."""
-    told = link.attributes.keys() & FILE_ATTRIBUTES or any(key in DIGESTS for key, _ in _fragment(link))
-    return bool(told) or DISTRIBUTION.search(name) is not None
+    is_stated = link.attributes.keys() & FILE_ATTRIBUTES or any(key in DIGESTS for key, _ in _fragment(link))
+    return bool(is_stated) or DISTRIBUTION.search(name) is not None
 
 
 def _parse_link(link: Link, name: str, project: NormalizedName) -> UpstreamFile | LeftOutFile:

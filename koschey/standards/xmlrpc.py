@@ -36,14 +36,14 @@ class CallFault(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class MethodCall:
     """One method call."""
 
     method: str
     parameters: tuple[Any, ...]
 
 
-def parse_call(body: bytes) -> Call:
+def parse_call(body: bytes) -> MethodCall:
     """Read a method call. Raises `CallFault` for anything else."""
     target = Unmarshaller()
     parser = DefusedExpatParser(target, forbid_dtd=True)
@@ -57,7 +57,7 @@ def parse_call(body: bytes) -> Call:
         ) from None
     if not method:
         raise CallFault(FaultCode.NOT_WELL_FORMED, "parse error: no methodName")
-    return Call(method, parameters)
+    return MethodCall(method, parameters)
 
 
 def render_value(value: Value) -> bytes:

@@ -35,8 +35,8 @@ def translated(key: str) -> Iterator[None]:
 
 
 def _classified(key: str, error: S3Error) -> StoreUnavailable:
-    told = error.response.get("Error", {})
-    code, status = str(told.get("Code", "")), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    stated = error.response.get("Error", {})
+    code, status = str(stated.get("Code", "")), int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in MISSING:
         return ObjectMissing(f"the bucket has no object {key}")
     if status == 416:
@@ -44,5 +44,5 @@ def _classified(key: str, error: S3Error) -> StoreUnavailable:
     if status >= 500 or status in (408, 429) or code in TEMPORARY:
         return StoreUnavailable(f"the bucket does not answer: {code or status}")
     return StoreRefused(
-        f"the bucket refuses {key}: {told.get('Message') or code or status} ({code or status}); check KOSCHEY_S3_*"
+        f"the bucket refuses {key}: {stated.get('Message') or code or status} ({code or status}); check KOSCHEY_S3_*"
     )

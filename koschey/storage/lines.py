@@ -52,7 +52,7 @@ class Lines:
         return len(self._open)
 
     @asynccontextmanager
-    async def take(self) -> AsyncIterator[Line]:
+    async def acquire(self) -> AsyncIterator[Line]:
         """Wait for a line and use it. Streams get lines in the order of their requests."""
         async with self._turns:
             while len(self._open) >= self._limit:
@@ -62,7 +62,7 @@ class Lines:
         try:
             yield line
         finally:
-            self._give_back(line)
+            self._release(line)
 
     async def _make_room(self) -> None:
         """Take a line away from its stream, or wait a moment for one."""
@@ -71,7 +71,7 @@ class Lines:
         if idle is not None and now - _idle_since(idle) >= PATIENCE:
             idle.is_lost = True
             idle.close()
-            self._give_back(idle)
+            self._release(idle)
             return
         oldest = min(self._open, key=lambda line: line.since)
         if now - oldest.since >= TURN and not any(line.is_lost for line in self._open):
@@ -80,7 +80,7 @@ class Lines:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), PATIENCE)
 
-    def _give_back(self, line: Line) -> None:
+    def _release(self, line: Line) -> None:
         self._open.discard(line)
         self._changed.set()
 

@@ -97,8 +97,8 @@ class Bucket:
         with translated(key):
             await self.client.put_object(Bucket=self.name, Key=key, Body=body)
         fault = StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
-        for rest in READ_BACK:
-            await asyncio.sleep(rest)
+        for pause in READ_BACK:
+            await asyncio.sleep(pause)
             try:
                 if await self.get(key) == body:
                     return
@@ -124,7 +124,7 @@ class Bucket:
         """
         # An empty object is read without a request: no range of it exists (RFC 9110, 14.1.2).
         while start < stop:
-            async with self.lines.take() as line, self._reading(key, start, stop, size) as response:
+            async with self.lines.acquire() as line, self._reading(key, start, stop, size) as response:
                 line.close = response.close
                 chunks = response.content.iter_chunked(CHUNK)
                 while not line.is_lost:

@@ -50,7 +50,7 @@ class SpooledFile:
     """The digest of the bytes at their arrival."""
 
 
-class Part(io.RawIOBase):
+class FilePart(io.RawIOBase):
     """A part of a file in memory of its own, which goes back to the system with the part.
 
     The S3 client reads from it piece by piece. It would copy `bytes` as a whole, and the C library often keeps memory
@@ -202,15 +202,15 @@ class UploadStore:
         task.add_done_callback(lambda _: self.turns.release())
         return task
 
-    async def _send(self, where: dict[str, str], number: int, part: Part) -> dict[str, Any]:
+    async def _send(self, where: dict[str, str], number: int, part: FilePart) -> dict[str, Any]:
         with part, translated(where["Key"]):
             answer = await self.bucket.client.upload_part(**where, PartNumber=number, Body=part)
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
 
-def _read(file: SpooledFile, start: int, hasher: "hashlib._Hash") -> Part:
+def _read(file: SpooledFile, start: int, hasher: "hashlib._Hash") -> FilePart:
     """Read and hash the next part. Parts are read one after another, in their order."""
-    part = Part(min(PART_SIZE, file.size - start))
+    part = FilePart(min(PART_SIZE, file.size - start))
     part.fill(file.descriptor, start, hasher)
     return part
 

@@ -54,14 +54,14 @@ def read_feed(path: Path) -> list[Advisory]:
 
     Raises `UpstreamMalformed` if a limit is exceeded, a record is malformed, or no record is about a Python project.
     """
-    advisories, kept = {}, 0
+    advisories, count = {}, 0
     for number, record in enumerate(_records(path)):
         if number >= MAX_RECORDS:
             raise UpstreamMalformed(f"the advisory feed has more than {MAX_RECORDS} records")
         for advisory in read_record(record):
             advisories[advisory.id, advisory.project] = advisory
-            kept += len(advisory.versions) + len(advisory.ranges)
-        if kept > MAX_KEPT:
+            count += len(advisory.versions) + len(advisory.ranges)
+        if count > MAX_KEPT:
             raise UpstreamMalformed(f"the advisory feed names more than {MAX_KEPT} versions")
     if not advisories:
         # An empty feed would withdraw all advisories.

@@ -44,7 +44,7 @@ PARSE_IN_THREAD = 512 * 2**10
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class UpstreamDownload:
     """A download in progress."""
 
     url: str
@@ -110,7 +110,7 @@ class UpstreamClient:
         url, known = f"{self._url}{quote(project)}/", _read_before(etag)
         headers = {"Accept": ACCEPT_PAGE, "Accept-Encoding": ACCEPTED, **({"If-None-Match": known} if known else {})}
         async with (
-            self._turns.take(url) as turn,
+            self._turns.acquire(url) as turn,
             _deadline(url, PAGE_TIMEOUT),
             self._pages.get(url, headers, raw=True) as response,
         ):
@@ -185,7 +185,7 @@ class UpstreamClient:
             return Recorded(body, hosted=False)
 
     @asynccontextmanager
-    async def fetch_file(self, url: str) -> AsyncIterator[Download]:
+    async def fetch_file(self, url: str) -> AsyncIterator[UpstreamDownload]:
         """Open the download of a file. Errors of the upstream can also occur while its chunks are read."""
         # Without `identity` a server may compress the archive on its way.
         async with self._egress.get(url, {"Accept-Encoding": "identity"}, raw=True) as response:
@@ -194,7 +194,7 @@ class UpstreamClient:
             if size is not None and size > self._max_file:
                 raise UpstreamMalformed(f"{url} has {size} bytes; KOSCHEY_MAX_FILE_MIB allows {self._max_file}")
             chunks = _limited(response, self._max_file)
-            yield Download(str(response.url), size, _codings(response), self._max_file, chunks)
+            yield UpstreamDownload(str(response.url), size, _codings(response), self._max_file, chunks)
 
     async def _parse(self, response: aiohttp.ClientResponse, body: bytes, project: NormalizedName) -> UpstreamPage:
         kind = response.content_type.lower()

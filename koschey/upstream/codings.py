@@ -82,7 +82,7 @@ async def decode(chunks: AsyncIterator[bytes], named: Iterable[str], limit: int,
     sizes = [0] * (len(decoders) + 1)
     body = bytearray()
 
-    def take(data: bytes, stage: int) -> None:
+    def decode_stage(data: bytes, stage: int) -> None:
         sizes[stage] += len(data)
         if sizes[stage] > limit:
             raise UpstreamMalformed(f"{where} is larger than {limit / 2**20:g} MiB{hint}")
@@ -90,11 +90,11 @@ async def decode(chunks: AsyncIterator[bytes], named: Iterable[str], limit: int,
             body.extend(data)
             return
         for piece in decoders[stage].feed(data):
-            take(piece, stage + 1)
+            decode_stage(piece, stage + 1)
 
     try:
         async for chunk in chunks:
-            take(chunk, 0)
+            decode_stage(chunk, 0)
     except zlib.error as error:
         raise UpstreamMalformed(f"{where} is not in the content coding that it names: {error}") from None
     if not all(decoder.is_whole for decoder in decoders):

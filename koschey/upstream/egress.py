@@ -19,7 +19,7 @@ from yarl import URL
 
 from koschey import __version__
 from koschey.errors import EgressRefused, UpstreamMalformed, UpstreamUnavailable
-from koschey.settings.private_hosts import NO_HOSTS, Hosts
+from koschey.settings.private_hosts import NO_HOSTS, PrivateHosts
 
 MAX_REDIRECTS = 10
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -77,7 +77,7 @@ class CheckedResolver(AbstractResolver):
     The connector connects to exactly these addresses, so a name cannot resolve to another one in between.
     """
 
-    def __init__(self, allowed: Hosts = NO_HOSTS, remedy: str = REMEDY) -> None:
+    def __init__(self, allowed: PrivateHosts = NO_HOSTS, remedy: str = REMEDY) -> None:
         self._allowed = allowed
         self._remedy = remedy
         self._resolver = aiohttp.ThreadedResolver()
@@ -99,7 +99,7 @@ class CheckedResolver(AbstractResolver):
 class Egress:
     """Outgoing HTTP under the rules of this module."""
 
-    def __init__(self, allowed: Hosts = NO_HOSTS, *, remedy: str = REMEDY, connections: int = 32) -> None:
+    def __init__(self, allowed: PrivateHosts = NO_HOSTS, *, remedy: str = REMEDY, connections: int = 32) -> None:
         """Open at most `connections` connections to one host, and at most three times as many in total."""
         self._allowed = allowed
         self._remedy = remedy

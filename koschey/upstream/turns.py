@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from koschey.errors import Busy, UpstreamUnavailable
 
-ASKER: ContextVar[str] = ContextVar("koschey_asker", default="")
+CLIENT: ContextVar[str] = ContextVar("koschey_client", default="")
 """The client for which a page is requested: its address, or nothing for Koschey's own requests."""
 PLACES = 100
 """Pages that one process requests at once."""
@@ -33,7 +33,7 @@ MAX_WAITING = 500
 class Turn:
     """A place that a request occupies."""
 
-    asker: str
+    client: str
     limit: asyncio.Timeout
     heard_at: float
     heard: bool = False
@@ -53,21 +53,21 @@ class Turns:
 
     def __init__(self, places: int = PLACES) -> None:
         self._free = places
-        self._taken = set[Turn]()
+        self._occupied = set[Turn]()
         self._waiting = OrderedDict[str, list[Place]]()
         """By client, the next one first; the newest request of each last."""
         self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def take(self, url: str) -> AsyncIterator[Turn]:
+    async def acquire(self, url: str) -> AsyncIterator[Turn]:
         """Wait for a place and hold it. Raises `Busy` if none becomes free.
 
         Raises `UpstreamUnavailable` inside the block if the place is lost to others.
         """
-        asker, loop = ASKER.get(), asyncio.get_running_loop()
-        await self._wait(asker, url)
-        turn = Turn(asker, asyncio.timeout(None), loop.time())
-        self._taken.add(turn)
+        client, loop = CLIENT.get(), asyncio.get_running_loop()
+        await self._wait(client, url)
+        turn = Turn(client, asyncio.timeout(None), loop.time())
+        self._occupied.add(turn)
         try:
             async with turn.limit:
                 yield turn
@@ -79,48 +79,48 @@ class Turns:
                 f"{url} sent nothing for {silent:.0f} seconds while other requests were pending"
             ) from None
         finally:
-            self._taken.discard(turn)
-            self._give_back()
+            self._occupied.discard(turn)
+            self._release()
 
-    async def _wait(self, asker: str, url: str) -> None:
+    async def _wait(self, client: str, url: str) -> None:
         if self._free:
             self._free -= 1
             return
         place: Place = asyncio.get_running_loop().create_future()
-        self._queue(asker, place)
+        self._queue(client, place)
         try:
             async with asyncio.timeout(PATIENCE):
                 await place
         except TimeoutError:
-            self._leave(asker, place)
+            self._leave(client, place)
             raise Busy(f"too many requests to the upstream are pending; {url} was not requested") from None
         except asyncio.CancelledError:
-            self._leave(asker, place)
+            self._leave(client, place)
             raise
 
-    def _queue(self, asker: str, place: Place) -> None:
-        places = self._waiting.setdefault(asker, [])
+    def _queue(self, client: str, place: Place) -> None:
+        places = self._waiting.setdefault(client, [])
         places.append(place)
         if len(places) > MAX_WAITING and not (oldest := places.pop(0)).done():
             oldest.set_exception(TimeoutError())
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(EVERY, self._make_room)
 
-    def _leave(self, asker: str, place: Place) -> None:
+    def _leave(self, client: str, place: Place) -> None:
         if place.done() and not place.cancelled() and place.exception() is None:
-            self._give_back()  # it got its place in the same moment
-        elif place in (places := self._waiting.get(asker, [])):
+            self._release()  # it got its place in the same moment
+        elif place in (places := self._waiting.get(client, [])):
             places.remove(place)
             if not places:
-                del self._waiting[asker]
+                del self._waiting[client]
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         """Give a place to the next request."""
         while self._waiting:
-            asker, places = self._waiting.popitem(last=False)
+            client, places = self._waiting.popitem(last=False)
             place = places.pop()
             if places:
-                self._waiting[asker] = places
+                self._waiting[client] = places
             if not place.done():
                 place.set_result(None)
                 return
@@ -132,11 +132,11 @@ class Turns:
         if not self._waiting:
             return
         self._timer = loop.call_later(EVERY, self._make_room)
-        held = Counter(turn.asker for turn in self._taken)
+        held = Counter(turn.client for turn in self._occupied)
         long_silent = loop.time() - LEAST
-        kept = [turn for turn in self._taken if turn.limit.when() is None]
-        silent = [turn for turn in kept if not turn.heard or turn.heard_at <= long_silent]
-        turn = max(silent, key=lambda turn: (held[turn.asker], -turn.heard_at), default=None)
+        active = [turn for turn in self._occupied if turn.limit.when() is None]
+        silent = [turn for turn in active if not turn.heard or turn.heard_at <= long_silent]
+        turn = max(silent, key=lambda turn: (held[turn.client], -turn.heard_at), default=None)
         # Wait for the client with the most places: another client must not lose its only place instead.
         if turn is not None and turn.heard_at <= long_silent:
             turn.limit.reschedule(loop.time())

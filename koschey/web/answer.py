@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from koschey.serving.encoded import Encoded, Page
+from koschey.serving.encoded import Encoded, EncodedPage
 from koschey.standards.negotiation import Coding, Form, choose_coding, choose_form
 from koschey.web.conditional import Answer, matches
 
@@ -13,7 +13,7 @@ NOTHING_RUNS = "sandbox; default-src 'none'"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """The parts of a request that choose the form of a page; a header that the request lacks is empty."""
 
     accept: str
@@ -36,17 +36,17 @@ def coding_of(content: Encoded, accept_encoding: str) -> Coding:
     return choose_coding(accept_encoding) if len(content.plain) >= COMPRESS_FROM else Coding.IDENTITY
 
 
-def encoded_content(page: Page, asked: Asked) -> tuple[Encoded, Coding] | None:
+def encoded_content(page: EncodedPage, page_request: PageRequest) -> tuple[Encoded, Coding] | None:
     """Return the body to compress in a thread before `answer_page`, and its coding, or None if that is not needed."""
-    form = asked.form()
+    form = page_request.form()
     if form is None:
         return None
     content = page.forms[form].content
-    coding = asked.coding(content)
+    coding = page_request.coding(content)
     return None if content.is_at_hand(coding) else (content, coding)
 
 
-def answer_page(page: Page, asked: Asked) -> Answer:
+def answer_page(page: EncodedPage, page_request: PageRequest) -> Answer:
     """Answer GET or HEAD for a page."""
     headers = {
         "Vary": "Accept, Accept-Encoding",
@@ -56,14 +56,14 @@ def answer_page(page: Page, asked: Asked) -> Answer:
         "X-Content-Type-Options": "nosniff",
         **page.headers,
     }
-    form = asked.form()
+    form = page_request.form()
     if form is None:
-        return _not_acceptable(headers, head=asked.head)
+        return _not_acceptable(headers, head=page_request.head)
     variant = page.forms[form]
-    coding = asked.coding(variant.content)
+    coding = page_request.coding(variant.content)
     etag = f'"{variant.etag}"' if coding is Coding.IDENTITY else f'"{variant.etag}-{coding}"'
     headers["ETag"] = etag
-    if matches(asked.if_none_match, etag):
+    if matches(page_request.if_none_match, etag):
         # RFC 9110, 15.4.5: a 304 repeats ETag, Vary and Cache-Control.
         return Answer(304, headers, b"")
     body = variant.content.get(coding)
@@ -73,7 +73,7 @@ def answer_page(page: Page, asked: Asked) -> Answer:
         headers["Content-Security-Policy"] = NOTHING_RUNS
     if coding is not Coding.IDENTITY:
         headers["Content-Encoding"] = coding
-    return Answer(200, headers, b"" if asked.head else body)
+    return Answer(200, headers, b"" if page_request.head else body)
 
 
 def _not_acceptable(headers: dict[str, str], *, head: bool) -> Answer:

@@ -78,7 +78,7 @@ def not_modified(headers: dict[str, str]) -> Response:
     return Response(b"", 304, headers)
 
 
-def whole(body: bytes, headers: dict[str, str]) -> Response:
+def full_response(body: bytes, headers: dict[str, str]) -> Response:
     """Return 200 with a body, or for HEAD with its length alone."""
     response = Response(b"" if request.method == "HEAD" else body, 200, headers)
     # Quart counts the bytes that are sent; for HEAD there are none.
@@ -86,9 +86,9 @@ def whole(body: bytes, headers: dict[str, str]) -> Response:
     return response
 
 
-def whole_unless_known(body: bytes, headers: dict[str, str]) -> Response:
+def full_unless_cached(body: bytes, headers: dict[str, str]) -> Response:
     """Return 304 if the client has the content that the header `ETag` names, else 200 with the body."""
-    return not_modified(headers) if client_has(headers["ETag"]) else whole(body, headers)
+    return not_modified(headers) if client_has(headers["ETag"]) else full_response(body, headers)
 
 
 def streamed(

@@ -7,7 +7,7 @@ from quart import Response, request
 from koschey.serving.documents import Document
 from koschey.standards.negotiation import Coding
 from koschey.web.answer import coding_of
-from koschey.web.conditional import client_has, not_modified, whole
+from koschey.web.conditional import client_has, full_response, not_modified
 
 
 async def answer_document(document: Document, content_type: str, **more: str) -> Response:
@@ -29,4 +29,4 @@ async def answer_document(document: Document, content_type: str, **more: str) ->
     headers["Content-Type"] = content_type
     if coding is not Coding.IDENTITY:
         headers["Content-Encoding"] = coding
-    return whole(body, headers)
+    return full_response(body, headers)

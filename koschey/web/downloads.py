@@ -12,13 +12,13 @@ async def record_download(file: File) -> None:
     """Record that the client of the current request gets the file, before the first byte of it is sent.
 
     Credentials that prove no account are ignored: if every client may read, they need not be correct. Raises as
-    `DownloadLog.hand_out` and `Logins.find` do.
+    `DownloadLog.record_download` and `Logins.find` do.
     """
     header, logins = request.headers.get("Authorization"), resources().logins
     find = logins.find_named if resources().settings.anonymous_reading else logins.find
     login = await find(header, request.remote_addr)
     user_agent = _clean(request.headers.get("User-Agent"))
-    await resources().downloads.hand_out(file.id, login, request.remote_addr, user_agent)
+    await resources().downloads.record_download(file.id, login, request.remote_addr, user_agent)
 
 
 def _clean(user_agent: str | None) -> str | None:

@@ -8,9 +8,9 @@ from packaging.utils import NormalizedName
 from quart import Quart
 
 from koschey.errors import KoscheyError
-from koschey.serving.encoded import Page
+from koschey.serving.encoded import EncodedPage
 from koschey.serving.pages import Pages
-from koschey.web.answer import Asked, answer_page, encoded_content
+from koschey.web.answer import PageRequest, answer_page, encoded_content
 from koschey.web.stalls import PIECE, limit_connections, limited
 
 log = structlog.get_logger()
@@ -38,11 +38,11 @@ class FastPages:
             self._is_limited = True
             limit_connections()
         page = self._find(scope) if scope["type"] == "http" else None
-        asked = _asked(scope) if page is not None else None
-        if page is None or asked is None or encoded_content(page, asked):
+        page_request = _page_request(scope) if page is not None else None
+        if page is None or page_request is None or encoded_content(page, page_request):
             await self._pass_on(scope, receive, limited(send))
             return
-        answer = answer_page(page, asked)
+        answer = answer_page(page, page_request)
         if len(answer.body) > PIECE:  # a smaller body fits into the server's buffers
             send = limited(send)
         await send(
@@ -67,7 +67,7 @@ class FastPages:
             log.warning("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
             raise ConnectionAbortedError(str(cause)) from None
 
-    def _find(self, scope: Any) -> Page | None:
+    def _find(self, scope: Any) -> EncodedPage | None:
         path = scope["path"]
         if self.pages is None or scope["method"] not in ("GET", "HEAD") or not path.startswith(PREFIX):
             return None
@@ -77,9 +77,9 @@ class FastPages:
         return self.pages.cached(NormalizedName(name[:-1])) if name.endswith("/") else None
 
 
-def _asked(scope: Any) -> Asked:
+def _page_request(scope: Any) -> PageRequest:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in READ}
-    return Asked(
+    return PageRequest(
         accept=headers.get(b"accept", ""),
         format_=parse_qs(scope["query_string"].decode("latin-1")).get("format", [""])[0],
         accept_encoding=headers.get(b"accept-encoding", ""),

@@ -14,11 +14,11 @@ from koschey.web.conditional import (
     Unsatisfiable,
     applicable_range,
     client_has,
+    full_unless_cached,
     not_modified,
     parse_bounded,
     parse_range,
     streamed,
-    whole_unless_known,
 )
 from koschey.web.context import resources
 from koschey.web.downloads import record_download
@@ -138,7 +138,7 @@ async def _metadata(file: File) -> Response:
         # The digest of the bytes that are sent: they may differ from those that the page listed.
         "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
     }
-    return whole_unless_known(body, headers)
+    return full_unless_cached(body, headers)
 
 
 def _record(file: File) -> Response:
@@ -155,4 +155,4 @@ def _record(file: File) -> Response:
         "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"',
         "X-Content-Type-Options": "nosniff",
     }
-    return whole_unless_known(body, headers)
+    return full_unless_cached(body, headers)

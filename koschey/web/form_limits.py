@@ -47,12 +47,12 @@ class FormBudget:
     def __init__(self, size: int = ALL_FORMS) -> None:
         self._left = size
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Reserve `size` bytes. Raises `Busy` if other uploads hold too many of them."""
         if size > self._left:
             raise Busy("the forms of all current uploads together are too large; try again soon")
         self._left -= size
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Release `size` reserved bytes."""
         self._left += size

@@ -35,10 +35,10 @@ async def project(project: str) -> Response:
     name = parse_name(project)
     if name != project:
         return moved(addresses.held_project(name))
-    sight = await resources().explanations.project(name)
-    if sight is None:
+    snapshot = await resources().explanations.project(name)
+    if snapshot is None:
         return missing_project(name)
-    accounts = [account for account in sight.kept_back() if account.state is not State.REMOVED]
+    accounts = [account for account in snapshot.unserved() if account.state is not State.REMOVED]
     if _wants_html():
         return _html(held_html.render_project(name, accounts, resources().addresses))
     return _json({"project": name, "held": accounts, "ask": resources().addresses.absolute(addresses.REQUESTS)})
@@ -48,8 +48,8 @@ async def project(project: str) -> Response:
 async def release(project: str, version: str) -> Response:
     """Explain the state of one release, served or not."""
     name = parse_name(project)
-    sight = await resources().explanations.project(name)
-    return missing_project(name) if sight is None else _json(describe(sight.explain(version)))
+    snapshot = await resources().explanations.project(name)
+    return missing_project(name) if snapshot is None else _json(describe(snapshot.explain(version)))
 
 
 @blueprint.get("/held/<release>/<state>/<ask>/<path:filename>")

@@ -58,7 +58,7 @@ _environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=
 _file, _project = _environment.from_string(FILE), _environment.from_string(PROJECT)
 
 
-def render_file(project: str, account: FileAccount, free: str | None, ours: Addresses) -> str:
+def render_file(project: str, account: FileAccount, free: str | None, own_addresses: Addresses) -> str:
     """Render the page that says why one file is not served."""
     return _file.render(
         title=f"{project} {account.version} is {account.state}",
@@ -68,12 +68,12 @@ def render_file(project: str, account: FileAccount, free: str | None, ours: Addr
         free=free,
         askable=account.state is not State.REMOVED,
         command=request_command(project, account.version),
-        more=ours.here(held_project(project)),
-        **_doors(ours),
+        more=own_addresses.here(held_project(project)),
+        **_links(own_addresses),
     )
 
 
-def render_project(project: str, accounts: Sequence[FileAccount], ours: Addresses) -> str:
+def render_project(project: str, accounts: Sequence[FileAccount], own_addresses: Addresses) -> str:
     """Render the list of a project's files that are not served."""
     version = accounts[-1].version if accounts else ""
     return _project.render(
@@ -81,13 +81,13 @@ def render_project(project: str, accounts: Sequence[FileAccount], ours: Addresse
         project=project,
         rows=[(account, _until(account)) for account in accounts],
         command=request_command(project, version),
-        more=ours.here(project_page(project)),
-        **_doors(ours),
+        more=own_addresses.here(project_page(project)),
+        **_links(own_addresses),
     )
 
 
-def _doors(ours: Addresses) -> dict[str, str]:
-    return {"index": ours.absolute(PROJECT_LIST), "requests": ours.absolute(REQUESTS)}
+def _links(own_addresses: Addresses) -> dict[str, str]:
+    return {"index": own_addresses.absolute(PROJECT_LIST), "requests": own_addresses.absolute(REQUESTS)}
 
 
 def _until(account: FileAccount) -> str:

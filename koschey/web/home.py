@@ -28,13 +28,13 @@ releases them.</p>
 @blueprint.get("/")
 async def home() -> Response:
     """Show what this index is and how clients use it."""
-    ours = resources().addresses
+    own_addresses = resources().addresses
     body = PAGE.format(
         version=__version__,
-        index=escape(ours.absolute(addresses.PROJECT_LIST)),
-        uploads=escape(ours.absolute(addresses.UPLOADS)),
-        projects=ours.here(addresses.PROJECT_LIST),
-        admin=ours.here(addresses.ADMIN),
+        index=escape(own_addresses.absolute(addresses.PROJECT_LIST)),
+        uploads=escape(own_addresses.absolute(addresses.UPLOADS)),
+        projects=own_addresses.here(addresses.PROJECT_LIST),
+        admin=own_addresses.here(addresses.ADMIN),
         days=resources().settings.quarantine_days,
     )
     return Response(

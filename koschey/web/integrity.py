@@ -12,7 +12,7 @@ from koschey.errors import UpstreamMissing, UsageError
 from koschey.model import AttestationVerdict
 from koschey.serving.files import JudgedFile
 from koschey.standards.names import parse_name
-from koschey.web.conditional import whole_unless_known
+from koschey.web.conditional import full_unless_cached
 from koschey.web.context import resources
 from koschey.web.refusals import refuse
 
@@ -70,7 +70,7 @@ def _respond(provenance_object: bytes, judged: AttestationVerdict, form: str) ->
         "X-Koschey-Attestation": judged,
         "Content-Type": form,
     }
-    return whole_unless_known(provenance_object, headers)
+    return full_unless_cached(provenance_object, headers)
 
 
 def _message(status: int, text: str) -> Response:

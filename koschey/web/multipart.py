@@ -64,7 +64,7 @@ class Pace:
         self._waited, self._received = 0.0, 0
 
 
-class Body:
+class RequestBody:
     """The body of one request, pulled from the server chunk by chunk."""
 
     def __init__(self, receive: Any) -> None:
@@ -134,7 +134,7 @@ class UploadConnection(ASGIHTTPConnection):
         if self.scope["method"] != "POST" or path not in STREAMED:
             await super().__call__(receive, send)
             return
-        body = Body(receive)
+        body = RequestBody(receive)
         self.scope[BODY] = body  # type: ignore[literal-required]
 
         async def send_then_linger(message: Any) -> None:
@@ -168,7 +168,7 @@ class FormReader:
         self._budget = budget or FormBudget()
         self._count = 0
         self._size = 0
-        self._taken = 0
+        self._reserved = 0
 
     async def read(self, chunks: AsyncIterator[bytes], content_type: str) -> None:
         """Read the form to its end.
@@ -184,9 +184,9 @@ class FormReader:
             async for chunk in chunks:
                 for start in range(0, len(chunk), PIECE):
                     decoder.receive_data(chunk[start : start + PIECE])
-                    await self._take_all(decoder)
+                    await self._handle_events(decoder)
             decoder.receive_data(None)
-            await self._take_all(decoder)
+            await self._handle_events(decoder)
         except RequestEntityTooLarge:
             raise Refused(
                 f"The body has {MAX_HEADERS} bytes without a boundary: "
@@ -200,14 +200,14 @@ class FormReader:
     def close(self) -> None:
         """Drop the fields, and release their memory in the budget."""
         self.fields = []
-        self._budget.give(self._taken)
-        self._taken = 0
+        self._budget.release(self._reserved)
+        self._reserved = 0
 
-    async def _take_all(self, decoder: MultipartDecoder) -> None:
+    async def _handle_events(self, decoder: MultipartDecoder) -> None:
         while not isinstance(event := decoder.next_event(), NeedData | Epilogue):
-            await self._take(event)
+            await self._handle(event)
 
-    async def _take(self, event: Event) -> None:
+    async def _handle(self, event: Event) -> None:
         if isinstance(event, Field | File):
             self._begin(event)
         elif isinstance(event, Data) and self._text is None:
@@ -243,5 +243,5 @@ class FormReader:
     def _weigh(self, size: int, overhead: int = 0) -> None:
         self._size += size
         self._limits.check(self._count, self._size, self._name)
-        self._budget.take(size + overhead)
-        self._taken += size + overhead
+        self._budget.reserve(size + overhead)
+        self._reserved += size + overhead

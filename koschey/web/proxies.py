@@ -52,7 +52,7 @@ def client_address(peer: str | None, headers: Sequence[tuple[bytes, bytes]], net
     proxies, if a proxy wrote something other than an address, or if the request has both headers and they disagree: a
     proxy passes on the header that it does not write, and the client may have forged that one.
     """
-    if peer is not None and ((proxy := _parse_node(peer)) is None or not _is_ours(proxy, networks)):
+    if peer is not None and ((proxy := _parse_node(peer)) is None or not _is_own_proxy(proxy, networks)):
         return None
     found = {
         _first_other(elements, parse, networks)
@@ -76,12 +76,12 @@ def _first_other(
     address = None
     for element in elements:
         address = parse(element)
-        if address is None or not _is_ours(address, networks):
+        if address is None or not _is_own_proxy(address, networks):
             break
     return address
 
 
-def _is_ours(address: Address, networks: Sequence[Network]) -> bool:
+def _is_own_proxy(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 

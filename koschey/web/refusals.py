@@ -64,7 +64,7 @@ def refusal_path(project: str, account: FileAccount, beside: str = "") -> str:
 
 def refusal(project: str, account: FileAccount, free: str | None) -> Response:
     """Return the answer that says why a file is not served, until when, and how to request it (RFC 9457)."""
-    ours = resources().addresses
+    own_addresses = resources().addresses
     askable = account.state in {State(state) for state in ASKABLE}
     command = f"{request_command(project, account.version)} --reason WHY"
     return problem(
@@ -79,8 +79,8 @@ def refusal(project: str, account: FileAccount, free: str | None) -> Response:
         release_at=format_time(account.release_at) if account.release_at else None,
         findings=account.findings,
         free=free,
-        help=ours.absolute(addresses.held_project(project)),
-        ask={"command": command, "url": ours.absolute(addresses.REQUESTS)} if askable else None,
+        help=own_addresses.absolute(addresses.held_project(project)),
+        ask={"command": command, "url": own_addresses.absolute(addresses.REQUESTS)} if askable else None,
     )
 
 

@@ -5,9 +5,9 @@ import asyncio
 from quart import Blueprint, Response, request
 
 from koschey import addresses
-from koschey.serving.encoded import Page
+from koschey.serving.encoded import EncodedPage
 from koschey.standards.names import parse_name
-from koschey.web.answer import Asked, answer_page, encoded_content
+from koschey.web.answer import PageRequest, answer_page, encoded_content
 from koschey.web.conditional import as_response
 from koschey.web.context import resources
 from koschey.web.redirects import moved
@@ -57,15 +57,15 @@ async def project_detail_without_slash(project: str) -> Response:
     return moved(addresses.project_page(parse_name(project)))
 
 
-async def _respond(page: Page) -> Response:
-    asked = Asked(
+async def _respond(page: EncodedPage) -> Response:
+    page_request = PageRequest(
         accept=request.headers.get("Accept", ""),
         format_=request.args.get("format", ""),
         accept_encoding=request.headers.get("Accept-Encoding", ""),
         if_none_match=request.headers.get("If-None-Match", ""),
         head=request.method == "HEAD",
     )
-    if missing := encoded_content(page, asked):
+    if missing := encoded_content(page, page_request):
         content, coding = missing
         await asyncio.to_thread(content.get, coding)
-    return as_response(answer_page(page, asked))
+    return as_response(answer_page(page, page_request))

@@ -11,7 +11,7 @@ from quart.blueprints import BlueprintSetupState
 from koschey.accounts import Account
 from koschey.auth.identity import parse_authorization
 from koschey.errors import NotAllowed, Refused, TooManyGuesses, UsageError
-from koschey.hosting.accept import Accepted, Intake, accept
+from koschey.hosting.accept import Accepted, UploadIntake, accept
 from koschey.hosting.upload import Upload
 from koschey.inspection.sandbox.inspector import Inspector
 from koschey.resources import MIB
@@ -20,7 +20,7 @@ from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
 from koschey.web.context import resources
 from koschey.web.errors import problem
 from koschey.web.form_limits import FormBudget, FormLimits
-from koschey.web.multipart import BODY, Body, FormReader, UploadConnection
+from koschey.web.multipart import BODY, FormReader, RequestBody, UploadConnection
 from koschey.web.spool import Spool
 
 blueprint = Blueprint("upload", __name__)
@@ -70,7 +70,7 @@ async def _account() -> Account:
 
 
 async def _receive(account: Account) -> Accepted:
-    settings, body = resources().settings, cast(dict[str, Body], request.scope)[BODY]
+    settings, body = resources().settings, cast(dict[str, RequestBody], request.scope)[BODY]
     limit, limits = int(settings.max_file_mib * MIB), FormLimits.of(settings)
     if (request.content_length or 0) > limit + 2 * limits.bytes:
         raise Refused(
@@ -93,10 +93,10 @@ async def _receive(account: Account) -> Accepted:
         spool.close()
 
 
-def _intake() -> Intake:
+def _intake() -> UploadIntake:
     inspector: Inspector = current_app.extensions[INSPECTOR]
     store = UploadStore(resources().bucket, current_app.extensions[TURNS])
-    return Intake(resources().pool, store, inspector, resources().trust)
+    return UploadIntake(resources().pool, store, inspector, resources().trust)
 
 
 def _refuse(status: int, message: str) -> Response:

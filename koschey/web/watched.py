@@ -18,12 +18,12 @@ class WatchedReceive:
 
     def __init__(self, receive: Any) -> None:
         self._receive = receive
-        self._kept: deque[Any] = deque()
+        self._messages: deque[Any] = deque()
         self._next: asyncio.Task[Any] | None = None
 
     async def __call__(self) -> Any:
         """Return the next message; first those that arrived during `while_there`."""
-        return self._kept.popleft() if self._kept else await self._take()
+        return self._messages.popleft() if self._messages else await self._receive_next()
 
     def close(self) -> None:
         """Cancel a pending call, once the request has been answered."""
@@ -34,18 +34,18 @@ class WatchedReceive:
         """Return the result of `work`. Raises `ClientGone`, and cancels the work, if the client disconnects first."""
         task = asyncio.create_task(work)
         try:
-            while not task.done() and len(self._kept) < KEPT:
+            while not task.done() and len(self._messages) < KEPT:
                 coming = self._next = self._next or asyncio.ensure_future(self._receive())
                 await asyncio.wait({task, coming}, return_when=asyncio.FIRST_COMPLETED)
                 if coming.done():
-                    self._kept.append(await self._take())
-                    if self._kept[-1]["type"] == "http.disconnect":
+                    self._messages.append(await self._receive_next())
+                    if self._messages[-1]["type"] == "http.disconnect":
                         raise ClientGone
             return await task
         finally:
             task.cancel()
 
-    async def _take(self) -> Any:
+    async def _receive_next(self) -> Any:
         """Return the server's next message. Awaits a pending call first, because it may already have a message."""
         if self._next is None:
             return await self._receive()

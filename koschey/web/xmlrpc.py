@@ -9,7 +9,7 @@ from koschey.standards.xmlrpc import CallFault, parse_call, render_fault
 from koschey.web.context import resources
 from koschey.web.documents import answer_document
 from koschey.web.errors import problem
-from koschey.web.multipart import BODY, Body
+from koschey.web.multipart import BODY, RequestBody
 
 blueprint = Blueprint("xmlrpc", __name__)
 
@@ -44,7 +44,7 @@ async def _read() -> bytes:
     if (request.content_length or 0) > MAX_BODY:
         raise refusal
     body = bytearray()
-    async for chunk in cast(dict[str, Body], request.scope)[BODY].chunks():
+    async for chunk in cast(dict[str, RequestBody], request.scope)[BODY].chunks():
         body += chunk
         if len(body) > MAX_BODY:
             raise refusal

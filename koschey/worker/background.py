@@ -10,7 +10,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from koschey.db.pool import Pool
-from koschey.quarantine.sweep import tell_unsent
+from koschey.quarantine.sweep import requeue_unsent_alerts
 from koschey.settings import Settings
 from workflows.follow_advisories import FollowAdvisories, FollowAdvisoriesInput
 from workflows.follow_upstream import FollowUpstream, FollowUpstreamInput
@@ -19,13 +19,13 @@ from workflows.names import ADVISORIES_ID, FOLLOW_ID, HOUSEKEEPING_ID, TASK_QUEU
 
 EVERY = 60.0
 """Seconds between two checks that all of them run."""
-TELL_AGAIN = 600.0
+RESEND_EVERY = 600.0
 """Seconds between two searches for alerts that the webhook has not accepted; a new alert is sent at once."""
 RPC_TIMEOUT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Steady:
+class PermanentWorkflow:
     """A workflow that always runs, once for all workers."""
 
     workflow: Any
@@ -34,22 +34,24 @@ class Steady:
     summary: str
 
 
-def steady_workflows(settings: Settings) -> list[Steady]:
+def permanent_workflows(settings: Settings) -> list[PermanentWorkflow]:
     """Return the permanent workflows that the settings require."""
     wanted = [
-        Steady(
+        PermanentWorkflow(
             Housekeeping.run, HousekeepingInput(), HOUSEKEEPING_ID, "removes expired rules, starts missing workflows"
         )
     ]
     if settings.follow_upstream:
-        wanted.append(Steady(FollowUpstream.run, FollowUpstreamInput(), FOLLOW_ID, "refreshes pages of the upstream"))
+        wanted.append(
+            PermanentWorkflow(FollowUpstream.run, FollowUpstreamInput(), FOLLOW_ID, "refreshes pages of the upstream")
+        )
     if settings.advisories:
         given = FollowAdvisoriesInput()
-        wanted.append(Steady(FollowAdvisories.run, given, ADVISORIES_ID, "follows the advisory feed"))
+        wanted.append(PermanentWorkflow(FollowAdvisories.run, given, ADVISORIES_ID, "follows the advisory feed"))
     return wanted
 
 
-async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
+async def keep_running(client: Client, wanted: Sequence[PermanentWorkflow]) -> None:
     """Wake all, because a worker has started or Temporal is back; then start again any that has ended. Has no end."""
     for one in wanted:
         await _start(client, one, "look_again")
@@ -59,14 +61,14 @@ async def keep_running(client: Client, wanted: Sequence[Steady]) -> None:
             await _start(client, one, None)
 
 
-async def keep_telling(pool: Pool) -> None:
+async def keep_resending_alerts(pool: Pool) -> None:
     """Have alerts sent again that the webhook has not accepted. Only for a worker with a webhook. Has no end."""
     while True:
-        await tell_unsent(pool)
-        await asyncio.sleep(TELL_AGAIN)
+        await requeue_unsent_alerts(pool)
+        await asyncio.sleep(RESEND_EVERY)
 
 
-async def _start(client: Client, one: Steady, wake: str | None) -> None:
+async def _start(client: Client, one: PermanentWorkflow, wake: str | None) -> None:
     """Start a workflow, or send the signal `wake`, if any, to the one that runs: the id is the lock."""
     await client.start_workflow(
         one.workflow,

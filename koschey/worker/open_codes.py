@@ -41,9 +41,9 @@ class OpenCodes:
         """Read histories again and again. Has no end."""
         while True:
             await asyncio.sleep(EVERY)
-            await self.look()
+            await self.read_once()
 
-    async def look(self) -> list[str]:
+    async def read_once(self) -> list[str]:
         """Carry out what the last reading found and no workflow has carried out since; return the answers."""
         answers = [await self._decide(decision) for decision in self._found]
         self._found = []

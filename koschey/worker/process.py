@@ -17,7 +17,7 @@ from koschey.quarantine.sweep import wake_unchecked
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.settings.signal_decisions import SignalDecisions, signal_decisions, signal_warnings
-from koschey.worker.background import keep_running, keep_telling, steady_workflows
+from koschey.worker.background import keep_resending_alerts, keep_running, permanent_workflows
 from koschey.worker.connection import connect_patiently, ensure_search_attributes
 from koschey.worker.heartbeat import keep_reporting
 from koschey.worker.open_codes import OpenCodes
@@ -68,10 +68,10 @@ async def _work(
     superseded = SupersededRuns(resources.pool, client, searchable=searchable)
     tasks.start("the replacement of superseded runs", superseded.run, _is_any_outage)
     if webhook:
-        tasks.start("the sending of alerts", lambda: keep_telling(resources.pool), is_outage)
+        tasks.start("the sending of alerts", lambda: keep_resending_alerts(resources.pool), is_outage)
     async with make_worker(client, resources, QUICK_RUNNER):
-        steady = steady_workflows(settings)
-        tasks.start("the start of permanent workflows", lambda: keep_running(client, steady), _is_rpc_error)
+        permanent = permanent_workflows(settings)
+        tasks.start("the start of permanent workflows", lambda: keep_running(client, permanent), _is_rpc_error)
         ready()
         await stop.wait()
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from koschey.client.http import HttpClient, open_egress
-from koschey.conformance.checks import Outcome, registered
+from koschey.conformance.checks import AssertionOutcome, registered
 from koschey.conformance.examine import run_check
 from koschey.conformance.subject import Subject
 from tests.support.koschey_up import Koschey
@@ -53,8 +53,8 @@ async def keeps(request: pytest.FixtureRequest, examined: tuple[str, list[str]])
 
         async def keep(assertion: str) -> None:
             result = await run_check(checks[assertion], subject)
-            if result.outcome is Outcome.SKIP and request.config.getoption("--index-url"):
+            if result.outcome is AssertionOutcome.SKIP and request.config.getoption("--index-url"):
                 pytest.skip(result.detail)
-            assert result.outcome is Outcome.PASS, f"{assertion}: {result.check.says} {result.detail}"
+            assert result.outcome is AssertionOutcome.PASS, f"{assertion}: {result.check.says} {result.detail}"
 
         yield keep

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from koschey.client.conformance import examine_index
-from koschey.conformance.checks import Outcome
+from koschey.conformance.checks import AssertionOutcome
 from tests.support import archives
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
 from tests.support.uploads import upload
@@ -103,4 +103,4 @@ async def test_t_17_3(koschey: Koschey, upstream: Upstream, kind: str) -> None:
     wait_until(lambda: koschey.filenames(name))
     results = {result.check.id: result for result in await examine_index(koschey.index_url, [name])}
     for assertion in ("T-2.2", "T-3.1", "T-3.2", "T-6.1", "T-6.2", "T-6.3", "T-7.1", "T-7.2", "T-8.2"):
-        assert results[assertion].outcome is Outcome.PASS, results[assertion].detail
+        assert results[assertion].outcome is AssertionOutcome.PASS, results[assertion].detail

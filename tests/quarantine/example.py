@@ -18,9 +18,9 @@ from koschey.model import Actor
 from koschey.quarantine.decide import Choice, Decision, decide
 from tests.quarantine.reference import Reference
 from tests.quarantine.reference_evidence import Evidence
-from tests.support.app_in_process import REVIEWER, SECOND, Inside
+from tests.support.app_in_process import REVIEWER, SECOND, AppInProcess
 from tests.support.chosen_check import Oracle
-from tests.support.killed_processes import Mortal
+from tests.support.killed_processes import KillableProcess
 from tests.support.koschey_up import JSON
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -39,20 +39,20 @@ BACKWARDS = """
 
 
 class Asked(RuleBasedStateMachine):
-    """The example. `inside` and `mortal` are set by whoever runs it; each has a project of its own in it."""
+    """The example. `app` and `killable` are set by whoever runs it; each has a project of its own in it."""
 
-    inside: Inside
-    mortal: Mortal | None = None
+    app: AppInProcess
+    killable: KillableProcess | None = None
     """Processes that can be killed; without it none is."""
 
     def __init__(self) -> None:
         super().__init__()
         self.project = NormalizedName(f"m{next(EXAMPLES)}-a")
-        settings = self.inside.settings
+        settings = self.app.settings
         self.reference = Reference(settings.window, Evidence(settings.feed_max_age))
         self.oracle = Oracle()
         self.kills = 0
-        self.asker = self.inside.account(None)
+        self.asker = self.app.account(None)
         self.asked_times: dict[str, int] = {}
         self.served_bytes: dict[str, str] = {}
         self.blobs_checked: set[str] = set()
@@ -81,7 +81,7 @@ class Asked(RuleBasedStateMachine):
     def note_decision(self, person: str | None, choice: str, version: str | None, span: timedelta) -> None:
         """A decision is in force: it must have been one that was enough."""
         assert self.reference.agrees(person, choice, version), f"{choice} of {version} by {person} alone"
-        self.reference.decide(choice, version, self.inside.now, span)
+        self.reference.decide(choice, version, self.app.now, span)
 
     def set_rule(self, kind: str, value: str | None = None, subject: str | None = None) -> None:
         """Put a rule in force, as the admin."""
@@ -92,18 +92,18 @@ class Asked(RuleBasedStateMachine):
         """Do something with a connection, and return once the web process has heard of it."""
 
         async def run() -> T:
-            async with self.inside.resources.pool.acquire() as connection:
+            async with self.app.resources.pool.acquire() as connection:
                 return await work(connection)
 
         try:
-            return self.inside.run(run())
+            return self.app.run(run())
         finally:
-            self.inside.hear_all()
+            self.app.hear_all()
 
     def check_edges(self) -> None:
         """I4: each file that moved since this was last asked has one entry in the journal, which has no gaps."""
         states = self.states()
-        rows = self.inside.fetch("SELECT serial, action, filename FROM journal WHERE serial > $1", self.serial)
+        rows = self.app.fetch("SELECT serial, action, filename FROM journal WHERE serial > $1", self.serial)
         for name in states:
             actions = [row["action"] for row in rows if row["filename"] == name]
             if name not in self.moved_to:
@@ -114,14 +114,14 @@ class Asked(RuleBasedStateMachine):
                 is_return = (self.moved_to[name], states[name]) == ("blocked", "released")
                 wanted = [["held", "released"]] if is_return else []
                 assert len(moves) == 1 or moves in wanted, (name, self.moved_to[name], states[name], actions)
-        (counted,) = self.inside.fetch("SELECT count(*) AS rows, max(serial) AS last FROM journal")
-        assert self.inside.fetch(BACKWARDS) == []
+        (counted,) = self.app.fetch("SELECT count(*) AS rows, max(serial) AS last FROM journal")
+        assert self.app.fetch(BACKWARDS) == []
         assert counted["rows"] == counted["last"] == self.head()
         self.moved_to, self.serial = states, self.head()
 
     def page(self) -> Any:
         """The project's page, as JSON."""
-        return self.inside.ask(f"/simple/{self.project}/", Accept=JSON).json
+        return self.app.ask(f"/simple/{self.project}/", Accept=JSON).json
 
     def served(self) -> list[str]:
         """The filenames on it."""
@@ -134,12 +134,12 @@ class Asked(RuleBasedStateMachine):
 
     def looked_at(self) -> Any:
         """When the upstream's page was looked at last."""
-        found = self.inside.run(select_project(self.inside.resources.pool, self.project))
+        found = self.app.run(select_project(self.app.resources.pool, self.project))
         return found and found.looked_at
 
     def upstream_page(self) -> Any:
         """The upstream's page, or None."""
-        return self.inside.upstream.project_detail(self.project)
+        return self.app.upstream.project_detail(self.project)
 
     def listed(self, version: str) -> list[str]:
         """The filenames of a release that the upstream lists."""
@@ -156,7 +156,7 @@ class Asked(RuleBasedStateMachine):
 
     def rows(self) -> list[Any]:
         """The files as they stand."""
-        return self.inside.fetch(
+        return self.app.fetch(
             "SELECT filename, version, state, reason, stored_at, sha256, file.id"
             " FROM file JOIN standing ON file_id = file.id"
             " JOIN project ON project.id = project_id WHERE name = $1 ORDER BY file.id",
@@ -166,11 +166,11 @@ class Asked(RuleBasedStateMachine):
     def standing(self) -> tuple[list[Any], list[Any]]:
         """All that decides what is served: the files, and the rules."""
         query = "SELECT kind, version, subject, value, expires_at FROM rule WHERE project = $1 ORDER BY 1, 2, 3"
-        return self.rows(), self.inside.fetch(query, self.project)
+        return self.rows(), self.app.fetch(query, self.project)
 
     def head(self) -> int:
         """The serial of the last change."""
-        (row,) = self.inside.fetch("SELECT serial FROM journal_head")
+        (row,) = self.app.fetch("SELECT serial FROM journal_head")
         return int(row["serial"])
 
 

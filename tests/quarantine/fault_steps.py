@@ -36,8 +36,8 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
     def restart(self) -> None:
         """The process ends, and another starts with nothing in its memory (I7)."""
         before = self.served()
-        self.inside.stop()
-        self.inside.start()
+        self.app.stop()
+        self.app.start()
         assert self.served() == before
 
     @rule(skew=sampled_from([-7 * DAY, 7 * DAY]))
@@ -58,7 +58,7 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
         with _dying(*where):
             for name in self.states():
                 with suppress(KoscheyError, OSError):
-                    self.inside.store(name)
+                    self.app.store(name)
         assert self.stored() == before
 
     @rule(choice=sampled_from(["block", "approve", "trust", "recall"]), version=VERSIONS)
@@ -72,18 +72,18 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
     @rule(step=ORDERS, version=VERSIONS, answer=ANSWERS, choice=sampled_from(["approve", "block", "recall"]), ms=DELAYS)
     def be_killed(self, step: str, version: str, answer: str, choice: str, ms: int) -> None:
         """A process of its own is killed in the middle of a step; all holds, and to do the step again completes it."""
-        if self.mortal is None or self.kills == KILLS:
+        if self.killable is None or self.kills == KILLS:
             return
         self.kills += 1
-        self.inside.pass_time(timedelta(seconds=1))
+        self.app.pass_time(timedelta(seconds=1))
         page, head = self.upstream_page(), self.head()
         known = tuple(FileId(row["id"]) for row in self.rows())
         order = Order(step, self.project, version, answer if step == "check" else choice, MANAGER, known)
-        asked = self.mortal.die_in(order, ms / 1000)
-        self._outlive(self.mortal.name)
-        self.mortal.start()
-        if step == "look" and self.looked_at() == self.inside.now:
-            self.reference.look(page, self.inside.now)
+        asked = self.killable.die_in(order, ms / 1000)
+        self._outlive(self.killable.name)
+        self.killable.start()
+        if step == "look" and self.looked_at() == self.app.now:
+            self.reference.look(page, self.app.now)
         elif self.head() != head:
             self._note_done(order)
         self.check_all()
@@ -94,19 +94,19 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
     def _outlive(self, dead: str) -> None:
         """Wait until PostgreSQL has noticed the death, and until what the dead had leased is free."""
         for _ in range(1000):
-            if not self.inside.fetch(SESSIONS, dead)[0]["left"]:
+            if not self.app.fetch(SESSIONS, dead)[0]["left"]:
                 break
         else:
             raise AssertionError("sessions of the dead are left")
-        self.inside.execute(END_LEASES)
-        self.inside.hear_all()
+        self.app.execute(END_LEASES)
+        self.app.hear_all()
 
     def _note_done(self, order: Order) -> None:
         """Something of the step was committed; what consists of one transaction is done then."""
         if order.step == "settle":
-            self.reference.settle(order.version, self.inside.now)
+            self.reference.settle(order.version, self.app.now)
         elif order.step == "decide":
-            (last,) = self.inside.fetch("SELECT action FROM journal WHERE serial = $1", self.head())
+            (last,) = self.app.fetch("SELECT action FROM journal WHERE serial = $1", self.head())
             if last["action"] == "propose":
                 self.reference.propose(REVIEWER, order.choice, order.version)
             else:
@@ -116,7 +116,7 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
         match order.step:
             case "look":
                 self.look()
-                assert not self.is_known() or self.looked_at() == self.inside.now
+                assert not self.is_known() or self.looked_at() == self.app.now
             case "store":
                 self.store()
             case "check":

@@ -25,7 +25,7 @@ class Invariants(Asked):
         """I1, I2, I3, I10: what is served, and what is listed, is allowed, is one, and is what it was."""
         if not self.is_known():
             return
-        allowed = self.reference.may_serve(self.inside.now)
+        allowed = self.reference.may_serve(self.app.now)
         listed = {file["filename"]: file for file in self.page()["files"]}
         assert set(listed) <= allowed, f"listed, but not allowed: {set(listed) - allowed}"
         for name in self.states():
@@ -41,27 +41,27 @@ class Invariants(Asked):
     def stored_rows_have_their_blobs(self) -> None:
         """I5: a row that says stored has its bytes, of that size and digest, in the bucket."""
         query = "SELECT sha256, size, stored_at FROM file JOIN project ON project.id = project_id WHERE name = $1"
-        for row in self.inside.fetch(query, self.project):
+        for row in self.app.fetch(query, self.project):
             if row["stored_at"] and row["sha256"] not in self.blobs_checked:
-                size = self.inside.run(self.inside.resources.bucket.size_of(blob_key(row["sha256"])))
+                size = self.app.run(self.app.resources.bucket.size_of(blob_key(row["sha256"])))
                 assert size is not None, f"a row says stored, and the bucket does not have it: {row}"
-                blob = self.inside.run(self.inside.resources.bucket.get(blob_key(row["sha256"])))
+                blob = self.app.run(self.app.resources.bucket.get(blob_key(row["sha256"])))
                 assert (len(blob), hashlib.sha256(blob).hexdigest()) == (row["size"], row["sha256"])
                 self.blobs_checked.add(row["sha256"])
 
     @invariant()
     def reserved_name_was_never_asked_for(self) -> None:
         """I6: the upstream heard nothing of the reserved name."""
-        assert not [request for request in self.inside.upstream.requests if "ours" in request.path]
+        assert not [request for request in self.app.upstream.requests if "ours" in request.path]
 
     @invariant()
     def pages_say_what_is_stored(self) -> None:
         """I8: every fact of a page is the row's, and the HTML page says the same as the JSON page."""
-        if self.told == (moment := (self.head(), self.inside.now)) or not self.is_known():
+        if self.told == (moment := (self.head(), self.app.now)) or not self.is_known():
             return
         self.told = moment
         page = self.page()
-        text = self.inside.ask(f"/simple/{self.project}/", Accept="text/html").body.decode()
+        text = self.app.ask(f"/simple/{self.project}/", Accept="text/html").body.decode()
         assert [(sha256, name) for sha256, _, name in FACTS.findall(text)] == [
             (file["hashes"]["sha256"], file["filename"]) for file in page["files"]
         ]
@@ -72,7 +72,7 @@ class Invariants(Asked):
     def nobody_is_two_people(self) -> None:
         """I9: whoever agreed to a decision is another than who wanted it, and proved their name."""
         query = "SELECT actor, door, seconded_by FROM decision WHERE project = $1 AND seconded_by IS NOT NULL"
-        for row in self.inside.fetch(query, self.project):
+        for row in self.app.fetch(query, self.project):
             assert row["actor"] != row["seconded_by"], row
             assert row["door"] != "signal", row
 
@@ -86,11 +86,11 @@ class Invariants(Asked):
         self.nobody_is_two_people()
 
     def _check_bytes(self, name: str, listed: Any, allowed: set[str]) -> None:
-        item = self.inside.file(name).file
+        item = self.app.file(name).file
         if item.path is None:
             assert listed is None
             return
-        answer = self.inside.ask(item.path)
+        answer = self.app.ask(item.path)
         assert answer.status != 200 or name in allowed, f"served, but not allowed: {name}"
         if answer.status != 200:
             # What was let out and never fetched may be gone upstream.
@@ -105,7 +105,7 @@ class Invariants(Asked):
         self.reference.store(name, digest)
 
     def _check_facts(self, file: dict[str, Any], attributes: str) -> None:
-        item = self.inside.file(file["filename"]).file
+        item = self.app.file(file["filename"]).file
         assert file["hashes"]["sha256"] == item.sha256
         assert file.get("size") == item.size
         # What the upstream does not say is when we saw it first, or installers' own cool-downs would pass over it.

@@ -39,13 +39,13 @@ class Quarantine(FaultSteps, UpstreamSteps):
         Mostly a new release has been seen, or most examples would be of a project that is not known.
         """
         ours = f"{self.project}-ours"
-        self.inside.upstream.add(ours, "99.0")
-        self.inside.upstream.forget_requests()
+        self.app.upstream.add(ours, "99.0")
+        self.app.upstream.forget_requests()
         terms = Terms("reserved", ours, reason="ours")
         self.in_transaction(lambda connection: set_rule(connection, MANAGER, terms))
-        self.inside.run(register(self.inside.resources.pool))
+        self.app.run(register(self.app.resources.pool))
         # Nobody has read the feed yet.
-        self.inside.execute("DELETE FROM advisory_feed")
+        self.app.execute("DELETE FROM advisory_feed")
         for name, counts in ((CHECK, checked), (FEED, fed)):
             if not counts:
                 self.set_rule("check", "off", name)
@@ -57,4 +57,4 @@ class Quarantine(FaultSteps, UpstreamSteps):
     def teardown(self) -> None:
         """Leave no project behind that the next example could meet."""
         with suppress(KeyError):
-            self.inside.upstream.remove_project(self.project)
+            self.app.upstream.remove_project(self.project)

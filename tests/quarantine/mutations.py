@@ -17,15 +17,15 @@ from koschey.policy.findings import Finding, FindingAction
 from koschey.policy.verdict import Verdict
 from koschey.quarantine import decide, evidence, malware_reports, settle
 from koschey.quarantine.choices import blocking, exception, release, second_person
-from koschey.quarantine.choices.change import Change
-from koschey.quarantine.decision import Choice, Outcome
+from koschey.quarantine.choices.change import DecisionChange
+from koschey.quarantine.decision import Choice, DecisionOutcome
 from koschey.serving import files as serving_files
 from koschey.serving import served
 from koschey.serving.cache import ProjectCache
 from koschey.web import files as web_files
 
 JUDGE, WORST = verdict.verdict, verdict._worst
-FETCH, AGREE, SELECT_EVIDENCE = FileFetcher.bring, second_person.agree, findings.select_evidence
+FETCH, AGREE, SELECT_EVIDENCE = FileFetcher.obtain, second_person.agree, findings.select_evidence
 
 
 def serve_blocked(file: File, standing: Standing, *rest: Any) -> Verdict:
@@ -77,15 +77,15 @@ def never_find(action: FindingAction) -> Any:
     return worst
 
 
-async def need_nobody(change: Change, *_: Any, **__: Any) -> Change:
+async def need_nobody(change: DecisionChange, *_: Any, **__: Any) -> DecisionChange:
     """A decision of one person where two are asked for."""
     return change
 
 
-async def agree_with_oneself(change: Change, *args: Any, **more: Any) -> Change | Outcome:
+async def agree_with_oneself(change: DecisionChange, *args: Any, **more: Any) -> DecisionChange | DecisionOutcome:
     """Somebody who decides the same twice is two people."""
     agreed = await AGREE(change, *args, **more)
-    is_same = isinstance(agreed, Outcome) and agreed.serial is None
+    is_same = isinstance(agreed, DecisionOutcome) and agreed.serial is None
     return change if is_same else agreed
 
 
@@ -94,13 +94,13 @@ async def lift_alone(*_: Any) -> bool:
     return False
 
 
-async def recall_nothing(change: Change) -> Outcome:
+async def recall_nothing(change: DecisionChange) -> DecisionOutcome:
     """A recall that is written down, and no more."""
     change.require_known()
     return await change.record([], whole=True)
 
 
-async def recall_untold(change: Change) -> Outcome:
+async def recall_untold(change: DecisionChange) -> DecisionOutcome:
     """A recall of which no process hears: what they have cached they go on serving."""
     silent = journal.INSERT_ENTRIES.replace("'koschey_project'", "'nobody_listens'")
     with patch.object(journal, "INSERT_ENTRIES", silent):
@@ -168,7 +168,7 @@ MUTATIONS = {
     "what reappears is let out": Mutation([(news, "insert_reappeared_project", do_nothing)], CHECKS | HICCUPS),
     "a suspicion is passed over": Mutation([(verdict, "_suspected", lambda *_: None)], WHOLE_WAY, length=4),
     "all that comes back is let out": Mutation(
-        [(where, "is_as_it_was", lambda *_: True) for where in (intake, news)], CHECKS | HICCUPS
+        [(where, "is_unchanged", lambda *_: True) for where in (intake, news)], CHECKS | HICCUPS
     ),
     "a page is never forgotten": Mutation([(ProjectCache, "forget", lambda *_: None)], PEOPLE),
     "a move is not journalled": Mutation([(settle, "_move", move_silently)], CHECKS),
@@ -191,7 +191,7 @@ MUTATIONS = {
         CHECKS | {"trust"},
     ),
     "a row comes before its bytes": Mutation(
-        [(FileFetcher, "bring", write_row_first)], frozenset({"die_around_the_bytes"})
+        [(FileFetcher, "obtain", write_row_first)], frozenset({"die_around_the_bytes"})
     ),
 }
 """Faults by what they are."""

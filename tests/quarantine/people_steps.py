@@ -86,7 +86,7 @@ class PeopleSteps(Asked):
         """Somebody asks for a release: that is counted, and changes nothing of what is served."""
         before, served, head = self.standing(), self.served(), self.head()
         body = json.dumps({"project": self.project, "version": version, "reason": "a test"}).encode()
-        answer = self.inside.ask("/api/v1/requests", "POST", self.asker, body, Content_Type="application/json")
+        answer = self.app.ask("/api/v1/requests", "POST", self.asker, body, Content_Type="application/json")
         if answer.status < 300:
             self.asked_times[version] = self.asked_times.get(version, 0) + 1
             assert answer.json["times"] == self.asked_times[version]
@@ -97,7 +97,7 @@ class PeopleSteps(Asked):
     @rule(spelling=sampled_from(["{}-ours", "{}_Ours", "{}..OURS"]))
     def ask_for_a_reserved_name(self, spelling: str) -> None:
         """Somebody asks for a private name that is not here."""
-        answer = self.inside.ask(f"/simple/{spelling.format(self.project)}/")
+        answer = self.app.ask(f"/simple/{spelling.format(self.project)}/")
         assert answer.status in (200, 403), answer
         assert b"99.0" not in answer.body
 

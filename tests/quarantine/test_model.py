@@ -14,8 +14,8 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.quarantine.machine import SHORT, WITH_FEED, Quarantine
-from tests.support.app_in_process import Inside, Store
-from tests.support.killed_processes import Mortal
+from tests.support.app_in_process import AppInProcess, Store
+from tests.support.killed_processes import KillableProcess
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream
 
@@ -23,23 +23,23 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def guarded(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Inside]:
+def guarded(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[AppInProcess]:
     """An index that follows advisories."""
-    with Inside(postgres, s3, shared_upstream, **WITH_FEED) as running:
+    with AppInProcess(postgres, s3, shared_upstream, **WITH_FEED) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def mortal(guarded: Inside) -> Iterator[Mortal]:
+def killable(guarded: AppInProcess) -> Iterator[KillableProcess]:
     """Processes beside it that can be killed."""
-    with closing(Mortal(guarded.settings)) as living:
+    with closing(KillableProcess(guarded.settings)) as living:
         living.start()
         yield living
 
 
-def test_served_is_always_within_what_the_model_allows(guarded: Inside, mortal: Mortal) -> None:
+def test_served_is_always_within_what_the_model_allows(guarded: AppInProcess, killable: KillableProcess) -> None:
     """Whatever upstream, time, people and dying processes do, I1 to I10 hold after every step."""
-    machine = type("RunningQuarantine", (Quarantine,), {"inside": guarded, "mortal": mortal})
+    machine = type("RunningQuarantine", (Quarantine,), {"app": guarded, "killable": killable})
     is_long = settings.get_current_profile_name() == "long"
     run_state_machine_as_test(machine, settings=settings.default if is_long else SHORT)
 

@@ -13,25 +13,25 @@ from hypothesis.stateful import RULE_MARKER, run_state_machine_as_test
 
 from tests.quarantine.machine import SHORT, WITH_FEED, Quarantine
 from tests.quarantine.mutations import MUTATIONS
-from tests.support.app_in_process import Inside, Store
+from tests.support.app_in_process import AppInProcess, Store
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream
 
 
 @pytest.fixture(scope="module")
-def mutable(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Inside]:
+def mutable(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[AppInProcess]:
     """An index to be spoilt."""
-    with Inside(postgres, s3, shared_upstream, **WITH_FEED) as running:
+    with AppInProcess(postgres, s3, shared_upstream, **WITH_FEED) as running:
         yield running
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)  # some take a hundred seconds beside other suites
 @pytest.mark.parametrize("fault", MUTATIONS)
-def test_model_finds_faults(mutable: Inside, fault: str) -> None:
+def test_model_finds_faults(mutable: AppInProcess, fault: str) -> None:
     """The steps that lead to a fault of the index find it."""
     mutation = MUTATIONS[fault]
-    machine = type("MutatedQuarantine", (Quarantine,), {"inside": mutable, **without_rules(mutation.kept)})
+    machine = type("MutatedQuarantine", (Quarantine,), {"app": mutable, **without_rules(mutation.kept)})
     with ExitStack() as patches:
         for where, name, mutated in mutation.patches:
             patches.enter_context(patch.object(where, name, mutated))

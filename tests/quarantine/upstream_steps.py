@@ -30,11 +30,11 @@ class UpstreamSteps(WorkerSteps):
     def _add(self, version: str, tag: str, age: timedelta) -> None:
         name = f"{self.project.replace('-', '_')}-{version}-{tag}.whl"
         with suppress(KeyError):
-            self.inside.upstream.file(name)
+            self.app.upstream.file(name)
             return
         content = wheel(self.project, version)[1]
-        uploaded = self.inside.now - age
-        self.inside.upstream.add(self.project, version, upload_time=uploaded, filename=name, content=content)
+        uploaded = self.app.now - age
+        self.app.upstream.add(self.project, version, upload_time=uploaded, filename=name, content=content)
 
     @rule(tag=TAGS)
     def upstream_backdates(self, tag: str) -> None:
@@ -52,32 +52,32 @@ class UpstreamSteps(WorkerSteps):
     def replace(self, version: str) -> None:
         """Change the bytes of a release's files."""
         for name in self.listed(version):
-            self.inside.upstream.replace(name, wheel(self.project, version, padding=len(name))[1])
+            self.app.upstream.replace(name, wheel(self.project, version, padding=len(name))[1])
 
     @rule(version=VERSIONS, yanked=booleans())
     def upstream_yanks(self, version: str, yanked: bool) -> None:
         """A release is yanked, or it is not any more."""
         if self.listed(version):
-            change = self.inside.upstream.yank if yanked else self.inside.upstream.unyank
+            change = self.app.upstream.yank if yanked else self.app.upstream.unyank
             change(self.project, version)
 
     @rule(version=VERSIONS)
     def upstream_removes(self, version: str) -> None:
         """A release is deleted."""
         if self.listed(version):
-            self.inside.upstream.remove_release(self.project, version)
+            self.app.upstream.remove_release(self.project, version)
 
     @rule(status=sampled_from(["quarantined", "active"]))
     def upstream_quarantines(self, status: str) -> None:
         """The upstream closes a project, or opens it again."""
         if self.upstream_page():
-            self.inside.upstream.set_status(self.project, status)
+            self.app.upstream.set_status(self.project, status)
 
     @rule()
     def upstream_loses_project(self) -> None:
         """A project vanishes; whoever adds a file later may be another."""
         if self.upstream_page():
-            self.inside.upstream.remove_project(self.project)
+            self.app.upstream.remove_project(self.project)
 
     @rule(version=VERSIONS, answer=ANSWERS, malware=booleans(), again=RARELY, missed=RARELY, read=MOSTLY)
     def go_the_whole_way(

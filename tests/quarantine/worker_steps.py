@@ -29,29 +29,29 @@ class WorkerSteps(Asked):
     @rule(dated=MOSTLY, hashed=MOSTLY)
     def look(self, dated: bool = True, hashed: bool = True) -> None:
         """The page is read again; it may lack times and digests."""
-        upstream = self.inside.upstream
+        upstream = self.app.upstream
         upstream.upload_times, upstream.hashes = dated, "sha256" if hashed else None
         try:
             page = self.upstream_page()
-            self.inside.look(self.project)
+            self.app.refresh(self.project)
         finally:
             upstream.upload_times, upstream.hashes = True, "sha256"
         if page is not None or self.is_known():
-            self.reference.look(page, self.inside.now)
+            self.reference.look(page, self.app.now)
         self.check_edges()
 
     def miss_page(self, version: str, looks: int) -> None:
         """Look for a page that is not found, some times, an hour apart, and settle each time."""
-        self.inside.upstream.fault(self.project, status=404)
+        self.app.upstream.fault(self.project, status=404)
         for _ in range(looks):
-            self.inside.pass_time(HOUR)
+            self.app.pass_time(HOUR)
             known = self.is_known()
-            self.inside.look(self.project)
+            self.app.refresh(self.project)
             if known:
-                self.reference.look(None, self.inside.now)
+                self.reference.look(None, self.app.now)
             self.settle(version)
             self.reference.observe(self.states())
-        self.inside.upstream.clear_faults()
+        self.app.upstream.clear_faults()
 
     @rule()
     def store(self) -> None:
@@ -60,7 +60,7 @@ class WorkerSteps(Asked):
         for row in self.rows():
             name = row["filename"]
             with suppress(KoscheyError):
-                self.inside.store(name)
+                self.app.store(name)
             if name in there and row["sha256"] == there[name]["hashes"]["sha256"]:
                 assert name in self.stored(), f"{name} could be stored, and is not"
         for row in self.rows():
@@ -73,11 +73,11 @@ class WorkerSteps(Asked):
         """The check looks at what it has not seen; a fault is none of its answers."""
         asked: list[str] = []
         self.oracle.answer, self.oracle.tell = answer, asked.append
-        self.inside.run(checker(self.inside.resources, self.oracle).check(self.project, version, self.oracle.name))
-        self.inside.hear_all()
+        self.app.run(checker(self.app.resources, self.oracle).check(self.project, version, self.oracle.name))
+        self.app.hear_all()
         self.note_answers(asked, answer)
         if self.reference.evidence.rules.get(self.oracle.name) != "off":
-            left = self.inside.fetch(UNCHECKED, self.project, version, self.oracle.name)
+            left = self.app.fetch(UNCHECKED, self.project, version, self.oracle.name)
             assert not left, f"nothing is known of a check of {left}"
 
     def note_answers(self, asked: list[str], answer: str) -> None:
@@ -92,11 +92,11 @@ class WorkerSteps(Asked):
         due = [
             name
             for name, known in reference.files.items()
-            if known.version == version and not known.out and reference.is_due(known, self.inside.now)
+            if known.version == version and not known.out and reference.is_due(known, self.app.now)
         ]
         for _ in range(1 + again):
-            self.inside.settle(self.project, version)
-        reference.settle(version, self.inside.now)
+            self.app.settle(self.project, version)
+        reference.settle(version, self.app.now)
         if not reference.estranged:
             states = self.states()
             assert all(states[name] == "released" for name in due), f"what was due is held: {due} {states}"
@@ -105,21 +105,21 @@ class WorkerSteps(Asked):
     @rule(span=SPANS, heard=MOSTLY)
     def time_passes(self, span: timedelta, heard: bool) -> None:
         """Hours or days go by, and somebody goes on asking the feed, or nobody does."""
-        self.inside.pass_time(span)
+        self.app.pass_time(span)
         if heard and self.reference.evidence.feed_read_at is not None:
-            feed = self.inside.resources.feed
+            feed = self.app.resources.feed
             assert feed
             self.in_transaction(lambda connection: confirm_reading(connection, feed))
-            self.reference.evidence.feed_read_at = self.inside.now
+            self.reference.evidence.feed_read_at = self.app.now
 
     @rule(malware=sets(VERSIONS), acted=MOSTLY)
     def read_feed(self, malware: set[str], acted: bool) -> None:
         """The advisories are read: they call some releases malware. Perhaps the worker dies before it acts on that."""
         found = [self._advisory(version) for version in sorted(malware)]
-        feed = self.inside.resources.feed
+        feed = self.app.resources.feed
         assert feed
         self.in_transaction(lambda connection: write_reading(connection, found, None, feed))
-        self.reference.evidence.read_feed(malware, self.inside.now)
+        self.reference.evidence.read_feed(malware, self.app.now)
         if acted:
             self.act_on_feed()
 
@@ -133,4 +133,4 @@ class WorkerSteps(Asked):
 
     def _advisory(self, version: str) -> Advisory:
         identity = f"MAL-{self.project}-{version}"
-        return Advisory(identity, self.project, True, "malware", (version,), (), self.inside.now, None)
+        return Advisory(identity, self.project, True, "malware", (version,), (), self.app.now, None)

@@ -14,10 +14,10 @@ import asyncpg
 
 from koschey.auth.bootstrap import ADMIN
 from koschey.auth.tokens import digest_secret, new_token, parse_token
-from koschey.web.api.asking import NewPreflight, NewRequest
 from koschey.web.api.codes import NewCode
 from koschey.web.api.operations import Operation
 from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
+from koschey.web.api.requests import NewPreflight, NewRequest
 from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
 from tests.support.archives import wheel
 from tests.support.koschey_up import Answer, Koschey

@@ -32,7 +32,7 @@ from koschey.embedded.ports import listen_anywhere
 from koschey.embedded.s3 import s3_part
 from koschey.embedded.secret_file import Secrets
 from koschey.model import SYSTEM, StandingFile
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from koschey.quarantine.settle import Settlement, settle
 from koschey.resources import Resources
 from koschey.serving import cache, encoded, pages
@@ -86,16 +86,16 @@ def s3(folder: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def inside(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["Inside"]:
+def app(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["AppInProcess"]:
     """An index that anonymous clients may read."""
-    with Inside(postgres, s3, shared_upstream) as running:
+    with AppInProcess(postgres, s3, shared_upstream) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def private(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["Inside"]:
+def private(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator["AppInProcess"]:
     """An index that only clients with a login may read."""
-    with Inside(postgres, s3, shared_upstream, anonymous=False) as running:
+    with AppInProcess(postgres, s3, shared_upstream, anonymous=False) as running:
         yield running
 
 
@@ -110,7 +110,7 @@ class Who:
 NOBODY = Who("nobody", {})
 
 
-class Inside:
+class AppInProcess:
     """The index. Every call returns after all its work is done."""
 
     def __init__(
@@ -208,10 +208,10 @@ class Inside:
         assert answer.status == 200, answer
         return answer.json
 
-    def look(self, project: str) -> None:
+    def refresh(self, project: str) -> None:
         """Refresh the upstream's page a second later: an earlier refresh of the same moment would count as this one."""
         self.pass_time(timedelta(seconds=1))
-        self.run(self.resources.refresher.look(canonicalize_name(project)))
+        self.run(self.resources.refresher.refresh(canonicalize_name(project)))
         self.hear_all()
 
     def store(self, filename: str) -> None:
@@ -225,7 +225,7 @@ class Inside:
         self.hear_all()
         return settlement
 
-    def decide(self, choice: str, project: str, version: str | None = None) -> Outcome:
+    def decide(self, choice: str, project: str, version: str | None = None) -> DecisionOutcome:
         """Carry out a reviewer's decision."""
         outcome = self.run(self._decide(Choice(choice), project, version))
         self.hear_all()
@@ -280,7 +280,7 @@ class Inside:
         async with self.resources.pool.acquire() as connection:
             return await settle(connection, canonicalize_name(project), version, self.settings.window, feed)
 
-    async def _decide(self, choice: Choice, project: str, version: str | None) -> Outcome:
+    async def _decide(self, choice: Choice, project: str, version: str | None) -> DecisionOutcome:
         async with self.resources.pool.acquire() as connection:
             wanted = Decision(choice, canonicalize_name(project), version, "a test")
             return await decide(connection, SYSTEM_REVIEWER, wanted)

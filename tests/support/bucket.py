@@ -36,7 +36,7 @@ class S3Request(NamedTuple):
 
 @dataclass(kw_only=True)
 class BucketFault:
-    """One misbehaviour; see `BucketDoor.fault`."""
+    """One misbehaviour; see `BucketProxy.fault`."""
 
     pattern: str
     method: str | None
@@ -55,7 +55,7 @@ class BucketFault:
         return self.method in (None, method) and fnmatchcase(key, self.pattern)
 
 
-class BucketDoor:
+class BucketProxy:
     """The proxy. It answers from a thread of its own."""
 
     def __init__(self, target: str, bucket: str = "koschey") -> None:

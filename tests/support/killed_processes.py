@@ -43,7 +43,7 @@ class Order:
     """The files for `store`."""
 
 
-class Mortal:
+class KillableProcess:
     """The current process. It is started when it is first needed, and again after each death."""
 
     def __init__(self, settings: Settings) -> None:
@@ -119,7 +119,7 @@ async def _live(settings: Settings, pipe: Connection) -> None:
 async def _carry_out(resources: Resources, oracle: Oracle, order: Order) -> None:
     match order.step:
         case "look":
-            await resources.refresher.look(order.project)
+            await resources.refresher.refresh(order.project)
         case "store":
             for file in order.files:
                 item = await files.select_file(resources.pool, file)

@@ -58,17 +58,17 @@ class Mirror:
         """Advance the clock."""
         await self.at(self.now + span)
 
-    async def look(self, name: str) -> dict[str, StandingFile]:
+    async def refresh(self, name: str) -> dict[str, StandingFile]:
         """Refresh the upstream's page a moment later; return all files of the project."""
         await self.wait(A_MOMENT)
-        await self.refresher.look(NormalizedName(name))
+        await self.refresher.refresh(NormalizedName(name))
         return await self.files(name)
 
     async def confirm(self, name: str) -> dict[str, StandingFile]:
         """Refresh the page whenever a refresh is due, until an absence that was just noticed is confirmed."""
         for span in pairwise((timedelta(0), *USUALLY)):
             await self.wait(span[1] - span[0])
-            await self.look(name)
+            await self.refresh(name)
         return await self.files(name)
 
     async def files(self, name: str) -> dict[str, StandingFile]:
@@ -104,9 +104,9 @@ class Mirror:
         for _ in range(2):
             async with self.pool.acquire() as connection:
                 settlement = await settle(connection, NormalizedName(name), version, WEEK, self.feed)
-            if not settlement.needs_look:
+            if not settlement.needs_refresh:
                 break
-            await self.look(name)
+            await self.refresh(name)
         return settlement
 
     async def decide(self, choice: Choice, name: str, version: str | None = "1.0", person: str = "ada") -> None:

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 
 from koschey.causes import UNKNOWN
 from koschey.model import File, FileId, Origin, Sha256, Standing, StandingFile, State
-from koschey.policy.changes import place
+from koschey.policy.changes import rule_key
 from koschey.policy.rules import FLAGS, Rule, RuleKind, covers
 from koschey.standards.names import digest_path
 from tests.support.rows import NOON, digest_of
@@ -95,4 +95,4 @@ def standing_files(draw: st.DrawFn) -> StandingFile:
 
 
 def unique(rules: list[Rule]) -> list[Rule]:
-    return list({place(rule): rule for rule in rules}.values())
+    return list({rule_key(rule): rule for rule in rules}.values())

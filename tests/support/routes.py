@@ -2,12 +2,12 @@
 
 import re
 
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 
 
-def rules(inside: Inside) -> list[str]:
+def rules(app: AppInProcess) -> list[str]:
     """Every route of the application that accepts GET."""
-    found = (rule for rule in inside.front.quart.url_map.iter_rules() if "GET" in (rule.methods or set()))
+    found = (rule for rule in app.front.quart.url_map.iter_rules() if "GET" in (rule.methods or set()))
     return sorted({rule.rule for rule in found})
 
 

@@ -61,7 +61,7 @@ async def add_project(
     found = await projects.select_project(connection, project)
     assert found is not None
     seen_at = looked_at or await projects.select_now(connection)
-    await projects.update_look(connection, found.id, UpstreamPage(()), seen_at)
+    await projects.update_refreshed(connection, found.id, UpstreamPage(()), seen_at)
     if new:
         ids = await files.insert_files(connection, found.id, new)
         for file, row in zip(ids, new, strict=True):

@@ -33,7 +33,7 @@ NUMBERS = itertools.count()
 USUAL: Environment = {}
 
 
-class Apart(Koschey):
+class SplitProcesses(Koschey):
     """An index without `koschey up`. The first web process answers its requests."""
 
     def __init__(self, folder: Path, variables: Environment, secrets: Secrets) -> None:
@@ -110,9 +110,9 @@ class Apart(Koschey):
 
 
 @contextmanager
-def apart(
+def split_processes(
     folder: Path, postgres: Postgres, s3: Store, upstream: Upstream, variables: Environment = USUAL
-) -> Iterator[Apart]:
+) -> Iterator[SplitProcesses]:
     """An index with a database and a bucket, and no running process yet."""
     home = folder / f"apart-{next(NUMBERS)}"
     private_folder(private_folder(home) / "logs")
@@ -128,7 +128,7 @@ def apart(
             **{f"KOSCHEY_{name.upper()}": value for name, value in s3.items()},
         }
         try:
-            with Apart(home, values | dict(variables), secrets) as running:
+            with SplitProcesses(home, values | dict(variables), secrets) as running:
                 yield running
         finally:
             runner.run(postgres.drop(database))

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from xmlrpc.client import dumps
 
 from koschey.serving.explanations import release_word
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import read_core_metadata, wheel
 from tests.support.koschey_up import JSON, Answer
 from tests.support.uploads import MULTIPART, encoded, form
@@ -48,7 +48,7 @@ class Subject:
         }
 
 
-class Ask(NamedTuple):
+class SurfaceRequest(NamedTuple):
     """One request to a surface."""
 
     path: str
@@ -70,7 +70,7 @@ class Ask(NamedTuple):
 class Surface:
     """The requests to a route, and the test whether an answer discloses the file."""
 
-    asks: Callable[[Subject], list[Ask]]
+    asks: Callable[[Subject], list[SurfaceRequest]]
     tells: Callable[[Answer, Subject], bool]
     lists: bool = False
     """Whether it lists files: then it must not even name a refused one."""
@@ -105,30 +105,30 @@ def names_version(answer: Answer, subject: Subject) -> bool:
     return subject.version.encode() in answer.body
 
 
-def pages(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
+def pages(path: Callable[[Subject], str]) -> Callable[[Subject], list[SurfaceRequest]]:
     """Requests for every form of a page."""
     accepts = (JSON, HTML, "text/html", "*/*", "", f"{HTML};q=0.1, {JSON};q=0.9")
-    return lambda subject: [Ask(path(subject), accept=accept) for accept in accepts]
+    return lambda subject: [SurfaceRequest(path(subject), accept=accept) for accept in accepts]
 
 
-def one(path: Callable[[Subject], str]) -> Callable[[Subject], list[Ask]]:
+def one(path: Callable[[Subject], str]) -> Callable[[Subject], list[SurfaceRequest]]:
     """One request for an answer that has only one form."""
-    return lambda subject: [Ask(path(subject))]
+    return lambda subject: [SurfaceRequest(path(subject))]
 
 
-def file_asks(subject: Subject) -> list[Ask]:
+def file_requests(subject: Subject) -> list[SurfaceRequest]:
     """Every request for the file's bytes, and for the files beside it."""
     tag, path = f'"{subject.sha256}"', subject.path
     return [
-        Ask(path),
-        Ask(path, range="bytes=0-9"),
-        Ask(path, range="bytes=-16"),
-        Ask(path, if_none_match=tag),
-        Ask(f"{path}?redirect=http://example.org/"),
-        Ask(path.replace(".whl", "%2Ewhl")),
-        Ask(f"{path}.metadata"),
-        Ask(f"{path}.metadata", range="bytes=0-9"),
-        Ask(f"{path}.provenance_url.json"),
+        SurfaceRequest(path),
+        SurfaceRequest(path, range="bytes=0-9"),
+        SurfaceRequest(path, range="bytes=-16"),
+        SurfaceRequest(path, if_none_match=tag),
+        SurfaceRequest(f"{path}?redirect=http://example.org/"),
+        SurfaceRequest(path.replace(".whl", "%2Ewhl")),
+        SurfaceRequest(f"{path}.metadata"),
+        SurfaceRequest(f"{path}.metadata", range="bytes=0-9"),
+        SurfaceRequest(f"{path}.provenance_url.json"),
     ]
 
 
@@ -137,11 +137,11 @@ def call(method: str, *parameters: object) -> bytes:
     return dumps(parameters, method).encode()  # type: ignore[arg-type]
 
 
-def calls(path: str) -> Callable[[Subject], list[Ask]]:
+def calls(path: str) -> Callable[[Subject], list[SurfaceRequest]]:
     """XML-RPC calls whose answers name releases."""
     return lambda subject: [
-        Ask(path, "POST", body=call("search", {"name": subject.project})),
-        Ask(path, "POST", body=call("search", {"summary": subject.project})),
+        SurfaceRequest(path, "POST", body=call("search", {"name": subject.project})),
+        SurfaceRequest(path, "POST", body=call("search", {"summary": subject.project})),
     ]
 
 
@@ -149,11 +149,11 @@ def provenance_path(subject: Subject) -> str:
     return f"/integrity/{subject.project}/{subject.version}/{quote(subject.filename)}/provenance"
 
 
-def held_asks(subject: Subject) -> list[Ask]:
+def held_requests(subject: Subject) -> list[SurfaceRequest]:
     """Requests for the explanations to which a refused client is sent, for the file and for the files beside it."""
     where = f"/held/{release_word(subject.project, subject.version)}/is-held/ask-us"
     return [
-        Ask(f"{where}/{quote(subject.filename)}{beside}", accept=accept)
+        SurfaceRequest(f"{where}/{quote(subject.filename)}{beside}", accept=accept)
         for beside in ("", ".metadata", ".provenance_url.json", "/provenance")
         for accept in ("*/*", "text/html")
     ]
@@ -175,7 +175,7 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ("/legacy/+simple/<project>/", "simple.uploaded_project"): Surface(
         pages(lambda s: f"/legacy/+simple/{s.project}/"), names_file, lists=True
     ),
-    ("/packages/<path:rest>", "files.package"): Surface(file_asks, gives),
+    ("/packages/<path:rest>", "files.package"): Surface(file_requests, gives),
     ("/integrity/<project>/<version>/<filename>/provenance", "integrity.provenance"): Surface(
         one(provenance_path), lambda answer, _: answer.status == 200
     ),
@@ -195,12 +195,14 @@ TABLE: dict[tuple[str, str], Surface | str] = {
         for slash in ("", "/")
     },
     ("/held/<project>/", "held.project"): Surface(
-        lambda s: [Ask(f"/held/{s.project}/", accept=accept) for accept in ("*/*", "text/html")], shows, explains=True
+        lambda s: [SurfaceRequest(f"/held/{s.project}/", accept=accept) for accept in ("*/*", "text/html")],
+        shows,
+        explains=True,
     ),
     ("/held/<project>/<version>/", "held.release"): Surface(
         one(lambda s: f"/held/{s.project}/{s.version}/"), shows, explains=True
     ),
-    ("/held/<release>/<state>/<ask>/<path:filename>", "held.file"): Surface(held_asks, gives_bytes, explains=True),
+    ("/held/<release>/<state>/<ask>/<path:filename>", "held.file"): Surface(held_requests, gives_bytes, explains=True),
     ("/rss/packages.xml", "feeds.newest_projects"): Surface(
         one(lambda _: "/rss/packages.xml"), lambda answer, s: s.project.encode() in answer.body, lists=True
     ),
@@ -211,7 +213,7 @@ TABLE: dict[tuple[str, str], Surface | str] = {
         one(lambda s: f"/rss/project/{s.project}/releases.xml"), names_version, lists=True
     ),
     ("/stats/", "feeds.statistics"): Surface(
-        lambda _: [Ask("/stats/", accept="application/json"), Ask("/stats/", accept="text/html")],
+        lambda _: [SurfaceRequest("/stats/", accept="application/json"), SurfaceRequest("/stats/", accept="text/html")],
         lambda answer, s: s.project.encode() in answer.body,
         lists=True,
     ),
@@ -229,7 +231,9 @@ TABLE: dict[tuple[str, str], Surface | str] = {
         one(lambda s: f"/api/v1/projects/{s.project}"), names_file, private=True
     ),
     ("/api/v1/quarantine", "api.read_quarantine"): Surface(
-        lambda s: [Ask("/api/v1/quarantine"), Ask(f"/api/v1/quarantine?project={s.project}")], names_file, private=True
+        lambda s: [SurfaceRequest("/api/v1/quarantine"), SurfaceRequest(f"/api/v1/quarantine?project={s.project}")],
+        names_file,
+        private=True,
     ),
     **{
         (f"/api/v1/{name}", f"api.read_{name}"): Surface(
@@ -244,7 +248,7 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ),
     ("/api/v1/journal", "api.read_journal"): Surface(one(lambda _: "/api/v1/journal"), names_file, private=True),
     ("/admin/", "admin.quarantine"): Surface(
-        lambda s: [Ask("/admin/"), Ask(f"/admin/?q={s.project}")], names_file, private=True
+        lambda s: [SurfaceRequest("/admin/"), SurfaceRequest(f"/admin/?q={s.project}")], names_file, private=True
     ),
     ("/admin/projects/<project>", "admin.project"): Surface(
         one(lambda s: f"/admin/projects/{s.project}"), names_file, private=True
@@ -276,15 +280,15 @@ def surfaces() -> Iterator[tuple[str, Surface]]:
             yield rule, surface
 
 
-def upload_private(inside: Inside, project: str) -> Subject:
+def upload_private(app: AppInProcess, project: str) -> Subject:
     """Upload a release of a private package."""
     version = next(VERSIONS)
     filename, content = wheel(project, version, requires=[f"secret-of-{project}"])
     digest = hashlib.sha256(content).hexdigest()
     body = encoded(form(filename, content, {"name": project}), filename, content)
-    answer = inside.ask("/legacy/", "POST", inside.account("admin"), body, Content_Type=MULTIPART)
+    answer = app.ask("/legacy/", "POST", app.account("admin"), body, Content_Type=MULTIPART)
     assert answer.status == 200, answer
-    inside.hear_all()
-    path = inside.file(filename).file.path
+    app.hear_all()
+    path = app.file(filename).file.path
     assert path
     return Subject(project, version, filename, path, digest, content, read_core_metadata(content) or b"")

@@ -69,7 +69,7 @@ class SkippingKoschey:
 
     async def see(self, project: str) -> list[str]:
         """Refresh the upstream's page, as a first request does; return the filenames that are served."""
-        await self.resources.refresher.look(canonicalize_name(project))
+        await self.resources.refresher.refresh(canonicalize_name(project))
         return await self.served(project)
 
     async def served(self, project: str) -> list[str]:

@@ -43,7 +43,7 @@ def web_process(
     code = (
         f"import multiprocessing; multiprocessing.set_start_method('{method}'); "
         "from koschey import logs, serve, settings; given = settings.load_settings(); logs.configure_logs('info'); "
-        f"serve._serve_with_{server}(given, serve.find_place(given))"
+        f"serve._serve_with_{server}(given, serve.find_listen_address(given))"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
     environment |= koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables

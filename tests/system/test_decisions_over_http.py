@@ -27,7 +27,7 @@ from koschey.db.pool import Pool, open_pool
 from koschey.errors import UsageError
 from koschey.model import Actor, Sha256, State
 from koschey.quarantine.decide import Choice, Decision, decide
-from koschey.quarantine.requests import ask
+from koschey.quarantine.requests import record_request
 from koschey.quarantine.settle import settle
 from koschey.settings import Settings
 from koschey.standards.names import digest_path
@@ -37,7 +37,7 @@ from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON
 from tests.support.postgres import Postgres
 from tests.support.rows import WEEK, add_project, new_file, select_states
-from tests.support.split_processes import Apart, apart
+from tests.support.split_processes import SplitProcesses, split_processes
 from tests.support.upstream.server import Upstream
 
 DECISIONS = 2_000
@@ -114,13 +114,13 @@ class Race:
 
 
 @pytest.fixture(scope="module")
-def index(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Apart]:
+def index(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[SplitProcesses]:
     """A database and a bucket."""
-    with apart(folder, postgres, s3, shared_upstream) as index:
+    with split_processes(folder, postgres, s3, shared_upstream) as index:
         yield index
 
 
-async def fill(index: Apart, pool: Pool) -> dict[NormalizedName, Wheel]:
+async def fill(index: SplitProcesses, pool: Pool) -> dict[NormalizedName, Wheel]:
     """Add projects with one held and stored file each, whose windows have ended, and a reviewer."""
     given = {name.removeprefix("KOSCHEY_").lower(): value for name, value in index.settings.items()}
     wheels: dict[NormalizedName, Wheel] = {}
@@ -187,7 +187,7 @@ async def request(race: Race, project: NormalizedName, chance: random.Random) ->
     """Ask for a release; that it is served already is an answer too."""
     began, served = time.monotonic(), False
     try:
-        await ask(race.pool, project, "1.0", f"dev-{chance.randrange(20)}", "why", WEEK)
+        await record_request(race.pool, project, "1.0", f"dev-{chance.randrange(20)}", "why", WEEK)
     except UsageError as error:
         served = "served already" in str(error)
         if not served:
@@ -234,7 +234,7 @@ async def run_race(race: Race) -> None:
 
 
 @pytest.mark.soak
-async def test_two_thousand_decisions_at_once(index: Apart) -> None:
+async def test_two_thousand_decisions_at_once(index: SplitProcesses) -> None:
     """Every journalled move is legal from the state before it, and no answer is one that was not lawful in its time."""
     roots = [index.start_web(name) for name in ("web-a", "web-b")]
     pool = await open_pool(index.settings["KOSCHEY_DATABASE_URL"], size=30)

@@ -21,7 +21,7 @@ from tests.support.api import Api
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON, ask, wait_until
 from tests.support.postgres import Postgres
-from tests.support.split_processes import Apart, apart, skewed
+from tests.support.split_processes import SplitProcesses, skewed, split_processes
 from tests.support.time_skipping import wait_until_resting
 from tests.support.upstream.server import Upstream, UpstreamFile
 from workflows.names import quarantine_id
@@ -42,7 +42,7 @@ AGE = timedelta(hours=1)
 class Skewed:
     """An index of which every host is skewed but one with a sound web process."""
 
-    index: Apart
+    index: SplitProcesses
     waiting: Sequence[UpstreamFile]
     """Fetched and checked by a sound worker, which is gone; held."""
     stored: UpstreamFile
@@ -80,7 +80,7 @@ def hosts(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream
     uploaded = datetime.now(UTC).replace(microsecond=0) - AGE
     waiting = [shared_upstream.add(f"skew-{number}", "1.0", upload_time=uploaded) for number in range(RELEASES)]
     stored = shared_upstream.add("sound-stored", "1.0")
-    with apart(folder, postgres, s3, shared_upstream) as index:
+    with split_processes(folder, postgres, s3, shared_upstream) as index:
         index.start_temporal()
         index.start_web()
         index.start_worker()
@@ -97,7 +97,7 @@ def hosts(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream
         yield Skewed(index, waiting, stored, roots, workers, uploaded)
 
 
-def is_checked(index: Apart, file: UpstreamFile) -> bool:
+def is_checked(index: SplitProcesses, file: UpstreamFile) -> bool:
     """Whether a file was fetched and went through all checks."""
     query = """
         SELECT stored_at IS NOT NULL AND (SELECT count(*) FROM known_check) = (
@@ -107,14 +107,14 @@ def is_checked(index: Apart, file: UpstreamFile) -> bool:
     return bool(index.fetch_value(query, file.filename))
 
 
-async def rest(index: Apart, files: Sequence[UpstreamFile]) -> None:
+async def rest(index: SplitProcesses, files: Sequence[UpstreamFile]) -> None:
     """Return once the workflows of these releases have nothing under way and wait for their time alone."""
     client = await Client.connect(index.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     for file in files:
         await wait_until_resting(client.get_workflow_handle(quarantine_id(file.project, file.version)))
 
 
-async def who_settled(index: Apart, files: Sequence[UpstreamFile]) -> Counter[str]:
+async def who_settled(index: SplitProcesses, files: Sequence[UpstreamFile]) -> Counter[str]:
     """Count by which workers' hands the activities of these releases went."""
     client = await Client.connect(index.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     counted: Counter[str] = Counter()
@@ -125,7 +125,7 @@ async def who_settled(index: Apart, files: Sequence[UpstreamFile]) -> Counter[st
     return counted
 
 
-async def failure_of(index: Apart, file: UpstreamFile) -> str:
+async def failure_of(index: SplitProcesses, file: UpstreamFile) -> str:
     """What the activity of a release that is tried again failed with; nothing while it has not."""
     client = await Client.connect(index.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     try:

@@ -21,7 +21,7 @@ from tests.support.api import Api
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON, ask, wait_until
 from tests.support.postgres import Postgres
-from tests.support.split_processes import Apart, apart
+from tests.support.split_processes import SplitProcesses, split_processes
 from tests.support.upstream.server import Upstream
 
 OLD = timedelta(days=30)
@@ -84,7 +84,7 @@ class Line:
 class Index:
     """An index with two web processes, of which the second hears of commits over a line that can stall."""
 
-    parts: Apart
+    parts: SplitProcesses
     line: Line
     deaf: str
     """The root of the second."""
@@ -108,7 +108,7 @@ class Index:
 @pytest.fixture(scope="module")
 def index(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Index]:
     """Both processes run."""
-    with apart(folder, postgres, s3, shared_upstream, {"KOSCHEY_QUARANTINE_DAYS": "1"}) as parts:
+    with split_processes(folder, postgres, s3, shared_upstream, {"KOSCHEY_QUARANTINE_DAYS": "1"}) as parts:
         url = urlsplit(parts.settings["KOSCHEY_DATABASE_URL"])
         assert url.hostname
         line = Line(url.hostname, url.port or 5432)

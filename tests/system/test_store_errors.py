@@ -13,7 +13,7 @@ from tests.support.api import Api, is_problem
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import Answer, ask
 from tests.support.postgres import Postgres
-from tests.support.split_processes import Apart, apart
+from tests.support.split_processes import SplitProcesses, split_processes
 from tests.support.upstream.server import Upstream
 
 OLD = timedelta(days=30)
@@ -23,7 +23,7 @@ OLD = timedelta(days=30)
 class Index:
     """An index with one web process and an admin."""
 
-    parts: Apart
+    parts: SplitProcesses
     api: Api
     token: str
 
@@ -63,7 +63,7 @@ END_OTHERS = """
 @pytest.fixture(scope="module")
 def index(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Index]:
     """It has mirrored one release."""
-    with apart(folder, postgres, s3, shared_upstream) as parts:
+    with split_processes(folder, postgres, s3, shared_upstream) as parts:
         parts.start_web()
         shared_upstream.add("store-errors", "1.0", upload_time=datetime.now(UTC) - OLD)
         assert parts.page("store-errors")["files"]

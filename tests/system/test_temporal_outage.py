@@ -23,7 +23,7 @@ from tests.support.api import Api
 from tests.support.app_in_process import Store
 from tests.support.koschey_up import JSON, ask, wait_until
 from tests.support.postgres import Postgres
-from tests.support.split_processes import Apart, apart
+from tests.support.split_processes import SplitProcesses, split_processes
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 OUTAGE = float(os.environ.get("KOSCHEY_TEST_OUTAGE", "20"))
@@ -41,7 +41,7 @@ CLIENTS = 4
 class Outage:
     """What is asked for while Temporal is away."""
 
-    index: Apart
+    index: SplitProcesses
     approved: Sequence[UpstreamFile]
     held: Sequence[UpstreamFile]
     old: Sequence[UpstreamFile]
@@ -83,7 +83,7 @@ def outage(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstrea
     approved = [add(f"o-seen-{project}", f"1.{version}") for project in range(PROJECTS) for version in range(VERSIONS)]
     held = [add(f"o-held-{number}") for number in range(NEW_HELD)]
     old = [add(f"o-old-{number}", upload_time=None) for number in range(NEW_OLD)]
-    with apart(folder, postgres, s3, shared_upstream) as index:
+    with split_processes(folder, postgres, s3, shared_upstream) as index:
         index.start_temporal()
         index.start_worker()
         index.start_web()
@@ -130,7 +130,7 @@ def expected(outage: Outage) -> set[str]:
     return {f"quarantine/{file.project}/{file.version}" for file in outage.held}
 
 
-async def open_workflows(index: Apart) -> set[str]:
+async def open_workflows(index: SplitProcesses) -> set[str]:
     """The workflows about releases and files that Temporal runs."""
     client = await Client.connect(index.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     return {each.id async for each in client.list_workflows("ExecutionStatus = 'Running'") if "/o-" in each.id}

@@ -65,7 +65,7 @@ def test_no_call_of_an_activity_is_too_large(letter: str) -> None:
     assert 10 < len(candidates) <= MOST_SIFTED
     assert len(json.dumps(candidates)) < LARGEST_PAYLOAD
     filled.sift(Sifted(list(range(len(candidates)))))
-    portion = [asdict(each) for each in filled.take()]
+    portion = [asdict(each) for each in filled.begin_portion()]
     assert 0 < len(portion) <= PORTION
     assert len(json.dumps(portion)) < LARGEST_PAYLOAD
 
@@ -93,7 +93,7 @@ def test_the_same_code_is_one_decision() -> None:
     assert repeated.pending[0].decision.reason == "seen"
     repeated.begin_sifting()
     repeated.sift(Sifted([0], [Refusal("wrong", [1])]))
-    repeated.take()
+    repeated.begin_portion()
     repeated.finish(["serial 7"])
     repeated.add(coded(1))
     assert [each.decision.code[-1] for each in repeated.pending] == ["1"]
@@ -105,7 +105,7 @@ def test_without_codes_only_neighbours_are_one_decision() -> None:
     plain = queue()
     entries = [plain.add(each) for each in (SAMPLE, SAMPLE, block, SAMPLE)]
     sift(plain)
-    assert plain.take() == [SAMPLE, block, SAMPLE]
+    assert plain.begin_portion() == [SAMPLE, block, SAMPLE]
     plain.finish(["one", "two", "three"])
     assert [each.answer for each in entries] == ["one", "one", "two", "three"]
 
@@ -118,11 +118,11 @@ def test_an_update_keeps_its_run_until_it_is_answered() -> None:
     entry.awaited = True
     assert not waited.fits
     sift(waited)
-    waited.take()
-    waited.give_back()
+    waited.begin_portion()
+    waited.requeue()
     assert not waited.fits
     sift(waited)
-    waited.take()
+    waited.begin_portion()
     waited.finish(["done"])
     assert entry.answer == "done"
     assert waited.fits
@@ -164,15 +164,15 @@ def test_every_signal_is_answered_once(seed: int) -> None:
             continue
         candidates = model.begin_sifting()
         if chance.random() < 0.2:
-            model.give_back()
+            model.requeue()
             continue
         right = [place for place, each in enumerate(candidates) if int(each.code) % 3 == 0]
         wrong = [place for place in range(len(candidates)) if place not in right]
         model.sift(Sifted(right, [Refusal("wrong", wrong)] if wrong else []))
         while model.sifted:
-            portion = model.take()
+            portion = model.begin_portion()
             if chance.random() < 0.2:
-                model.give_back()
+                model.requeue()
                 break
             carried += [each.code for each in portion]
             model.finish(["done"] * len(portion))

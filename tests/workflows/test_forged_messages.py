@@ -194,21 +194,21 @@ async def test_a_signal_decides_though_no_task_of_its_workflow_begins(
     read, unread = waiting.workflow("z-read", "1.0"), waiting.workflow("z-unread", "1.0")
     given = {project: await code_for(waiting, Choice.APPROVE, project) for project in files}
     reading = OpenCodes(waiting.resources.pool, waiting.environment.client, None)
-    assert await reading.look() == []
+    assert await reading.read_once() == []
     await waiting.stop_worker()
     for name, junk in (("approve", None), ("reject", given["z-read"]), ("approve", {**given["z-read"], "code": "x"})):
         await read.signal(name, junk)
     await read.signal("approve", given["z-read"])
     await read.signal("approve", given["z-read"])
-    assert await reading.look() == []  # its workflow may still decide it
+    assert await reading.read_once() == []  # its workflow may still decide it
     assert (await waiting.state_of(files["z-read"].filename))[0] == "held"
-    refused, done = await reading.look()
+    refused, done = await reading.read_once()
     assert refused.startswith("refused: the code is for another reviewer, choice or number of days")
     assert done.startswith("serial ")
     assert (await waiting.state_of(files["z-read"].filename))[0] == "released"
     await asyncio.sleep(LIFETIME.total_seconds())
     await unread.signal("approve", given["z-unread"])
-    assert [await reading.look(), await reading.look()] == [[], []]
+    assert [await reading.read_once(), await reading.read_once()] == [[], []]
     await waiting.start_worker()
     await eventually(partial(_answers_with, read, f"the code was used before, and then: {done}"))
     await eventually(partial(_answers_with, unread, "the code is late"))

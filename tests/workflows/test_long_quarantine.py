@@ -24,7 +24,7 @@ from temporalio.worker import Replayer, Worker
 from activities.checks import CheckReport, CheckTask
 from activities.decisions import Sifted, SignalBatch, SignalledDecision
 from activities.description import ReleaseDescription
-from activities.pages import LISTED, Page, Release
+from activities.pages import LISTED, FilePage, Release
 from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
 from activities.release import ReleaseStatus, StoreReport
@@ -61,7 +61,7 @@ class Release10k:
     """Set once the check gets on."""
 
     @activity.defn
-    async def plan_round(self, page: Page) -> Plan:
+    async def plan_round(self, page: FilePage) -> Plan:
         ids = [number for number in range(page.after + 1, self.files + 1) if number not in self.stored][:PORTION]
         self.listed.append(len(ids))
         return Plan(ids, not self.attached, ["names"] if self.checked < self.files else [])
@@ -72,7 +72,7 @@ class Release10k:
         return StoreReport(len(file_ids), 0)
 
     @activity.defn
-    async def attach_release(self, page: Page) -> AttachReport:
+    async def attach_release(self, page: FilePage) -> AttachReport:
         self.attached = page.after + LISTED >= self.files
         return AttachReport(None if self.attached else page.after + LISTED, 0)
 

@@ -12,7 +12,7 @@ from koschey.cli.base.downloads import print_downloads
 from koschey.cli.base.instance import open_database, operator, run_on
 from koschey.cli.base.options import DATA, JSON, REASON, YES
 from koschey.cli.base.rows import minute, timed
-from koschey.db.claims import Taken
+from koschey.db.claims import DownloadSummary
 from koschey.db.downloads import Download, select_all_downloads
 from koschey.db.pool import Connection
 from koschey.governance.claims import Handover
@@ -63,7 +63,7 @@ async def _hand_over(
 
 def _print(word: str, done: Handover, log: Sequence[Download]) -> None:
     say(f"{word} {done.project}: {_say(done)}")
-    _print_taken(done.taken)
+    _print_downloaded(done.downloaded_files)
     if log:
         print_downloads(log, done.project)
 
@@ -76,14 +76,14 @@ def _say(done: Handover) -> str:
     return ", ".join([f"the name is {done.origin} now", *said, f"serial {done.serial}"])
 
 
-def _print_taken(taken: Sequence[Taken]) -> None:
+def _print_downloaded(downloaded: Sequence[DownloadSummary]) -> None:
     out = Terminal()
-    if not taken:
+    if not downloaded:
         out.print("Nobody has ever downloaded a file of this name from here.")
         return
     table = Table("downloaded file", "sha256", "times", "first (UTC)", "last (UTC)", "by")
     table.columns[0].no_wrap = True
-    for each in taken:
+    for each in downloaded:
         first, last = minute(each.first_at), minute(each.last_at)
         by = ", ".join(account or "no login" for account in each.accounts)
         table.add_row(each.filename, (each.sha256 or "")[:12], str(each.downloads), first, last, by)
@@ -110,7 +110,7 @@ def _as_json(word: str, done: Handover, log: Sequence[Download]) -> dict[str, ob
                 "last_at": format_time(each.last_at),
                 "accounts": each.accounts,
             }
-            for each in done.taken
+            for each in done.downloaded_files
         ],
         "downloads": [timed(each._asdict()) for each in log],
     }

@@ -8,12 +8,12 @@ import click
 from koschey.cli.base.instance import open_database, operator, run_on
 from koschey.cli.base.options import DATA, JSON, REASON
 from koschey.db.pool import Connection
-from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.changes import HostedChange, HostedOutcome, Scope
 from koschey.settings import Settings
 from koschey.standards.names import parse_specifier
 from koschey.terminal.lines import say, say_json
 
-type Operation = Callable[[Connection, Change], Awaitable[Outcome]]
+type Operation = Callable[[Connection, HostedChange], Awaitable[HostedOutcome]]
 
 
 def yanking_command(word: str, operation: Operation, help_: str | None) -> click.Command:
@@ -40,7 +40,7 @@ async def change_hosted(
 ) -> None:
     """Carry out an operation, and print what it changed. Raises what the operation raises."""
     async with open_database(settings) as pool, pool.acquire() as connection:
-        outcome = await operation(connection, Change(operator(), scope, reason))
+        outcome = await operation(connection, HostedChange(operator(), scope, reason))
     if as_json:
         answer = {"action": word, "scope": str(scope), "serial": outcome.serial, "changed": outcome.changed}
         say_json({**answer, "files": outcome.filenames})

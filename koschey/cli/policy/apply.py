@@ -19,7 +19,7 @@ from koschey.errors import UsageError
 from koschey.governance.changes import Agreed, apply_policy
 from koschey.governance.policy_file import parse_policy
 from koschey.governance.preview import Preview, preview_policy
-from koschey.policy.outlook import Outlook
+from koschey.policy.prediction import Prediction
 from koschey.settings import Settings
 from koschey.terminal.lines import say, say_json
 
@@ -88,31 +88,31 @@ def _read_start(file: Path) -> bytes:
 def _print_preview(preview: Preview, *, as_json: bool) -> None:
     if as_json:
         rules = [change_as_json(change) for change in preview.changes]
-        say_json({"dry_run": True, "rules": rules, "files": preview_as_json(preview.outlooks)})
+        say_json({"dry_run": True, "rules": rules, "files": preview_as_json(preview.predictions)})
         return
     for line in change_lines(preview.changes):
         say(line)
     if not preview.changes:
         say("no rule would change")
-    for outlook in preview.outlooks:
-        say(_outlook_line(outlook))
-    counts = {mark: sum(outlook.mark == mark for outlook in preview.outlooks) for mark in "+- "}
+    for prediction in preview.predictions:
+        say(_prediction_line(prediction))
+    counts = {mark: sum(prediction.mark == mark for prediction in preview.predictions) for mark in "+- "}
     say(
         f"dry run, nothing was changed: {counts['+']} files would appear, {counts['-']} disappear, "
         f"{counts[' ']} be released at another time"
     )
 
 
-def _outlook_line(outlook: Outlook) -> str:
+def _prediction_line(prediction: Prediction) -> str:
     """Return the line about one file that a change would reach."""
-    file = outlook.item.file
-    return f"{outlook.mark} {file.project} {file.version} {file.filename}: {_why(outlook)}"
+    file = prediction.item.file
+    return f"{prediction.mark} {file.project} {file.version} {file.filename}: {_why(prediction)}"
 
 
-def _why(outlook: Outlook) -> str:
-    if not outlook.moves_release:
-        return outlook.after.reason
-    before, after = outlook.item.standing.release_at, outlook.release_at
+def _why(prediction: Prediction) -> str:
+    if not prediction.moves_release:
+        return prediction.after.reason
+    before, after = prediction.item.standing.release_at, prediction.release_at
     instead = f"instead of {utc(before)}" if before else "instead of by a reviewer only"
     moved = f"would be released on {utc(after)}" if after else "would be released by a reviewer only"
-    return f"{moved}, {instead}; {outlook.after.reason}"
+    return f"{moved}, {instead}; {prediction.after.reason}"

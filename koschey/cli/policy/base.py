@@ -11,7 +11,7 @@ from koschey.governance.preview import Usual
 from koschey.governance.terms import scope_text
 from koschey.policy.advisories import Feed
 from koschey.policy.changes import RuleChange
-from koschey.policy.outlook import Outlook
+from koschey.policy.prediction import Prediction
 from koschey.policy.rules import Rule
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
@@ -29,20 +29,20 @@ def print_outcome(outcome: PolicyOutcome, *, as_json: bool) -> None:
     """Print what a change of the policy did."""
     if as_json:
         changed = [change_as_json(change) for change in outcome.changes]
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "serial": outcome.serial,
             "rules": changed,
-            "releases_judged_anew": outcome.judged_anew,
+            "releases_judged_anew": outcome.rejudged,
         }
-        told |= _effects_as_json(outcome.effects)
-        say_json(told)
+        fields |= _effects_as_json(outcome.effects)
+        say_json(fields)
         return
     for line in change_lines(outcome.changes):
         say(line)
     if outcome.serial is None:
         say("nothing to change")
     else:
-        checked = f"{outcome.judged_anew} held release{'' if outcome.judged_anew == 1 else 's'} re-checked"
+        checked = f"{outcome.rejudged} held release{'' if outcome.rejudged == 1 else 's'} re-checked"
         say(f"serial {outcome.serial}, {checked}")
     for sentence in outcome.effects.sentences:
         say(sentence)
@@ -78,20 +78,20 @@ def rule_as_json(rule: Rule) -> dict[str, object]:
     }
 
 
-def preview_as_json(outlooks: Iterable[Outlook]) -> list[dict[str, object]]:
+def preview_as_json(predictions: Iterable[Prediction]) -> list[dict[str, object]]:
     """Return what would become of files, for machines."""
     return [
         {
-            "project": outlook.item.file.project,
-            "version": outlook.item.file.version,
-            "filename": outlook.item.file.filename,
-            "change": outlook.mark,
-            "state": outlook.after.state,
-            "why": outlook.after.reason,
-            "release_at": time_or_none(outlook.release_at),
-            "release_at_before": time_or_none(outlook.item.standing.release_at),
+            "project": prediction.item.file.project,
+            "version": prediction.item.file.version,
+            "filename": prediction.item.file.filename,
+            "change": prediction.mark,
+            "state": prediction.after.state,
+            "why": prediction.after.reason,
+            "release_at": time_or_none(prediction.release_at),
+            "release_at_before": time_or_none(prediction.item.standing.release_at),
         }
-        for outlook in outlooks
+        for prediction in predictions
     ]
 
 
@@ -123,7 +123,7 @@ def _effects_as_json(effects: Effects) -> dict[str, object]:
     return {
         "files_served_no_more": effects.closed,
         "files_served_again": effects.opened,
-        "mirrored": [name._asdict() for name in effects.late.names],
+        "mirrored": [name._asdict() for name in effects.mirrored_names.names],
         "still_blocked": [
             {"project": each.project, "version": each.version, "files": each.files} for each in effects.still_blocked
         ],

@@ -12,7 +12,7 @@ import click
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.policy.base import rule_as_json, rule_name, rule_terms, time_or_none, usual_of, utc
-from koschey.governance.report import Explanation, FileExplained, explain
+from koschey.governance.report import FileExplained, PolicyExplanation, explain
 from koschey.settings import Settings
 from koschey.standards.names import parse_scope
 from koschey.terminal.lines import say_json
@@ -40,7 +40,7 @@ async def _explain(settings: Settings, scope: str, *, as_json: bool) -> None:
         out.print(line, soft_wrap=True)
 
 
-def _explanation_lines(explained: Explanation) -> Iterator[str]:
+def _explanation_lines(explained: PolicyExplanation) -> Iterator[str]:
     known = "" if explained.is_known else " (not known here yet; it would be mirrored)"
     yield f"{explained.project}{f'=={explained.version}' if explained.version else ''}{known}"
     if not explained.rules:
@@ -67,7 +67,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _explanation_as_json(explained: Explanation) -> dict[str, Any]:
+def _explanation_as_json(explained: PolicyExplanation) -> dict[str, Any]:
     return {
         "project": explained.project,
         "version": explained.version,

@@ -14,7 +14,7 @@ from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
 from koschey.cli.policy.base import preview_as_json, usual_of
 from koschey.governance.report import observed
-from koschey.policy.outlook import Outlook
+from koschey.policy.prediction import Prediction
 from koschey.settings import Settings
 from koschey.terminal.lines import say_json
 from koschey.terminal.tables import Terminal
@@ -39,10 +39,10 @@ async def _show(settings: Settings, *, as_json: bool) -> None:
         Terminal().print("Nothing is served only because of observation.")
 
 
-def _observed_table(found: Sequence[Outlook]) -> Table:
+def _observed_table(found: Sequence[Prediction]) -> Table:
     table = Table("project", "version", "file", "would be", "until (UTC)", "why")
-    for outlook in found:
-        file, ends = outlook.item.file, minute(outlook.release_at) or "a reviewer decides"
-        cells = (file.project, file.version, file.filename, outlook.after.state, ends, outlook.after.reason)
+    for prediction in found:
+        file, ends = prediction.item.file, minute(prediction.release_at) or "a reviewer decides"
+        cells = (file.project, file.version, file.filename, prediction.after.state, ends, prediction.after.reason)
         table.add_row(*cells)
     return table

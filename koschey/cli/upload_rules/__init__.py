@@ -14,7 +14,7 @@ from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.lazy_group import InheritingGroup
 from koschey.cli.base.options import DATA, JSON
 from koschey.db.upload_switches import Switch, select_switches
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.hosting.upload_rules.switches import RULES
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
@@ -54,7 +54,7 @@ def _table(switches: Mapping[str, Switch]) -> Table:
     return table
 
 
-def _as_json(rule: Rule[Any], switches: Mapping[str, Switch]) -> dict[str, object]:
+def _as_json(rule: UploadRule[Any], switches: Mapping[str, Switch]) -> dict[str, object]:
     switch = switches.get(rule.name)
     on = rule.is_on({rule.name: switch.enabled} if switch else {})
     return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.inspection.archives.faults import ArchiveFault, Tolerated
 
 
@@ -15,15 +15,15 @@ def _of(kind: Tolerated) -> Callable[[Sequence[ArchiveFault]], Iterator[str]]:
     return check
 
 
-RULES: tuple[Rule[Sequence[ArchiveFault]], ...] = (
-    Rule(
+RULES: tuple[UploadRule[Sequence[ArchiveFault]], ...] = (
+    UploadRule(
         Tolerated.CASE_TWINS,
         "No two files of a wheel have names that differ only in case.",
         _of(Tolerated.CASE_TWINS),
         default=False,
         why="on Linux they are two files, and kernel headers have such names; on Windows and macOS one is lost",
     ),
-    Rule(
+    UploadRule(
         Tolerated.SCRIPT_NAME,
         "Names of scripts consist of letters, digits, '_', '-' and '.'.",
         _of(Tolerated.SCRIPT_NAME),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from packaging.utils import parse_wheel_filename
 
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.standards.sdist_filename import OLD_SUFFIXES, SUFFIX, sdist_suffix
 from koschey.standards.upload_form import Filetype, UploadForm
 
@@ -74,43 +74,43 @@ def _platform_tag(form: UploadForm) -> Iterator[str]:
             yield f"Binary wheel {form.filename!r} has an unsupported platform tag {tag!r}."
 
 
-RULES: tuple[Rule[UploadForm], ...] = (
-    Rule(
+RULES: tuple[UploadRule[UploadForm], ...] = (
+    UploadRule(
         "sdist-format",
         f"An sdist is a {SUFFIX} (PEP 625).",
         _sdist_format,
         default=True,
         why=f"not all installers read others; switch off to import sdists from before 2017: {', '.join(OLD_SUFFIXES)}",
     ),
-    Rule(
+    UploadRule(
         "sdist-filename",
         "The filename of an sdist is exactly name-version, both normalised (PEP 625).",
         _sdist_filename,
         default=True,
         why="with other spellings one release has two sdists; switch off for build tools from before 2024",
     ),
-    Rule(
+    UploadRule(
         "wheel-filename",
         "The filename of a wheel starts with the normalised name.",
         _wheel_filename,
         default=True,
         why="clients expect this spelling; switch off for build tools from before 2024",
     ),
-    Rule(
+    UploadRule(
         "local-version",
         "No local versions, such as 1.0+cu121.",
         _local_version,
         default=False,
         why="their purpose is exactly this: a company's own builds",
     ),
-    Rule(
+    UploadRule(
         "linux-tag",
         "No wheels for plain linux_x86_64 and similar tags.",
         _linux_tag,
         default=False,
         why="a company knows on which machines its wheels run",
     ),
-    Rule(
+    UploadRule(
         "platform-tag",
         "Only platform tags that the public index accepts.",
         _platform_tag,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName, canonicalize_name
 
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.model import File, Project, StandingFile
 from koschey.standards.upload_form import Filetype, UploadForm
 
@@ -68,30 +68,30 @@ def _one_sdist(situation: Situation) -> Iterator[str]:
         yield f"Only one sdist may be uploaded per release, and {known[0]!r} is already here."
 
 
-RULES: tuple[Rule[Situation], ...] = (
-    Rule("prohibited-name", "A new project does not have a name that users type by mistake.", _prohibited_name),
-    Rule(
+RULES: tuple[UploadRule[Situation], ...] = (
+    UploadRule("prohibited-name", "A new project does not have a name that users type by mistake.", _prohibited_name),
+    UploadRule(
         "stdlib-name",
         "A new project does not have the name of a module of the standard library.",
         _stdlib_name,
         default=True,
         why="Python would never import it, or would import it in place of the module",
     ),
-    Rule(
+    UploadRule(
         "similar-name",
         "A new project does not have a name that looks like that of another.",
         _similar_name,
         default=True,
         why="users install the wrong one; Koschey compares private and mirrored names alike",
     ),
-    Rule(
+    UploadRule(
         "release-age",
         f"A release accepts no more files {OPEN_FOR.days} days after its first.",
         _release_age,
         default=False,
         why="maintainers build wheels for a new Python or platform from old releases",
     ),
-    Rule(
+    UploadRule(
         "one-sdist",
         "A release has one sdist.",
         _one_sdist,

@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 from trove_classifiers import classifiers, deprecated_classifiers
 
 from koschey.hosting.upload_rules.addresses import Address, kind_of
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.standards.core_metadata import CoreMetadata, draft_fault
 from koschey.standards.versions import parse_requirement_or_none
 
@@ -139,61 +139,61 @@ def _shown(text: str) -> str:
     return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "...")
 
 
-RULES: tuple[Rule[Stated], ...] = (
-    Rule(
+RULES: tuple[UploadRule[Stated], ...] = (
+    UploadRule(
         "metadata-version",
         "Metadata-Version is that of a standard; 2.0 was a draft.",
         _metadata_version,
         default=True,
         why="only `wheel` of 2014 to 2018 writes it; switch off to import what it built",
     ),
-    Rule(
+    UploadRule(
         "summary-lines",
         "The summary is one line.",
         _summary_lines,
         default=False,
         why="current build tools still write several, and pages join them",
     ),
-    Rule("summary", f"The summary has at most {MAX_SUMMARY} characters.", _summary),
-    Rule(
+    UploadRule("summary", f"The summary has at most {MAX_SUMMARY} characters.", _summary),
+    UploadRule(
         "email",
         "Author-email and Maintainer-email hold addresses.",
         _email,
         default=False,
         why="many authors write the name of a team or of the company, and no client acts on it",
     ),
-    Rule(
+    UploadRule(
         "classifier",
         "Classifiers exist and are not deprecated; 'Private ::' is allowed.",
         _classifier,
         default=False,
         why="many companies have classifiers of their own, and no client acts on them",
     ),
-    Rule("url", f"URLs are addresses that run no code; their labels have 1 to {MAX_LABEL} characters.", _url),
-    Rule(
+    UploadRule("url", f"URLs are addresses that run no code; their labels have 1 to {MAX_LABEL} characters.", _url),
+    UploadRule(
         "repository-url",
         "URLs are not those of repositories (ssh://, git://, git@host:path).",
         _repository_url,
         default=False,
         why="the source of a company's packages is in such repositories",
     ),
-    Rule(
+    UploadRule(
         "web-url",
         "URLs are http or https.",
         _web_url,
         default=True,
         why="a browser cannot follow others; switch off to import old packages with www.example.org or 'none'",
     ),
-    Rule("requirement", "Provides-Dist and Obsoletes-Dist can be read.", _requirement),
-    Rule(
+    UploadRule("requirement", "Provides-Dist and Obsoletes-Dist can be read.", _requirement),
+    UploadRule(
         "direct-url",
         "No requirement names a URL ('name @ https://...').",
         _direct_url,
         default=True,
         why="the index does not hold, check or store what a client downloads from elsewhere",
     ),
-    Rule("license", "License or License-Expression, not both (PEP 639).", _license),
-    Rule(
+    UploadRule("license", "License or License-Expression, not both (PEP 639).", _license),
+    UploadRule(
         "description",
         "The description can be rendered.",
         _description,

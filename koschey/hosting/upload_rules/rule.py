@@ -11,7 +11,7 @@ MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Rule[T]:
+class UploadRule[T]:
     """A rule about something of type `T`."""
 
     name: str
@@ -35,7 +35,7 @@ class Rule[T]:
         return self.default is None or switched.get(self.name, self.default)
 
 
-def enforce[T](rules: Sequence[Rule[T]], subject: T, switched: Mapping[str, bool]) -> list[str]:
+def enforce[T](rules: Sequence[UploadRule[T]], subject: T, switched: Mapping[str, bool]) -> list[str]:
     """Apply the rules in their order. Returns the faults under rules that are off as warnings; raises `Refused`.
 
     The refusal names the command that switches the rule off, if it has a switch. At most `MOST` warnings of a rule are

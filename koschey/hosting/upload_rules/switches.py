@@ -10,11 +10,16 @@ from koschey.db.upload_switches import select_switches, upsert_switch
 from koschey.errors import UsageError
 from koschey.events import Event
 from koschey.hosting.upload_rules import archive_rules, form_rules, index_rules, metadata_rules
-from koschey.hosting.upload_rules.rule import Rule
+from koschey.hosting.upload_rules.rule import UploadRule
 from koschey.model import Actor, Serial
 from koschey.policy.reasons import parse_reason
 
-RULES: tuple[Rule[Any], ...] = (*form_rules.RULES, *index_rules.RULES, *archive_rules.RULES, *metadata_rules.RULES)
+RULES: tuple[UploadRule[Any], ...] = (
+    *form_rules.RULES,
+    *index_rules.RULES,
+    *archive_rules.RULES,
+    *metadata_rules.RULES,
+)
 """In the order in which they check an upload."""
 ALL_PROJECTS = "*"
 """Replaces the project in the journal, as in the scope of a grant."""

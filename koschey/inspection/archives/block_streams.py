@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from koschey.inspection.archives.compressed_stream import CHUNK, CompressedStream
 from koschey.inspection.archives.limits import MIB
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 
 MAX_DICTIONARY = 128 * MIB
 """Maximum memory of an xz decoder, in bytes; a file of `xz -9` needs 65 MiB."""
@@ -38,14 +38,14 @@ class BlockStream(CompressedStream):
         return self._stream.eof
 
     @property
-    def _rest(self) -> bytes:
+    def _leftover(self) -> bytes:
         return self._stream.unused_data
 
 
 class Bzip2Stream(BlockStream):
     """A `.tar.bz2`, inflated."""
 
-    rule = Rule.BZIP2
+    rule = ArchiveRule.BZIP2
 
     def _open(self) -> bz2.BZ2Decompressor:
         return bz2.BZ2Decompressor()
@@ -54,7 +54,7 @@ class Bzip2Stream(BlockStream):
 class XzStream(BlockStream):
     """A `.tar.xz`, inflated."""
 
-    rule = Rule.XZ
+    rule = ArchiveRule.XZ
 
     def _open(self) -> lzma.LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)

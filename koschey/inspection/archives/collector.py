@@ -14,7 +14,7 @@ from typing import Any
 from packaging.metadata import parse_email
 
 from koschey.errors import Refused
-from koschey.inspection.archives.content import Content, Described, Member
+from koschey.inspection.archives.content import Content, DescribedMetadata, Member
 from koschey.inspection.archives.limits import MIB
 from koschey.standards.core_metadata import ACTED_ON, draft_fault, parse_core_metadata, read_core_metadata
 
@@ -68,7 +68,7 @@ class Collector:
     def watch(self, name: str, kind: str, chunks: Iterable[bytes] = ()) -> Iterator[bytes]:
         """Pass on the content of a member, and record it for the report. `kind` is file, folder or link."""
         name = name.removesuffix("/")
-        place, head, size, kept = self._place(name), b"", 0, bytearray()
+        place, head, size, content = self._place(name), b"", 0, bytearray()
         runs = kind == "file" and (place.endswith(".pth") or place == SETUP)
         hasher = hashlib.sha256() if runs else None
         is_read = kind == "file" and not self._is_wheel and place in (SETUP, SETTINGS, PROJECT)
@@ -77,15 +77,15 @@ class Collector:
             size += len(chunk)
             if hasher:
                 hasher.update(chunk)
-            if is_read and len(kept) <= MAX_BODY:
-                kept += chunk
+            if is_read and len(content) <= MAX_BODY:
+                content += chunk
             yield chunk
         native = kind == "file" and is_native(name, head)
         self._note(Member(name, size, "native" if native else kind), place)
         if hasher:
             self._digests[place] = hasher.hexdigest()
         if is_read:
-            self._bodies[place] = bytes(kept)
+            self._bodies[place] = bytes(content)
 
     def _note(self, member: Member, place: str) -> None:
         self._inflated += member.size
@@ -154,14 +154,14 @@ class Collector:
             self._cut["hooks"] = None
             return {}
 
-    def _describe(self, body: bytes) -> Described:
+    def _describe(self, body: bytes) -> DescribedMetadata:
         name = "METADATA" if self._is_wheel else "PKG-INFO"
         fault, core = _fault_of(body, name), read_core_metadata(body)
         _, unparsed = parse_email(body)
         twice = any(written.replace("_", "-") in unparsed for written in ACTED_ON)
         if core is None:
-            return Described(hashlib.sha256(body).hexdigest(), fault=fault, ambiguous=True)
-        return Described(
+            return DescribedMetadata(hashlib.sha256(body).hexdigest(), fault=fault, ambiguous=True)
+        return DescribedMetadata(
             hashlib.sha256(body).hexdigest(),
             str(core.project)[:MAX_TEXT],
             str(core.version) if core.version else None,

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import BinaryIO
 
 from koschey.inspection.archives.limits import is_bomb
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 
 CHUNK = 2**16
 
@@ -12,7 +12,7 @@ CHUNK = 2**16
 class CompressedStream(ABC):
     """The inflated bytes. Raises `Refused` if there are more than in an honest archive."""
 
-    rule: Rule
+    rule: ArchiveRule
     """The rule that a fault of the compression breaks."""
 
     def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
@@ -48,7 +48,7 @@ class CompressedStream(ABC):
 
     @property
     @abstractmethod
-    def _rest(self) -> bytes:
+    def _leftover(self) -> bytes:
         """Bytes that were read from the file but are not part of the stream."""
 
     def _fill(self) -> bool:
@@ -61,9 +61,9 @@ class CompressedStream(ABC):
             self._buffer = self._inflate()
         if is_bomb(self.position + len(self._buffer), self._size):
             fault = f"inflates from {self._size} to more than {self.position} bytes, more than an honest archive would"
-            raise refusal(Rule.BOMB, self._filename, fault, "Leave out empty data, or split the project.")
+            raise refusal(ArchiveRule.BOMB, self._filename, fault, "Leave out empty data, or split the project.")
         return True
 
     def _check_end(self) -> None:
-        if self._rest or self._file.read(1):
+        if self._leftover or self._file.read(1):
             raise refusal(self.rule, self._filename, "has bytes after its end, which some tools read and some do not")

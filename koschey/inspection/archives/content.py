@@ -22,7 +22,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class DescribedMetadata:
     """The legible fields of METADATA or PKG-INFO."""
 
     sha256: str
@@ -65,7 +65,7 @@ class Content:
     """The targets of entry points, by group and name."""
     top_level: tuple[str, ...] = ()
     """Names at the top: importable names of a wheel; files and folders of an sdist."""
-    metadata: Described | None = None
+    metadata: DescribedMetadata | None = None
     truncated: tuple[str, ...] = ()
     """Fields that are incomplete, because there was too much or because it could not be read."""
 

@@ -4,7 +4,7 @@ import zlib
 from typing import BinaryIO
 
 from koschey.inspection.archives.compressed_stream import CHUNK, CompressedStream
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 
 GZIP = zlib.MAX_WBITS | 16
 """Makes zlib read the header, and verify the checksum and the length at the end."""
@@ -13,7 +13,7 @@ GZIP = zlib.MAX_WBITS | 16
 class GzipStream(CompressedStream):
     """A `.tar.gz`, inflated."""
 
-    rule = Rule.GZIP
+    rule = ArchiveRule.GZIP
 
     def __init__(self, file: BinaryIO, filename: str, size: int) -> None:
         super().__init__(file, filename, size)
@@ -24,9 +24,9 @@ class GzipStream(CompressedStream):
         try:
             piece = self._stream.decompress(pending, CHUNK)
         except zlib.error as error:
-            raise refusal(Rule.GZIP, self._filename, f"cannot be inflated ({error})") from None
+            raise refusal(ArchiveRule.GZIP, self._filename, f"cannot be inflated ({error})") from None
         if not pending and not piece and not self._stream.eof:
-            raise refusal(Rule.GZIP, self._filename, "ends within its data")
+            raise refusal(ArchiveRule.GZIP, self._filename, "ends within its data")
         return piece
 
     @property
@@ -34,5 +34,5 @@ class GzipStream(CompressedStream):
         return self._stream.eof
 
     @property
-    def _rest(self) -> bytes:
+    def _leftover(self) -> bytes:
         return self._stream.unused_data

@@ -3,7 +3,7 @@
 import re
 
 from koschey.inspection.archives.faults import STRICT, Faults, Tolerated
-from koschey.inspection.archives.rules import Rule, member_in, refusal, shown
+from koschey.inspection.archives.rules import ArchiveRule, member_in, refusal, shown
 
 MAX_MEMBERS = 250_000
 MAX_PATH, MAX_PART = 4_096, 255
@@ -20,21 +20,21 @@ def check_name(name: str, filename: str) -> None:
     """Refuse a name that leads elsewhere, or that systems read in different ways. A folder's name has no last slash."""
     place = member_in(name, filename)
     if not name:
-        raise refusal(Rule.NAME, place, "is empty", RENAME)
+        raise refusal(ArchiveRule.NAME, place, "is empty", RENAME)
     if not name.isprintable() and (hidden := find_hidden(name)):
-        raise refusal(Rule.NAME, place, f"has the character {hidden}, which hides in the name", RENAME)
+        raise refusal(ArchiveRule.NAME, place, f"has the character {hidden}, which hides in the name", RENAME)
     if "\\" in name:
-        raise refusal(Rule.NAME, place, "has a backslash, which only some systems read as a separator", RENAME)
+        raise refusal(ArchiveRule.NAME, place, "has a backslash, which only some systems read as a separator", RENAME)
     if name.startswith("/") or DRIVE.match(name):
-        raise refusal(Rule.NAME, place, "is absolute", RENAME)
+        raise refusal(ArchiveRule.NAME, place, "is absolute", RENAME)
     parts = name.split("/")
     if len(name) > MAX_PATH or max(map(len, parts)) > MAX_PART:
         fault = f"has more than {MAX_PATH:,} characters, or a part of more than {MAX_PART}"
-        raise refusal(Rule.NAME, place, fault, "Shorten it, and build again.")
+        raise refusal(ArchiveRule.NAME, place, fault, "Shorten it, and build again.")
     if ".." in parts:
-        raise refusal(Rule.NAME, place, "leads out of its folder by '..'", RENAME)
+        raise refusal(ArchiveRule.NAME, place, "leads out of its folder by '..'", RENAME)
     if "." in parts or "" in parts:
-        raise refusal(Rule.NAME, place, "has an empty part or '.', so that one place has several names", RENAME)
+        raise refusal(ArchiveRule.NAME, place, "has an empty part or '.', so that one place has several names", RENAME)
 
 
 def find_hidden(name: str) -> str | None:
@@ -75,9 +75,11 @@ class Names:
         check_name(name, self._filename)
         place = member_in(name, self._filename)
         if name in self._met:
-            raise refusal(Rule.DUPLICATE, place, "is in it twice, and tools differ in which one they use")
+            raise refusal(ArchiveRule.DUPLICATE, place, "is in it twice, and tools differ in which one they use")
         if len(self._met) >= MAX_MEMBERS:
-            raise refusal(Rule.TOO_MANY, self._filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
+            raise refusal(
+                ArchiveRule.TOO_MANY, self._filename, f"has more than {MAX_MEMBERS} members", "Split the project."
+            )
         self._met[name] = is_folder
         if not self._twins:
             self._check_twin(name)
@@ -87,18 +89,18 @@ class Names:
         other = self._folded.setdefault(_folded(name), name)
         if other != name:
             fault = f"and {shown(other)} differ only in case or in Unicode form"
-            twins = refusal(Rule.TWINS, member_in(name, self._filename), fault, "Rename one, and build again.")
+            twins = refusal(ArchiveRule.TWINS, member_in(name, self._filename), fault, "Rename one, and build again.")
             self._faults.note(Tolerated.CASE_TWINS, twins)
 
     def _check_parents(self, name: str, *, is_folder: bool) -> None:
         if not is_folder and name in self._folders:
             fault = "is a file or link, and other members lie below it"
-            raise refusal(Rule.FILE_AS_FOLDER, member_in(name, self._filename), fault)
+            raise refusal(ArchiveRule.FILE_AS_FOLDER, member_in(name, self._filename), fault)
         parent = name.rpartition("/")[0]
         while parent and parent not in self._folders:
             if not self._met.get(parent, True):
                 fault = f"lies below {shown(parent)}, which is a file or link"
-                raise refusal(Rule.FILE_AS_FOLDER, member_in(name, self._filename), fault)
+                raise refusal(ArchiveRule.FILE_AS_FOLDER, member_in(name, self._filename), fault)
             self._folders.add(parent)
             parent = parent.rpartition("/")[0]
 

@@ -12,7 +12,7 @@ LONGEST = 200
 """Maximum number of characters of a name that a message repeats."""
 
 
-class Rule(StrEnum):
+class ArchiveRule(StrEnum):
     """The rules for archives, by the phrase with which their refusals begin."""
 
     # The frame of a ZIP.
@@ -63,7 +63,7 @@ class Rule(StrEnum):
     ROOT = "One top folder"
 
 
-def refusal(rule: Rule, place: str, fault: str, remedy: str = REBUILD) -> Refused:
+def refusal(rule: ArchiveRule, place: str, fault: str, remedy: str = REBUILD) -> Refused:
     """Return the error for a broken rule; `place` is a filename, or a member as `member_in` names it."""
     return Refused(f"{rule}: {place} {fault}. {remedy}")
 

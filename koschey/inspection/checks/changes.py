@@ -79,7 +79,7 @@ class Changes:
         if previous.is_wheel is not facts.is_wheel:
             summary = f"the previous release has no such file; only dependencies are compared with {previous.filename}"
             return [Finding(OTHER_KIND, Severity.INFO, summary), *_dependencies(content, before)]
-        return [*_running(content, before), *_building(content, before), *_asking(content, before)]
+        return [*_running(content, before), *_building(content, before), *_needing(content, before)]
 
 
 def _first(content: Content) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def _building(content: Content, before: Content) -> Iterator[Finding]:
         yield Finding(BACKEND, Severity.WARNING, f"the build backend is {now}; it was {was}", evidence)
 
 
-def _asking(content: Content, before: Content) -> Iterator[Finding]:
+def _needing(content: Content, before: Content) -> Iterator[Finding]:
     if new := sorted(name for name, target in content.scripts.items() if before.scripts.get(name) != target):
         yield _finding(SCRIPTS, Severity.WARNING, "commands", new)
     yield from _dependencies(content, before)

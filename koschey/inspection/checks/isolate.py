@@ -36,7 +36,7 @@ MAX_TEXT = 500
 NUL = b"\\u0000"
 
 
-class Said(msgspec.Struct):
+class ReportedFinding(msgspec.Struct):
     """A finding, as the child printed it."""
 
     code: str
@@ -45,7 +45,7 @@ class Said(msgspec.Struct):
     evidence: dict[str, Any] = {}
 
 
-class Told(msgspec.Struct):
+class DeclaredCode(msgspec.Struct):
     """A code, as the child printed it."""
 
     what: str
@@ -53,17 +53,17 @@ class Told(msgspec.Struct):
     severity: Severity
 
 
-class Answer(msgspec.Struct):
+class PluginAnswer(msgspec.Struct):
     """What the child prints."""
 
-    findings: list[Said] = []
+    findings: list[ReportedFinding] = []
     fault: str | None = None
     name: str = ""
-    codes: dict[str, Told] = {}
+    codes: dict[str, DeclaredCode] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CheckOutcome:
     """The result of one check for one file."""
 
     findings: tuple[Finding, ...] = ()
@@ -72,7 +72,7 @@ class Outcome:
 
 
 class Fault(Exception):
-    """A check did not do its part; the message says why. It becomes an `Outcome`, or a reason not to start."""
+    """A check did not do its part; the message says why. It becomes a `CheckOutcome`, or a reason not to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +87,14 @@ class Isolated:
     reads_file = True
     compares = True
 
-    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
+    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> CheckOutcome:
         """Run the check on a file that is open under a descriptor. Never raises for what the check does."""
         file = os.open(f"/dev/fd/{descriptor}", os.O_RDONLY)
         try:
             answer = await self._ask(Question(self.target, facts, previous, file), file)
-            return Outcome(judge_findings(answer, self.codes), _short(answer.fault))
+            return CheckOutcome(judge_findings(answer, self.codes), _short(answer.fault))
         except Fault as fault:
-            return Outcome(fault=str(fault))
+            return CheckOutcome(fault=str(fault))
         finally:
             os.close(file)
 
@@ -103,9 +103,11 @@ class Isolated:
         answer = await self._ask(Question(self.target))
         if answer.fault:
             raise Fault(answer.fault[:MAX_TEXT])
-        return answer.name, {code: Code(told.what, told.action, told.severity) for code, told in answer.codes.items()}
+        return answer.name, {
+            code: Code(declared.what, declared.action, declared.severity) for code, declared in answer.codes.items()
+        }
 
-    async def _ask(self, question: Question, *files: int) -> Answer:
+    async def _ask(self, question: Question, *files: int) -> PluginAnswer:
         with tempfile.TemporaryDirectory(dir=self.spool, ignore_cleanup_errors=True) as folder:
             printed, status = await self._run(question, folder, files)
         if status < 0:
@@ -113,15 +115,15 @@ class Isolated:
         if NUL in printed:
             raise Fault("it answered with a NUL character")
         try:
-            return msgspec.json.decode(printed, type=Answer)
+            return msgspec.json.decode(printed, type=PluginAnswer)
         except msgspec.MsgspecError as error:
             raise Fault(f"it ended with status {status} and no answer that can be read: {error}"[:MAX_TEXT]) from None
 
     async def _run(self, question: Question, folder: str, files: Sequence[int]) -> tuple[bytes, int]:
         bounds = [str(self.limits.memory), str(self.limits.cpu)]
-        with tempfile.TemporaryFile(dir=folder) as asked:
-            asked.write(msgspec.json.encode(question))
-            asked.seek(0)
+        with tempfile.TemporaryFile(dir=folder) as question_file:
+            question_file.write(msgspec.json.encode(question))
+            question_file.seek(0)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *ISOLATED,
@@ -129,7 +131,7 @@ class Isolated:
                 BOOT,
                 _import_paths(),
                 *bounds,
-                stdin=asked,
+                stdin=question_file,
                 stdout=PIPE,
                 stderr=DEVNULL,
                 env={"TMPDIR": folder, "HOME": folder},
@@ -151,7 +153,7 @@ def _import_paths() -> str:
     return msgspec.json.encode([str(Path(path).absolute()) for path in sys.path]).decode()
 
 
-def judge_findings(answer: Answer, codes: Mapping[str, Code]) -> tuple[Finding, ...]:
+def judge_findings(answer: PluginAnswer, codes: Mapping[str, Code]) -> tuple[Finding, ...]:
     """Return the findings if the check may report them. Raises `Fault`."""
     if len(answer.findings) > MAX_FINDINGS:
         raise Fault(f"it answered with {len(answer.findings)} findings; at most {MAX_FINDINGS} are accepted")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from koschey.inspection.archives.content import Described
+from koschey.inspection.archives.content import DescribedMetadata
 from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAction, Previous, Severity, content_of
 from koschey.standards.versions import canonical_version, parse_specifiers_or_none
 
@@ -46,7 +46,7 @@ class Metadata:
         return list(_compare(facts, described))
 
 
-def _compare(facts: FileFacts, found: Described) -> Iterator[Finding]:
+def _compare(facts: FileFacts, found: DescribedMetadata) -> Iterator[Finding]:
     if facts.is_wheel and facts.core_metadata not in (None, found.sha256):
         evidence: dict[str, Any] = {"page": facts.core_metadata, "wheel": found.sha256}
         yield Finding(DIFFERS, Severity.SERIOUS, f"the page has other core metadata than {facts.filename}", evidence)
@@ -65,7 +65,7 @@ def _compare(facts: FileFacts, found: Described) -> Iterator[Finding]:
         yield Finding(OTHER_PYTHON, Severity.WARNING, f"Requires-Python is {page} on the page, {file} inside", evidence)
 
 
-def _is_of(facts: FileFacts, found: Described) -> bool:
+def _is_of(facts: FileFacts, found: DescribedMetadata) -> bool:
     return found.project == facts.project and canonical_version(found.version or "") == canonical_version(facts.version)
 
 

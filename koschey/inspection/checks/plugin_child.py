@@ -79,9 +79,13 @@ def _answer(question: Question) -> dict[str, Any]:
 
 def _describe(check: Any) -> dict[str, Any]:
     codes = {
-        str(code): {"what": told.what, "action": FindingAction(told.action), "severity": Severity(told.severity)}
-        for code, told in check.codes.items()
-        if isinstance(told, Code)
+        str(code): {
+            "what": declared.what,
+            "action": FindingAction(declared.action),
+            "severity": Severity(declared.severity),
+        }
+        for code, declared in check.codes.items()
+        if isinstance(declared, Code)
     }
     if not callable(check) or len(codes) != len(check.codes):
         return {"fault": "it is not a check: see koschey.inspection.checks.check"}

@@ -19,7 +19,7 @@ from koschey.inspection.archives.limits import Limits
 from koschey.inspection.checks.archive import Archive
 from koschey.inspection.checks.changes import Changes
 from koschey.inspection.checks.check import GROUP, Check, Code, FileFacts, Previous, Skipped
-from koschey.inspection.checks.isolate import Fault, Isolated, Outcome
+from koschey.inspection.checks.isolate import CheckOutcome, Fault, Isolated
 from koschey.inspection.checks.metadata import Metadata
 from koschey.inspection.checks.name import Name
 from koschey.inspection.checks.provenance import Provenance
@@ -62,15 +62,15 @@ class Own:
         """Whether it compares the file with that of the release before."""
         return self.check.name in COMPARING
 
-    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> Outcome:
+    async def run(self, facts: FileFacts, descriptor: int, previous: Previous | None) -> CheckOutcome:
         """Run the check on a file. Nothing is read from the descriptor."""
         del descriptor
         try:
-            return Outcome(tuple(await self.check(facts, Path(os.devnull), previous)))
+            return CheckOutcome(tuple(await self.check(facts, Path(os.devnull), previous)))
         except Skipped as skipped:
-            return Outcome(skipped.findings, f"it skipped {skipped.reason}"[:500])
+            return CheckOutcome(skipped.findings, f"it skipped {skipped.reason}"[:500])
         except Exception as error:  # noqa: BLE001 - a fault of an own check holds the file too
-            return Outcome(fault=f"it failed: {type(error).__name__}: {error}"[:500])
+            return CheckOutcome(fault=f"it failed: {type(error).__name__}: {error}"[:500])
 
 
 type Installed = Own | Isolated

@@ -4,7 +4,7 @@ from collections.abc import Container
 
 from packaging.metadata import parse_email
 
-from koschey.inspection.archives.rules import Rule, refusal, shown
+from koschey.inspection.archives.rules import ArchiveRule, refusal, shown
 
 SINCE = (2, 4)
 """First version of the metadata to which the rule applies. Before it, build tools wrote forms of their own."""
@@ -18,7 +18,7 @@ def check_license_files(metadata: bytes, filename: str, folder: str, names: Cont
     for path in raw.get("license_files", []):
         if f"{folder}{path}" not in names:
             fault = f"has no {shown(folder + path)}, which its metadata names as {shown(path)}"
-            raise refusal(Rule.LICENSE_FILE, filename, fault, "Add the file, or remove it from 'license-files'.")
+            raise refusal(ArchiveRule.LICENSE_FILE, filename, fault, "Add the file, or remove it from 'license-files'.")
 
 
 def _is_since(version: str) -> bool:

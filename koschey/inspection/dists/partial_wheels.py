@@ -18,9 +18,9 @@ from packaging.version import Version
 
 from koschey.errors import Refused
 from koschey.inspection.archives.limits import MAX_METADATA, MIB
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 from koschey.inspection.archives.zip.content import inflate
-from koschey.inspection.archives.zip.framing import Entry, find_directory, read_directory
+from koschey.inspection.archives.zip.framing import ZipEntry, find_directory, read_directory
 from koschey.inspection.archives.zip.headers import DESCRIPTOR, HEADER_RULES, read_name
 from koschey.inspection.archives.zip.records import END, LOCAL, Header, Source, read_local
 from koschey.standards.versions import parse_version_or_none
@@ -114,7 +114,7 @@ async def _load(pieces: _Pieces, read: Read, start: int, stop: int) -> None:
 def _extract(pieces: _Pieces, filename: str) -> bytes:
     source = Source(cast("BinaryIO", pieces), filename, pieces.size)
     if source.size < END.size:
-        raise refusal(Rule.ZIP_LAYOUT, filename, "does not begin as a ZIP file does")
+        raise refusal(ArchiveRule.ZIP_LAYOUT, filename, "does not begin as a ZIP file does")
     member = _find_metadata(read_directory(source, find_directory(source)), filename)
     if member.inflated > MAX_METADATA:
         raise Refused(f"METADATA in {filename} is larger than {MAX_METADATA} bytes.")
@@ -135,7 +135,7 @@ def _find_metadata(members: Sequence[Header], filename: str) -> Header:
     return found[0]
 
 
-def _check_member(source: Source, central: Header) -> Entry:
+def _check_member(source: Source, central: Header) -> ZipEntry:
     """Return the position of a member's data. The sizes that count are those of the directory.
 
     Unlike in an upload, sizes may also be after the data: tools that write a wheel as a stream do so.
@@ -145,9 +145,9 @@ def _check_member(source: Source, central: Header) -> Entry:
         for rule in HEADER_RULES:
             rule(replace(header, flags=header.flags & ~DESCRIPTOR))
     if (local.raw_name, local.method) != (central.raw_name, central.method):
-        raise refusal(Rule.ZIP_DISAGREES, local.place, "names another member or method than the directory")
+        raise refusal(ArchiveRule.ZIP_DISAGREES, local.place, "names another member or method than the directory")
     start = central.offset + local.length
-    return Entry(read_name(central), False, central.method, central.crc, central.stored, central.inflated, start)
+    return ZipEntry(read_name(central), False, central.method, central.crc, central.stored, central.inflated, start)
 
 
 def _is_metadata_of(member: str, project: str, version: Version) -> bool:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from koschey.inspection.archives.rules import Rule, refusal, shown
+from koschey.inspection.archives.rules import ArchiveRule, refusal, shown
 
 ALGORITHMS: Mapping[str, Callable[[], "hashlib._Hash"]] = {
     "sha256": hashlib.sha256,
@@ -37,15 +37,15 @@ def read_record(body: bytes, place: str) -> dict[str, Row]:
     try:
         lines = list(csv.reader(body.decode().splitlines(), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise refusal(Rule.RECORD, place, f"is not a table of comma-separated UTF-8 ({error})") from None
+        raise refusal(ArchiveRule.RECORD, place, f"is not a table of comma-separated UTF-8 ({error})") from None
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, 1):
         if len(line) != 3:
-            raise refusal(Rule.RECORD, place, f"has {len(line)} columns instead of 3 in row {number}")
+            raise refusal(ArchiveRule.RECORD, place, f"has {len(line)} columns instead of 3 in row {number}")
         algorithm, _, digest = line[1].partition("=")
         row = Row(line[0], algorithm, digest, line[2])
         if row.path in rows:
-            raise refusal(Rule.RECORD, place, f"lists {shown(row.path)} twice")
+            raise refusal(ArchiveRule.RECORD, place, f"lists {shown(row.path)} twice")
         rows[row.path] = row
     return rows
 
@@ -57,14 +57,14 @@ def check_record(rows: Mapping[str, Row], files: Iterable[str], place: str, dist
     names = set(files)
     for path, row in rows.items():
         if path not in names:
-            raise refusal(Rule.RECORD, place, f"lists {shown(path)}, which is not in the wheel")
+            raise refusal(ArchiveRule.RECORD, place, f"lists {shown(path)}, which is not in the wheel")
         if path == own and row.digest:
-            raise refusal(Rule.RECORD, place, "states a digest of itself, which no file can hold")
+            raise refusal(ArchiveRule.RECORD, place, "states a digest of itself, which no file can hold")
         if path not in exempt and not (row.digest and row.algorithm in ALGORITHMS):
             fault = f"has no sha256, sha384 or sha512 of {shown(path)}"
-            raise refusal(Rule.RECORD, place, fault)
+            raise refusal(ArchiveRule.RECORD, place, fault)
     if missing := sorted(names - rows.keys() - exempt):
-        raise refusal(Rule.RECORD, place, f"does not list {shown(missing[0])}, which is in the wheel")
+        raise refusal(ArchiveRule.RECORD, place, f"does not list {shown(missing[0])}, which is in the wheel")
 
 
 class Digest:
@@ -90,7 +90,7 @@ class Digest:
         # It should be "urlsafe-base64-nopad". A few builders write hexadecimal, which proves the same.
         if self._row.digest not in (digest, self._hasher.hexdigest()):
             fault = f"has another {self._row.algorithm} of {shown(self._row.path)} than the file has"
-            raise refusal(Rule.RECORD, place, fault)
+            raise refusal(ArchiveRule.RECORD, place, fault)
         if self._row.size not in ("", str(self._size)):
             fault = f"has another size of {shown(self._row.path)} than the {self._size} bytes that the file has"
-            raise refusal(Rule.RECORD, place, fault)
+            raise refusal(ArchiveRule.RECORD, place, fault)

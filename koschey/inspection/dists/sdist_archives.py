@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from koschey.inspection.archives.compressed_stream import CompressedStream
 from koschey.inspection.archives.gzip_stream import GzipStream
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 from koschey.inspection.archives.tar.headers import FILE, FOLDER, TarHeader
 from koschey.inspection.archives.tar.members import read_content, read_members
 from koschey.inspection.archives.zip.content import check_bomb, inflate
@@ -28,7 +28,7 @@ def read_archive(file: BinaryIO, filename: str, size: int) -> Iterator[tuple[Tar
     """
     suffix = sdist_suffix(filename)
     if suffix is None:
-        raise refusal(Rule.SDIST, filename, "is not a '.tar.gz', and every sdist must be one (PEP 625)")
+        raise refusal(ArchiveRule.SDIST, filename, "is not a '.tar.gz', and every sdist must be one (PEP 625)")
     if suffix == ".zip":
         yield from _read_zip(Source(file, filename, size))
     else:
@@ -66,4 +66,4 @@ def _is_no_zip(file: BinaryIO, filename: str, size: int) -> None:
     file.seek(0)
     if 0 <= tail.find(END_SIGNATURE) <= len(tail) - END.size:
         fault = "has the end record of a ZIP file near its end, and pip would unpack it as one"
-        raise refusal(Rule.TAR_TOO, filename, fault, "Compress it at another level.")
+        raise refusal(ArchiveRule.TAR_TOO, filename, fault, "Compress it at another level.")

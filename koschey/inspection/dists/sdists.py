@@ -8,7 +8,7 @@ from koschey.inspection.archives.collector import Collector
 from koschey.inspection.archives.content import Content
 from koschey.inspection.archives.limits import MAX_METADATA
 from koschey.inspection.archives.member_names import DRIVE, Names
-from koschey.inspection.archives.rules import Rule, member_in, refusal
+from koschey.inspection.archives.rules import ArchiveRule, member_in, refusal
 from koschey.inspection.archives.tar.headers import FILE, FOLDER, HARD_LINK, SYMBOLIC_LINK, TarHeader
 from koschey.inspection.dists.license_files import check_license_files
 from koschey.inspection.dists.metadata_bounds import check_bounds
@@ -56,7 +56,7 @@ def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> byt
                 pass
     if body is None:
         root = sdist.root or filename.removesuffix(sdist_suffix(filename) or "")
-        raise refusal(Rule.METADATA, filename, f"has no '{root}/PKG-INFO'")
+        raise refusal(ArchiveRule.METADATA, filename, f"has no '{root}/PKG-INFO'")
     check_license_files(body, filename, f"{sdist.root}/", sdist.names)
     return body
 
@@ -64,7 +64,7 @@ def _read(file: BinaryIO, filename: str, size: int, collector: Collector) -> byt
 def _read_metadata(passing: Iterator[bytes], member: TarHeader, filename: str) -> bytes:
     if member.kind != FILE or member.size > MAX_METADATA:
         fault = f"is not a plain file, or is larger than {MAX_METADATA} bytes"
-        raise refusal(Rule.METADATA, member_in(member.name, filename), fault)
+        raise refusal(ArchiveRule.METADATA, member_in(member.name, filename), fault)
     body = b"".join(passing)
     check_bounds(body, member_in(member.name, filename))
     return body
@@ -74,11 +74,13 @@ def _is_of_known_kind(sdist: Sdist, member: TarHeader) -> None:
     place = member_in(member.name, sdist.filename)
     if member.kind not in KINDS:
         fault = f"is of the kind {member.kind!a}; an sdist has files, folders and links, and no devices"
-        raise refusal(Rule.TAR_KIND, place, fault, "Leave it out, and build again.")
+        raise refusal(ArchiveRule.TAR_KIND, place, fault, "Leave it out, and build again.")
     if member.kind != FILE and member.size:
-        raise refusal(Rule.TAR_KIND, place, "is not a file, but has content, which some tools skip and some do not")
+        raise refusal(
+            ArchiveRule.TAR_KIND, place, "is not a file, but has content, which some tools skip and some do not"
+        )
     if member.kind == FILE and member.name.endswith("/"):
-        raise refusal(Rule.TAR_KIND, place, "is a file with the name of a folder")
+        raise refusal(ArchiveRule.TAR_KIND, place, "is a file with the name of a folder")
 
 
 def _has_its_own_place(sdist: Sdist, member: TarHeader) -> None:
@@ -93,14 +95,14 @@ def _is_below_one_root(sdist: Sdist, member: TarHeader) -> None:
     sdist.root = sdist.root or root
     if root != sdist.root or (not below and member.kind != FOLDER):
         fault = f"is not below {sdist.root!a}; an sdist has one folder at its top, and all else in it"
-        raise refusal(Rule.ROOT, member_in(member.name, sdist.filename), fault)
+        raise refusal(ArchiveRule.ROOT, member_in(member.name, sdist.filename), fault)
 
 
 def _links_to_a_file(sdist: Sdist, member: TarHeader) -> None:
     """A hard link names an earlier file, by its path in the archive. One to a symbolic link could lead anywhere."""
     if member.kind == HARD_LINK and member.link not in sdist.files:
         fault = "is a hard link that does not lead to an earlier file in the archive"
-        raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
+        raise refusal(ArchiveRule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 
 def _links_within_the_root(sdist: Sdist, member: TarHeader) -> None:
@@ -115,7 +117,7 @@ def _links_within_the_root(sdist: Sdist, member: TarHeader) -> None:
     leads_out = ups >= member.name.count("/") or ".." in parts[ups:] or member.link.startswith("/")
     if leads_out or not member.link or "\\" in member.link or DRIVE.match(member.link):
         fault = "is a symbolic link that leads out of the archive's folder"
-        raise refusal(Rule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
+        raise refusal(ArchiveRule.TAR_LINK, member_in(member.name, sdist.filename), fault, RELINK)
 
 
 RULES: tuple[Callable[[Sdist, TarHeader], None], ...] = (

@@ -11,9 +11,9 @@ from koschey.inspection.archives.collector import Collector
 from koschey.inspection.archives.content import Content
 from koschey.inspection.archives.faults import STRICT, Faults
 from koschey.inspection.archives.limits import MAX_ENTRY_POINTS, MAX_METADATA, MIB
-from koschey.inspection.archives.rules import Rule, member_in, refusal, shown
+from koschey.inspection.archives.rules import ArchiveRule, member_in, refusal, shown
 from koschey.inspection.archives.zip.content import check_bomb, inflate
-from koschey.inspection.archives.zip.framing import Entry, read_entries
+from koschey.inspection.archives.zip.framing import ZipEntry, read_entries
 from koschey.inspection.archives.zip.records import Source
 from koschey.inspection.dists.entry_points import check_entry_points
 from koschey.inspection.dists.license_files import check_license_files
@@ -34,8 +34,8 @@ class Wheel:
     """An opened wheel."""
 
     source: Source
-    entries: tuple[Entry, ...]
-    files: dict[str, Entry]
+    entries: tuple[ZipEntry, ...]
+    files: dict[str, ZipEntry]
     dist_info: str
     """The one folder that describes the distribution, without a slash."""
     collector: Collector
@@ -76,12 +76,14 @@ def _read(file: BinaryIO, filename: str, size: int, faults: Faults) -> Wheel:
     return wheel
 
 
-def _find_dist_info(entries: tuple[Entry, ...], filename: str) -> str:
+def _find_dist_info(entries: tuple[ZipEntry, ...], filename: str) -> str:
     tops = {entry.name.partition("/")[0] for entry in entries if entry.is_folder or "/" in entry.name}
     # On some systems a folder of another case is the same folder.
     found = sorted(top for top in tops if top.lower().endswith(DIST_INFO))
     if len(found) != 1 or not found[0].endswith(DIST_INFO):
-        raise refusal(Rule.DIST_INFO, filename, f"has {len(found)} folders '*{DIST_INFO}'; a wheel has exactly one")
+        raise refusal(
+            ArchiveRule.DIST_INFO, filename, f"has {len(found)} folders '*{DIST_INFO}'; a wheel has exactly one"
+        )
     return found[0]
 
 
@@ -89,13 +91,15 @@ def _is_named_as_its_file(wheel: Wheel) -> None:
     project, version, _, _ = parse_wheel_filename(wheel.filename)
     name, _, stated = wheel.dist_info.removesuffix(DIST_INFO).rpartition("-")
     if canonicalize_name(name) != project or parse_version_or_none(stated) != version:
-        raise refusal(Rule.DIST_INFO, wheel.filename, f"holds {shown(wheel.dist_info)}, which is of another release")
+        raise refusal(
+            ArchiveRule.DIST_INFO, wheel.filename, f"holds {shown(wheel.dist_info)}, which is of another release"
+        )
 
 
 def _is_complete(wheel: Wheel) -> None:
     for name in REQUIRED:
         if f"{wheel.dist_info}/{name}" not in wheel.files:
-            raise refusal(Rule.DIST_INFO, wheel.filename, f"has no '{wheel.dist_info}/{name}'")
+            raise refusal(ArchiveRule.DIST_INFO, wheel.filename, f"has no '{wheel.dist_info}/{name}'")
 
 
 def _is_described_briefly(wheel: Wheel) -> None:
@@ -103,7 +107,7 @@ def _is_described_briefly(wheel: Wheel) -> None:
         if entry := wheel.files.get(f"{wheel.dist_info}/{name}"):
             limit = LIMITS.get(name, MAX_METADATA)
             if entry.inflated > limit:
-                raise refusal(Rule.METADATA, wheel.place(name), f"is larger than {limit} bytes")
+                raise refusal(ArchiveRule.METADATA, wheel.place(name), f"is larger than {limit} bytes")
             wheel.bodies[name] = b"".join(inflate(wheel.source, entry))
     check_bounds(wheel.bodies["METADATA"], wheel.place("METADATA"))
 
@@ -113,11 +117,11 @@ def _has_a_valid_wheel_file(wheel: Wheel) -> None:
     versions, pure = headers.get_all("Wheel-Version", []), headers.get_all("Root-Is-Purelib", [])
     if len(versions) != 1 or versions[0].strip().partition(".")[0] != "1":
         fault = "does not state one 'Wheel-Version: 1.x'; installers support no other"
-        raise refusal(Rule.WHEEL, place, fault)
+        raise refusal(ArchiveRule.WHEEL, place, fault)
     if len(pure) != 1 or pure[0].strip().lower() not in ("true", "false"):
-        raise refusal(Rule.WHEEL, place, "does not state one 'Root-Is-Purelib' that is true or false")
+        raise refusal(ArchiveRule.WHEEL, place, "does not state one 'Root-Is-Purelib' that is true or false")
     if not headers.get_all("Tag"):
-        raise refusal(Rule.WHEEL, place, "states no 'Tag'")
+        raise refusal(ArchiveRule.WHEEL, place, "states no 'Tag'")
 
 
 def _has_valid_entry_points(wheel: Wheel) -> None:

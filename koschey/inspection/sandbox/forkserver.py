@@ -33,15 +33,15 @@ def main(work: Work) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The collector would write to pages that parent and children share.
     gc.freeze()
-    with socket.socket(fileno=int(sys.argv[-1])) as asked:
-        Forker(asked, work).run()
+    with socket.socket(fileno=int(sys.argv[-1])) as requests:
+        Forker(requests, work).run()
 
 
 class Forker:
     """The running children, each with its line."""
 
-    def __init__(self, asked: socket.socket, work: Work) -> None:
-        self._asked = asked
+    def __init__(self, requests: socket.socket, work: Work) -> None:
+        self._requests = requests
         self._work = work
         self._lines: dict[int, socket.socket] = {}
         self._selector = selectors.DefaultSelector()
@@ -52,15 +52,15 @@ class Forker:
         waker.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-        for source in (self._asked, ended):
+        for source in (self._requests, ended):
             self._selector.register(source, selectors.EVENT_READ)
-        is_asked = True
-        while is_asked:
+        is_open = True
+        while is_open:
             for key, _ in self._selector.select():
                 if key.fileobj is ended:
                     ended.recv(LONGEST)
-                elif key.fileobj is self._asked:
-                    is_asked = self._fork()
+                elif key.fileobj is self._requests:
+                    is_open = self._fork()
                 else:
                     self._end(key.data)
             # Last, because a child may end and its line be closed at the same time.
@@ -70,7 +70,7 @@ class Forker:
 
     def _fork(self) -> bool:
         """Start one child. Returns False if the socket is closed."""
-        message, descriptors, _, _ = socket.recv_fds(self._asked, LONGEST, PASSED)
+        message, descriptors, _, _ = socket.recv_fds(self._requests, LONGEST, PASSED)
         if not message:
             return False
         archive, answer, line = descriptors

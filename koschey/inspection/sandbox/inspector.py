@@ -26,7 +26,7 @@ AT_ONCE = 4
 """Maximum number of running children of one process; each may use a gigabyte of memory."""
 
 
-class Answer(msgspec.Struct):
+class InspectorAnswer(msgspec.Struct):
     """What the child prints. It is parsed as strictly as the archive, which may have taken over the child."""
 
     project: str | None = None
@@ -65,7 +65,7 @@ class Inspector:
         """
         printed, status = await self._run(descriptor, filename, "metadata", MAX_ANSWER)
         try:
-            answer = msgspec.json.decode(printed, type=Answer)
+            answer = msgspec.json.decode(printed, type=InspectorAnswer)
             if answer.refused is not None:
                 raise Refused(answer.refused)
             if status != 0 or not answer.project or not answer.version or not answer.metadata:

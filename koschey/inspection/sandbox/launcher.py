@@ -42,31 +42,31 @@ class Children:
     """Starts children. They and the process that forks them end with this object or with the calling process."""
 
     def __init__(self) -> None:
-        self._asks: socket.socket | None = None
+        self._requests: socket.socket | None = None
         self._end: Callable[[], object] = lambda: None
 
     def start(self, archive: int, *arguments: str | int) -> Child:
         """Start a child with these arguments for `job.work`. Raises `OSError` if that is not possible."""
         try:
-            return self._ask(self._asks or self._boot(), archive, arguments)
+            return self._request(self._requests or self._boot(), archive, arguments)
         except (BrokenPipeError, ConnectionResetError):
             # The process died between two requests, so a new one is started.
-            return self._ask(self._boot(), archive, arguments)
+            return self._request(self._boot(), archive, arguments)
 
-    def _ask(self, asks: socket.socket, archive: int, arguments: tuple[str | int, ...]) -> Child:
-        with ExitStack() as ours, ExitStack() as theirs:
-            answer, answers = _pair(ours, theirs)
-            line, tells = _pair(ours, theirs)
+    def _request(self, requests: socket.socket, archive: int, arguments: tuple[str | int, ...]) -> Child:
+        with ExitStack() as own, ExitStack() as passed:
+            answer, answers = _pair(own, passed)
+            line, reports = _pair(own, passed)
             message = json.dumps(arguments).encode()
-            socket.send_fds(asks, [message], [archive, answers.fileno(), tells.fileno()])
-            ours.pop_all()
+            socket.send_fds(requests, [message], [archive, answers.fileno(), reports.fileno()])
+            own.pop_all()
         return Child(answer, line)
 
     def _boot(self) -> socket.socket:
         self._end()
         roots = [str(Path(str(module.__file__)).parents[1]) for module in (koschey, packaging)]
-        asks, asked = socket.socketpair()
-        with asked:
+        requests, served = socket.socketpair()
+        with served:
             process = subprocess.Popen(  # noqa: S603 - no untrusted input
                 [
                     sys.executable,
@@ -74,24 +74,24 @@ class Children:
                     "-S",
                     "-c",
                     BOOT,
-                    *(*roots, str(asked.fileno())),
+                    *(*roots, str(served.fileno())),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[asked.fileno()],
+                pass_fds=[served.fileno()],
                 env={},
                 cwd="/",
             )
-        self._asks, self._end = asks, weakref.finalize(self, _end, asks, process)
-        return asks
+        self._requests, self._end = requests, weakref.finalize(self, _end, requests, process)
+        return requests
 
 
-def _end(asks: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    asks.close()
+def _end(requests: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    requests.close()
     process.wait()
 
 
-def _pair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+def _pair(own: ExitStack, passed: ExitStack) -> tuple[socket.socket, socket.socket]:
     mine, other = socket.socketpair()
-    ours.enter_context(mine).setblocking(False)
-    return mine, theirs.enter_context(other)
+    own.enter_context(mine).setblocking(False)
+    return mine, passed.enter_context(other)

@@ -13,49 +13,49 @@ from koschey.events import AlertKind
 from koschey.model import Origin, StandingFile, State
 from koschey.policy.advisories import reported
 from koschey.policy.rules import Rule, RuleKind, Rules
-from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.change import DecisionChange
 from koschey.quarantine.choices.second_person import agree
-from koschey.quarantine.decision import Outcome
+from koschey.quarantine.decision import DecisionOutcome
 
 SERVABLE = (State.HELD, State.RELEASED, State.MALFORMED, State.CONFLICT)
 """States of the files that a block changes; a removed file stays removed."""
 
 
-async def block(change: Change) -> Outcome:
+async def block(change: DecisionChange) -> DecisionOutcome:
     """Stop serving every file in the scope. This lifts exceptions, and closes proposals to a second person."""
-    in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
-    excepted = _excepted(change, in_force)
-    if not moved and not excepted and change.says_the_same(change.own_rule(RuleKind.BLOCKED, in_force)):
-        return Outcome(None, ())
+    active_rules, moved = await change.active(), change.in_state(*SERVABLE)
+    excepted = _excepted(change, active_rules)
+    if not moved and not excepted and change.says_the_same(change.own_rule(RuleKind.BLOCKED, active_rules)):
+        return DecisionOutcome(None, ())
     return await _close(change, moved, excepted)
 
 
-async def recall(change: Change) -> Outcome:
+async def recall(change: DecisionChange) -> DecisionOutcome:
     """Block the scope, and raise an alert. `koschey.db.downloads` has the clients that downloaded its files."""
     change.require_known()
-    in_force, moved = await change.in_force(), change.in_state(*SERVABLE)
-    excepted = _excepted(change, in_force)
+    active_rules, moved = await change.active(), change.in_state(*SERVABLE)
+    excepted = _excepted(change, active_rules)
     known = await _is_recalled(change, {change.decision.version})
-    if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, in_force):
-        return Outcome(None, ())
+    if known and not moved and not excepted and change.own_rule(RuleKind.BLOCKED, active_rules):
+        return DecisionOutcome(None, ())
     return await _close(change, moved, excepted, alert=AlertKind.RECALL)
 
 
-async def unblock(change: Change) -> Outcome:
+async def unblock(change: DecisionChange) -> DecisionOutcome:
     """Lift a block. Its files are held until a person approves them."""
-    in_force, version = await change.in_force(), change.decision.version
-    own = change.own_rule(RuleKind.BLOCKED, in_force)
-    remaining = Rules(tuple(rule for rule in in_force.rules if rule is not own))
+    active_rules, version = await change.active(), change.decision.version
+    own = change.own_rule(RuleKind.BLOCKED, active_rules)
+    remaining = Rules(tuple(rule for rule in active_rules.rules if rule is not own))
     if version and (rule := remaining.find(RuleKind.BLOCKED, version)):
         raise UsageError(f"the whole project is blocked by {rule.actor} ({rule.reason}); unblock the project")
     blocked = change.in_state(State.BLOCKED)
     moved = [known for known in blocked if not remaining.find(RuleKind.BLOCKED, known.file.version)]
     if not own and not moved:
-        return Outcome(None, ())
+        return DecisionOutcome(None, ())
     lifted = {version, *(known.file.version for known in moved)}
-    if await _is_recalled(change, lifted) or await _is_reported(change, in_force, lifted):
+    if await _is_recalled(change, lifted) or await _is_reported(change, active_rules, lifted):
         agreed = await agree(change, moved)
-        if isinstance(agreed, Outcome):
+        if isinstance(agreed, DecisionOutcome):
             return agreed
         change = agreed
     if own:
@@ -65,8 +65,8 @@ async def unblock(change: Change) -> Outcome:
 
 
 async def _close(
-    change: Change, moved: list[StandingFile], excepted: list[Rule], *, alert: AlertKind | None = None
-) -> Outcome:
+    change: DecisionChange, moved: list[StandingFile], excepted: list[Rule], *, alert: AlertKind | None = None
+) -> DecisionOutcome:
     decision = change.decision
     # The rule is for future files: later files of the release, later releases of the project.
     await change.put_rule(RuleKind.BLOCKED)
@@ -78,19 +78,19 @@ async def _close(
     return await change.record(moved, {"lifted_exceptions": lifted} if lifted else {}, whole=True, alert=alert)
 
 
-def _excepted(change: Change, in_force: Rules) -> list[Rule]:
+def _excepted(change: DecisionChange, active_rules: Rules) -> list[Rule]:
     """Return the exceptions for files of the scope."""
-    exceptions = (rule for rule in in_force.rules if rule.kind is RuleKind.EXCEPTION)
+    exceptions = (rule for rule in active_rules.rules if rule.kind is RuleKind.EXCEPTION)
     return [rule for rule in exceptions if change.decision.version in (None, rule.version)]
 
 
-async def _is_recalled(change: Change, versions: set[str | None]) -> bool:
+async def _is_recalled(change: DecisionChange, versions: set[str | None]) -> bool:
     """Return whether one of the versions, or the whole project, has a recall or report that was never lifted."""
     recalled = await select_recalled(change.connection, change.decision.project)
     return None in recalled or bool(recalled & versions)
 
 
-async def _is_reported(change: Change, in_force: Rules, versions: set[str | None]) -> bool:
+async def _is_reported(change: DecisionChange, active_rules: Rules, versions: set[str | None]) -> bool:
     """Return whether an advisory calls one of the versions malicious now.
 
     A file that was blocked for that at its admission, or when its window ended, was never served, so it has no recall.
@@ -98,4 +98,4 @@ async def _is_reported(change: Change, in_force: Rules, versions: set[str | None
     if change.origin is not Origin.MIRRORED:
         return False
     about = await select_advisories(change.connection, change.decision.project)
-    return bool(reported(about, {version for version in versions if version}, in_force))
+    return bool(reported(about, {version for version in versions if version}, active_rules))

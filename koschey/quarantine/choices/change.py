@@ -16,14 +16,14 @@ from koschey.events import AlertKind, Event
 from koschey.model import Actor, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.outbox import ReleaseHeld
 from koschey.policy.rules import Rule, RuleKind, Rules
-from koschey.quarantine.decision import Choice, Decision, Outcome
+from koschey.quarantine.decision import Choice, Decision, DecisionOutcome
 
 ANSWERS = (Choice.APPROVE, Choice.EXCEPT, Choice.TRUST, Choice.BLOCK, Choice.RECALL)
 """Choices that answer the requests for the releases that they bind."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DecisionChange:
     """A decision with its project and files, which are locked."""
 
     connection: Connection
@@ -76,7 +76,7 @@ class Change:
                 f"{self.decision.scope} is not known here; request the project's page first, or check the spelling"
             )
 
-    def require_open(self, in_force: Rules) -> None:
+    def require_open(self, active_rules: Rules) -> None:
         """Raise `UsageError` if a reviewer cannot release any file of the release."""
         self._require_no_quarantine()
         if blocked := self.in_state(State.BLOCKED):
@@ -86,9 +86,9 @@ class Change:
         if stuck := self.in_state(State.MALFORMED, State.CONFLICT):
             raise UsageError(f"{stuck[0].file.filename} is {stuck[0].standing.state}: {stuck[0].standing.reason}")
         for known in self.in_state(State.HELD):
-            if rule := in_force.find(RuleKind.BLOCKED, known.file.version):
+            if rule := active_rules.find(RuleKind.BLOCKED, known.file.version):
                 raise UsageError(f"a block by {rule.actor} is active ({rule.reason}); lift it first")
-            if self.origin is Origin.MIRRORED and (rule := in_force.find(RuleKind.RESERVED, known.file.version)):
+            if self.origin is Origin.MIRRORED and (rule := active_rules.find(RuleKind.RESERVED, known.file.version)):
                 raise UsageError(f"the name is reserved for private packages ({rule.reason}); no file of it is served")
 
     def _require_no_quarantine(self) -> None:
@@ -98,7 +98,7 @@ class Change:
                 raise UsageError(f"{name} is quarantined ({reason}); lift it first: koschey status {name} active")
             raise UsageError(f"the upstream has quarantined {name} ({reason}); no file of it is served")
 
-    async def in_force(self) -> Rules:
+    async def active(self) -> Rules:
         """Return the rules that are active now; a block among them beats every other decision."""
         return await rules.select_rules(self.connection, self.decision.project, self.origin)
 
@@ -110,10 +110,10 @@ class Change:
         decision = self.decision
         return Rule(kind, decision.version, self.reason, self.author.name, decision.project, ticket=self.ticket)
 
-    def own_rule(self, kind: RuleKind, in_force: Rules) -> Rule | None:
+    def own_rule(self, kind: RuleKind, active_rules: Rules) -> Rule | None:
         """Return the rule of exactly the decision's scope."""
         project, version = self.decision.project, self.decision.version
-        of_kind = (rule for rule in in_force.rules if rule.kind is kind)
+        of_kind = (rule for rule in active_rules.rules if rule.kind is kind)
         return next((rule for rule in of_kind if (rule.scope, rule.version) == (project, version)), None)
 
     def says_the_same(self, rule: Rule | None) -> bool:
@@ -136,14 +136,14 @@ class Change:
         whole: bool = False,
         done: str = "moved",
         alert: AlertKind | None = None,
-    ) -> Outcome:
+    ) -> DecisionOutcome:
         """Write the journal and the decision: one row for each file that it binds, or one for the whole scope.
 
         With `whole`, a decision about a project also gets a row for the project if it binds files. `alert` is the kind
         of the alert that the decision raises, if any.
         """
         decision, scope = self.decision, (self.decision.version, None, None)
-        await self._tell(bound)
+        await self._notify(bound)
         record = Record(self.connection, self.actor, decision.project)
         record.add(Event(decision.choice), self._entries(bound, detail or {}))
         if alert is not None:
@@ -164,9 +164,9 @@ class Change:
             ticket=self.ticket,
             seconded_by=self.seconded_by,
         )
-        return Outcome(serial, tuple(known.file.filename for known in bound), done=done)
+        return DecisionOutcome(serial, tuple(known.file.filename for known in bound), done=done)
 
-    async def _tell(self, bound: Sequence[StandingFile]) -> None:
+    async def _notify(self, bound: Sequence[StandingFile]) -> None:
         """Close the proposals and requests that the decision answers, and wake the workflows of its releases."""
         decision, versions = self.decision, sorted({known.file.version for known in bound})
         if self.seconds:

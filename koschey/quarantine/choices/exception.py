@@ -7,34 +7,34 @@ from koschey.db import projects, rules
 from koschey.errors import NotKnown, UsageError
 from koschey.model import StandingFile, State
 from koschey.policy.rules import Rule, RuleKind, Rules
-from koschey.quarantine.choices.change import Change
+from koschey.quarantine.choices.change import DecisionChange
 from koschey.quarantine.choices.second_person import agree_by_policy
-from koschey.quarantine.decision import Decision, Outcome
+from koschey.quarantine.decision import Decision, DecisionOutcome
 from koschey.standards.simple_json import format_time
 
 
-async def make_exception(change: Change) -> Outcome:
+async def make_exception(change: DecisionChange) -> DecisionOutcome:
     """Serve the held files of a release, or one of them, until the exception expires or a block lifts it."""
     change.require_known()
-    in_force = await change.in_force()
-    change.require_open(in_force)
+    active_rules = await change.active()
+    change.require_open(active_rules)
     held = _require_there(change, _select(change))
     if not held:
-        return Outcome(None, ())
-    agreed = await agree_by_policy(change, in_force, held, ends_at=await _end(change))
-    if isinstance(agreed, Outcome):
+        return DecisionOutcome(None, ())
+    agreed = await agree_by_policy(change, active_rules, held, ends_at=await _end(change))
+    if isinstance(agreed, DecisionOutcome):
         return agreed
     ends_at = await _end(agreed)
-    made = [rule for rule in _rules(agreed, held, ends_at) if not _stands(rule, in_force)]
+    made = [rule for rule in _rules(agreed, held, ends_at) if not _is_active(rule, active_rules)]
     if not made:
-        return Outcome(None, ())
+        return DecisionOutcome(None, ())
     for rule in made:
         await rules.write_rule(change.connection, rule)
     bound = [known for known in held if known.file.filename in {rule.subject for rule in made}]
     return await agreed.record(bound, {"expires_at": format_time(ends_at)}, done="excepted")
 
 
-def _select(change: Change) -> list[StandingFile]:
+def _select(change: DecisionChange) -> list[StandingFile]:
     """Return the held files that the exception is for."""
     decision, held = change.decision, change.in_state(State.HELD)
     if decision.filename is None:
@@ -58,7 +58,7 @@ def _require_same(decision: Decision, named: StandingFile) -> None:
         )
 
 
-def _require_there(change: Change, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
+def _require_there(change: DecisionChange, held: Sequence[StandingFile]) -> Sequence[StandingFile]:
     """Raise `UsageError` if the upstream removed a file: it will be blocked in spite of any exception."""
     if gone := [known for known in held if known.file.is_gone]:
         raise UsageError(f"the upstream of {change.decision.project} has removed {gone[0].file.filename}")
@@ -69,7 +69,7 @@ def _not_fetched(known: StandingFile) -> UsageError:
     return UsageError(f"{known.file.filename} is not downloaded yet; an exception needs its sha256, try again soon")
 
 
-async def _end(change: Change) -> datetime:
+async def _end(change: DecisionChange) -> datetime:
     """Return when the exception expires: at the earlier of the times that the two persons gave, if there are two."""
     assert change.decision.days is not None
     end = await projects.select_now(change.connection) + timedelta(days=change.decision.days)
@@ -77,7 +77,7 @@ async def _end(change: Change) -> datetime:
     return min(end, proposed) if proposed else end
 
 
-def _rules(change: Change, held: Sequence[StandingFile], ends_at: datetime) -> list[Rule]:
+def _rules(change: DecisionChange, held: Sequence[StandingFile], ends_at: datetime) -> list[Rule]:
     return [
         Rule(
             RuleKind.EXCEPTION,
@@ -95,5 +95,5 @@ def _rules(change: Change, held: Sequence[StandingFile], ends_at: datetime) -> l
     ]
 
 
-def _stands(rule: Rule, in_force: Rules) -> bool:
-    return rule in in_force.rules
+def _is_active(rule: Rule, active_rules: Rules) -> bool:
+    return rule in active_rules.rules

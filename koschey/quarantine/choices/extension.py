@@ -8,12 +8,12 @@ from koschey.errors import UsageError
 from koschey.model import StandingFile, State
 from koschey.policy.rules import RuleKind
 from koschey.policy.verdict import trusted_by
-from koschey.quarantine.choices.change import Change
-from koschey.quarantine.decision import Outcome
+from koschey.quarantine.choices.change import DecisionChange
+from koschey.quarantine.decision import DecisionOutcome
 from koschey.standards.simple_json import format_time
 
 
-async def extend(change: Change) -> Outcome:
+async def extend(change: DecisionChange) -> DecisionOutcome:
     """Keep held files held for at least so many days from now, whatever windows the rules give now or later.
 
     A file that has no release time, so that only a person releases it, still has none.
@@ -22,12 +22,12 @@ async def extend(change: Change) -> Outcome:
     decision, days = change.decision, change.decision.days
     assert decision.version is not None
     assert days is not None
-    if rule := (await change.in_force()).find(RuleKind.TRUSTED, decision.version):
+    if rule := (await change.active()).find(RuleKind.TRUSTED, decision.version):
         raise UsageError(f"no window holds a release that is {trusted_by(rule)}; untrust the project or block it")
     until = await projects.select_now(change.connection) + timedelta(days=days)
     later = [known for known in change.in_state(State.HELD) if _ends_before(known, until)]
     if not later:
-        return Outcome(None, ())
+        return DecisionOutcome(None, ())
     await standings.update_windows(
         change.connection, [(item.file.id, _release_at(item, until), until) for item in later]
     )

@@ -13,22 +13,24 @@ from koschey.errors import UsageError
 from koschey.events import Event
 from koschey.model import Actor, StandingFile
 from koschey.policy.rules import RuleKind, Rules
-from koschey.quarantine.choices.change import Change
-from koschey.quarantine.decision import Outcome
+from koschey.quarantine.choices.change import DecisionChange
+from koschey.quarantine.decision import DecisionOutcome
 
 
 async def agree_by_policy(
-    change: Change, in_force: Rules, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
-) -> Change | Outcome:
+    change: DecisionChange, active_rules: Rules, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
+) -> DecisionChange | DecisionOutcome:
     """Do as `agree` if a rule requires a second person; otherwise return the change as it is."""
     # A rule for all versions also counts if no file is bound yet: trust is about future files.
-    asked = in_force.find_whole(RuleKind.SECOND_PERSON) or any(
-        in_force.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound
+    is_required = active_rules.find_project_wide(RuleKind.SECOND_PERSON) or any(
+        active_rules.find(RuleKind.SECOND_PERSON, known.file.version) for known in bound
     )
-    return await agree(change, bound, ends_at=ends_at) if asked else change
+    return await agree(change, bound, ends_at=ends_at) if is_required else change
 
 
-async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datetime | None = None) -> Change | Outcome:
+async def agree(
+    change: DecisionChange, bound: Sequence[StandingFile], *, ends_at: datetime | None = None
+) -> DecisionChange | DecisionOutcome:
     """Return the change with the proposal that it agrees to; or propose it, and return an outcome that is pending.
 
     A proposal about other bytes is stale, and the new proposal replaces it. Raises `UsageError` for a signal: a signal
@@ -44,17 +46,17 @@ async def agree(change: Change, bound: Sequence[StandingFile], *, ends_at: datet
     if found is None or found.digests != digests or not await _still_may(change, found):
         return await _propose(change, digests, ends_at)
     if found.actor == change.actor.name:
-        return Outcome(None, (), waits=True)
+        return DecisionOutcome(None, (), waits=True)
     return replace(change, seconds=found)
 
 
-async def _still_may(change: Change, proposal: Proposal) -> bool:
+async def _still_may(change: DecisionChange, proposal: Proposal) -> bool:
     """Return whether the first person may still decide this; the proposal of one who left or lost the role is void."""
     first = Actor(proposal.actor, proposal.door)
     return await is_authorized(change.connection, first, Action.DECIDE, change.decision.project)
 
 
-async def _propose(change: Change, digests: list[str], ends_at: datetime | None) -> Outcome:
+async def _propose(change: DecisionChange, digests: list[str], ends_at: datetime | None) -> DecisionOutcome:
     decision, connection = change.decision, change.connection
     await close_proposals(connection, decision.project, decision.version or "", decision.choice, change.actor.name)
     await insert_proposal(
@@ -75,4 +77,4 @@ async def _propose(change: Change, digests: list[str], ends_at: datetime | None)
     serial = await journal.insert_entries(
         connection, change.actor, Event.PROPOSE, decision.project, [Entry(decision.version, None, detail)]
     )
-    return Outcome(serial, (), waits=True)
+    return DecisionOutcome(serial, (), waits=True)

@@ -2,7 +2,6 @@
 
 from koschey.web.api import (
     alerts,
-    asking,
     claims,
     codes,
     decisions,
@@ -14,12 +13,12 @@ from koschey.web.api import (
     policy,
     projects,
     quarantine,
+    requests,
 )
 from koschey.web.api.operations import blueprint
 
 __all__ = [
     "alerts",
-    "asking",
     "blueprint",
     "claims",
     "codes",
@@ -32,4 +31,5 @@ __all__ = [
     "policy",
     "projects",
     "quarantine",
+    "requests",
 ]

@@ -15,16 +15,16 @@ PROJECT = "/projects/<project>"
 async def claim_name(call: Call[NewClaim]) -> Claimed:
     """Hand a mirrored name to private packages: its files are no longer served, and uploads are accepted."""
     consent, expected = consent_to(call.sent.confirm), read_expected()
-    asked = (call.actor, call.project, call.sent.reason, consent, expected)
-    return _show(await resources().with_connection(claim, *asked))
+    arguments = (call.actor, call.project, call.sent.reason, consent, expected)
+    return _show(await resources().with_connection(claim, *arguments))
 
 
 @operation("POST", f"{PROJECT}/release-name", NewClaim, Claimed, needs=Action.MANAGE, also=(428,))
 async def release_private_name(call: Call[NewClaim]) -> Claimed:
     """Hand a private name to its upstream: the reverse of a claim."""
     consent, expected = consent_to(call.sent.confirm), read_expected()
-    asked = (call.actor, call.project, call.sent.reason, consent, expected)
-    return _show(await resources().with_connection(release_name, *asked))
+    arguments = (call.actor, call.project, call.sent.reason, consent, expected)
+    return _show(await resources().with_connection(release_name, *arguments))
 
 
 def _show(done: Handover) -> Claimed:
@@ -46,6 +46,6 @@ def _show(done: Handover) -> Claimed:
                 last_at=each.last_at,
                 accounts=each.accounts,
             )
-            for each in done.taken
+            for each in done.downloaded_files
         ],
     )

@@ -87,8 +87,8 @@ async def make_code(call: Call[NewCode]) -> ReviewerCode:
     sent = call.sent
     reason = "" if sent.reason is None else parse_reason(sent.reason)
     releases = [(parse_name(each.project), stored_version(each.version)) for each in sent.releases]
-    asked = (call.actor, sent.choice, releases, resources().feed, sent.days)
-    issued = await resources().with_connection(issue_code, *asked)
+    arguments = (call.actor, sent.choice, releases, resources().feed, sent.days)
+    issued = await resources().with_connection(issue_code, *arguments)
     return ReviewerCode(
         code=issued.code,
         reviewer=issued.reviewer,

@@ -32,8 +32,8 @@ async def make_decision(call: Call[NewDecision]) -> Changed:
     )
     # Checks the account as the credentials gave it; `decide` checks again in the database.
     authorize(call.account, Action.DECIDE, name)
-    asked = (call.actor, decision, consent_to(sent.confirm), read_expected())
-    outcome, serial = await resources().with_connection(decide_as_seen, *asked)
+    arguments = (call.actor, decision, consent_to(sent.confirm), read_expected())
+    outcome, serial = await resources().with_connection(decide_as_seen, *arguments)
     changed = outcome.serial is not None
     return Changed(project=name, serial=serial, changed=changed, files=outcome.filenames, waits=outcome.waits)
 

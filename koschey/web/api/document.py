@@ -118,11 +118,11 @@ def _parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str,
         for name in re.findall("<([a-z]+)>", operation.rule)
     ]
     if not operation.reads_body:
-        taken = schemas[operation.takes.__name__]
-        required = taken.get("required", [])
+        query = schemas[operation.takes.__name__]
+        required = query.get("required", [])
         found += [
             {"name": name, "in": "query", "required": name in required, "schema": schema}
-            for name, schema in taken["properties"].items()
+            for name, schema in query["properties"].items()
         ]
     return [*found, IF_MATCH] if operation.changes else found
 

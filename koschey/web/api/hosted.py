@@ -1,7 +1,7 @@
 """Changes to hosted projects: yank, remove, status."""
 
 from koschey.auth.permissions import Action
-from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.changes import HostedChange, HostedOutcome, Scope
 from koschey.hosting.projects import remove, set_status, unyank, yank
 from koschey.standards.names import parse_version
 from koschey.web.api.expected import read_expected
@@ -17,7 +17,7 @@ FILE = f"{PROJECT}/files/<filename>"
 @operation("PUT", f"{PROJECT}/status", NewStatus, Changed, needs=Action.MANAGE)
 async def put_status(call: Call[NewStatus]) -> Changed:
     """Set the status of a hosted project (PEP 792)."""
-    change = Change(call.actor, Scope(call.project), call.sent.reason, read_expected())
+    change = HostedChange(call.actor, Scope(call.project), call.sent.reason, read_expected())
     return _changed(call, await resources().with_connection(set_status, call.sent.status, change))
 
 
@@ -63,11 +63,11 @@ async def remove_project(call: Call[Why]) -> Changed:
     return _changed(call, await resources().with_connection(remove, _change(call)))
 
 
-def _change(call: Call[Why]) -> Change:
+def _change(call: Call[Why]) -> HostedChange:
     version = parse_version(call.path["version"]) if "version" in call.path else None
     scope = Scope(call.project, version, call.path.get("filename"))
-    return Change(call.actor, scope, call.sent.reason, read_expected())
+    return HostedChange(call.actor, scope, call.sent.reason, read_expected())
 
 
-def _changed[T: Input](call: Call[T], outcome: Outcome) -> Changed:
+def _changed[T: Input](call: Call[T], outcome: HostedOutcome) -> Changed:
     return Changed(project=call.project, serial=outcome.serial, changed=outcome.changed, files=outcome.filenames)

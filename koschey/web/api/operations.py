@@ -20,7 +20,7 @@ from koschey.auth.identity import parse_authorization
 from koschey.auth.permissions import Action, may_somewhere
 from koschey.errors import NotAllowed, UsageError
 from koschey.model import Actor
-from koschey.quarantine.project_files import Project
+from koschey.quarantine.project_files import ProjectDetail
 from koschey.standards.names import parse_name
 from koschey.web.api.types import Changed, Input, Tagged
 from koschey.web.context import resources
@@ -33,7 +33,7 @@ MAX_BODY = 2**16
 JSON = "application/json"
 ANYBODY = Account("", None, ())
 """The account of a caller without credentials, for operations that are open to readers."""
-TAGGED = (Project, Changed, Tagged)
+TAGGED = (ProjectDetail, Changed, Tagged)
 """Answers with an ETag for a later `If-Match`: the serial of one project, or the tag of a `Tagged`."""
 
 
@@ -138,7 +138,7 @@ async def _answer[T: Input](
 ) -> Response:
     account = await _identify(operation)
     if account is None:
-        return _ask_who()
+        return _request_login()
     if operation.needs is not None:
         _check_permission(account, operation.needs, path)
     sent = await _read_body(takes, operation.max_body) if operation.reads_body else _read_query(takes)
@@ -157,7 +157,7 @@ async def _identify(operation: Operation) -> Account | None:
     return await resources().logins.prove(credentials, request.remote_addr) if credentials else None
 
 
-def _ask_who() -> Response:
+def _request_login() -> Response:
     response = problem(401, "Not authenticated", "send a token: 'Authorization: Bearer kos_...', or Basic credentials")
     response.headers.add("WWW-Authenticate", 'Bearer realm="koschey"')
     response.headers.add("WWW-Authenticate", 'Basic realm="koschey", charset="UTF-8"')

@@ -13,7 +13,7 @@ from koschey.governance.preview import Preview, Usual, preview_terms
 from koschey.governance.report import show_policy
 from koschey.governance.terms import Terms, as_utc, scope_text
 from koschey.policy.changes import RuleChange
-from koschey.policy.outlook import Outlook
+from koschey.policy.prediction import Prediction
 from koschey.policy.rules import EVERYTHING, Rule, RuleKind
 from koschey.quarantine.impact import consent_to
 from koschey.web.api.expected import read_expected
@@ -21,9 +21,8 @@ from koschey.web.api.operations import Call, operation
 from koschey.web.api.policy_types import (
     BlockedRelease,
     ChangedRule,
-    FileOutlook,
+    FilePrediction,
     KnownCheckShown,
-    LateName,
     LiftedRule,
     NewPolicy,
     NewRule,
@@ -32,6 +31,7 @@ from koschey.web.api.policy_types import (
     PolicyState,
     RuleTerms,
     ShownRule,
+    UnclaimedName,
 )
 from koschey.web.context import resources
 
@@ -60,8 +60,8 @@ async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
     authorize(call.account, Action.MANAGE, EVERYTHING)
     sent, terms = call.sent, [_terms(rule) for rule in call.sent.rules]
     if sent.dry_run:
-        asked = (call.actor, terms, _usual(), read_expected())
-        return _foretold(await resources().with_connection(preview_terms, *asked))
+        arguments = (call.actor, terms, _usual(), read_expected())
+        return _predicted(await resources().with_connection(preview_terms, *arguments))
     agreed = _agreed(sent.confirm)
     return _changed(await resources().with_connection(apply_terms, call.actor, terms, sent.reason, agreed))
 
@@ -69,8 +69,8 @@ async def put_policy(call: Call[NewPolicy]) -> PolicyChange:
 @operation("POST", "/policy/rules", NewRule, PolicyChange, needs=Action.MANAGE, also=(428,), misses=False)
 async def put_rule(call: Call[NewRule]) -> PolicyChange:
     """Set one rule. It replaces the rule of the same kind, scope and subject."""
-    asked = (call.actor, _terms(call.sent), _agreed(call.sent.confirm))
-    return _changed(await resources().with_connection(set_rule, *asked))
+    arguments = (call.actor, _terms(call.sent), _agreed(call.sent.confirm))
+    return _changed(await resources().with_connection(set_rule, *arguments))
 
 
 @operation("DELETE", "/policy/rules", LiftedRule, PolicyChange, needs=Action.MANAGE, also=(428,))
@@ -100,12 +100,12 @@ def _changed(outcome: PolicyOutcome) -> PolicyChange:
         tag=outcome.tag,
         serial=outcome.serial,
         changed=outcome.serial is not None,
-        releases_judged_anew=outcome.judged_anew,
+        releases_judged_anew=outcome.rejudged,
         files_served_no_more=outcome.effects.closed,
         files_served_again=outcome.effects.opened,
         mirrored=[
-            LateName(name=each.name, files=each.files, downloaded=each.downloaded)
-            for each in outcome.effects.late.names
+            UnclaimedName(name=each.name, files=each.files, downloaded=each.downloaded)
+            for each in outcome.effects.mirrored_names.names
         ],
         still_blocked=[
             BlockedRelease(project=each.project, version=each.version, files=each.files)
@@ -116,7 +116,7 @@ def _changed(outcome: PolicyOutcome) -> PolicyChange:
     )
 
 
-def _foretold(preview: Preview) -> PolicyChange:
+def _predicted(preview: Preview) -> PolicyChange:
     return PolicyChange(
         tag=preview.tag,
         serial=None,
@@ -127,7 +127,7 @@ def _foretold(preview: Preview) -> PolicyChange:
         mirrored=[],
         still_blocked=[],
         rules=[_show_change(change) for change in preview.changes],
-        files=[_show_outlook(outlook) for outlook in preview.outlooks],
+        files=[_show_prediction(prediction) for prediction in preview.predictions],
     )
 
 
@@ -136,17 +136,17 @@ def _show_change(change: RuleChange) -> ChangedRule:
     return ChangedRule(change=change.mark, before=before, after=after)
 
 
-def _show_outlook(outlook: Outlook) -> FileOutlook:
-    file = outlook.item.file
-    return FileOutlook(
+def _show_prediction(prediction: Prediction) -> FilePrediction:
+    file = prediction.item.file
+    return FilePrediction(
         project=file.project,
         version=file.version,
         filename=file.filename,
-        change=outlook.mark,
-        state=outlook.after.state,
-        why=outlook.after.reason,
-        release_at=outlook.release_at,
-        release_at_before=outlook.item.standing.release_at,
+        change=prediction.mark,
+        state=prediction.after.state,
+        why=prediction.after.reason,
+        release_at=prediction.release_at,
+        release_at_before=prediction.item.standing.release_at,
     )
 
 

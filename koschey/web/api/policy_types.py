@@ -104,7 +104,7 @@ class ChangedRule(Struct, frozen=True, kw_only=True):
     after: ShownRule | None
 
 
-class FileOutlook(Struct, frozen=True, kw_only=True):
+class FilePrediction(Struct, frozen=True, kw_only=True):
     """A file that would appear (`+`), disappear (`-`), or be released at another time (a space)."""
 
     project: str
@@ -125,7 +125,7 @@ class BlockedRelease(Struct, frozen=True, kw_only=True):
     files: int
 
 
-class LateName(Struct, frozen=True, kw_only=True):
+class UnclaimedName(Struct, frozen=True, kw_only=True):
     """A name that was mirrored before it was reserved, and accepts no upload until it is claimed."""
 
     name: str
@@ -143,10 +143,10 @@ class PolicyChange(Tagged, frozen=True, kw_only=True):
     releases_judged_anew: int
     files_served_no_more: int
     files_served_again: int
-    mirrored: list[LateName]
+    mirrored: list[UnclaimedName]
     """Reserved names that are mirrored already: `POST /projects/{project}/claim` hands each to private packages."""
     still_blocked: list[BlockedRelease]
     """Releases that lifted rules blocked; `POST /decisions` with `unblock` holds them again. Empty for a dry run."""
     rules: list[ChangedRule]
-    files: list[FileOutlook]
+    files: list[FilePrediction]
     """The files that would change, for a dry run; empty otherwise."""

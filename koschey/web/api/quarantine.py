@@ -2,14 +2,14 @@
 
 from koschey.auth.permissions import Action
 from koschey.quarantine import waiting_releases
-from koschey.quarantine.waiting_releases import Quarantine
+from koschey.quarantine.waiting_releases import HeldReleases
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import QuarantineQuery
 from koschey.web.context import resources
 
 
-@operation("GET", "/quarantine", QuarantineQuery, Quarantine, needs=Action.DECIDE)
-async def read_quarantine(call: Call[QuarantineQuery]) -> Quarantine:
+@operation("GET", "/quarantine", QuarantineQuery, HeldReleases, needs=Action.DECIDE)
+async def read_quarantine(call: Call[QuarantineQuery]) -> HeldReleases:
     """Return held releases, until when they are held, and why."""
     query = call.sent
     return await waiting_releases.read_quarantine(

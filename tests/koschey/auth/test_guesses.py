@@ -12,10 +12,10 @@ from argon2 import PasswordHasher
 from koschey.accounts import Account
 from koschey.auth import guesses, passwords
 from koschey.auth.addresses import counted_address
-from koschey.auth.guesses import ACCOUNT, ADDRESS, CODE, LONGEST, PAIR, TOKEN, Guesses, Rank, Turn
+from koschey.auth.guesses import ACCOUNT, ADDRESS, CODE, LONGEST, PAIR, TOKEN, CheckTurn, Guesses, Rank
 from koschey.auth.identity import TOKEN_USER
 from koschey.auth.logins import Logins
-from koschey.auth.passwords import AT_ONCE, WAITING, Check, PasswordChecks
+from koschey.auth.passwords import AT_ONCE, WAITING, PasswordCheck, PasswordChecks
 from koschey.auth.tokens import digest_secret, new_token, parse_token
 from koschey.db.accounts import insert_token, upsert_account
 from koschey.db.login_traces import select_traces
@@ -174,20 +174,20 @@ async def test_an_account_is_slowed_and_never_locked(
     logins = Logins(pool)
     for n in range(ACCOUNT.most):
         assert await logins.prove(("ada", "x"), f"203.0.113.{n}") is None
-    assert await turn_of(pool, "ada", THERE) == Turn(Rank.CLEAN_ADDRESS, 0.03)
-    assert await turn_of(pool, "ada", "203.0.113.0") == Turn(Rank.FAILING, 0.04)
-    assert await turn_of(pool, "bob", THERE) == Turn(Rank.CLEAN, 0)
+    assert await turn_of(pool, "ada", THERE) == CheckTurn(Rank.CLEAN_ADDRESS, 0.03)
+    assert await turn_of(pool, "ada", "203.0.113.0") == CheckTurn(Rank.FAILING, 0.04)
+    assert await turn_of(pool, "bob", THERE) == CheckTurn(Rank.CLEAN, 0)
     assert await logins.prove(RIGHT, THERE) is not None
     # From there he is known now, and waits for nobody.
-    assert await turn_of(pool, "ada", THERE) == Turn(Rank.KNOWN, 0.01)
+    assert await turn_of(pool, "ada", THERE) == CheckTurn(Rank.KNOWN, 0.01)
 
 
-async def turn_of(pool: Pool, account: str, address: str) -> Turn:
+async def turn_of(pool: Pool, account: str, address: str) -> CheckTurn:
     """The turn of an attempt that is not made."""
     limits = Guesses(pool)
     attempt = await limits.judge(account, address)
     turn = await limits.count(attempt)
-    await limits.take_back(attempt)
+    await limits.undo(attempt)
     return turn
 
 
@@ -198,7 +198,7 @@ async def test_guesses_do_not_lengthen_the_slowness_for_long(pool: Pool, ada: st
         await limits.count(await limits.judge("ada", f"203.0.{n // 200}.{n % 200}"))
     assert await pool.fetchval("SELECT max(until) FROM login_trace") == NOON + LONGEST
     await set_clock(pool, NOON + LONGEST)
-    assert await turn_of(pool, "ada", THERE) == Turn(Rank.CLEAN, 0)
+    assert await turn_of(pool, "ada", THERE) == CheckTurn(Rank.CLEAN, 0)
 
 
 async def test_the_owner_is_checked_next_during_a_flood(pool: Pool, ada: str, hasher: Hasher) -> None:
@@ -240,12 +240,12 @@ async def test_a_known_address_goes_before_a_crowd(pool: Pool, ada: str, hasher:
 # The queue
 
 
-def checks(number: int, rank: Rank) -> list[Check]:
+def checks(number: int, rank: Rank) -> list[PasswordCheck]:
     """Wrong passwords."""
-    return [Check(f"{rank.name} {n}", None, rank) for n in range(number)]
+    return [PasswordCheck(f"{rank.name} {n}", None, rank) for n in range(number)]
 
 
-async def start(queue: PasswordChecks, wanted: Sequence[Check]) -> list[asyncio.Task[bool]]:
+async def start(queue: PasswordChecks, wanted: Sequence[PasswordCheck]) -> list[asyncio.Task[bool]]:
     """Have them queue in this order."""
     tasks = []
     for check in wanted:
@@ -338,7 +338,7 @@ async def test_a_place_is_free_again_only_when_its_hash_has_ended(hasher: Hasher
         await asyncio.gather(*tasks, return_exceptions=True)
     assert len(hasher.hashed) == AT_ONCE
     hasher.open.set()
-    assert await queue.run(Check("x", None, Rank.FAILING)) is False
+    assert await queue.run(PasswordCheck("x", None, Rank.FAILING)) is False
     assert hasher.most_at_once == AT_ONCE
 
 

@@ -17,7 +17,7 @@ from koschey.auth.bootstrap import ensure_accounts
 from koschey.auth.guesses import Rank
 from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
-from koschey.auth.passwords import Check, PasswordChecks, hash_password
+from koschey.auth.passwords import PasswordCheck, PasswordChecks, hash_password
 from koschey.auth.permissions import Action, allows
 from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
 from koschey.db.accounts import insert_grant, insert_token, select_account, select_token, upsert_account
@@ -153,7 +153,7 @@ def test_no_header_is_an_error(header: str) -> None:
 
 
 async def check_password(password: str, stored: str | None) -> bool:
-    return await PasswordChecks().run(Check(password, stored, Rank.CLEAN))
+    return await PasswordChecks().run(PasswordCheck(password, stored, Rank.CLEAN))
 
 
 async def test_passwords() -> None:

@@ -108,7 +108,7 @@ def test_requirements_are_read_as_pip_reads_them(tmp_path: Path) -> None:
         ("toast", "4.0", (), "other.txt", 1),
         ("jam", "5.0", (), "limits.txt", 2),
     ]
-    assert [text.partition(": ")[2].split()[0] for text in lock.passed_over] == [
+    assert [text.partition(": ")[2].split()[0] for text in lock.skipped] == [
         *("eggs>=3", "toast==1.*", "./local.whl", "here", "-e")
     ]
 
@@ -129,7 +129,7 @@ def test_locks_are_read(tmp_path: Path, name: str, text: str, line: int) -> None
     path.write_text(text)
     lock = read_lock(path)
     assert pins(lock) == [("spam", "1.0", (A, B), name, line)]
-    assert [text.endswith("app does not come from an index") for text in lock.passed_over] == [True]
+    assert [text.endswith("app does not come from an index") for text in lock.skipped] == [True]
 
 
 @pytest.mark.parametrize(

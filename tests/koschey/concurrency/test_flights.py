@@ -16,14 +16,14 @@ from koschey.db.downloads import NewDownload
 from koschey.db.pool import Pool
 from koschey.errors import Busy
 from koschey.mirror import refresh
-from koschey.mirror.intake import Intake
+from koschey.mirror.intake import PageIntake
 from koschey.model import FileId
 from koschey.resources import Resources
 from koschey.serving import download_log, project_list
 from koschey.serving.download_log import DownloadLog
 from koschey.serving.served import Served
 from koschey.serving.xmlrpc_methods import MirrorCalls
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.koschey_up import Answer
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream, UpstreamFile
@@ -127,47 +127,47 @@ async def test_downloads_that_cannot_be_written_are_answered(pool: Pool, monkeyp
 # Cold files
 
 
-def cold(inside: Inside, upstream: Upstream, project: str) -> UpstreamFile:
+def cold(app: AppInProcess, upstream: Upstream, project: str) -> UpstreamFile:
     """A released file of which nothing is stored."""
     file = upstream.add(project, "1.0", size=300_000)
-    inside.page(project)
+    app.page(project)
     return file
 
 
-def ask_together(inside: Inside, path: str, meanwhile: Callable[[], object] | None = None) -> list[Answer]:
+def ask_together(app: AppInProcess, path: str, meanwhile: Callable[[], object] | None = None) -> list[Answer]:
     """Ask for a file as several clients at once, and do something else meanwhile."""
 
     async def run() -> list[list[Answer]]:
-        tasks = [asyncio.create_task(inside._follow("GET", path, {}, b"")) for _ in range(3)]
+        tasks = [asyncio.create_task(app._follow("GET", path, {}, b"")) for _ in range(3)]
         if meanwhile is not None:
             await asyncio.sleep(0.2)
             await asyncio.to_thread(meanwhile)
-            await inside.resources.files.close()
+            await app.resources.files.close()
         return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
 
-    return [answer for (answer,) in inside.run(run())]
+    return [answer for (answer,) in app.run(run())]
 
 
-def test_cold_file_whose_message_cannot_be_written(inside: Inside, upstream: Upstream) -> None:
+def test_cold_file_whose_message_cannot_be_written(app: AppInProcess, upstream: Upstream) -> None:
     """All who wait for a cold file are answered where its outbox row cannot be written, and later it is served."""
-    file = cold(inside, upstream, "no-outbox")
-    inside.execute("ALTER TABLE outbox ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    file = cold(app, upstream, "no-outbox")
+    app.execute("ALTER TABLE outbox ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     try:
-        assert {answer.status for answer in ask_together(inside, file.path)} == {503}
+        assert {answer.status for answer in ask_together(app, file.path)} == {503}
     finally:
-        inside.execute("ALTER TABLE outbox DROP CONSTRAINT nothing")
-    assert {answer.body for answer in ask_together(inside, file.path)} == {file.content}
+        app.execute("ALTER TABLE outbox DROP CONSTRAINT nothing")
+    assert {answer.body for answer in ask_together(app, file.path)} == {file.content}
     assert upstream.count(file.path) == 1
 
 
-def test_cold_file_whose_fetch_is_ended(inside: Inside, upstream: Upstream) -> None:
+def test_cold_file_whose_fetch_is_ended(app: AppInProcess, upstream: Upstream) -> None:
     """All who wait for a cold file are answered where the process stops in the middle of the fetch."""
-    file = cold(inside, upstream, "ended-fetch")
+    file = cold(app, upstream, "ended-fetch")
     with upstream.hold(file.filename) as hold:
-        answers = ask_together(inside, file.path, hold.wait)
+        answers = ask_together(app, file.path, hold.wait)
     assert {answer.status for answer in answers} == {503}
     assert {"stopping" in answer.json["detail"] for answer in answers} == {True}
-    assert inside.ask(file.path).body == file.content
+    assert app.ask(file.path).body == file.content
 
 
 def test_spool_that_cannot_be_written(
@@ -176,26 +176,26 @@ def test_spool_that_cannot_be_written(
     """A spool folder that is gone is 503 with the setting's name, for every client, and no lease is left behind."""
     spool = tmp_path / "spool"
     spool.mkdir()
-    with Inside(postgres, s3, upstream, spool=spool) as inside:
-        file = cold(inside, upstream, "no-spool")
+    with AppInProcess(postgres, s3, upstream, spool=spool) as app:
+        file = cold(app, upstream, "no-spool")
         spool.rmdir()
-        answers = ask_together(inside, file.path)
+        answers = ask_together(app, file.path)
         assert {answer.status for answer in answers} == {503}
         assert "KOSCHEY_SPOOL" in answers[0].json["detail"]
-        assert inside.fetch("SELECT 1 FROM lease") == []
+        assert app.fetch("SELECT 1 FROM lease") == []
         spool.mkdir()
-        assert inside.ask(file.path).body == file.content
+        assert app.ask(file.path).body == file.content
 
 
-def test_lease_that_cannot_be_taken(inside: Inside, upstream: Upstream) -> None:
+def test_lease_that_cannot_be_taken(app: AppInProcess, upstream: Upstream) -> None:
     """Where PostgreSQL refuses to write at all, a cold file is answered, and its lease does not keep it later."""
-    file = cold(inside, upstream, "read-only")
-    inside.execute("ALTER TABLE lease ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    file = cold(app, upstream, "read-only")
+    app.execute("ALTER TABLE lease ADD CONSTRAINT nothing CHECK (false) NOT VALID")
     try:
-        assert {answer.status for answer in ask_together(inside, file.path)} <= {500, 503}
+        assert {answer.status for answer in ask_together(app, file.path)} <= {500, 503}
     finally:
-        inside.execute("ALTER TABLE lease DROP CONSTRAINT nothing")
-    assert inside.ask(file.path).body == file.content
+        app.execute("ALTER TABLE lease DROP CONSTRAINT nothing")
+    assert app.ask(file.path).body == file.content
 
 
 async def test_error_that_nobody_waits_for_is_logged() -> None:
@@ -227,26 +227,26 @@ class Shared:
     close: Callable[[Resources], Awaitable[None]]
     body: bytes = b""
 
-    async def ask(self, inside: Inside, path: str) -> Answer:
+    async def ask(self, app: AppInProcess, path: str) -> Answer:
         """Ask for it as one client does."""
         sent = {"Content-Type": "text/xml"} if self.body else {}
-        return (await inside._follow("POST" if self.body else "GET", path, sent, self.body))[-1]
+        return (await app._follow("POST" if self.body else "GET", path, sent, self.body))[-1]
 
-    def ask_together(self, inside: Inside, path: str, *, close: bool = False) -> list[int]:
+    def ask_together(self, app: AppInProcess, path: str, *, close: bool = False) -> list[int]:
         """Ask for it as three clients, end the work while they wait where `close` says so, and return the statuses."""
 
         async def run() -> list[Answer]:
-            tasks = [asyncio.create_task(self.ask(inside, path)) for _ in range(3)]
+            tasks = [asyncio.create_task(self.ask(app, path)) for _ in range(3)]
             if close:
                 await asyncio.sleep(0.3)
-                await self.close(inside.resources)
+                await self.close(app.resources)
             return await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
 
-        return [answer.status for answer in inside.run(run())]
+        return [answer.status for answer in app.run(run())]
 
 
 SHARED = {
-    "a look": Shared("/simple/{name}/", Intake, "take_in", lambda all_: all_.refresher.close()),
+    "a look": Shared("/simple/{name}/", PageIntake, "apply_page", lambda all_: all_.refresher.close()),
     "a page": Shared("/simple/{name}/", Served, "load", lambda all_: all_.pages.close()),
     "the list": Shared("/simple/", project_list, "select_listed_since", lambda all_: all_.pages.close()),
     "a feed": Shared("/rss/updates.xml", feeds, "select_newest_releases", lambda all_: all_.surveys.close()),
@@ -256,13 +256,13 @@ SHARED = {
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_all_who_wait_for_a_page_or_document_are_answered(inside: Inside, upstream: Upstream, kind: str) -> None:
+def test_all_who_wait_for_a_page_or_document_are_answered(app: AppInProcess, upstream: Upstream, kind: str) -> None:
     """Where it cannot be made, or the process stops, three clients get an error for one try; later they get it."""
     shared, name = SHARED[kind], f"fl-{list(SHARED).index(kind)}"
     upstream.add(name, "1.0")
     upstream.add(f"{name}-known", "1.0")
-    inside.page(f"{name}-known")
-    inside.hear_all()
+    app.page(f"{name}-known")
+    app.hear_all()
     path, tries = shared.path.format(name=name), list[object]()
 
     async def fail(*given: object, **more: object) -> None:
@@ -276,34 +276,34 @@ def test_all_who_wait_for_a_page_or_document_are_answered(inside: Inside, upstre
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shared.owner, shared.name, fail)
-        assert (shared.ask_together(inside, path), len(tries)) == ([500] * 3, 1)
+        assert (shared.ask_together(app, path), len(tries)) == ([500] * 3, 1)
         patch.setattr(shared.owner, shared.name, never_end)
-        assert (shared.ask_together(inside, path, close=True), len(tries)) == ([503] * 3, 2)
-    assert shared.ask_together(inside, path) == [200] * 3
-    assert inside.fetch("SELECT 1 FROM lease") == []
+        assert (shared.ask_together(app, path, close=True), len(tries)) == ([503] * 3, 2)
+    assert shared.ask_together(app, path) == [200] * 3
+    assert app.fetch("SELECT 1 FROM lease") == []
 
 
 def test_client_does_not_wait_for_a_first_look_without_end(
-    inside: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    app: AppInProcess, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first look that takes long is answered by 503 and Retry-After; it goes on, and the next client has the page."""
     upstream.add("fl-long", "1.0")
     monkeypatch.setattr(refresh, "PATIENCE", 0.3)
     with upstream.hold("fl-long"):
-        answer = inside.ask("/simple/fl-long/")
+        answer = app.ask("/simple/fl-long/")
         assert (answer.status, "Retry-After".lower() in answer.headers) == (503, True)
-    inside.run(asyncio.sleep(1))
+    app.run(asyncio.sleep(1))
     monkeypatch.undo()
-    assert inside.ask("/simple/fl-long/").status == 200
+    assert app.ask("/simple/fl-long/").status == 200
     assert upstream.count("fl-long") == 1
 
 
-def test_verifying_again_joins_no_fetch_that_keeps_what_is_here(inside: Inside, upstream: Upstream) -> None:
+def test_verifying_again_joins_no_fetch_that_keeps_what_is_here(app: AppInProcess, upstream: Upstream) -> None:
     """Who wants an object fetched and verified again gets that, also while somebody else only wants to have it."""
     file = upstream.add("attach-again", "1.0", provenance=lambda *_: b"{}")
-    inside.look("attach-again")
-    inside.store(file.filename)
-    stored, attach = inside.file(file.filename).file.id, inside.resources.provenance.attach
+    app.refresh("attach-again")
+    app.store(file.filename)
+    stored, attach = app.file(file.filename).file.id, app.resources.provenance.attach
 
     async def attach_twice() -> None:
         with upstream.hold(file.provenance_path):
@@ -312,5 +312,5 @@ def test_verifying_again_joins_no_fetch_that_keeps_what_is_here(inside: Inside, 
                 await asyncio.sleep(0.01)
         await asyncio.gather(*tasks)
 
-    inside.run(asyncio.wait_for(attach_twice(), PATIENCE))
+    app.run(asyncio.wait_for(attach_twice(), PATIENCE))
     assert upstream.count(file.provenance_path) == 2

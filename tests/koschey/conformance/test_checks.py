@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from koschey.client.conformance import examine_index
-from koschey.conformance.checks import Outcome, registered
+from koschey.conformance.checks import AssertionOutcome, registered
 from koschey.conformance.examine import Result
 from koschey.conformance.html import read_html
 from koschey.errors import EgressRefused
@@ -72,14 +72,14 @@ def odd(odd_upstream: Odd) -> Iterator[Odd]:
 
 def failures(results: list[Result]) -> dict[str, str]:
     """The ids of what failed, and why."""
-    return {result.check.id: result.detail for result in results if result.outcome is Outcome.FAIL}
+    return {result.check.id: result.detail for result in results if result.outcome is AssertionOutcome.FAIL}
 
 
 async def test_good_index_fails_only_at_what_it_does_not_do(odd: Odd) -> None:
     """Without a fault all that can be checked passes, and what is lacking is passed over with a reason."""
     results = await examine_index(odd.url)
     assert set(failures(results)) == ALWAYS
-    skipped = {result.check.id: result.detail for result in results if result.outcome is Outcome.SKIP}
+    skipped = {result.check.id: result.detail for result in results if result.outcome is AssertionOutcome.SKIP}
     assert set(skipped) == LACKING
     assert all(skipped.values())
     assert [result.check.id for result in results] == [check.id for check in registered()]

@@ -16,7 +16,7 @@ from koschey.mirror.metadata_extraction import Extractor
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.model import Actor, Advisory
 from koschey.quarantine.advisories import act_on_advisories, write_reading
-from tests.support.app_in_process import Inside, Store
+from tests.support.app_in_process import AppInProcess, Store
 from tests.support.archives import wheel
 from tests.support.chosen_check import Oracle, checker, register
 from tests.support.postgres import Postgres
@@ -38,13 +38,13 @@ def recorder() -> Iterator[Recorder]:
 
 
 @pytest.fixture(scope="module")
-def recorded(recorder: Recorder, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[Inside]:
+def recorded(recorder: Recorder, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[AppInProcess]:
     """An index that is recorded."""
-    with Inside(postgres, s3, shared_upstream, advisories="/nowhere/advisories.zip") as running:
+    with AppInProcess(postgres, s3, shared_upstream, advisories="/nowhere/advisories.zip") as running:
         yield running
 
 
-def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> None:
+def test_nothing_follows_the_counter(recorded: AppInProcess, recorder: Recorder) -> None:
     """After whatever changes the index, its journal is the last that its transaction wrote, but for a decision."""
     index, upstream, pool = recorded, recorded.upstream, recorded.resources.pool
     bare = upstream.add("k-bare", "1.0", upload_time=index.now - 30 * DAY, core_metadata=False)
@@ -52,7 +52,7 @@ def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> No
     liar = upstream.add("k-liar", "1.0", upload_time=index.now - 30 * DAY, requires=["x"])
     upstream.promise(liar.filename, (liar.metadata or b"").replace(b"Requires-Dist: x\n", b""))
     for name in ("k-bare", "k-held", "k-liar"):
-        index.look(name)
+        index.refresh(name)
     reader = WheelReader(pool, index.resources.bucket, index.resources.upstream)
     index.run(Extractor(pool, index.resources.bucket, reader).describe(canonicalize_name("k-bare")))
     index.store(bare.filename)
@@ -71,7 +71,7 @@ def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> No
     index.run(_change_policy(index))
     index.run(_report(index))
     upstream.replace(held.filename, wheel("k-held", "1.0", padding=9)[1])
-    index.look("k-held")
+    index.refresh("k-held")
     actions = {row["action"] for row in index.fetch("SELECT DISTINCT action FROM journal")}
     assert actions >= {
         *("add file", "core metadata", "check", "checks", "blocked", "unblock", "approve", "recall", "block"),
@@ -82,7 +82,7 @@ def test_nothing_follows_the_counter(recorded: Inside, recorder: Recorder) -> No
     assert all(len(said) <= 1 and set(said) <= NAMING for said in after), [said for said in after if set(said) - NAMING]
 
 
-async def _change_policy(index: Inside) -> None:
+async def _change_policy(index: AppInProcess) -> None:
     terms = Terms("window", "k-*", "9", reason="a test", expires=index.now + HOUR)
     end = "UPDATE rule SET expires_at = koschey_now() - interval '1 minute' WHERE kind = 'window'"
     async with index.resources.pool.acquire() as connection:
@@ -91,7 +91,7 @@ async def _change_policy(index: Inside) -> None:
         assert await expire_rules(connection) == 1
 
 
-async def _report(index: Inside) -> None:
+async def _report(index: AppInProcess) -> None:
     name = canonicalize_name("k-liar")
     advisory = Advisory("MAL-1", name, True, "malware", ("1.0",), (), index.now, None)
     feed = index.resources.feed

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from koschey.db.leases import drop_lease, take_lease
+from koschey.db.leases import acquire_lease, release_lease
 from koschey.db.pool import Connection, Database, Pool, connect
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON
@@ -18,47 +18,47 @@ async def holder_of(db: Database, key: str) -> str | None:
 
 async def test_one_holds_and_others_do_not(pool: Pool) -> None:
     """A lease is held by one; leases on other keys are free."""
-    assert await take_lease(pool, "page/spam", "ada", 60)
-    assert not await take_lease(pool, "page/spam", "bob", 60)
+    assert await acquire_lease(pool, "page/spam", "ada", 60)
+    assert not await acquire_lease(pool, "page/spam", "bob", 60)
     assert await holder_of(pool, "page/spam") == "ada"
-    assert await take_lease(pool, "page/eggs", "bob", 60)
+    assert await acquire_lease(pool, "page/eggs", "bob", 60)
     assert await holder_of(pool, "page/ham") is None
 
 
 async def test_of_many_one_wins(pool: Pool) -> None:
     """Of twenty that try at the same moment one gets it."""
     names = [f"process-{number}" for number in range(20)]
-    taken = await asyncio.gather(*(take_lease(pool, "file/1", name, 60) for name in names))
+    taken = await asyncio.gather(*(acquire_lease(pool, "file/1", name, 60) for name in names))
     assert taken.count(True) == 1
     assert await holder_of(pool, "file/1") == names[taken.index(True)]
 
 
 async def test_a_holder_renews(pool: Pool) -> None:
     """The holder can take its own lease again, which moves the end."""
-    assert await take_lease(pool, "file/1", "ada", 60)
+    assert await acquire_lease(pool, "file/1", "ada", 60)
     before = await pool.fetchval("SELECT until FROM lease")
-    assert await take_lease(pool, "file/1", "ada", 120)
+    assert await acquire_lease(pool, "file/1", "ada", 120)
     assert (await pool.fetchval("SELECT until FROM lease") - before).total_seconds() > 50
-    assert not await take_lease(pool, "file/1", "bob", 60)
+    assert not await acquire_lease(pool, "file/1", "bob", 60)
 
 
 async def test_an_old_lease_is_taken_over(pool: Pool) -> None:
     """A lease whose time is over holds nobody off, and its former holder has lost it."""
-    assert await take_lease(pool, "file/1", "dead", -1)
+    assert await acquire_lease(pool, "file/1", "dead", -1)
     assert await holder_of(pool, "file/1") is None
-    assert await take_lease(pool, "file/1", "ada", 60)
-    assert not await take_lease(pool, "file/1", "dead", 60)
+    assert await acquire_lease(pool, "file/1", "ada", 60)
+    assert not await acquire_lease(pool, "file/1", "dead", 60)
     assert await holder_of(pool, "file/1") == "ada"
 
 
 async def test_only_the_holder_gives_back(pool: Pool) -> None:
     """A lease that was lost to another cannot be given back in its place."""
-    assert await take_lease(pool, "file/1", "ada", 60)
-    await drop_lease(pool, "file/1", "bob")
+    assert await acquire_lease(pool, "file/1", "ada", 60)
+    await release_lease(pool, "file/1", "bob")
     assert await holder_of(pool, "file/1") == "ada"
-    await drop_lease(pool, "file/1", "ada")
+    await release_lease(pool, "file/1", "ada")
     assert await holder_of(pool, "file/1") is None
-    assert await take_lease(pool, "file/1", "bob", 60)
+    assert await acquire_lease(pool, "file/1", "bob", 60)
 
 
 async def test_those_who_wait_are_woken(pool: Pool, database: str) -> None:
@@ -66,9 +66,9 @@ async def test_those_who_wait_are_woken(pool: Pool, database: str) -> None:
     heard: asyncio.Queue[str] = asyncio.Queue()
     listener = await connect(database)
     await listener.add_listener("koschey_lease", lambda *call: heard.put_nowait(call[3]))
-    assert await take_lease(pool, "file/1", "ada", 60)
+    assert await acquire_lease(pool, "file/1", "ada", 60)
     assert heard.empty()
-    await drop_lease(pool, "file/1", "ada")
+    await release_lease(pool, "file/1", "ada")
     assert await asyncio.wait_for(heard.get(), 10) == "file/1"
     await listener.close()
 
@@ -77,5 +77,5 @@ async def test_those_who_wait_are_woken(pool: Pool, database: str) -> None:
 async def test_leases_go_by_real_time(connection: Connection, seconds: int) -> None:
     """The clock of the policy, which tests and nobody else may move, neither prolongs a lease nor ends it."""
     await set_clock(connection, NOON.replace(year=2040 if seconds > 0 else 1990))
-    assert await take_lease(connection, "file/1", "ada", seconds)
-    assert await take_lease(connection, "file/1", "bob", 60) == (seconds < 0)
+    assert await acquire_lease(connection, "file/1", "ada", seconds)
+    assert await acquire_lease(connection, "file/1", "bob", 60) == (seconds < 0)

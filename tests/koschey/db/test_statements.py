@@ -15,7 +15,7 @@ PIECES = frozenset(
     {
         "COLUMNS",
         "COVERED",
-        "IN_FORCE",
+        "IS_ACTIVE",
         "IS_ASKABLE",
         "MAIN_INDEX",
         "OPEN",

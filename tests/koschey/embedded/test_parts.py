@@ -24,7 +24,7 @@ from temporalio.client import Client
 
 from koschey.embedded import binaries as binaries_module
 from koschey.embedded import supervisor as supervisor_module
-from koschey.embedded.account import Account, barrier_to, check_reachable, reachable_tree
+from koschey.embedded.account import SystemAccount, barrier_to, check_reachable, reachable_tree
 from koschey.embedded.banner import announce
 from koschey.embedded.binaries import find_binaries
 from koschey.embedded.child import MAX_LOG, Child, Part, stop_all
@@ -49,7 +49,7 @@ from koschey.errors import StartError
 from koschey.settings import Settings, load_settings
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
-STRANGER = Account("stranger", os.geteuid() + 4321, os.getegid() + 4321)
+STRANGER = SystemAccount("stranger", os.geteuid() + 4321, os.getegid() + 4321)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ async def test_a_change_is_recorded_and_wakes_what_is_held(connection: Connectio
     )
     await add_project(connection, "other", [new_file("other-1.0.tar.gz")])
     outcome = await set_rule(connection, CLI, Terms("window", "Acme-*", "14.0", reason="why", ticket="SEC-1"))
-    assert (outcome.serial, outcome.judged_anew, [change.mark for change in outcome.changes]) == (1, 2, ["+"])
+    assert (outcome.serial, outcome.rejudged, [change.mark for change in outcome.changes]) == (1, 2, ["+"])
     expected = [render_message(ReleaseHeld(NormalizedName("acme"), version)) for version in ("1.0", "2.0")]
     assert await messages(connection) == {key: (kind, payload) for kind, key, payload in expected}
     detail = {"kind": "window", "value": "14", "before": None, "reason": "why", "ticket": "SEC-1"}
@@ -271,9 +271,11 @@ async def test_dry_run_foretells_what_happens(
         for _, payload in (await messages(connection)).values():
             await settle(connection, NormalizedName(str(payload["project"])), str(payload["version"]), WEEK)
         served_now, released_at_now = await outside(connection)
-        foretold = {mark: {each.item.file.filename for each in preview.outlooks if each.mark == mark} for mark in "+-"}
+        foretold = {
+            mark: {each.item.file.filename for each in preview.predictions if each.mark == mark} for mark in "+-"
+        }
         assert foretold == {"+": served_now - served, "-": served - served_now}
-        moved = {each.item.file.filename: each.release_at for each in preview.outlooks if each.moves_release}
+        moved = {each.item.file.filename: each.release_at for each in preview.predictions if each.moves_release}
         held = await held_files(connection)
         assert moved == {name: released_at_now[name] for name in held if released_at_now[name] != released_at[name]}
     finally:

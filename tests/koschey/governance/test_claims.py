@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from koschey.db.claims import select_taken, select_used_names
+from koschey.db.claims import select_downloaded, select_used_names
 from koschey.db.downloads import NewDownload, record_downloads
 from koschey.db.files import insert_files
 from koschey.db.pool import Connection
@@ -23,7 +23,7 @@ from koschey.model import Actor, FileId, Origin, State
 from koschey.quarantine.impact import NO_CONSENT, Consent
 from koschey.standards.names import parse_name
 from tests.support.api import Api
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import wheel
 from tests.support.commands import pip
 from tests.support.koschey_up import Koschey, ask, wait_until
@@ -62,7 +62,7 @@ async def test_claim_sets_all_files_aside(connection: Connection) -> None:
     await connection.execute("UPDATE project SET display_name = 'Spam', summary = 'theirs'")
     done = await claim(connection, CLI, SPAM, "our package")
     assert (done.origin, done.changed, len(done.set_aside), done.brought_back) == (Origin.HOSTED, True, 6, ())
-    assert [(taken.filename, taken.downloads) for taken in done.taken] == [("spam-1.0.tar.gz", 2)]
+    assert [(taken.filename, taken.downloads) for taken in done.downloaded_files] == [("spam-1.0.tar.gz", 2)]
     project = await select_project(connection, SPAM)
     assert project is not None
     assert (project.origin, project.looked_at, project.upstream_etag) == (Origin.HOSTED, None, None)
@@ -74,7 +74,7 @@ async def test_claim_sets_all_files_aside(connection: Connection) -> None:
     assert rows[0]["reason"] == "the name spam was claimed for private packages by ada: our package"
     assert await connection.fetchval("SELECT count(*) FROM served_file") == 0
     again = await claim(connection, CLI, SPAM, "once more")
-    assert (again.changed, again.serial, len(again.taken)) == (False, done.serial, 1)
+    assert (again.changed, again.serial, len(again.downloaded_files)) == (False, done.serial, 1)
 
 
 @pytest.mark.parametrize("operation", [claim, release_name])
@@ -201,17 +201,17 @@ async def test_downloads_stay_known_when_the_log_forgets(connection: Connection)
     assert await forget_downloads(connection, WEEK) == 1
     project = await select_project(connection, SPAM)
     assert project is not None
-    [taken] = await select_taken(connection, project.id)
+    [taken] = await select_downloaded(connection, project.id)
     assert (taken.downloads, taken.forgotten, taken.accounts) == (2, 1, ["ci", "dev"])
     assert taken.last_at - taken.first_at > timedelta(days=99)
     await connection.execute("UPDATE download SET at = at - interval '200 days'")
     assert await forget_downloads(connection, WEEK) == 1
-    [taken] = await select_taken(connection, project.id)
+    [taken] = await select_downloaded(connection, project.id)
     assert (taken.downloads, taken.forgotten, taken.accounts) == (2, 2, ["ci", "dev"])
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = 'forgotten_download'"
     assert "address" not in {row["column_name"] for row in await connection.fetch(columns)}
     await take(connection, "spam-1.0.tar.gz", None)
-    [taken] = (await claim(connection, CLI, SPAM, "ours")).taken
+    [taken] = (await claim(connection, CLI, SPAM, "ours")).downloaded_files
     assert (taken.downloads, taken.forgotten, taken.accounts) == (3, 2, ["ci", "dev", None])
     used = await select_used_names(connection, SPAM, ["spam-1.0.tar.gz", "spam-1.1.tar.gz"])
     assert used == {"spam-1.0.tar.gz": {digest_of("spam-1.0.tar.gz")}}
@@ -351,56 +351,56 @@ def _api(koschey: Koschey) -> Api:
     return Api(koschey)
 
 
-def hand_over(inside: Inside, change: Any, name: str) -> None:
+def hand_over(app: AppInProcess, change: Any, name: str) -> None:
     """Claim the name, or release it."""
 
     async def hand() -> None:
-        async with inside.resources.pool.acquire() as connection:
+        async with app.resources.pool.acquire() as connection:
             await change(connection, CLI, name, "x")
 
-    inside.run(hand())
-    inside.hear_all()
+    app.run(hand())
+    app.hear_all()
 
 
-def test_first_look_after_the_release_is_waited_for(inside: Inside) -> None:
+def test_first_look_after_the_release_is_waited_for(app: AppInProcess) -> None:
     """A name that was given back is not answered from what was known before its upstream was asked."""
-    inside.upstream.add("cl-waited", "1.0")
-    inside.page("cl-waited")
-    hand_over(inside, claim, "cl-waited")
-    assert inside.page("cl-waited")["files"] == []
-    newer = inside.upstream.add("cl-waited", "2.0")
-    hand_over(inside, release_name, "cl-waited")
-    assert newer.filename in [file["filename"] for file in inside.page("cl-waited")["files"]]
+    app.upstream.add("cl-waited", "1.0")
+    app.page("cl-waited")
+    hand_over(app, claim, "cl-waited")
+    assert app.page("cl-waited")["files"] == []
+    newer = app.upstream.add("cl-waited", "2.0")
+    hand_over(app, release_name, "cl-waited")
+    assert newer.filename in [file["filename"] for file in app.page("cl-waited")["files"]]
 
 
 @pytest.mark.parametrize("was_mirrored", [True, False])
-def test_released_name_that_its_upstream_lacks(inside: Inside, was_mirrored: bool) -> None:
+def test_released_name_that_its_upstream_lacks(app: AppInProcess, was_mirrored: bool) -> None:
     """A page without files is answered, and not that the page is on its way: no look at it was interrupted."""
     name = f"cl-lacks-{was_mirrored}".lower()
     if was_mirrored:
-        file = inside.upstream.add(name, "1.0")
-        inside.page(name)
-        hand_over(inside, claim, name)
-        inside.upstream.remove(file.filename)
+        file = app.upstream.add(name, "1.0")
+        app.page(name)
+        hand_over(app, claim, name)
+        app.upstream.remove(file.filename)
     else:
-        inside.execute("INSERT INTO project (name, display_name, origin) VALUES ($1, $1, 'hosted')", name)
-    hand_over(inside, release_name, name)
-    assert inside.page(name)["files"] == []
-    assert inside.upstream.count(f"/simple/{name}/") > 0
+        app.execute("INSERT INTO project (name, display_name, origin) VALUES ($1, $1, 'hosted')", name)
+    hand_over(app, release_name, name)
+    assert app.page(name)["files"] == []
+    assert app.upstream.count(f"/simple/{name}/") > 0
 
 
-def test_claim_ends_what_an_upstream_was_suspected_of(inside: Inside) -> None:
+def test_claim_ends_what_an_upstream_was_suspected_of(app: AppInProcess) -> None:
     """An absence that further looks should confirm is none of a private project's, and nobody looks again."""
-    inside.upstream.add("cl-absent", "1.0")
-    inside.page("cl-absent")
-    inside.upstream.remove("cl_absent-1.0-py3-none-any.whl")
-    inside.look("cl-absent")
-    assert inside.fetch("SELECT absent_since IS NOT NULL AS is FROM project WHERE name = 'cl-absent'")[0]["is"]
-    hand_over(inside, claim, "cl-absent")
-    inside.pass_time(timedelta(days=1))
-    inside.upstream.forget_requests()
-    inside.run(Follower(inside.resources.pool, inside.resources.refresher, timedelta()).look_at_due(100))
-    inside.look("cl-absent")
-    assert inside.upstream.count("/simple/cl-absent/") == 0
-    row = inside.fetch("SELECT absent_since, absence_looks, recheck_at, left_out FROM project WHERE name = 'cl-absent'")
+    app.upstream.add("cl-absent", "1.0")
+    app.page("cl-absent")
+    app.upstream.remove("cl_absent-1.0-py3-none-any.whl")
+    app.refresh("cl-absent")
+    assert app.fetch("SELECT absent_since IS NOT NULL AS is FROM project WHERE name = 'cl-absent'")[0]["is"]
+    hand_over(app, claim, "cl-absent")
+    app.pass_time(timedelta(days=1))
+    app.upstream.forget_requests()
+    app.run(Follower(app.resources.pool, app.resources.refresher, timedelta()).recheck_due(100))
+    app.refresh("cl-absent")
+    assert app.upstream.count("/simple/cl-absent/") == 0
+    row = app.fetch("SELECT absent_since, absence_looks, recheck_at, left_out FROM project WHERE name = 'cl-absent'")
     assert tuple(row[0]) == (None, 0, None, 0)

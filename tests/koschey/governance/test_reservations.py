@@ -12,7 +12,7 @@ from koschey.errors import NotAllowed, UsageError
 from koschey.governance.reservations import parse_pattern, reserve, unreserve
 from koschey.mirror.follower import Follower
 from koschey.model import Actor
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import wheel
 from tests.support.commands import uv
 from tests.support.koschey_up import Koschey, ask, wait_until
@@ -80,29 +80,29 @@ def test_reservation_closes_what_came_from_an_upstream(koschey: Koschey, upstrea
     assert ask(koschey.url + file.path).status == 200
 
 
-def test_reservation_of_a_mirrored_name_ends_its_looks(inside: Inside) -> None:
+def test_reservation_of_a_mirrored_name_ends_its_looks(app: AppInProcess) -> None:
     """Q9: No upstream is asked for a name that was mirrored before it was reserved, by a request or by a follower."""
-    inside.upstream.add("rw-late", "1.0")
-    inside.page("rw-late")
-    follower = Follower(inside.resources.pool, inside.resources.refresher, timedelta(minutes=10))
-    inside.execute("UPDATE project SET recheck_at = koschey_now() WHERE name = 'rw-late'")
-    inside.run(change(inside, reserve))
-    inside.pass_time(timedelta(days=100))
-    inside.upstream.forget_requests()
+    app.upstream.add("rw-late", "1.0")
+    app.page("rw-late")
+    follower = Follower(app.resources.pool, app.resources.refresher, timedelta(minutes=10))
+    app.execute("UPDATE project SET recheck_at = koschey_now() WHERE name = 'rw-late'")
+    app.run(change(app, reserve))
+    app.pass_time(timedelta(days=100))
+    app.upstream.forget_requests()
     for _ in range(2):
-        assert inside.page("rw-late")["files"] == []
-        inside.run(follower.look_at_stale(100))
-        inside.run(follower.look_at_due(100))
-        inside.look("rw-late")
-    assert inside.upstream.count("/simple/rw-late/") == 0
-    inside.run(change(inside, unreserve))
-    inside.run(follower.look_at_stale(100))
-    assert inside.upstream.count("/simple/rw-late/") == 1
+        assert app.page("rw-late")["files"] == []
+        app.run(follower.refresh_stale(100))
+        app.run(follower.recheck_due(100))
+        app.refresh("rw-late")
+    assert app.upstream.count("/simple/rw-late/") == 0
+    app.run(change(app, unreserve))
+    app.run(follower.refresh_stale(100))
+    assert app.upstream.count("/simple/rw-late/") == 1
 
 
-async def change(inside: Inside, how: Any) -> None:
+async def change(app: AppInProcess, how: Any) -> None:
     """Reserve the name, or give it free."""
-    async with inside.resources.pool.acquire() as connection:
+    async with app.resources.pool.acquire() as connection:
         await how(connection, Actor("ada", "cli"), "rw-late", "ours")
 
 

@@ -23,7 +23,7 @@ from koschey.model import Sha256
 from koschey.storage.s3 import manifest_key
 from koschey.web import multipart
 from koschey.web.form_limits import FormBudget, FormLimits
-from koschey.web.multipart import Body, FormReader, Pace
+from koschey.web.multipart import FormReader, Pace, RequestBody
 from koschey.web.spool import Spool
 from tests.support.archives import core_metadata, sdist, wheel
 from tests.support.koschey_up import Koschey, ask, wait_until
@@ -281,7 +281,7 @@ async def test_stalled_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     """A client that sends nothing for a while is told so, with 408."""
     monkeypatch.setattr(multipart, "STALL", 0.05)
     with pytest.raises(Refused) as refusal:
-        async for _ in Body(asyncio.Event().wait).chunks():
+        async for _ in RequestBody(asyncio.Event().wait).chunks():
             pass
     assert refusal.value.status == 408
 
@@ -295,7 +295,7 @@ async def test_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     with pytest.raises(Refused, match="bytes of the upload arrived in 0 seconds; at least 245760 are") as refusal:
-        async for _ in Body(receive).chunks():
+        async for _ in RequestBody(receive).chunks():
             pass
     assert refusal.value.status == 408
 
@@ -310,7 +310,7 @@ async def test_time_of_our_own_is_not_the_clients(monkeypatch: pytest.MonkeyPatc
         left -= 1
         return {"type": "http.request", "body": b"x", "more_body": left > 0}
 
-    async for _ in Body(receive).chunks():
+    async for _ in RequestBody(receive).chunks():
         await asyncio.sleep(0.01)
     assert left == 0
 
@@ -356,7 +356,7 @@ async def test_b8_forms_share_one_budget() -> None:
     await fourth.read(chunks(body), MULTIPART)
     second.close()
     fourth.close()
-    budget.take(3_000_000)
+    budget.reserve(3_000_000)
     spool.close()
 
 
@@ -385,7 +385,7 @@ async def test_body_is_taken_no_faster_than_it_is_read() -> None:
         return {"type": "http.request", "body": b"x", "more_body": asked < 5}
 
     read = 0
-    async for _ in Body(receive).chunks():
+    async for _ in RequestBody(receive).chunks():
         read += 1
         assert asked == read
     assert read == 5

@@ -16,7 +16,7 @@ from koschey.db.journal import select_serial
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection, Pool
 from koschey.errors import NotAllowed, NotKnown, UsageError
-from koschey.hosting.changes import Change, Outcome, Scope
+from koschey.hosting.changes import HostedChange, HostedOutcome, Scope
 from koschey.hosting.projects import remove, set_status, unyank, yank
 from koschey.model import Actor, Origin, Project, ProjectStatus, State
 from koschey.policy.verdict import verdict
@@ -31,23 +31,23 @@ RELEASE, FILE, PROJECT = Scope(ACME, "1.0"), Scope(ACME, None, SDIST), Scope(ACM
 ALL = (WHEEL, SDIST, LATER)
 HELD, RELEASED, BLOCKED, REMOVED = State.HELD, State.RELEASED, State.BLOCKED, State.REMOVED
 
-type Operation = Callable[[Connection, Change], Awaitable[Outcome]]
+type Operation = Callable[[Connection, HostedChange], Awaitable[HostedOutcome]]
 
 
-async def archive(connection: Connection, change: Change) -> Outcome:
+async def archive(connection: Connection, change: HostedChange) -> HostedOutcome:
     return await set_status(connection, ProjectStatus.ARCHIVED, change)
 
 
-async def quarantine(connection: Connection, change: Change) -> Outcome:
+async def quarantine(connection: Connection, change: HostedChange) -> HostedOutcome:
     return await set_status(connection, ProjectStatus.QUARANTINED, change)
 
 
-async def activate(connection: Connection, change: Change) -> Outcome:
+async def activate(connection: Connection, change: HostedChange) -> HostedOutcome:
     return await set_status(connection, ProjectStatus.ACTIVE, change)
 
 
-def because(scope: Scope, reason: str = "why", actor: Actor = CLI) -> Change:
-    return Change(actor, scope, reason)
+def because(scope: Scope, reason: str = "why", actor: Actor = CLI) -> HostedChange:
+    return HostedChange(actor, scope, reason)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def served(connection: Connection) -> set[str]:
 async def test_yank_of_a_release(connection: Connection, acme: NormalizedName) -> None:
     """A yank marks every file of the release with the reason, one journal row each, and all stay served."""
     outcome = await yank(connection, because(RELEASE, "does not start"))
-    assert outcome == Outcome(await select_serial(connection), changed=True, filenames=(WHEEL, SDIST))
+    assert outcome == HostedOutcome(await select_serial(connection), changed=True, filenames=(WHEEL, SDIST))
     assert await yanks(connection) == {WHEEL: "does not start", SDIST: "does not start", LATER: None}
     assert await journal(connection) == [
         ("yank release", "1.0", WHEEL, "does not start"),
@@ -148,7 +148,7 @@ async def test_remove(
 ) -> None:
     """What is removed becomes a tombstone, one journal row each, and is served no more; all else is."""
     outcome = await remove(connection, because(scope, "it held a key"))
-    assert outcome == Outcome(await select_serial(connection), changed=True, filenames=gone)
+    assert outcome == HostedOutcome(await select_serial(connection), changed=True, filenames=gone)
     states = await select_states(connection, acme)
     assert {name for name, state in states.items() if state is REMOVED} == set(gone)
     assert await served(connection) == set(ALL) - set(gone)
@@ -199,7 +199,7 @@ async def test_a_name_keeps_its_origin(connection: Connection, acme: NormalizedN
 async def test_status(connection: Connection, acme: NormalizedName, status: ProjectStatus) -> None:
     """A status is set with its reason, in one journal row; only a quarantine hides files."""
     outcome = await set_status(connection, status, because(PROJECT, "use acme-core"))
-    assert outcome == Outcome(await select_serial(connection), changed=True)
+    assert outcome == HostedOutcome(await select_serial(connection), changed=True)
     project = await project_of(connection)
     assert (project.status, project.status_reason) == (status, "use acme-core")
     assert await journal(connection) == [("project status", None, None, "use acme-core")]
@@ -267,14 +267,14 @@ async def test_twice_is_once(connection: Connection, acme: NormalizedName, opera
     first = await operation(connection, because(scope))
     again = await operation(connection, because(scope))
     assert first.changed
-    assert again == Outcome(first.serial, changed=False)
+    assert again == HostedOutcome(first.serial, changed=False)
     assert str(again) == "nothing to change; this is already the case"
     assert await select_serial(connection) == first.serial
 
 
 async def test_undoing_what_was_not_done(connection: Connection, acme: NormalizedName) -> None:
     """PortionTransaction back a yank that is not there, or activating what is active, changes nothing."""
-    assert await unyank(connection, because(RELEASE)) == Outcome(await select_serial(connection), changed=False)
+    assert await unyank(connection, because(RELEASE)) == HostedOutcome(await select_serial(connection), changed=False)
     assert not (await activate(connection, because(PROJECT))).changed
     assert await journal(connection) == []
 
@@ -285,7 +285,7 @@ async def test_many_at_once_are_one(
 ) -> None:
     """Of many who do the same at once one does it, and each file has one journal row."""
 
-    async def run() -> Outcome:
+    async def run() -> HostedOutcome:
         async with pool.acquire() as own:
             return await operation(own, because(scope))
 
@@ -298,7 +298,7 @@ async def test_many_at_once_are_one(
 async def test_different_changes_at_once(pool: Pool, connection: Connection, acme: NormalizedName) -> None:
     """Yank, removal and status of one project at once wait for each other; none is lost and none is a deadlock."""
 
-    async def run(operation: Operation, scope: Scope) -> Outcome:
+    async def run(operation: Operation, scope: Scope) -> HostedOutcome:
         async with pool.acquire() as own:
             return await operation(own, because(scope))
 

@@ -20,7 +20,7 @@ from koschey.accounts import Account, Grant
 from koschey.errors import Busy, StoreUnavailable
 from koschey.hosting import accept as accepting
 from koschey.hosting import pending_uploads
-from koschey.hosting.accept import Accepted, Intake, accept
+from koschey.hosting.accept import Accepted, UploadIntake, accept
 from koschey.hosting.upload import Upload
 from koschey.hosting.upload_transaction import Addition
 from koschey.inspection.sandbox.inspector import Inspector
@@ -29,7 +29,7 @@ from koschey.standards.upload_form import parse_upload_form
 from koschey.storage import spooled
 from koschey.storage.s3 import PART_SIZE, blob_key, manifest_key
 from koschey.storage.spooled import PARTS_IN_MEMORY, SpooledFile, UploadStore
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import noise, read_core_metadata, wheel
 from tests.support.uploads import form
 
@@ -39,12 +39,12 @@ ADMIN = Account("ada", None, (Grant("admin", "*"),))
 
 
 @pytest.fixture
-def intake(inside: Inside) -> Intake:
+def intake(app: AppInProcess) -> UploadIntake:
     """What the process of the index accepts uploads with, by itself."""
-    resources = inside.resources
-    inside.run(resources.bucket.ensure())
+    resources = app.resources
+    app.run(resources.bucket.ensure())
     store = UploadStore(resources.bucket, asyncio.Semaphore(PARTS_IN_MEMORY))
-    return Intake(resources.pool, store, Inspector(), resources.trust)
+    return UploadIntake(resources.pool, store, Inspector(), resources.trust)
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def arrived(file: File) -> AsyncIterator[Upload]:
         yield Upload(parse_upload_form(fields, filename), spool.fileno(), len(content), digests)
 
 
-async def take(intake: Intake, file: File) -> Accepted:
+async def take(intake: UploadIntake, file: File) -> Accepted:
     """Accept a file."""
     async with arrived(file) as upload:
         return await accept(intake, ADMIN, upload)
@@ -79,14 +79,14 @@ def metadata_of(file: File) -> Sha256:
     return digest_of(read_core_metadata(file[1]) or b"")
 
 
-async def objects_of(intake: Intake, file: File) -> list[bool]:
+async def objects_of(intake: UploadIntake, file: File) -> list[bool]:
     """Whether the bytes, the manifest and METADATA of a file are in the bucket."""
     digest = digest_of(file[1])
     keys = (blob_key(digest), manifest_key(digest), blob_key(metadata_of(file)))
     return [await intake.store.bucket.size_of(key) is not None for key in keys]
 
 
-async def rows_of(intake: Intake, file: File) -> tuple[int, int]:
+async def rows_of(intake: UploadIntake, file: File) -> tuple[int, int]:
     """How many rows of files, and of pending uploads, there are of these bytes."""
     digest = digest_of(file[1])
     return (
@@ -95,27 +95,27 @@ async def rows_of(intake: Intake, file: File) -> tuple[int, int]:
     )
 
 
-async def let_expire(intake: Intake, file: File) -> None:
+async def let_expire(intake: UploadIntake, file: File) -> None:
     """Have the process of an upload be dead for long."""
     query = "UPDATE pending_upload SET until = now() - interval '1 minute' WHERE sha256 = $1"
     await intake.pool.execute(query, digest_of(file[1]))
 
 
-async def sweep(intake: Intake) -> int:
+async def sweep(intake: UploadIntake) -> int:
     """Sweep, as the worker does."""
     return await UploadActivities(intake.pool, intake.store).sweep_uploads()
 
 
-def test_file_has_its_objects_and_its_rows(inside: Inside, intake: Intake) -> None:
+def test_file_has_its_objects_and_its_rows(app: AppInProcess, intake: UploadIntake) -> None:
     """An upload leaves the bytes, METADATA, a manifest and rows that say the same, and nothing pending."""
     file = wheel("us-plain", "1.0")
-    accepted = inside.run(take(intake, file))
+    accepted = app.run(take(intake, file))
     assert accepted.serial is not None
-    assert inside.run(objects_of(intake, file)) == [True] * 3
-    assert inside.run(rows_of(intake, file)) == (1, 0)
-    stored = inside.file(file[0]).file
+    assert app.run(objects_of(intake, file)) == [True] * 3
+    assert app.run(rows_of(intake, file)) == (1, 0)
+    stored = app.file(file[0]).file
     assert (stored.sha256, stored.size, stored.core_metadata) == (digest_of(file[1]), len(file[1]), metadata_of(file))
-    assert inside.run(take(intake, file)).serial is None
+    assert app.run(take(intake, file)).serial is None
 
 
 OPEN: ContextVar[int] = ContextVar("open", default=0)
@@ -126,12 +126,12 @@ OPEN: ContextVar[int] = ContextVar("open", default=0)
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     """What was waited for beside PostgreSQL, and how often; fails where that is within a transaction."""
     seen: dict[str, int] = {}
-    inside_one: list[str] = []
+    app_one: list[str] = []
 
     def note(what: str) -> None:
         seen[what] = seen.get(what, 0) + 1
         if OPEN.get():
-            inside_one.append(what)
+            app_one.append(what)
 
     def spy(target: Any, name: str) -> None:
         original = getattr(target, name)
@@ -160,31 +160,31 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     spy(asyncio, "sleep")
     spy(asyncio, "create_subprocess_exec")
     yield seen
-    assert inside_one == []
+    assert app_one == []
 
 
 def test_no_transaction_waits_for_anything_but_postgresql(
-    inside: Inside, intake: Intake, recorder: dict[str, int]
+    app: AppInProcess, intake: UploadIntake, recorder: dict[str, int]
 ) -> None:
     """Neither the bucket, nor a child, nor a thread is waited for between BEGIN and COMMIT."""
     for file in (wheel("us-recorded", "1.0", padding=3 * PART_SIZE), wheel("us-recorded", "1.1")):
-        assert inside.run(take(intake, file)).serial is not None
+        assert app.run(take(intake, file)).serial is not None
     assert recorder["_make_api_call"] > 10
     assert recorder.keys() >= {"_run", "to_thread"}
 
 
-def test_more_uploads_than_connections(inside: Inside, intake: Intake) -> None:
+def test_more_uploads_than_connections(app: AppInProcess, intake: UploadIntake) -> None:
     """Three times as many uploads at once as there are connections are all accepted."""
     files = [wheel("us-many", f"1.{number}", padding=2 * PART_SIZE) for number in range(30)]
 
     async def run() -> list[Accepted]:
         return await asyncio.gather(*(take(intake, file) for file in files))
 
-    assert all(accepted.serial for accepted in inside.run(run()))
-    assert inside.fetch("SELECT count(*) FROM pending_upload")[0][0] == 0
+    assert all(accepted.serial for accepted in app.run(run()))
+    assert app.fetch("SELECT count(*) FROM pending_upload")[0][0] == 0
 
 
-def test_parts_are_put_in_their_order(inside: Inside, intake: Intake) -> None:
+def test_parts_are_put_in_their_order(app: AppInProcess, intake: UploadIntake) -> None:
     """A file of several parts comes out of the bucket as it went in, and never more parts are read than may be."""
     content = noise("us-parts", 5 * PART_SIZE + 17)
     read: list[int] = []
@@ -199,11 +199,11 @@ def test_parts_are_put_in_their_order(inside: Inside, intake: Intake) -> None:
             read.append(store.turns._value)
             return await store.bucket.get(blob_key(digest))
 
-    assert inside.run(run()) == content
+    assert app.run(run()) == content
     assert read == [2], "every turn is given back"
 
 
-def test_cancelled_parts_give_their_turns_back(inside: Inside, intake: Intake) -> None:
+def test_cancelled_parts_give_their_turns_back(app: AppInProcess, intake: UploadIntake) -> None:
     """An upload whose client went away leaves no object, and takes no turn with it."""
     content = noise("us-cancelled", 6 * PART_SIZE)
 
@@ -220,10 +220,10 @@ def test_cancelled_parts_give_their_turns_back(inside: Inside, intake: Intake) -
                 assert store.turns._value == 2
             assert await store.bucket.size_of(blob_key(digest_of(content))) is None
 
-    inside.run(run())
+    app.run(run())
 
 
-def test_bytes_that_changed_on_the_disk_are_not_stored(inside: Inside, intake: Intake) -> None:
+def test_bytes_that_changed_on_the_disk_are_not_stored(app: AppInProcess, intake: UploadIntake) -> None:
     """What the spool gives back must be what arrived, in one part and in many."""
     for padding in (0, 2 * PART_SIZE):
         file = wheel("us-changed", "1.0", padding=padding)
@@ -239,15 +239,17 @@ def test_bytes_that_changed_on_the_disk_are_not_stored(inside: Inside, intake: I
 
                 spoiling = Inspector()
                 spoiling.inspect = spoil  # type: ignore[method-assign]
-                await accept(Intake(intake.pool, intake.store, spoiling, intake.trust), ADMIN, upload)
+                await accept(UploadIntake(intake.pool, intake.store, spoiling, intake.trust), ADMIN, upload)
 
         with pytest.raises(StoreUnavailable, match="changed on Koschey's disk"):
-            inside.run(run())
-        assert inside.run(objects_of(intake, file)) == [False] * 3
-        assert inside.run(rows_of(intake, file)) == (0, 0)
+            app.run(run())
+        assert app.run(objects_of(intake, file)) == [False] * 3
+        assert app.run(rows_of(intake, file)) == (0, 0)
 
 
-def test_failed_transaction_leaves_no_object(inside: Inside, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_transaction_leaves_no_object(
+    app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever goes wrong after the bytes were put: they are deleted again."""
 
     async def fail(*_: object) -> None:
@@ -257,13 +259,13 @@ def test_failed_transaction_leaves_no_object(inside: Inside, intake: Intake, mon
     with monkeypatch.context() as patched:
         patched.setattr(Addition, "_insert", fail)
         with pytest.raises(RuntimeError, match="a bug"):
-            inside.run(take(intake, file))
-    assert inside.run(objects_of(intake, file)) == [False] * 3
-    assert inside.run(rows_of(intake, file)) == (0, 0)
-    assert inside.run(take(intake, file)).serial is not None
+            app.run(take(intake, file))
+    assert app.run(objects_of(intake, file)) == [False] * 3
+    assert app.run(rows_of(intake, file)) == (0, 0)
+    assert app.run(take(intake, file)).serial is not None
 
 
-def test_transaction_is_tried_again(inside: Inside, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transaction_is_tried_again(app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A statement that was cancelled does not cost the client all its bytes."""
     monkeypatch.setattr(accepting, "RETRIES", (0.0, 0.0))
     write, faults = Addition.write, [ConnectionError("gone"), asyncpg.QueryCanceledError("slow")]
@@ -275,16 +277,18 @@ def test_transaction_is_tried_again(inside: Inside, intake: Intake, monkeypatch:
 
     monkeypatch.setattr(Addition, "write", falter)
     file = wheel("us-again", "1.0")
-    assert inside.run(take(intake, file)).serial is not None
-    assert inside.run(rows_of(intake, file)) == (1, 0)
+    assert app.run(take(intake, file)).serial is not None
+    assert app.run(rows_of(intake, file)) == (1, 0)
     faults += [ConnectionError("gone")] * 3
     other = wheel("us-again", "1.1")
     with pytest.raises(ConnectionError):
-        inside.run(take(intake, other))
-    assert inside.run(objects_of(intake, other)) == [False] * 3
+        app.run(take(intake, other))
+    assert app.run(objects_of(intake, other)) == [False] * 3
 
 
-def test_commit_whose_answer_was_lost_counts(inside: Inside, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commit_whose_answer_was_lost_counts(
+    app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rows are there though the process does not know it: the next try finds them, and nothing is deleted."""
     monkeypatch.setattr(accepting, "RETRIES", (0.0,))
     leave, file = Transaction.__aexit__, wheel("us-lost", "1.0")
@@ -298,86 +302,88 @@ def test_commit_whose_answer_was_lost_counts(inside: Inside, intake: Intake, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(Transaction, "__aexit__", lose)
-        assert inside.run(take(intake, file)).serial is None
+        assert app.run(take(intake, file)).serial is None
     assert len(lost) == 1
-    assert inside.run(objects_of(intake, file)) == [True] * 3
-    assert inside.run(rows_of(intake, file)) == (1, 0)
+    assert app.run(objects_of(intake, file)) == [True] * 3
+    assert app.run(rows_of(intake, file)) == (1, 0)
 
 
 @pytest.fixture
-def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[Inside, Intake, File], None]:
+def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[AppInProcess, UploadIntake, File], None]:
     """Uploads a file with a process that dies between its last object and its rows."""
 
     async def die(*_: object, **__: object) -> None:
         raise ConnectionError("killed")
 
-    def upload(inside: Inside, intake: Intake, file: File) -> None:
+    def upload(app: AppInProcess, intake: UploadIntake, file: File) -> None:
         with monkeypatch.context() as patched:
             patched.setattr(Addition, "write", die)
             patched.setattr(accepting, "RETRIES", ())
             patched.setattr(pending_uploads, "_discard", die)
             with pytest.raises(ConnectionError, match="killed"):
-                inside.run(take(intake, file))
+                app.run(take(intake, file))
 
     return upload
 
 
-type Dying = Callable[[Inside, Intake, File], None]
+type Dying = Callable[[AppInProcess, UploadIntake, File], None]
 
 
-def test_what_a_dead_process_left_is_swept(inside: Inside, intake: Intake, dying: Dying) -> None:
+def test_what_a_dead_process_left_is_swept(app: AppInProcess, intake: UploadIntake, dying: Dying) -> None:
     """Objects without rows are deleted once their upload can be under way no more, and not before."""
     file = wheel("us-dead", "1.0")
-    dying(inside, intake, file)
-    assert inside.run(objects_of(intake, file)) == [True] * 3
-    assert inside.run(rows_of(intake, file)) == (0, 1)
-    assert inside.run(sweep(intake)) == 0
-    assert inside.run(objects_of(intake, file)) == [True] * 3
-    inside.run(let_expire(intake, file))
-    assert inside.run(sweep(intake)) == 1
-    assert inside.run(objects_of(intake, file)) == [False] * 3
-    assert inside.run(rows_of(intake, file)) == (0, 0)
+    dying(app, intake, file)
+    assert app.run(objects_of(intake, file)) == [True] * 3
+    assert app.run(rows_of(intake, file)) == (0, 1)
+    assert app.run(sweep(intake)) == 0
+    assert app.run(objects_of(intake, file)) == [True] * 3
+    app.run(let_expire(intake, file))
+    assert app.run(sweep(intake)) == 1
+    assert app.run(objects_of(intake, file)) == [False] * 3
+    assert app.run(rows_of(intake, file)) == (0, 0)
 
 
 def test_same_upload_goes_on_from_a_dead_one(
-    inside: Inside, intake: Intake, dying: Dying, monkeypatch: pytest.MonkeyPatch
+    app: AppInProcess, intake: UploadIntake, dying: Dying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the dead upload may be alive the next one waits; then it takes its place."""
     file = wheel("us-next", "1.0")
-    dying(inside, intake, file)
+    dying(app, intake, file)
     monkeypatch.setattr(pending_uploads, "PATIENCE", 0.1)
     with pytest.raises(Busy, match="another upload of the same bytes is under way"):
-        inside.run(take(intake, file))
-    inside.run(let_expire(intake, file))
-    assert inside.run(take(intake, file)).serial is not None
-    assert inside.run(rows_of(intake, file)) == (1, 0)
+        app.run(take(intake, file))
+    app.run(let_expire(intake, file))
+    assert app.run(take(intake, file)).serial is not None
+    assert app.run(rows_of(intake, file)) == (1, 0)
 
 
-def test_sweep_leaves_what_is_in_use(inside: Inside, intake: Intake, dying: Dying) -> None:
+def test_sweep_leaves_what_is_in_use(app: AppInProcess, intake: UploadIntake, dying: Dying) -> None:
     """METADATA that another file of the release has, or another upload has put, stays; so do bytes that have a row."""
     first = wheel("us-shared", "1.0")
     second, third = (
         (first[0].replace("py3", f"py3{number}"), wheel("us-shared", "1.0", padding=number)[1]) for number in (1, 2)
     )
     assert metadata_of(first) == metadata_of(second) == metadata_of(third)
-    dying(inside, intake, second)
-    dying(inside, intake, third)
-    inside.run(let_expire(intake, second))
-    assert inside.run(sweep(intake)) == 1
-    assert inside.run(objects_of(intake, second)) == [False, False, True], "the third may still come to its rows"
-    assert inside.run(take(intake, first)).serial is not None
-    inside.run(let_expire(intake, third))
-    assert inside.run(sweep(intake)) == 1
-    assert inside.run(objects_of(intake, third)) == [False, False, True], "the first has it"
+    dying(app, intake, second)
+    dying(app, intake, third)
+    app.run(let_expire(intake, second))
+    assert app.run(sweep(intake)) == 1
+    assert app.run(objects_of(intake, second)) == [False, False, True], "the third may still come to its rows"
+    assert app.run(take(intake, first)).serial is not None
+    app.run(let_expire(intake, third))
+    assert app.run(sweep(intake)) == 1
+    assert app.run(objects_of(intake, third)) == [False, False, True], "the first has it"
     insert = "INSERT INTO pending_upload VALUES ($1, $2, 'us-shared', 'dead', now())"
-    inside.execute(insert, digest_of(first[1]), metadata_of(first))
-    inside.run(let_expire(intake, first))
-    assert inside.run(sweep(intake)) == 1
-    assert inside.run(objects_of(intake, first)) == [True] * 3
-    assert inside.run(rows_of(intake, first)) == (1, 0)
+    app.execute(insert, digest_of(first[1]), metadata_of(first))
+    app.run(let_expire(intake, first))
+    assert app.run(sweep(intake)) == 1
+    assert app.run(objects_of(intake, first)) == [True] * 3
+    assert app.run(rows_of(intake, first)) == (1, 0)
 
 
-def test_upload_that_was_swept_is_not_accepted(inside: Inside, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_that_was_swept_is_not_accepted(
+    app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process that stood still until others gave it up for dead writes no rows: its objects are gone."""
     file = wheel("us-slow", "1.0")
     write = Addition.write
@@ -390,19 +396,19 @@ def test_upload_that_was_swept_is_not_accepted(inside: Inside, intake: Intake, m
     with monkeypatch.context() as patched:
         patched.setattr(Addition, "write", stand_still)
         with pytest.raises(StoreUnavailable, match="took too long to be stored; upload it again"):
-            inside.run(take(intake, file))
-    assert inside.run(objects_of(intake, file)) == [False] * 3
-    assert inside.run(rows_of(intake, file)) == (0, 0)
-    assert inside.run(take(intake, file)).serial is not None
+            app.run(take(intake, file))
+    assert app.run(objects_of(intake, file)) == [False] * 3
+    assert app.run(rows_of(intake, file)) == (0, 0)
+    assert app.run(take(intake, file)).serial is not None
 
 
 def test_nobody_begins_with_what_is_being_deleted(
-    inside: Inside, intake: Intake, dying: Dying, monkeypatch: pytest.MonkeyPatch
+    app: AppInProcess, intake: UploadIntake, dying: Dying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the decision to delete METADATA and its deletion no other file of the release relies on it."""
     first, second = wheel("us-deleted", "1.0"), wheel("us-deleted", "1.0", padding=1)
-    dying(inside, intake, first)
-    inside.run(let_expire(intake, first))
+    dying(app, intake, first)
+    app.run(let_expire(intake, first))
     deleted, began, go_on = UploadStore.delete_file, asyncio.Event(), asyncio.Event()
 
     async def linger(self: UploadStore, sha256: Sha256) -> None:
@@ -423,22 +429,22 @@ def test_nobody_begins_with_what_is_being_deleted(
 
     with monkeypatch.context() as patched:
         patched.setattr(UploadStore, "delete_file", linger)
-        assert inside.run(run()).serial is not None
-    assert inside.run(objects_of(intake, second)) == [True] * 3
-    assert inside.run(objects_of(intake, first)) == [False, False, True]
+        assert app.run(run()).serial is not None
+    assert app.run(objects_of(intake, second)) == [True] * 3
+    assert app.run(objects_of(intake, first)) == [False, False, True]
 
 
 async def test_part_reads_as_a_file(tmp_path: Path) -> None:
     """What the S3 client reads of a part, from whatever place, is what the file has there."""
     content = noise("us-part", 1000)
     (tmp_path / "file").write_bytes(content)
-    with (tmp_path / "file").open("rb") as file, spooled.Part(300) as part:
+    with (tmp_path / "file").open("rb") as file, spooled.FilePart(300) as part:
         hasher = hashlib.sha256()
         part.fill(file.fileno(), 700, hasher)
         assert hasher.digest() == hashlib.sha256(content[700:]).digest()
         assert (part.readable(), part.seekable(), part.read()) == (True, True, content[700:])
         assert (part.seek(-100, 2), part.read(10), part.tell()) == (200, content[900:910], 210)
         assert (part.seek(5, 1), part.read(), part.read()) == (215, content[915:], b"")
-    with (tmp_path / "file").open("rb") as file, spooled.Part(0) as part:
+    with (tmp_path / "file").open("rb") as file, spooled.FilePart(0) as part:
         part.fill(file.fileno(), 0, hasher)
         assert part.read() == b""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from koschey.inspection.archives.limits import MIB
-from koschey.inspection.archives.rules import Rule
+from koschey.inspection.archives.rules import ArchiveRule
 from koschey.inspection.sandbox import job
 from tests.support import corpora_tars, corpora_zips
 from tests.support.corpora_zips import FILENAME
@@ -20,7 +20,7 @@ TARS = [
     for name in ("plain", "tarfile's pax", "tarfile's GNU", "symbolic link up and down", "hard link")
 ]
 CHANGES = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=4)
-NAMED = (*(f"{rule}: " for rule in Rule), "Invalid METADATA", "Invalid PKG-INFO")
+NAMED = (*(f"{rule}: " for rule in ArchiveRule), "Invalid METADATA", "Invalid PKG-INFO")
 
 
 def changed(content: bytes, changes: list[tuple[int, int]]) -> bytes:

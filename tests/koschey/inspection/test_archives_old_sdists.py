@@ -12,7 +12,7 @@ import pytest
 
 from koschey.errors import Refused
 from koschey.inspection.archives.limits import MIB
-from koschey.inspection.archives.rules import Rule
+from koschey.inspection.archives.rules import ArchiveRule
 from koschey.standards.sdist_filename import OLD_SUFFIXES, split_sdist_filename
 from tests.support import corpora_tars, corpora_zips
 from tests.support.archives import core_metadata
@@ -28,9 +28,9 @@ PACKERS: Mapping[str, Compress] = {
     "thing-1.0.tar.bz2": bz2.compress,
     "thing-1.0.tar.xz": lzma.compress,
 }
-OF_GZIP = (Rule.GZIP, Rule.TAR_TOO, Rule.BOMB)
+OF_GZIP = (ArchiveRule.GZIP, ArchiveRule.TAR_TOO, ArchiveRule.BOMB)
 """Rules that are about the compression, and not about the TAR file in it."""
-OF_WHEELS = (Rule.TWINS,)
+OF_WHEELS = (ArchiveRule.TWINS,)
 """Rules that sdists do not have."""
 TARS = sorted(name for name, (_, rule) in corpora_tars.REJECTED.items() if rule not in OF_GZIP)
 ZIPS = sorted(name for name, (_, rule) in corpora_zips.REJECTED.items() if rule not in OF_WHEELS)
@@ -91,30 +91,30 @@ async def test_old_sdist_is_read(suffix: str, form: str) -> None:
 @pytest.mark.parametrize(
     ("filename", "content", "rule"),
     [
-        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024))[:-20], Rule.BZIP2),
-        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024)) + b"x", Rule.BZIP2),
-        ("thing-1.0.tar.bz2", bz2.compress(INFO) + bz2.compress(FILE + bytes(1024)), Rule.BZIP2),
-        ("thing-1.0.tar.bz2", packed(FILE), Rule.BZIP2),
-        ("thing-1.0.tar.bz2", b"", Rule.BZIP2),
-        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024)) + INNER, Rule.TAR_TOO),
-        ("thing-1.0.tar.bz2", bz2.compress(INFO + bytes(100 * MIB)), Rule.BOMB),
-        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024))[:-20], Rule.XZ),
-        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024)) + b"x", Rule.XZ),
-        ("thing-1.0.tar.xz", lzma.compress(INFO) + lzma.compress(FILE + bytes(1024)), Rule.XZ),
-        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024), lzma.FORMAT_ALONE), Rule.XZ),
-        ("thing-1.0.tar.xz", bz2.compress(INFO), Rule.XZ),
-        ("thing-1.0.tar.xz", lzma.compress(INFO + bytes(100 * MIB)), Rule.BOMB),
-        ("thing-1.0.tgz", bz2.compress(INFO + FILE + bytes(1024)), Rule.GZIP),
-        (ZIP, packed(FILE), Rule.ZIP_LAYOUT),
-        (ZIP, zipped(Part(b"other/x")), Rule.ROOT),
-        (ZIP, zipped(Part(b"README")), Rule.ROOT),
-        (ZIP, write_zip([Part(b"thing-1.0/setup.py")]), Rule.METADATA),
-        (ZIP, zipped(Part(b"thing-1.0/zeros", bytes(100 * MIB))), Rule.BOMB),
-        ("thing-1.0.egg", zipped(), Rule.SDIST),
-        ("thing-1.0.tar", INFO + FILE + bytes(1024), Rule.SDIST),
+        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024))[:-20], ArchiveRule.BZIP2),
+        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024)) + b"x", ArchiveRule.BZIP2),
+        ("thing-1.0.tar.bz2", bz2.compress(INFO) + bz2.compress(FILE + bytes(1024)), ArchiveRule.BZIP2),
+        ("thing-1.0.tar.bz2", packed(FILE), ArchiveRule.BZIP2),
+        ("thing-1.0.tar.bz2", b"", ArchiveRule.BZIP2),
+        ("thing-1.0.tar.bz2", bz2.compress(INFO + FILE + bytes(1024)) + INNER, ArchiveRule.TAR_TOO),
+        ("thing-1.0.tar.bz2", bz2.compress(INFO + bytes(100 * MIB)), ArchiveRule.BOMB),
+        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024))[:-20], ArchiveRule.XZ),
+        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024)) + b"x", ArchiveRule.XZ),
+        ("thing-1.0.tar.xz", lzma.compress(INFO) + lzma.compress(FILE + bytes(1024)), ArchiveRule.XZ),
+        ("thing-1.0.tar.xz", lzma.compress(INFO + FILE + bytes(1024), lzma.FORMAT_ALONE), ArchiveRule.XZ),
+        ("thing-1.0.tar.xz", bz2.compress(INFO), ArchiveRule.XZ),
+        ("thing-1.0.tar.xz", lzma.compress(INFO + bytes(100 * MIB)), ArchiveRule.BOMB),
+        ("thing-1.0.tgz", bz2.compress(INFO + FILE + bytes(1024)), ArchiveRule.GZIP),
+        (ZIP, packed(FILE), ArchiveRule.ZIP_LAYOUT),
+        (ZIP, zipped(Part(b"other/x")), ArchiveRule.ROOT),
+        (ZIP, zipped(Part(b"README")), ArchiveRule.ROOT),
+        (ZIP, write_zip([Part(b"thing-1.0/setup.py")]), ArchiveRule.METADATA),
+        (ZIP, zipped(Part(b"thing-1.0/zeros", bytes(100 * MIB))), ArchiveRule.BOMB),
+        ("thing-1.0.egg", zipped(), ArchiveRule.SDIST),
+        ("thing-1.0.tar", INFO + FILE + bytes(1024), ArchiveRule.SDIST),
     ],
 )
-def test_fault_of_a_format_is_refused(filename: str, content: bytes, rule: Rule) -> None:
+def test_fault_of_a_format_is_refused(filename: str, content: bytes, rule: ArchiveRule) -> None:
     """Cut off, prolonged, of another format, or nearly nothing but zeros: each has its rule."""
     assert_refused(filename, content, rule)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from koschey.errors import Refused
 from koschey.inspection.archives.limits import MIB
 from koschey.inspection.archives.member_names import MAX_MEMBERS, Names
-from koschey.inspection.archives.rules import Rule
+from koschey.inspection.archives.rules import ArchiveRule
 from koschey.inspection.sandbox import job
 from tests.support import corpora_tars, corpora_wheels, corpora_zips
 from tests.support.corpora_wheels import ACCEPTED, REJECTED
@@ -45,7 +45,7 @@ def test_too_many_members_are_refused() -> None:
     names = Names("many", twins=False)
     for number in range(MAX_MEMBERS):
         names.add(str(number), is_folder=False)
-    with pytest.raises(Refused, match=f"^{Rule.TOO_MANY}: many has more than {MAX_MEMBERS} members"):
+    with pytest.raises(Refused, match=f"^{ArchiveRule.TOO_MANY}: many has more than {MAX_MEMBERS} members"):
         names.add("one more", is_folder=False)
 
 
@@ -87,8 +87,8 @@ def test_faults_of_one_kind_have_a_measure() -> None:
 def test_every_rule_has_a_case() -> None:
     """No rule is without an archive that breaks it, and there are as many kinds as were asked for."""
     corpora = (corpora_zips.REJECTED, corpora_tars.REJECTED, REJECTED)
-    elsewhere = {Rule.TOO_MANY, Rule.SDIST, Rule.BZIP2, Rule.XZ}
-    assert {rule for corpus in corpora for _, rule in corpus.values()} | elsewhere == set(Rule)
+    elsewhere = {ArchiveRule.TOO_MANY, ArchiveRule.SDIST, ArchiveRule.BZIP2, ArchiveRule.XZ}
+    assert {rule for corpus in corpora for _, rule in corpus.values()} | elsewhere == set(ArchiveRule)
     assert [len(corpus) for corpus in corpora] >= [35, 25, 20]
 
 

@@ -13,7 +13,7 @@ import pytest
 from koschey.errors import StartError
 from koschey.inspection.archives.limits import MIB, Limits
 from koschey.inspection.checks import registry
-from koschey.inspection.checks.isolate import Isolated, Outcome
+from koschey.inspection.checks.isolate import CheckOutcome, Isolated
 from koschey.policy.findings import FindingAction
 from tests.support.archives import wheel
 from tests.support.facts import facts_of
@@ -24,7 +24,7 @@ FACTS = facts_of(NAME, CONTENT)
 PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
 
 
-async def ask(check: Isolated, content: bytes = CONTENT) -> Outcome:
+async def ask(check: Isolated, content: bytes = CONTENT) -> CheckOutcome:
     """Have a check look at a file."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
@@ -32,7 +32,7 @@ async def ask(check: Isolated, content: bytes = CONTENT) -> Outcome:
         return await check.run(FACTS, file.fileno(), None)
 
 
-async def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *body: str, limits: Limits | None = None) -> Outcome:
+async def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *body: str, limits: Limits | None = None) -> CheckOutcome:
     """Install a check of these lines, and have it look at a file."""
     install(folder, monkeypatch, check_source("acme", *body), {"acme": "acme_checks:CHECK"})
     check = (await registry.load(limits))[-1]
@@ -124,7 +124,7 @@ async def test_what_a_check_prints_is_no_answer(tmp_path: Path, monkeypatch: pyt
     """Output of a check goes nowhere, whatever it prints."""
     assert (
         await run(tmp_path, monkeypatch, 'os.write(1, b\'{"fault": "printed"}\')', "print('x')", "return []")
-        == Outcome()
+        == CheckOutcome()
     )
 
 

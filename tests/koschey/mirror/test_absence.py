@@ -20,7 +20,7 @@ from koschey.policy.advisories import Feed
 from koschey.policy.rules import RuleKind
 from koschey.quarantine.advisories import write_reading
 from koschey.quarantine.decide import Choice, Decision, decide
-from koschey.quarantine.explanations import look_at
+from koschey.quarantine.explanations import load_snapshot
 from tests.support.mirror import A_MOMENT, DAY, Mirror, mirroring
 from tests.support.rows import NOON, WEEK
 from tests.support.upstream.server import JSON, Upstream, UpstreamFile
@@ -49,13 +49,13 @@ async def journalled(mirror: Mirror) -> list[str]:
 async def released(mirror: Mirror, name: str, *, age: timedelta = 10 * DAY) -> UpstreamFile:
     """Have a release seen that is out, and young enough to be blocked when it is withdrawn."""
     file = mirror.upstream.add(name, "1.0", upload_time=NOON - age)
-    assert (await mirror.look(name))[file.filename].standing.state is RELEASED
+    assert (await mirror.refresh(name))[file.filename].standing.state is RELEASED
     return file
 
 
 async def look_through(mirror: Mirror, name: str) -> None:
     """Look once, and then until what was missing is confirmed."""
-    await mirror.look(name)
+    await mirror.refresh(name)
     await mirror.confirm(name)
 
 
@@ -66,7 +66,7 @@ async def test_one_absence_of_a_page_takes_nothing_away(mirror: Mirror, answer: 
     mirror.upstream.upload_times = dated
     try:
         files = [mirror.upstream.add("a-blip", f"{n}.0", upload_time=NOON - n * 9 * DAY) for n in (1, 50)]
-        await mirror.look("a-blip")
+        await mirror.refresh("a-blip")
         for version in ("1.0", "50.0"):
             if not dated:
                 await mirror.decide(Choice.APPROVE, "a-blip", version)
@@ -74,12 +74,12 @@ async def test_one_absence_of_a_page_takes_nothing_away(mirror: Mirror, answer: 
         assert sorted(await mirror.served("a-blip")) == served
         fault = mirror.upstream.fault("a-blip", times=2, **answer)
         for _ in range(2):
-            await mirror.look("a-blip")
+            await mirror.refresh("a-blip")
             assert sorted(await mirror.served("a-blip")) == served
         assert fault.applied == 2
         assert await journalled(mirror) == ["absence suspected"]
         assert len(await mirror.alerts("absence suspected")) == 1
-        await mirror.look("a-blip")
+        await mirror.refresh("a-blip")
         assert sorted(await mirror.served("a-blip")) == served
         assert await journalled(mirror) == ["absence suspected", "absence ended"]
         assert len(await mirror.alerts("absence ended")) == 1
@@ -93,18 +93,18 @@ async def test_one_absence_of_files_takes_nothing_away(mirror: Mirror) -> None:
     """Files that a page lacks for some looks are served meanwhile; they are told of once, and when they are back."""
     mirror.upstream.add("a-part", "0.1", upload_time=OLD)
     files = [mirror.upstream.add("a-part", f"1.{n}", upload_time=NOON - 10 * DAY) for n in range(3)]
-    await mirror.look("a-part")
+    await mirror.refresh("a-part")
     for file in files:
         mirror.upstream.remove(file.filename)
     for _ in range(2):
-        await mirror.look("a-part")
+        await mirror.refresh("a-part")
     assert len(await mirror.served("a-part")) == 4
     [alert] = await mirror.alerts("absence suspected")
     assert alert["detail"]["files"] == 3
     assert "12:05 UTC" in alert["detail"]["reason"]
     for file in files:
         mirror.upstream._put("a-part", file)
-    await mirror.look("a-part")
+    await mirror.refresh("a-part")
     assert await journalled(mirror) == ["absence suspected"] * 3 + ["absence ended"] * 3
     [alert] = await mirror.alerts("absence ended")
     assert alert["detail"]["files"] == 3
@@ -117,7 +117,7 @@ async def test_nothing_is_released_while_an_absence_is_suspected(mirror: Mirror,
     """Neither a window that ends nor trust releases what is missing; what is held says so, and when looks are due."""
     file = mirror.upstream.add("a-wait", "1.0", upload_time=NOON)
     mirror.upstream.add("a-wait", "0.1", upload_time=OLD)
-    await mirror.look("a-wait")
+    await mirror.refresh("a-wait")
     await mirror.store("a-wait")
     if trusted:
         await mirror.rule(RuleKind.TRUSTED, scope="a-wait")
@@ -126,12 +126,12 @@ async def test_nothing_is_released_while_an_absence_is_suspected(mirror: Mirror,
         mirror.upstream.fault("a-wait", **GONE)
     else:
         mirror.upstream.remove(file.filename)
-    await mirror.look("a-wait")
+    await mirror.refresh("a-wait")
     settlement = await mirror.settle("a-wait")
     assert (settlement.state, (await mirror.states("a-wait"))[file.filename]) == (HELD, HELD)
     assert "absence suspected" in settlement.reasons[0]
-    assert settlement.look_again_in == 5 * MINUTE
-    explained = (await look_at(mirror.pool, NormalizedName("a-wait"), WEEK)).explain("1.0")
+    assert settlement.recheck_in == 5 * MINUTE
+    explained = (await load_snapshot(mirror.pool, NormalizedName("a-wait"), WEEK)).explain("1.0")
     assert (explained.state, explained.release_at) == ("held", None)
     assert "absence suspected" in explained.reason
     # Once a look is due, settling asks for it: the quarantine goes on although nobody else looks.
@@ -145,13 +145,13 @@ async def test_exception_serves_until_an_absence_is_confirmed(mirror: Mirror) ->
     """What somebody vouched for is served under suspicion, and not any more once the file is gone."""
     file = mirror.upstream.add("a-vouched", "1.0", upload_time=NOON)
     mirror.upstream.add("a-vouched", "0.1", upload_time=OLD)
-    await mirror.look("a-vouched")
+    await mirror.refresh("a-vouched")
     await mirror.store("a-vouched")
     decision = Decision(Choice.EXCEPT, NormalizedName("a-vouched"), "1.0", "because", days=30, ticket="T-1")
     async with mirror.pool.acquire() as connection:
         await decide(connection, Actor("ada", "cli"), decision)
     mirror.upstream.remove(file.filename)
-    await mirror.look("a-vouched")
+    await mirror.refresh("a-vouched")
     in_sql = "SELECT count(*) FROM served_file WHERE project = 'a-vouched' AND version = '1.0'"
     assert file.filename in await mirror.served("a-vouched")
     assert await mirror.pool.fetchval(in_sql) == 1
@@ -163,11 +163,11 @@ async def test_exception_serves_until_an_absence_is_confirmed(mirror: Mirror) ->
 async def test_held_files_that_reappear_wait_for_a_person(mirror: Mirror) -> None:
     """Case Q8: what was held while its page was absent, if only for a look, is released by nobody but a person."""
     file = mirror.upstream.add("a-held", "1.0", upload_time=NOON)
-    await mirror.look("a-held")
+    await mirror.refresh("a-held")
     await mirror.store("a-held")
     mirror.upstream.fault("a-held", times=1, **GONE)
-    await mirror.look("a-held")
-    await mirror.look("a-held")
+    await mirror.refresh("a-held")
+    await mirror.refresh("a-held")
     await mirror.wait(30 * DAY)
     settlement = await mirror.settle("a-held")
     assert (await mirror.states("a-held"))[file.filename] is HELD
@@ -176,7 +176,7 @@ async def test_held_files_that_reappear_wait_for_a_person(mirror: Mirror) -> Non
     assert await mirror.served("a-held") == [file.filename]
     # Later releases of the project wait for time alone: a suspicion is no change of hands.
     later = mirror.upstream.add("a-held", "2.0", upload_time=mirror.now)
-    await mirror.look("a-held")
+    await mirror.refresh("a-held")
     await mirror.store("a-held")
     await mirror.wait(8 * DAY)
     await mirror.settle("a-held", "2.0")
@@ -187,11 +187,11 @@ async def test_policy_may_forgive_hiccups(mirror: Mirror) -> None:
     """An operator whose mirror hiccups has time go on for what reappears: a rule about one code of one check."""
     await mirror.rule(RuleKind.CHECK, "note", subject="upstream/reappeared")
     file = mirror.upstream.add("a-forgiven", "1.0", upload_time=NOON)
-    await mirror.look("a-forgiven")
+    await mirror.refresh("a-forgiven")
     await mirror.store("a-forgiven")
     mirror.upstream.fault("a-forgiven", times=1, **GONE)
-    await mirror.look("a-forgiven")
-    await mirror.look("a-forgiven")
+    await mirror.refresh("a-forgiven")
+    await mirror.refresh("a-forgiven")
     await mirror.wait(8 * DAY)
     await mirror.settle("a-forgiven")
     assert (await mirror.states("a-forgiven"))[file.filename] is RELEASED
@@ -223,10 +223,10 @@ async def test_confirmed_absence_of_a_page(mirror: Mirror) -> None:
     young = await released(mirror, "a-gone")
     mirror.upstream.remove_project("a-gone")
     began = mirror.now + A_MOMENT
-    await mirror.look("a-gone")
+    await mirror.refresh("a-gone")
     for minutes, state in ((5, RELEASED), (15, RELEASED), (60, BLOCKED)):
         await mirror.at(began + minutes * MINUTE - A_MOMENT)
-        await mirror.look("a-gone")
+        await mirror.refresh("a-gone")
         assert (await mirror.states("a-gone"))[young.filename] is state
     await mirror.settle("a-gone", "2.0")
     assert await mirror.states("a-gone") == {young.filename: BLOCKED, old.filename: RELEASED, held.filename: BLOCKED}
@@ -236,7 +236,7 @@ async def test_confirmed_absence_of_a_page(mirror: Mirror) -> None:
     assert sorted(told, key=str) == sorted(
         [(held.filename, None), (young.filename, False), (old.filename, True)], key=str
     )
-    await mirror.look("a-gone")
+    await mirror.refresh("a-gone")
     assert len(await journalled(mirror)) == 5
     assert await mirror.pool.fetchval("SELECT recheck_at FROM project") is None
 
@@ -254,7 +254,7 @@ async def test_released_files_that_come_back_are_served_again(mirror: Mirror, wh
     assert await mirror.served("a-back") == [other.filename]
     if not whole:
         mirror.upstream._put("a-back", file)
-    await mirror.look("a-back")
+    await mirror.refresh("a-back")
     assert sorted(await mirror.served("a-back")) == sorted([file.filename, other.filename])
     actions = await mirror.actions(file.filename)
     assert actions[-5:] == ["absence confirmed", "blocked", "absence ended", "held", "released"]
@@ -265,7 +265,7 @@ async def test_released_files_that_come_back_are_served_again(mirror: Mirror, wh
     )
     # What is new after the whole project was gone is for a person, whatever its age.
     new = mirror.upstream.add("a-back", "3.0", upload_time=mirror.now)
-    await mirror.look("a-back")
+    await mirror.refresh("a-back")
     await mirror.store("a-back")
     await mirror.wait(30 * DAY)
     await mirror.settle("a-back", "3.0")
@@ -311,7 +311,7 @@ async def malware_reported(mirror: Mirror, file: UpstreamFile) -> None:
 async def project_quarantined(mirror: Mirror, file: UpstreamFile) -> None:
     mirror.upstream._put("a-stays", file)
     mirror.upstream.set_status("a-stays", "quarantined", "malware")
-    await mirror.look("a-stays")
+    await mirror.refresh("a-stays")
     mirror.upstream.set_status("a-stays", "active")
     mirror.upstream.add("a-stays", "9.0", upload_time=mirror.now)
 
@@ -331,9 +331,9 @@ async def test_nothing_else_is_served_again_by_itself(mirror: Mirror, change: An
     assert (await mirror.states("a-stays"))[file.filename] is BLOCKED
     try:
         await change(mirror, file)
-        await mirror.look("a-stays")
+        await mirror.refresh("a-stays")
         await mirror.wait(30 * DAY)
-        await mirror.look("a-stays")
+        await mirror.refresh("a-stays")
         await mirror.settle("a-stays")
     finally:
         mirror.upstream.hashes = "sha256"
@@ -349,7 +349,7 @@ async def test_what_a_person_has_blocked_stays_blocked(mirror: Mirror) -> None:
     mirror.upstream.remove_project("a-blocked")
     await look_through(mirror, "a-blocked")
     mirror.upstream._put("a-blocked", file)
-    await mirror.look("a-blocked")
+    await mirror.refresh("a-blocked")
     assert (await mirror.states("a-blocked"))[file.filename] is BLOCKED
 
 
@@ -357,7 +357,7 @@ async def test_absent_page_ends_no_quarantine(mirror: Mirror) -> None:
     """A page that is gone after its project was quarantined says nothing of the status: nothing is served again."""
     file = await released(mirror, "a-seized", age=300 * DAY)
     mirror.upstream.set_status("a-seized", "quarantined", "malware")
-    await mirror.look("a-seized")
+    await mirror.refresh("a-seized")
     mirror.upstream.remove_project("a-seized")
     await look_through(mirror, "a-seized")
     assert await mirror.served("a-seized") == []
@@ -370,12 +370,12 @@ async def test_errors_confirm_and_end_nothing(mirror: Mirror, answer: dict[str, 
     """An upstream that answers with an error says nothing of what it has: no look has taken place."""
     file = await released(mirror, "a-error")
     mirror.upstream.fault("a-error", times=1, **GONE)
-    await mirror.look("a-error")
+    await mirror.refresh("a-error")
     mirror.upstream.fault("a-error", content_type="text/html", **answer)
     for _ in range(3):
         await mirror.wait(DAY)
         with suppress(UpstreamError):
-            await mirror.look("a-error")
+            await mirror.refresh("a-error")
     assert await journalled(mirror) == ["absence suspected"]
     assert await mirror.served("a-error") == [file.filename]
     assert await mirror.pool.fetchval("SELECT absence_looks FROM project") == 0
@@ -388,7 +388,7 @@ async def test_unchanged_page_confirms_what_it_lacks(mirror: Mirror) -> None:
     mirror.upstream.remove(file.filename)
     await look_through(mirror, "a-etag")
     assert (await mirror.states("a-etag"))[file.filename] is BLOCKED
-    await mirror.look("a-etag")
+    await mirror.refresh("a-etag")
     assert mirror.upstream.requests[-1].status == 304
 
 
@@ -399,7 +399,7 @@ async def test_due_looks_survive_a_restart(mirror: Mirror, monkeypatch: pytest.M
     other = await released(mirror, "a-fails")
     for name in ("a-due", "a-fails"):
         mirror.upstream.remove_project(name)
-        await mirror.look(name)
+        await mirror.refresh(name)
     mirror.upstream.fault("a-fails", status=503)
     # A worker of which nothing is left, and another that begins with nothing in its memory.
     await cancelled(asyncio.create_task(keep_rechecking(Follower(mirror.pool, mirror.refresher, DAY))))
@@ -434,10 +434,10 @@ async def test_absences_that_earlier_versions_wrote_are_confirmed(mirror: Mirror
     """A row of a version that asked for no second look is not suspected: what that look blocked stays blocked."""
     file = mirror.upstream.add("a-before", "1.0", upload_time=NOON)
     mirror.upstream.add("a-before", "0.1", upload_time=OLD)
-    await mirror.look("a-before")
+    await mirror.refresh("a-before")
     mirror.upstream.remove(file.filename)
     await mirror.pool.execute("UPDATE file SET absent_since = koschey_now() WHERE version = '1.0'")
-    await mirror.look("a-before")
+    await mirror.refresh("a-before")
     assert await journalled(mirror) == []
     await mirror.settle("a-before")
     assert (await mirror.states("a-before"))[file.filename] is BLOCKED

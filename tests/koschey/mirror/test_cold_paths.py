@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from packaging.utils import NormalizedName
 
-from koschey.mirror.cold_paths import LOOK_AGAIN, TRIED
+from koschey.mirror.cold_paths import REFRESH_AGAIN, TRIED
 from koschey.standards.names import possible_projects
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream, UpstreamFile
 
@@ -30,17 +30,17 @@ KINDS = [
 
 
 @pytest.fixture(scope="module")
-def at_once(postgres: Postgres, s3: Mapping[str, str], shared_upstream: Upstream) -> Iterator[Inside]:
+def at_once(postgres: Postgres, s3: Mapping[str, str], shared_upstream: Upstream) -> Iterator[AppInProcess]:
     """An index without a quarantine."""
-    with Inside(postgres, s3, shared_upstream, quarantine_days=0) as running:
+    with AppInProcess(postgres, s3, shared_upstream, quarantine_days=0) as running:
         yield running
 
 
-def known_project(inside: Inside, upstream: Upstream, project: str) -> None:
+def known_project(app: AppInProcess, upstream: Upstream, project: str) -> None:
     """A project whose page was looked at some time ago."""
     upstream.add(project, "0.1")
-    inside.page(project)
-    inside.pass_time(LOOK_AGAIN + timedelta(seconds=1))
+    app.page(project)
+    app.pass_time(REFRESH_AGAIN + timedelta(seconds=1))
     upstream.forget_requests()
 
 
@@ -51,19 +51,19 @@ def later(upstream: Upstream, project: str, kind: str = "{0}-2.0.tar.gz") -> Ups
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["one", "two-words"])
-def test_every_kind_of_file_is_found_by_its_path(inside: Inside, upstream: Upstream, kind: str, name: str) -> None:
+def test_every_kind_of_file_is_found_by_its_path(app: AppInProcess, upstream: Upstream, kind: str, name: str) -> None:
     """The URL of a file of any kind works before anybody has asked for its project's page."""
     project = f"cold{KINDS.index(kind)}-{name}"
     stem = project.replace("-", "_") if kind.endswith((".whl", ".egg")) else project
     filename = kind.format(stem)
     file = upstream.add(project, "1.0", content=filename.encode(), filename=filename)
-    answer = inside.ask(file.path)
+    answer = app.ask(file.path)
     assert (answer.status, answer.body) == (200, file.content)
     assert upstream.count(f"/simple/{project}/") == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_file_that_is_newer_than_the_last_look_is_found(at_once: Inside, upstream: Upstream, kind: str) -> None:
+def test_file_that_is_newer_than_the_last_look_is_found(at_once: AppInProcess, upstream: Upstream, kind: str) -> None:
     """A URL from a lock that was made elsewhere works although the project was looked at before the file was there."""
     project = f"newer{KINDS.index(kind)}"
     known_project(at_once, upstream, project)
@@ -72,42 +72,42 @@ def test_file_that_is_newer_than_the_last_look_is_found(at_once: Inside, upstrea
     assert (answer.status, answer.body) == (200, file.content)
 
 
-def test_newer_file_that_is_held_says_so(inside: Inside, upstream: Upstream) -> None:
+def test_newer_file_that_is_held_says_so(app: AppInProcess, upstream: Upstream) -> None:
     """A newer file is judged as any other: its URL leads to the reason and not to a 404."""
-    known_project(inside, upstream, "newer-held")
+    known_project(app, upstream, "newer-held")
     file = later(upstream, "newer-held")
-    answer = inside.ask(file.path)
+    answer = app.ask(file.path)
     assert answer.status == 403
     assert file.filename in answer.json["detail"]
 
 
-def test_unknown_paths_of_a_project_cost_one_look(inside: Inside, upstream: Upstream) -> None:
+def test_unknown_paths_of_a_project_cost_one_look(app: AppInProcess, upstream: Upstream) -> None:
     """However many unknown paths clients ask for, a project's page is looked at once in ten seconds."""
-    known_project(inside, upstream, "often-asked")
+    known_project(app, upstream, "often-asked")
     paths = [f"/packages/ab/cd/{number:060x}/often_asked-9.{number}-py3-none-any.whl" for number in range(30)]
 
     async def ask_all() -> set[int]:
-        found = await asyncio.gather(*(inside._follow("GET", path, {}, b"") for path in paths))
+        found = await asyncio.gather(*(app._follow("GET", path, {}, b"") for path in paths))
         return {answers[-1].status for answers in found}
 
-    assert inside.run(ask_all()) == {404}
-    assert {inside.ask(path).status for path in paths[:5]} == {404}
+    assert app.run(ask_all()) == {404}
+    assert {app.ask(path).status for path in paths[:5]} == {404}
     assert upstream.count("/simple/often-asked/") == 1
-    inside.pass_time(LOOK_AGAIN + timedelta(seconds=1))
-    assert inside.ask(paths[0]).status == 404
+    app.pass_time(REFRESH_AGAIN + timedelta(seconds=1))
+    assert app.ask(paths[0]).status == 404
     assert upstream.count("/simple/often-asked/") == 2
 
 
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"body": b"no page"}])
 def test_path_whose_page_cannot_be_looked_at_is_no_404(
-    inside: Inside, upstream: Upstream, fault: dict[str, object]
+    app: AppInProcess, upstream: Upstream, fault: dict[str, object]
 ) -> None:
     """While a page cannot be read, all of it is an error of the upstream; one that fails is spared for a while."""
     project = f"failing-{len(str(fault))}-{fault.get('status', 0)}"
-    known_project(inside, upstream, project)
+    known_project(app, upstream, project)
     file = later(upstream, project)
     upstream.fault(f"/simple/{project}/", **fault)  # type: ignore[arg-type]
-    assert {inside.ask(file.path).status for _ in range(5)} <= {424, 502, 503}
+    assert {app.ask(file.path).status for _ in range(5)} <= {424, 502, 503}
     assert upstream.count(f"/simple/{project}/") == 1
 
 
@@ -123,22 +123,22 @@ def test_path_whose_page_cannot_be_looked_at_is_no_404(
         "/packages/ab/cd/{0:060}/x/none-1.0.zip",
     ],
 )
-def test_path_that_no_page_can_list_costs_nothing(inside: Inside, upstream: Upstream, path: str) -> None:
+def test_path_that_no_page_can_list_costs_nothing(app: AppInProcess, upstream: Upstream, path: str) -> None:
     """A path that is no public path, or a name that no page lists with a version, is 404 at once."""
-    assert inside.ask(path.format(0)).status == 404
+    assert app.ask(path.format(0)).status == 404
     assert upstream.about("none", "/simple/-", "/simple/.") == []
 
 
-def test_private_names_are_asked_of_nobody(inside: Inside, upstream: Upstream) -> None:
+def test_private_names_are_asked_of_nobody(app: AppInProcess, upstream: Upstream) -> None:
     """A path of a hosted or a reserved name is never looked for upstream."""
     insert = "INSERT INTO project (name, display_name, origin) VALUES ('at-home', 'at-home', 'hosted')"
-    inside.execute(insert)
-    inside.execute(
+    app.execute(insert)
+    app.execute(
         "INSERT INTO rule (index_id, kind, project, reason, actor) "
         "SELECT id, 'reserved', 'acme-cold-*', 'ours', 'a test' FROM index"
     )
     for filename in ("at_home-1.0-py3-none-any.whl", "at-home-1.0.zip", "acme_cold_tools-1.0-py3-none-any.whl"):
-        assert inside.ask(f"/packages/ab/cd/{1:060}/{filename}").status in (403, 404)
+        assert app.ask(f"/packages/ab/cd/{1:060}/{filename}").status in (403, 404)
     assert upstream.about("at-home", "at_home", "acme") == []
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from koschey.db.damage import mark_damaged
-from koschey.db.leases import drop_lease
+from koschey.db.leases import release_lease
 from koschey.db.pool import Pool
 from koschey.errors import ObjectAltered
 from koschey.inspection.sandbox.inspector import Inspector
@@ -17,36 +17,38 @@ from koschey.model import Damage, File, Sha256, State
 from koschey.quarantine.file_facts import FactReader
 from koschey.storage.blobs import HELD_BACK
 from koschey.storage.s3 import blob_key, manifest_key
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import noise, sdist, wheel
-from tests.support.bucket import BucketDoor
+from tests.support.bucket import BucketProxy
 from tests.support.koschey_up import Answer
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 
 @pytest.fixture(scope="module")
-def door(s3: Mapping[str, str]) -> Iterator[BucketDoor]:
+def proxy(s3: Mapping[str, str]) -> Iterator[BucketProxy]:
     """A door in front of the bucket."""
-    with BucketDoor(s3["s3_endpoint"], s3["s3_bucket"]) as door:
-        yield door
+    with BucketProxy(s3["s3_endpoint"], s3["s3_bucket"]) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")
-def index(postgres: Postgres, s3: Mapping[str, str], shared_upstream: Upstream, door: BucketDoor) -> Iterator[Inside]:
+def index(
+    postgres: Postgres, s3: Mapping[str, str], shared_upstream: Upstream, proxy: BucketProxy
+) -> Iterator[AppInProcess]:
     """An index that reaches its bucket through the door."""
-    with Inside(postgres, {**s3, "s3_endpoint": door.url}, shared_upstream) as running:
+    with AppInProcess(postgres, {**s3, "s3_endpoint": proxy.url}, shared_upstream) as running:
         yield running
 
 
 @pytest.fixture(autouse=True)
-def well_behaved(door: BucketDoor) -> Iterator[None]:
+def well_behaved(proxy: BucketProxy) -> Iterator[None]:
     """The door behaves well before and after each test."""
     yield
-    door.clear_faults()
+    proxy.clear_faults()
 
 
-def mirrored(index: Inside, upstream: Upstream, project: str, *, size: int = 300_000) -> UpstreamFile:
+def mirrored(index: AppInProcess, upstream: Upstream, project: str, *, size: int = 300_000) -> UpstreamFile:
     """A released file that was downloaded once."""
     content = noise(project, size)
     file = upstream.add(project, "1.0", content=content, filename=f"{project}-1.0.tar.gz")
@@ -56,7 +58,7 @@ def mirrored(index: Inside, upstream: Upstream, project: str, *, size: int = 300
     return file
 
 
-def hosted(index: Inside, file: tuple[str, bytes]) -> Answer:
+def hosted(index: AppInProcess, file: tuple[str, bytes]) -> Answer:
     """Upload a file."""
     filename, content = file
     project, version = filename.removesuffix(".tar.gz").split("-")[:2]
@@ -72,13 +74,13 @@ def hosted(index: Inside, file: tuple[str, bytes]) -> Answer:
     return answer
 
 
-def change(index: Inside, key: str, content: bytes | None) -> None:
+def change(index: AppInProcess, key: str, content: bytes | None) -> None:
     """Put other bytes under a key of the bucket behind the index's back, or lose them."""
     client, where = index.resources.bucket.client, {"Bucket": index.settings.s3_bucket, "Key": key}
     index.run(client.put_object(**where, Body=content) if content is not None else client.delete_object(**where))
 
 
-def spoil(index: Inside, content: bytes, damage: Damage) -> None:
+def spoil(index: AppInProcess, content: bytes, damage: Damage) -> None:
     """Lose a blob, or change one bit in the middle of it."""
     middle = len(content) // 2
     rotten = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
@@ -86,18 +88,18 @@ def spoil(index: Inside, content: bytes, damage: Damage) -> None:
     change(index, key, rotten if damage is Damage.ALTERED else None)
 
 
-def known(index: Inside, filename: str) -> File:
+def known(index: AppInProcess, filename: str) -> File:
     """A file's row."""
     return index.file(filename).file
 
 
-def actions(index: Inside, filename: str) -> list[str]:
+def actions(index: AppInProcess, filename: str) -> list[str]:
     """What the journal says of damage to a file."""
     rows = index.fetch("SELECT action FROM journal WHERE filename = $1 ORDER BY serial", filename)
     return [row["action"] for row in rows if row["action"] in ("damaged", "repaired")]
 
 
-def alerts(index: Inside, filename: str) -> list[tuple[str, str]]:
+def alerts(index: AppInProcess, filename: str) -> list[tuple[str, str]]:
     """The alerts about damage to a file."""
     rows = index.fetch("SELECT detail FROM alert WHERE kind = 'damaged' AND filename = $1", filename)
     return [(row["detail"]["part"], row["detail"]["damage"]) for row in rows]
@@ -106,7 +108,7 @@ def alerts(index: Inside, filename: str) -> list[tuple[str, str]]:
 # Mirrored files
 
 
-def test_rotten_file_is_never_sent_whole_and_heals(index: Inside, upstream: Upstream) -> None:
+def test_rotten_file_is_never_sent_whole_and_heals(index: AppInProcess, upstream: Upstream) -> None:
     """F6: One rotten bit breaks the answer off before its end, is told once, and the next one gets the right bytes."""
     file = mirrored(index, upstream, "rotten-large")
     spoil(index, file.content, Damage.ALTERED)
@@ -135,7 +137,7 @@ def test_rotten_file_is_never_sent_whole_and_heals(index: Inside, upstream: Upst
     ],
 )
 def test_file_heals_within_the_request_that_finds_the_damage(
-    index: Inside, upstream: Upstream, damage: Damage, size: int
+    index: AppInProcess, upstream: Upstream, damage: Damage, size: int
 ) -> None:
     """Where no byte was sent when the damage is found, the client notices nothing."""
     file = mirrored(index, upstream, f"heals-{damage}-{size}", size=size)
@@ -146,7 +148,7 @@ def test_file_heals_within_the_request_that_finds_the_damage(
     assert actions(index, file.filename) == ["damaged", "repaired"]
 
 
-def test_lost_file_is_fetched_once_for_all(index: Inside, upstream: Upstream) -> None:
+def test_lost_file_is_fetched_once_for_all(index: AppInProcess, upstream: Upstream) -> None:
     """Twenty clients that ask for a file that the bucket lost cost one request upstream and one alert."""
     file = mirrored(index, upstream, "lost-popular")
     spoil(index, file.content, Damage.MISSING)
@@ -161,15 +163,15 @@ def test_lost_file_is_fetched_once_for_all(index: Inside, upstream: Upstream) ->
 
 
 def test_a_fetch_that_has_ended_is_not_joined(
-    index: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    index: AppInProcess, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An object that is lost just after its fetch is downloaded again, also while the lease is being returned."""
 
     async def drop_late(pool: Pool, key: str, holder: str) -> None:
         await asyncio.sleep(0.3)
-        await drop_lease(pool, key, holder)
+        await release_lease(pool, key, holder)
 
-    monkeypatch.setattr(leases, "drop_lease", drop_late)
+    monkeypatch.setattr(leases, "release_lease", drop_late)
     file = mirrored(index, upstream, "lost-at-once")
     spoil(index, file.content, Damage.MISSING)
     answer = index.ask(file.path, Range="bytes=0-9")
@@ -177,7 +179,7 @@ def test_a_fetch_that_has_ended_is_not_joined(
 
 
 @pytest.mark.parametrize("span", ["bytes=0-9", "bytes=-10", "bytes=100-"])
-def test_range_of_a_lost_file_heals_it(index: Inside, upstream: Upstream, span: str) -> None:
+def test_range_of_a_lost_file_heals_it(index: AppInProcess, upstream: Upstream, span: str) -> None:
     """A range finds a lost object as the whole file does."""
     file = mirrored(index, upstream, f"lost-{span.replace('=', '').strip('-')}")
     spoil(index, file.content, Damage.MISSING)
@@ -191,7 +193,7 @@ def test_range_of_a_lost_file_heals_it(index: Inside, upstream: Upstream, span: 
 
 
 @pytest.mark.parametrize("size", [100, 400_000])
-def test_object_of_another_size_is_damage(index: Inside, upstream: Upstream, size: int) -> None:
+def test_object_of_another_size_is_damage(index: AppInProcess, upstream: Upstream, size: int) -> None:
     """An object that was cut or grew is noticed before a byte of it is sent, in a range of it too."""
     file = mirrored(index, upstream, f"resized-{size}")
     change(index, blob_key(Sha256(file.sha256)), b"x" * size)
@@ -200,7 +202,7 @@ def test_object_of_another_size_is_damage(index: Inside, upstream: Upstream, siz
     assert alerts(index, file.filename) == [("file", "altered")]
 
 
-def test_lost_file_that_its_upstream_lacks_exists_all_the_same(index: Inside, upstream: Upstream) -> None:
+def test_lost_file_that_its_upstream_lacks_exists_all_the_same(index: AppInProcess, upstream: Upstream) -> None:
     """Until a lost file is healed it is 503 with the reason, never 404, and it heals once the upstream has it."""
     file = mirrored(index, upstream, "lost-twice")
     spoil(index, file.content, Damage.MISSING)
@@ -216,7 +218,7 @@ def test_lost_file_that_its_upstream_lacks_exists_all_the_same(index: Inside, up
     assert index.ask(file.path).body == file.content
 
 
-def test_held_file_whose_bytes_are_lost_stays_held(index: Inside, upstream: Upstream) -> None:
+def test_held_file_whose_bytes_are_lost_stays_held(index: AppInProcess, upstream: Upstream) -> None:
     """Damage moves no state: what was held is held, and is fetched again by its quarantine."""
     file = upstream.add("lost-held", "1.0", upload_time=index.now - timedelta(hours=1))
     index.page("lost-held")
@@ -230,13 +232,13 @@ def test_held_file_whose_bytes_are_lost_stays_held(index: Inside, upstream: Upst
     assert known(index, file.filename).damage is None
 
 
-async def mark(index: Inside, file: File) -> bool:
+async def mark(index: AppInProcess, file: File) -> bool:
     """Mark a file as damaged, as a reader of it does."""
     async with index.resources.pool.acquire() as connection:
         return await mark_damaged(connection, file, Damage.ALTERED)
 
 
-def test_late_report_spoils_nothing(index: Inside, upstream: Upstream) -> None:
+def test_late_report_spoils_nothing(index: AppInProcess, upstream: Upstream) -> None:
     """A reader that reports bytes which were replaced meanwhile marks nothing."""
     file = mirrored(index, upstream, "reported-late")
     old = known(index, file.filename)
@@ -247,7 +249,7 @@ def test_late_report_spoils_nothing(index: Inside, upstream: Upstream) -> None:
     assert known(index, file.filename).damage is None
 
 
-def test_checks_notice_damage(index: Inside, upstream: Upstream) -> None:
+def test_checks_notice_damage(index: AppInProcess, upstream: Upstream) -> None:
     """A check that reads a rotten file is told, and marks it as every reader does."""
     file = mirrored(index, upstream, "rotten-checked")
     spoil(index, file.content, Damage.ALTERED)
@@ -266,7 +268,7 @@ def test_checks_notice_damage(index: Inside, upstream: Upstream) -> None:
 
 
 def test_bucket_that_lost_everything_is_one_piece_of_news(
-    index: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    index: AppInProcess, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many damaged files in one hour the first are alerts, the last of which says so; the journal has them all."""
     index.pass_time(timedelta(hours=2))
@@ -292,15 +294,15 @@ def test_bucket_that_lost_everything_is_one_piece_of_news(
     ("status", "code", "word"), [(503, "SlowDown", "SlowDown"), (403, "AccessDenied", "KOSCHEY_S3_")]
 )
 def test_outage_and_refusal_are_no_damage(
-    index: Inside, upstream: Upstream, door: BucketDoor, status: int, code: str, word: str
+    index: AppInProcess, upstream: Upstream, proxy: BucketProxy, status: int, code: str, word: str
 ) -> None:
     """F6: A bucket that does not answer, or refuses, says nothing of the file: 503 with the cause, and no alert."""
     file = mirrored(index, upstream, f"outage-{code.lower()}")
-    door.fault("*", status=status, code=code)
+    proxy.fault("*", status=status, code=code)
     answer = index.ask(file.path)
     assert answer.status == 503
     assert word in answer.json["detail"]
-    door.clear_faults()
+    proxy.clear_faults()
     assert index.ask(file.path).body == file.content
     assert alerts(index, file.filename) == []
     assert upstream.count(file.path) == 0
@@ -311,7 +313,7 @@ def test_outage_and_refusal_are_no_damage(
 
 @pytest.mark.parametrize("damage", list(Damage))
 @pytest.mark.parametrize("noticed", [True, False], ids=["noticed", "unnoticed"])
-def test_same_upload_repairs_a_hosted_file(index: Inside, damage: Damage, noticed: bool) -> None:
+def test_same_upload_repairs_a_hosted_file(index: AppInProcess, damage: Damage, noticed: bool) -> None:
     """A damaged upload is 503 with what to do, and whole after the same upload, whether anybody had noticed or not."""
     name = f"hosted{damage}{noticed}".lower()
     filename, content = wheel(name, "1.0")
@@ -332,7 +334,7 @@ def test_same_upload_repairs_a_hosted_file(index: Inside, damage: Damage, notice
     assert actions(index, filename) == (["damaged", "repaired"] if noticed else ["repaired"])
 
 
-def test_restored_object_is_found(index: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restored_object_is_found(index: AppInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hosted file whose object an operator restores is served again, once its bytes were read and compared."""
     filename, content = wheel("restored", "1.0")
     hosted(index, (filename, content))
@@ -349,7 +351,7 @@ def test_restored_object_is_found(index: Inside, monkeypatch: pytest.MonkeyPatch
     assert actions(index, filename) == ["damaged", "repaired"]
 
 
-def test_rotten_object_is_not_read_for_every_client(index: Inside, door: BucketDoor) -> None:
+def test_rotten_object_is_not_read_for_every_client(index: AppInProcess, proxy: BucketProxy) -> None:
     """Clients that ask for a damaged upload again and again do not make the index read it each time."""
     filename, content = wheel("asked-often", "1.0")
     hosted(index, (filename, content))
@@ -358,13 +360,13 @@ def test_rotten_object_is_not_read_for_every_client(index: Inside, door: BucketD
     spoil(index, content, Damage.ALTERED)
     for _ in range(2):
         assert index.ask(row.path).status == 503
-    door.forget_requests()
+    proxy.forget_requests()
     for _ in range(5):
         assert index.ask(row.path).status == 503
-    assert door.count("GET", blob_key(Sha256(row.sha256 or ""))) == 0
+    assert proxy.count("GET", blob_key(Sha256(row.sha256 or ""))) == 0
 
 
-def test_same_upload_repairs_the_metadata_of_an_sdist(index: Inside) -> None:
+def test_same_upload_repairs_the_metadata_of_an_sdist(index: AppInProcess) -> None:
     """PKG-INFO that the bucket lost comes back with the same upload."""
     filename, content = sdist("hostedinfo", "1.0")
     hosted(index, (filename, content))
@@ -379,7 +381,7 @@ def test_same_upload_repairs_the_metadata_of_an_sdist(index: Inside) -> None:
 # What stands beside files
 
 
-def metadata_actions(index: Inside, filename: str) -> list[str]:
+def metadata_actions(index: AppInProcess, filename: str) -> list[str]:
     """What the journal says of damage to core metadata."""
     query = "SELECT action FROM journal WHERE filename = $1 AND detail ->> 'part' = 'core metadata' ORDER BY serial"
     return [row["action"] for row in index.fetch(query, filename)]
@@ -387,7 +389,7 @@ def metadata_actions(index: Inside, filename: str) -> list[str]:
 
 @pytest.mark.parametrize("damage", list(Damage))
 @pytest.mark.parametrize("source", ["upstream", "upstream's wheel", "wheel"])
-def test_core_metadata_heals(index: Inside, upstream: Upstream, damage: Damage, source: str) -> None:
+def test_core_metadata_heals(index: AppInProcess, upstream: Upstream, damage: Damage, source: str) -> None:
     """Lost or rotten METADATA is brought again from wherever it can be had, with exactly the digest that it had."""
     file = upstream.add(f"beside-{damage}-{source.replace(' ', '-').replace(chr(39), '')}", "1.0", size=100_000)
     assert file.metadata is not None
@@ -411,7 +413,7 @@ def test_core_metadata_heals(index: Inside, upstream: Upstream, damage: Damage, 
         upstream.up()
 
 
-def test_lost_core_metadata_is_not_replaced_by_other(index: Inside, upstream: Upstream) -> None:
+def test_lost_core_metadata_is_not_replaced_by_other(index: AppInProcess, upstream: Upstream) -> None:
     """Until exactly what was served can be had again it is 503, told once, though other METADATA is at hand."""
     file = upstream.add("beside-lost", "1.0", size=100_000)
     assert file.metadata is not None
@@ -429,7 +431,7 @@ def test_lost_core_metadata_is_not_replaced_by_other(index: Inside, upstream: Up
     assert index.ask(f"{file.path}.metadata").body == file.metadata
 
 
-def test_core_metadata_of_an_upload_heals_with_the_upload(index: Inside) -> None:
+def test_core_metadata_of_an_upload_heals_with_the_upload(index: AppInProcess) -> None:
     """METADATA of a hosted wheel is read out of the wheel, and comes back with the wheel where both are lost."""
     filename, content = wheel("besidehosted", "1.0")
     hosted(index, (filename, content))
@@ -450,7 +452,7 @@ def test_core_metadata_of_an_upload_heals_with_the_upload(index: Inside) -> None
 
 @pytest.mark.parametrize("lost", ["METADATA", "manifest"])
 def test_what_the_bucket_does_not_keep_is_not_stored(
-    index: Inside, upstream: Upstream, door: BucketDoor, lost: str
+    index: AppInProcess, upstream: Upstream, proxy: BucketProxy, lost: str
 ) -> None:
     """F6: A fetch whose METADATA or manifest the bucket acknowledges and drops has stored nothing, and is repeated."""
     file = upstream.add(f"dropped-{lost.lower()}", "1.0", size=100_000)
@@ -458,21 +460,23 @@ def test_what_the_bucket_does_not_keep_is_not_stored(
     index.page(file.project)
     digest = Sha256(hashlib.sha256(file.metadata).hexdigest())
     key = blob_key(digest) if lost == "METADATA" else manifest_key(Sha256(file.sha256))
-    door.fault(key, method="PUT", acknowledge=True)
+    proxy.fault(key, method="PUT", acknowledge=True)
     assert len(index.ask(file.path).body) < file.size
     assert known(index, file.filename).stored_at is None
-    door.clear_faults()
+    proxy.clear_faults()
     assert index.ask(file.path).body == file.content
     assert index.ask(f"{file.path}.metadata").body == file.metadata
 
 
-def test_dropped_metadata_beside_a_wheel_is_not_served(index: Inside, upstream: Upstream, door: BucketDoor) -> None:
+def test_dropped_metadata_beside_a_wheel_is_not_served(
+    index: AppInProcess, upstream: Upstream, proxy: BucketProxy
+) -> None:
     """Core metadata that the bucket does not keep is 503, and no row says that it is stored."""
     file = upstream.add("dropped-beside", "1.0")
     assert file.metadata is not None
     index.page(file.project)
-    door.fault(blob_key(Sha256(hashlib.sha256(file.metadata).hexdigest())), method="PUT", acknowledge=True)
+    proxy.fault(blob_key(Sha256(hashlib.sha256(file.metadata).hexdigest())), method="PUT", acknowledge=True)
     assert index.ask(f"{file.path}.metadata").status == 503
     assert not known(index, file.filename).metadata_stored
-    door.clear_faults()
+    proxy.clear_faults()
     assert index.ask(f"{file.path}.metadata").body == file.metadata

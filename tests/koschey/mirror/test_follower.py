@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 from koschey.concurrency.waiting import cancelled
 from koschey.events import AlertKind
 from koschey.mirror.follower import AT_ONCE, Follower
-from koschey.quarantine.sweep import tell_unsent
-from koschey.worker.background import keep_running, keep_telling, steady_workflows
+from koschey.quarantine.sweep import requeue_unsent_alerts
+from koschey.worker.background import keep_resending_alerts, keep_running, permanent_workflows
 from tests.support.histories import check_history
 from tests.support.koschey_up import Koschey
 from tests.support.rows import raise_alert
@@ -39,7 +39,7 @@ async def index(koschey: Koschey, upstream: Upstream) -> AsyncIterator[SkippingK
 async def run_steady(index: SkippingKoschey, workflow_id: str) -> WorkflowHandle[object, object]:
     """Have what always runs started, as a worker does."""
     client: Client = index.environment.client
-    wanted = [one for one in steady_workflows(index.resources.settings) if one.id == workflow_id]
+    wanted = [one for one in permanent_workflows(index.resources.settings) if one.id == workflow_id]
     task = asyncio.create_task(keep_running(client, wanted))
     await asyncio.sleep(1)
     task.cancel()
@@ -72,8 +72,8 @@ async def test_withdrawal_is_noticed_though_nobody_asks(
 async def test_following_is_switched_off(index: SkippingKoschey) -> None:
     """Without the setting nothing is started, and a workflow that still runs ends."""
     off = index.resources.settings.model_copy(update={"follow_upstream": False})
-    assert FOLLOW_ID not in {one.id for one in steady_workflows(off)}
-    assert FOLLOW_ID in {one.id for one in steady_workflows(index.resources.settings)}
+    assert FOLLOW_ID not in {one.id for one in permanent_workflows(off)}
+    assert FOLLOW_ID in {one.id for one in permanent_workflows(index.resources.settings)}
 
 
 async def test_what_waits_is_looked_at_first_and_a_failure_stops_nobody(
@@ -90,13 +90,13 @@ async def test_what_waits_is_looked_at_first_and_a_failure_stops_nobody(
     await execute("UPDATE test_clock SET ahead = ahead + interval '1 hour'")
     follower = Follower(index.resources.pool, index.resources.refresher, timedelta(minutes=10))
     upstream.forget_requests()
-    assert (await follower.look_at_stale(1)).looked == 1
+    assert (await follower.refresh_stale(1)).refreshed == 1
     assert upstream.count("/simple/f-new/") == 1
     upstream.fault("/simple/f-old-0/", status=503)
-    looks = await follower.look_at_stale(10)
-    assert (looks.looked, looks.failed) == (5, 1)
-    looks = await follower.look_at_stale(10)
-    assert (looks.looked, looks.failed) == (0, 0)
+    looks = await follower.refresh_stale(10)
+    assert (looks.refreshed, looks.failed) == (5, 1)
+    looks = await follower.refresh_stale(10)
+    assert (looks.refreshed, looks.failed) == (0, 0)
     assert AT_ONCE == 4
 
 
@@ -172,9 +172,9 @@ async def test_alerts_of_late_are_told_once_there_is_a_webhook(
             workflow = index.environment.client.get_workflow_handle(alert_id(new))
             assert await workflow.result() == "sent"
             await check_history(await workflow.fetch_history(), record_histories, "send_alert")
-            telling = asyncio.create_task(keep_telling(index.resources.pool))
+            telling = asyncio.create_task(keep_resending_alerts(index.resources.pool))
             await is_told(index, missed)
             await cancelled(telling)
             assert [alert["id"] for alert in receiver.alerts] == [new, missed]
             assert not await index.resources.pool.fetchval("SELECT sent_at FROM alert WHERE id = $1", old)
-            assert await tell_unsent(index.resources.pool) == 0
+            assert await requeue_unsent_alerts(index.resources.pool) == 0

@@ -16,12 +16,12 @@ from koschey.db.left_out import select_left_out
 from koschey.db.pool import Pool
 from koschey.errors import UpstreamUnavailable
 from koschey.mirror import portions
-from koschey.mirror.intake import Intake
+from koschey.mirror.intake import PageIntake
 from koschey.mirror.portions import divide
 from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, StandingFile, State, UpstreamFile, UpstreamPage
 from koschey.policy.availability import describe
 from koschey.quarantine.decide import Choice
-from koschey.quarantine.explanations import look_at
+from koschey.quarantine.explanations import load_snapshot
 from tests.support.mirror import DAY, Mirror, mirroring
 from tests.support.rows import NOON, WEEK, digest_of
 from tests.support.statements import recording
@@ -66,14 +66,14 @@ async def test_what_is_left_out_is_kept_beside_the_project(mirror: Mirror) -> No
         mirror.upstream.fault(name, status=200, body=body, content_type="application/vnd.pypi.simple.v1+json")
 
     answer(lost, *[5] * 300, good)
-    await mirror.look(name)
+    await mirror.refresh(name)
     left_out = await select_left_out(mirror.pool, name)
     assert (len(left_out.files), left_out.count) == (200, 301)
     assert left_out.files[:2] == (
         LeftOutFile("p_lost-2.0.zip", LeftOutCause.NO_ADDRESS),
         LeftOutFile("(no name)", LeftOutCause.NO_FILE),
     )
-    sight = await look_at(mirror.pool, name, WEEK)
+    sight = await load_snapshot(mirror.pool, name, WEEK)
     explained = sight.explain("2.0.0")
     assert explained.state == "missing"
     assert "p_lost-2.0.zip, which is left out: its address is not an http or https URL" in explained.reason
@@ -81,10 +81,10 @@ async def test_what_is_left_out_is_kept_beside_the_project(mirror: Mirror) -> No
     assert sight.explain("1.0").left_out == ()
     assert [*describe(explained)["left_out"]] == [{"name": "p_lost-2.0.zip", "cause": "no-address"}]
     answer(lost, good)
-    await mirror.look(name)
+    await mirror.refresh(name)
     assert (await select_left_out(mirror.pool, name)).count == 1
     answer(good)
-    await mirror.look(name)
+    await mirror.refresh(name)
     assert (await select_left_out(mirror.pool, name)).files == ()
 
 
@@ -116,11 +116,11 @@ async def test_empty_page_of_an_unknown_name_is_no_project(mirror: Mirror, body:
 async def test_page_comes_in_portions(mirror: Mirror, small: None) -> None:
     """A page of many files is many transactions, each with its own rows of the journal, and all files are there."""
     names = publish(mirror, "p-many", 35)
-    assert list(await mirror.look("p-many")) == names
+    assert list(await mirror.refresh("p-many")) == names
     assert [len(written) for written in await serials(mirror)] == [10, 10, 10, 5]
     assert await mirror.served("p-many") == names
     # The next look finds nothing to write, and says nothing.
-    await mirror.look("p-many")
+    await mirror.refresh("p-many")
     assert await mirror.pool.fetchval("SELECT count(*) FROM journal") == 35
 
 
@@ -135,10 +135,10 @@ async def test_later_portion_that_fails_takes_nothing_back(mirror: Mirror, small
         return await WRITE_LINES(*given)
 
     with patch.object(journal, "write_lines", fail), pytest.raises(OSError, match="died"):
-        await mirror.look("p-broken")
+        await mirror.refresh("p-broken")
     assert list(await mirror.files("p-broken")) == names[:20]
     assert await mirror.pool.fetchval("SELECT looked_at FROM project") is None
-    await mirror.look("p-broken")
+    await mirror.refresh("p-broken")
     assert [len(written) for written in await serials(mirror)] == [10, 10, 10, 5]
     assert await mirror.served("p-broken") == names
     assert await mirror.pool.fetchval("SELECT looked_at FROM project") == mirror.now
@@ -177,7 +177,7 @@ async def test_part_of_a_page_is_never_served_as_all_of_it(mirror: Mirror, small
 async def test_time_releases_nothing_on_a_look_that_did_not_end(mirror: Mirror, small: None) -> None:
     """The second look at the end of a window counts once its last portion is written, and not before."""
     file = mirror.upstream.add("p-second", "1.0", upload_time=NOON)
-    await mirror.look("p-second")
+    await mirror.refresh("p-second")
     await mirror.store("p-second")
     publish(mirror, "p-second", 25, first=1)
     await mirror.wait(8 * DAY)
@@ -186,7 +186,7 @@ async def test_time_releases_nothing_on_a_look_that_did_not_end(mirror: Mirror, 
         raise OSError("the process died")
 
     with patch.object(journal, "write_lines", fail), pytest.raises(OSError, match="died"):
-        await mirror.look("p-second")
+        await mirror.refresh("p-second")
     with patch.object(journal, "write_lines", fail), pytest.raises(OSError, match="died"):
         await mirror.settle("p-second")
     assert (await mirror.states("p-second"))[file.filename] is State.HELD
@@ -198,7 +198,7 @@ async def test_moment_of_a_look_is_when_its_page_was_asked_for(mirror: Mirror) -
     """A page that takes long is as old as the question: a window that ends meanwhile needs another look."""
     mirror.upstream.add("p-slow", "1.0", upload_time=NOON)
     hold = mirror.upstream.hold("/simple/p-slow/")
-    task = asyncio.create_task(mirror.refresher.look(NormalizedName("p-slow")))
+    task = asyncio.create_task(mirror.refresher.refresh(NormalizedName("p-slow")))
     while not mirror.upstream.count("/simple/p-slow/"):
         await asyncio.sleep(0.01)
     await mirror.wait(DAY)
@@ -221,8 +221,8 @@ async def test_writer_in_the_way_only_delays(mirror: Mirror, small: None) -> Non
             raise errors.pop()
         return await WRITE_LINES(*given)
 
-    with patch.object(journal, "write_lines", stumble), patch("koschey.mirror.intake.REST", 0.01):
-        await mirror.look("p-again")
+    with patch.object(journal, "write_lines", stumble), patch("koschey.mirror.intake.RETRY_PAUSE", 0.01):
+        await mirror.refresh("p-again")
     assert await mirror.served("p-again") == names
     assert mirror.upstream.count("/simple/p-again/") == 1
 
@@ -230,15 +230,15 @@ async def test_writer_in_the_way_only_delays(mirror: Mirror, small: None) -> Non
 async def test_block_between_two_portions_counts(mirror: Mirror, small: None) -> None:
     """A decision that comes while a page is taken in is in force for the portions that follow."""
     publish(mirror, "p-blocked", 25)
-    write = Intake._write
+    write = PageIntake._write
 
-    async def write_then_block(self: Intake, plan: Any, portion: Any) -> None:
+    async def write_then_block(self: PageIntake, plan: Any, portion: Any) -> None:
         await write(self, plan, portion)
         if portion.is_first:
             await mirror.decide(Choice.BLOCK, "p-blocked", None)
 
-    with patch.object(Intake, "_write", write_then_block):
-        await mirror.look("p-blocked")
+    with patch.object(PageIntake, "_write", write_then_block):
+        await mirror.refresh("p-blocked")
     assert set((await mirror.states("p-blocked")).values()) == {State.BLOCKED}
 
 
@@ -248,17 +248,17 @@ async def test_journal_is_the_last_that_an_intake_says(database: str, upstream: 
         upstream.add("c-last", "1.0", upload_time=NOON)
         upstream.add("c-last", "0.9", upload_time=OLD)
         upstream.add("c-last", "0.8", upload_time=NOON - 10 * DAY)
-        await mirror.look("c-last")
+        await mirror.refresh("c-last")
         await mirror.store("c-last")
         upstream.remove("c_last-0.8-py3-none-any.whl")
         upstream.replace("c_last-0.9-py3-none-any.whl", b"other bytes")
         upstream.add("c-last", "0.9", sdist=True, upload_time=NOON)
-        await mirror.look("c-last")
+        await mirror.refresh("c-last")
         await mirror.confirm("c-last")
         upstream.set_status("c-last", "quarantined", "malware")
-        await mirror.look("c-last")
+        await mirror.refresh("c-last")
         upstream.set_status("c-last", "active")
-        await mirror.look("c-last")
+        await mirror.refresh("c-last")
         await mirror.wait(8 * DAY)
         await mirror.settle("c-last")
         kinds = {row["kind"] for row in await pool.fetch("SELECT kind FROM alert")}
@@ -292,7 +292,7 @@ def test_portions_take_away_first_and_divide_no_release(small: None) -> None:
 async def test_portions_of_a_known_page(mirror: Mirror, small: None) -> None:
     """Of a known page only what changed is written, and what vanished is written before what is new."""
     names = publish(mirror, "p-known", 12)
-    known: dict[str, StandingFile] = await mirror.look("p-known")
+    known: dict[str, StandingFile] = await mirror.refresh("p-known")
     same = UpstreamPage(
         tuple(
             UpstreamFile(

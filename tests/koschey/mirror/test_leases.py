@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from koschey.db.leases import take_lease
+from koschey.db.leases import acquire_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
 from koschey.mirror import leases as leases_module
@@ -123,7 +123,7 @@ async def test_nobody_waits_without_end(pool: Pool, impatient: None, same: bool)
 
 async def test_the_dead_hold_nothing(pool: Pool) -> None:
     """A lease whose process died is free once it has ended."""
-    assert await take_lease(pool, KEY, "dead", 0.5)
+    assert await acquire_lease(pool, KEY, "dead", 0.5)
     await asyncio.wait_for(Work().run(Leases(pool)), TIMEOUT)
 
 
@@ -181,7 +181,7 @@ async def test_a_lease_that_cannot_be_given_back_ends_by_itself(pool: Pool, monk
         raise OSError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(leases_module, "drop_lease", fail)
+        patch.setattr(leases_module, "release_lease", fail)
         work = Work()
         await work.run(leases)
     assert work.done == 1

@@ -28,7 +28,7 @@ async def mirror(pool: Pool, upstream: Upstream) -> AsyncIterator[Mirror]:
 async def held(mirror: Mirror, name: str, *, stored: bool = True) -> UpstreamFile:
     """Have a release of today held."""
     file = mirror.upstream.add(name, "1.0", upload_time=NOON)
-    assert (await mirror.look(name))[file.filename].standing.state is HELD
+    assert (await mirror.refresh(name))[file.filename].standing.state is HELD
     if stored:
         await mirror.store(name)
     return file
@@ -38,7 +38,7 @@ async def test_late_files_of_approved_releases_are_held_by_themselves(mirror: Mi
     """Case Q6: a late wheel and a late sdist on each of 50 approved versions: 100 held, all others stay visible."""
     versions = [f"1.{number}" for number in range(50)]
     first = [mirror.upstream.add("n-late", version, upload_time=NOON) for version in versions]
-    await mirror.look("n-late")
+    await mirror.refresh("n-late")
     for version in versions:
         await mirror.decide(Choice.APPROVE, "n-late", version)
     assert len(await mirror.served("n-late")) == 50
@@ -49,14 +49,14 @@ async def test_late_files_of_approved_releases_are_held_by_themselves(mirror: Mi
         wheel = f"n_late-{version}-py3-none-win32.whl"
         late.append(mirror.upstream.add("n-late", version, filename=wheel, content=wheel.encode(), upload_time=OLD))
         late.append(mirror.upstream.add("n-late", version, sdist=True, upload_time=mirror.now + number * DAY / 100))
-    states = await mirror.look("n-late")
+    states = await mirror.refresh("n-late")
     assert [states[file.filename].standing.state for file in late] == [HELD] * 100
     assert sorted(await mirror.served("n-late")) == sorted(file.filename for file in first)
     [alert] = await mirror.alerts("late file")
     assert (alert["version"], alert["filename"]) == (None, None)
     assert (alert["detail"]["state"], alert["detail"]["files"], alert["detail"]["releases"]) == ("held", 100, 50)
     assert set(alert["detail"]["first"]) < {file.filename for file in late}
-    await mirror.look("n-late")
+    await mirror.refresh("n-late")
     assert len(await mirror.alerts("late file")) == 1
     await mirror.store("n-late")
     await mirror.wait(5 * DAY)
@@ -68,9 +68,9 @@ async def test_late_files_of_approved_releases_are_held_by_themselves(mirror: Mi
 async def test_late_file_of_an_old_release_is_held(mirror: Mirror) -> None:
     """Case Q6: a file that joins a release which was old at first sight is held, backdated or not, and is told of."""
     old = mirror.upstream.add("n-old", "1.0", upload_time=OLD)
-    await mirror.look("n-old")
+    await mirror.refresh("n-old")
     late = mirror.upstream.add("n-old", "1.0", sdist=True, upload_time=OLD)
-    assert (await mirror.look("n-old"))[late.filename].standing.state is HELD
+    assert (await mirror.refresh("n-old"))[late.filename].standing.state is HELD
     assert await mirror.served("n-old") == [old.filename]
     assert [alert["filename"] for alert in await mirror.alerts("late file")] == [late.filename]
 
@@ -79,7 +79,7 @@ async def test_files_of_a_release_that_still_waits_are_not_late(mirror: Mirror) 
     """A release that comes file by file is told of once it was let out, and not before."""
     await held(mirror, "n-slow")
     mirror.upstream.add("n-slow", "1.0", sdist=True, upload_time=NOON)
-    assert [item.standing.state for item in (await mirror.look("n-slow")).values()] == [HELD, HELD]
+    assert [item.standing.state for item in (await mirror.refresh("n-slow")).values()] == [HELD, HELD]
     assert await mirror.alerts("late file") == []
 
 
@@ -87,14 +87,14 @@ async def test_late_file_under_trust_is_told_of_if_the_release_is_old(mirror: Mi
     """Trust lets a late file out; people are told when its release is older than the public index itself allows."""
     await mirror.rule(RuleKind.TRUSTED, scope="n-trusted")
     mirror.upstream.add("n-trusted", "1.0", upload_time=NOON)
-    await mirror.look("n-trusted")
+    await mirror.refresh("n-trusted")
     soon = mirror.upstream.add("n-trusted", "1.0", sdist=True, upload_time=NOON)
-    assert (await mirror.look("n-trusted"))[soon.filename].standing.state is RELEASED
+    assert (await mirror.refresh("n-trusted"))[soon.filename].standing.state is RELEASED
     assert await mirror.alerts("late file") == []
     await mirror.wait(15 * DAY)
     filename = "n_trusted-1.0-py3-none-win32.whl"
     mirror.upstream.add("n-trusted", "1.0", filename=filename, content=b"late", upload_time=NOON)
-    await mirror.look("n-trusted")
+    await mirror.refresh("n-trusted")
     assert [alert["filename"] for alert in await mirror.alerts("late file")] == [filename]
 
 
@@ -103,7 +103,7 @@ async def test_held_file_that_vanishes_is_judged_at_once(mirror: Mirror) -> None
     file = await held(mirror, "n-gone")
     await mirror.pool.execute("DELETE FROM outbox")
     mirror.upstream.remove(file.filename)
-    await mirror.look("n-gone")
+    await mirror.refresh("n-gone")
     await mirror.confirm("n-gone")
     assert "release_held/n-gone/1.0" in await mirror.wanted()
     await mirror.settle("n-gone")
@@ -134,13 +134,13 @@ async def test_released_file_that_vanishes(
     upload_time = NOON + timedelta(minutes=1) - age
     file = mirror.upstream.add(name, "1.0", upload_time=upload_time)
     mirror.upstream.add(name, "2.0", upload_time=OLD)
-    await mirror.look(name)
+    await mirror.refresh(name)
     if (await mirror.states(name))[file.filename] is HELD:
         await mirror.decide(Choice.APPROVE, name)
     mirror.upstream.remove(file.filename)
     if state is RELEASED:
         await mirror.wait(timedelta(minutes=1))
-    assert (await mirror.look(name))[file.filename].standing.state is RELEASED
+    assert (await mirror.refresh(name))[file.filename].standing.state is RELEASED
     known = (await mirror.confirm(name))[file.filename]
     assert known.standing.state is state
     assert (known.standing.withdrawn_at is not None) is (state is BLOCKED)
@@ -148,7 +148,7 @@ async def test_released_file_that_vanishes(
     [alert] = await mirror.alerts("absence confirmed")
     assert (alert["filename"], alert["detail"]["served"]) == (file.filename, state is RELEASED)
     assert ("blocked" in await mirror.actions(file.filename)) is (state is BLOCKED)
-    await mirror.look(name)
+    await mirror.refresh(name)
     assert len(await mirror.alerts("absence confirmed")) == 1
     assert (await mirror.states(name))[file.filename] is state
 
@@ -161,11 +161,11 @@ async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
         for uploaded in [OLD if number % 1000 < 400 else NOON - 10 * DAY]
     ]
     mirror.upstream.add("n-emptied", "1000.0", upload_time=OLD)
-    await mirror.look("n-emptied")
+    await mirror.refresh("n-emptied")
     await mirror.pool.execute("DELETE FROM outbox")
     for _, file in names:
         mirror.upstream.remove(file.filename)
-    await mirror.look("n-emptied")
+    await mirror.refresh("n-emptied")
     [alert] = await mirror.alerts("absence suspected")
     assert (alert["detail"]["files"], alert["detail"]["releases"]) == (2000, 1000)
     await mirror.confirm("n-emptied")
@@ -182,19 +182,19 @@ async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
     assert (states.count(BLOCKED), states.count(RELEASED)) == (1200, 801)
     journalled = "SELECT count(*) FROM journal WHERE action = 'absence confirmed'"
     assert await mirror.pool.fetchval(journalled) == 2000
-    await mirror.look("n-emptied")
+    await mirror.refresh("n-emptied")
     assert len(await mirror.alerts("absence confirmed")) == 2
 
 
 async def test_backdating_does_not_keep_a_withdrawn_file(mirror: Mirror) -> None:
     """The age of a file that was absent in the look before counts from that look, whatever its page claims."""
     mirror.upstream.add("n-backdated", "0.9", upload_time=OLD)
-    await mirror.look("n-backdated")
+    await mirror.refresh("n-backdated")
     file = mirror.upstream.add("n-backdated", "1.0", upload_time=OLD)
-    await mirror.look("n-backdated")
+    await mirror.refresh("n-backdated")
     await mirror.decide(Choice.APPROVE, "n-backdated")
     mirror.upstream.remove(file.filename)
-    await mirror.look("n-backdated")
+    await mirror.refresh("n-backdated")
     assert (await mirror.confirm("n-backdated"))[file.filename].standing.state is BLOCKED
 
 
@@ -202,16 +202,16 @@ async def test_project_that_its_upstream_quarantines_is_told_of_and_comes_back_w
     """PEP 792: nothing is served at once and an alert says so; its empty page withdraws no file, and ends with it."""
     young = mirror.upstream.add("n-seized", "1.0", upload_time=NOON - 10 * DAY)
     fresh = mirror.upstream.add("n-seized", "2.0", upload_time=NOON)
-    await mirror.look("n-seized")
+    await mirror.refresh("n-seized")
     mirror.upstream.set_status("n-seized", "quarantined", "malware")
-    await mirror.look("n-seized")
-    await mirror.look("n-seized")
+    await mirror.refresh("n-seized")
+    await mirror.refresh("n-seized")
     assert await mirror.served("n-seized") == []
     [alert] = await mirror.alerts("project quarantined")
     assert alert["detail"] == {"status": "quarantined", "reason": "malware"}
     assert await mirror.alerts("absence suspected") == []
     mirror.upstream.set_status("n-seized", "active")
-    await mirror.look("n-seized")
+    await mirror.refresh("n-seized")
     assert await mirror.states("n-seized") == {young.filename: RELEASED, fresh.filename: HELD}
     assert await mirror.served("n-seized") == [young.filename]
 
@@ -220,10 +220,10 @@ async def test_other_bytes_under_known_names(mirror: Mirror) -> None:
     """Case Q7: other bytes under 50 names, 25 released and 25 held: old bytes stay 50/50, each is told of once."""
     released = [mirror.upstream.add("n-moved", f"1.{n}", upload_time=OLD) for n in range(25)]
     waiting = [mirror.upstream.add("n-moved", f"2.{n}", upload_time=NOON) for n in range(25)]
-    await mirror.look("n-moved")
+    await mirror.refresh("n-moved")
     new = {file.filename: mirror.upstream.replace(file.filename, b"other bytes") for file in (*released, *waiting)}
     for number in range(3):
-        known = await mirror.look("n-moved")
+        known = await mirror.refresh("n-moved")
         mirror.upstream.add("n-moved", "3.0", filename=f"n_moved-3.{number}.zip", content=b"a page that changes")
     assert [known[file.filename].file.sha256 for file in (*released, *waiting)] == [
         file.sha256 for file in (*released, *waiting)
@@ -237,7 +237,7 @@ async def test_other_bytes_under_known_names(mirror: Mirror) -> None:
     rows = await mirror.pool.fetch("SELECT filename, detail ->> 'now' AS now FROM journal WHERE action = 'conflict'")
     assert sorted(map(tuple, rows)) == sorted((name, file.sha256) for name, file in new.items())
     last = mirror.upstream.replace(released[0].filename, b"yet other bytes")
-    await mirror.look("n-moved")
+    await mirror.refresh("n-moved")
     [_, alert] = await mirror.alerts("conflict")
     assert (alert["filename"], alert["detail"]["now"]) == (released[0].filename, last.sha256)
 
@@ -247,7 +247,7 @@ async def test_yanks_pass_on_and_decide_nothing(mirror: Mirror) -> None:
     versions = [f"{state}.{number}" for state in (1, 2) for number in range(25)]
     for version in versions:
         mirror.upstream.add("n-yanked", version, upload_time=NOON)
-    await mirror.look("n-yanked")
+    await mirror.refresh("n-yanked")
     for version in versions[:25]:
         await mirror.decide(Choice.APPROVE, "n-yanked", version)
     before = await mirror.states("n-yanked")
@@ -258,7 +258,7 @@ async def test_yanks_pass_on_and_decide_nothing(mirror: Mirror) -> None:
                 mirror.upstream.yank("n-yanked", version, yanked)
             else:
                 mirror.upstream.unyank("n-yanked", version)
-        known = await mirror.look("n-yanked")
+        known = await mirror.refresh("n-yanked")
         assert {item.file.yanked for item in known.values()} == {yanked}
         for version in versions:
             await mirror.settle("n-yanked", version)
@@ -270,22 +270,22 @@ async def test_project_that_returns_with_other_files(mirror: Mirror) -> None:
     """Case Q8: gone for a day and back with other files: trusted and past every window, auto-approved: 0."""
     await mirror.rule(RuleKind.TRUSTED, scope="n-back")
     old = mirror.upstream.add("n-back", "1.0", upload_time=OLD)
-    await mirror.look("n-back")
+    await mirror.refresh("n-back")
     mirror.upstream.remove_project("n-back")
     await mirror.wait(DAY)
-    await mirror.look("n-back")
+    await mirror.refresh("n-back")
     await mirror.confirm("n-back")
     await mirror.wait(DAY)
     new = [mirror.upstream.add("n-back", f"1.{n}", upload_time=NOON - 300 * DAY) for n in (1, 2)]
-    await mirror.look("n-back")
+    await mirror.refresh("n-back")
     await mirror.wait(DAY)
     new.append(mirror.upstream.add("n-back", "1.3", upload_time=OLD))
-    await mirror.look("n-back")
+    await mirror.refresh("n-back")
     await mirror.store("n-back")
     await mirror.wait(400 * DAY)
     for version in ("1.1", "1.2", "1.3"):
         settlement = await mirror.settle("n-back", version)
-        assert (settlement.state, settlement.look_again_in) == (HELD, None)
+        assert (settlement.state, settlement.recheck_in) == (HELD, None)
         assert "came back" in settlement.reasons[0]
     assert [(await mirror.states("n-back"))[file.filename] for file in new] == [HELD] * 3
     assert await mirror.served("n-back") == [old.filename]
@@ -296,18 +296,18 @@ async def test_project_that_returns_with_what_it_had(mirror: Mirror) -> None:
     """Case Q8: what was served is served, what was held stays with a person, and so does what comes next: 0."""
     old = mirror.upstream.add("n-same", "1.0", upload_time=OLD)
     fresh = mirror.upstream.add("n-same", "2.0", upload_time=NOON)
-    await mirror.look("n-same")
+    await mirror.refresh("n-same")
     await mirror.store("n-same")
     mirror.upstream.remove_project("n-same")
-    await mirror.look("n-same")
+    await mirror.refresh("n-same")
     await mirror.confirm("n-same")
     await mirror.wait(DAY)
     for file in (old, fresh):
         mirror.upstream._put("n-same", file)
-    await mirror.look("n-same")
+    await mirror.refresh("n-same")
     assert await mirror.states("n-same") == {old.filename: RELEASED, fresh.filename: BLOCKED}
     next_file = mirror.upstream.add("n-same", "3.0", upload_time=mirror.now)
-    await mirror.look("n-same")
+    await mirror.refresh("n-same")
     await mirror.store("n-same")
     await mirror.wait(30 * DAY)
     for version in ("2.0", "3.0"):
@@ -320,10 +320,10 @@ async def test_project_whose_files_are_all_others_at_once(mirror: Mirror) -> Non
     """Case Q8: deleted and registered anew between two looks: none of its files is known, so a person must look."""
     await mirror.rule(RuleKind.TRUSTED, scope="n-swapped")
     mirror.upstream.add("n-swapped", "1.0", upload_time=OLD)
-    await mirror.look("n-swapped")
+    await mirror.refresh("n-swapped")
     mirror.upstream.remove_project("n-swapped")
     new = mirror.upstream.add("n-swapped", "1.1", upload_time=OLD)
-    known = await mirror.look("n-swapped")
+    known = await mirror.refresh("n-swapped")
     assert known[new.filename].standing.state is HELD
     assert len(await mirror.alerts("project returned")) == 1
 
@@ -331,17 +331,17 @@ async def test_project_whose_files_are_all_others_at_once(mirror: Mirror) -> Non
 async def test_returned_project_is_like_any_other_once_a_person_approved(mirror: Mirror) -> None:
     """After an approval of what came back, later files are held and released by time as everywhere."""
     mirror.upstream.add("n-again", "1.0", upload_time=OLD)
-    await mirror.look("n-again")
+    await mirror.refresh("n-again")
     mirror.upstream.remove_project("n-again")
-    await mirror.look("n-again")
+    await mirror.refresh("n-again")
     await mirror.confirm("n-again")
     new = mirror.upstream.add("n-again", "1.1", upload_time=NOON)
-    await mirror.look("n-again")
+    await mirror.refresh("n-again")
     await mirror.store("n-again")
     await mirror.wait(DAY)
     await mirror.decide(Choice.APPROVE, "n-again", "1.1")
     later = mirror.upstream.add("n-again", "1.2", upload_time=mirror.now)
-    await mirror.look("n-again")
+    await mirror.refresh("n-again")
     await mirror.store("n-again")
     await mirror.wait(WEEK + DAY)
     await mirror.settle("n-again", "1.2")
@@ -355,22 +355,22 @@ async def test_held_file_that_comes_back_stays_with_a_person(mirror: Mirror) -> 
         await mirror.rule(RuleKind.ATTESTED, scope="n-blink")
         file = mirror.upstream.add("n-blink", version, upload_time=mirror.now)
         mirror.upstream.add("n-blink", "0.1", upload_time=OLD)
-        await mirror.look("n-blink")
+        await mirror.refresh("n-blink")
         assert (await mirror.states("n-blink"))[file.filename] is HELD
         mirror.upstream.remove(file.filename)
-        await mirror.look("n-blink")
+        await mirror.refresh("n-blink")
         if confirmed:
             await mirror.confirm("n-blink")
         if settled:
             await mirror.settle("n-blink", version)
         mirror.upstream._put("n-blink", file)
-        await mirror.look("n-blink")
+        await mirror.refresh("n-blink")
         await mirror.pool.execute("DELETE FROM rule WHERE kind = 'attested'")
         await mirror.store("n-blink")
         await mirror.wait(30 * DAY)
         settlement = await mirror.settle("n-blink", version)
         assert (await mirror.states("n-blink"))[file.filename] is (BLOCKED if confirmed else HELD)
-        assert settlement.look_again_in is None
+        assert settlement.recheck_in is None
 
 
 async def test_old_page_is_looked_up_again_behind_a_file(koschey: Koschey, upstream: Upstream) -> None:
@@ -411,8 +411,8 @@ async def test_second_look(mirror: Mirror, name: str, state: State, words: str) 
     settlement = await mirror.settle(name)
     if name == "s-gone":
         assert "absence suspected" in settlement.reasons[0]
-        assert settlement.look_again_in is not None
-        assert settlement.look_again_in <= timedelta(minutes=5)
+        assert settlement.recheck_in is not None
+        assert settlement.recheck_in <= timedelta(minutes=5)
         await mirror.confirm(name)
         await mirror.settle(name)
     known = (await mirror.files(name))[file.filename]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from koschey.db.attestations import select_attestation
 from koschey.db.pool import Connection
 from koschey.errors import UpstreamMalformed, UpstreamUnavailable, UsageError
-from koschey.hosting.attested_uploads import keep_uploaded
+from koschey.hosting.attested_uploads import store_uploaded
 from koschey.model import AttestationVerdict, Sha256
 from koschey.settings.private_hosts import NO_HOSTS
 from koschey.standards.provenance import parse_provenance, render_provenance
@@ -86,7 +86,7 @@ async def test_uploaded_object_is_kept_as_it_is(connection: Connection) -> None:
     [item] = (await select_files(connection, project)).values()
     body = b'{"version": 1,  "attestation_bundles": [{"publisher": {"kind": "GitHub"}, "attestations": [{}]}]}'
     async with connection.transaction():
-        await keep_uploaded(connection, item.file.id, body)
+        await store_uploaded(connection, item.file.id, body)
     kept = await select_attestation(connection, item.file.id)
     assert kept is not None
     assert (kept.object, kept.url, kept.judgement.publishers) == (body, None, [{"kind": "GitHub"}])

@@ -13,7 +13,7 @@ from koschey.governance.changes import apply_policy, set_rule, unset_rule
 from koschey.governance.claims import claim, release_name
 from koschey.governance.reservations import reserve, unreserve
 from koschey.governance.terms import Terms
-from koschey.hosting.changes import Change, Scope
+from koschey.hosting.changes import HostedChange, Scope
 from koschey.hosting.projects import remove, set_status, unyank, yank
 from koschey.hosting.upload_rules.switches import switch_rule
 from koschey.model import Actor, ProjectStatus
@@ -35,8 +35,8 @@ NONE = {
 type Operation = Callable[[Connection, str], Awaitable[object]]
 
 
-def _change(reason: str, version: str | None = None) -> Change:
-    return Change(ADA, Scope(SPAM, version), reason)
+def _change(reason: str, version: str | None = None) -> HostedChange:
+    return HostedChange(ADA, Scope(SPAM, version), reason)
 
 
 def _decide(choice: Choice) -> Operation:

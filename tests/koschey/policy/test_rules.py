@@ -64,7 +64,7 @@ def test_scopes_are_ordered_by_breadth() -> None:
 def test_block_beats_approval_beats_trust_beats_time(found: list[Rule], item: StandingFile) -> None:
     """Under a block nothing is served; what was approved stays served without one; trust does not wait for time."""
     file, standing = item.file, item.standing
-    rules = Rules(rules_of(found, file.project)).in_force(NOON)
+    rules = Rules(rules_of(found, file.project)).active(NOON)
     judged = verdict(file, standing, Policy(rules, looked_at=NOON), NOON)
     if standing.state in (State.REMOVED, State.MALFORMED, State.CONFLICT):
         assert (judged.served, judged.state) == (False, standing.state)

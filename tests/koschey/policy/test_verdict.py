@@ -269,7 +269,7 @@ def describe(value: object) -> str:
 def test_verdict(case: Case, expected: tuple[bool, State, datetime | None, bool]) -> None:
     """The verdict is the one that the table gives."""
     found = case.judge()
-    assert (found.served, found.state, found.look_again_at, found.needs_look) == expected
+    assert (found.served, found.state, found.recheck_at, found.needs_refresh) == expected
 
 
 @pytest.mark.parametrize(
@@ -383,10 +383,10 @@ def test_a_held_file_is_looked_at_again(case: Case) -> None:
     # A project that is gone for good has no moment; one of which that is suspected has the next look.
     is_missing = case.absent or case.page is not None
     if found.state is not HELD:
-        assert (found.look_again_at, found.needs_look) == (None, False)
+        assert (found.recheck_at, found.needs_refresh) == (None, False)
     else:
-        assert ended or is_missing or found.look_again_at is not None
-        assert case.release_at is not None or is_missing or found.look_again_at is None
+        assert ended or is_missing or found.recheck_at is not None
+        assert case.release_at is not None or is_missing or found.recheck_at is None
 
 
 @given(cases)

@@ -55,7 +55,7 @@ async def test_first_look_believes_the_claimed_time_and_none_from_the_future(
 ) -> None:
     """Case Q4: a file is due a window after its claimed upload, however far in the future that lies."""
     file = mirror.upstream.add("c-first", "1.0", upload_time=claim)
-    known = (await mirror.look("c-first"))[file.filename]
+    known = (await mirror.refresh("c-first"))[file.filename]
     assert known.standing.state is State.HELD
     assert known.standing.release_at == earliest
     assert known.file.upload_time == claim
@@ -73,12 +73,12 @@ async def test_file_of_a_known_project_is_never_out_before_its_window(
 ) -> None:
     """Case Q4: claimed ten years old, ten years young or nothing, no file is out before the window from its look."""
     mirror.upstream.add(name, "0.9", upload_time=NOON - 400 * DAY)
-    await mirror.look(name)
+    await mirror.refresh(name)
     absent_at = mirror.now
     mirror.upstream.upload_times = claim is not None
     try:
         file = mirror.upstream.add(name, "1.0", upload_time=claim or NOON - YEARS)
-        known = (await mirror.look(name))[file.filename]
+        known = (await mirror.refresh(name))[file.filename]
     finally:
         mirror.upstream.upload_times = True
     assert known.standing.state is State.HELD
@@ -91,10 +91,10 @@ async def test_file_of_a_known_project_is_never_out_before_its_window(
 async def test_changed_upload_time_gains_nothing(mirror: Mirror) -> None:
     """Case Q4: of times that change with every look the first counts, and the page goes on giving it."""
     file = mirror.upstream.add("c-moving", "1.0", upload_time=NOON - DAY)
-    await mirror.look("c-moving")
+    await mirror.refresh("c-moving")
     for claim in (NOON - YEARS, NOON - 30 * DAY, NOON + YEARS):
         mirror.upstream._put("c-moving", replace(file, upload_time=claim))
-        known = (await mirror.look("c-moving"))[file.filename]
+        known = (await mirror.refresh("c-moving"))[file.filename]
         assert known.file.upload_time == NOON - DAY
         await mirror.settle("c-moving")
         assert (await mirror.files("c-moving"))[file.filename].standing.release_at == NOON + 6 * DAY
@@ -104,9 +104,9 @@ async def test_changed_upload_time_gains_nothing(mirror: Mirror) -> None:
 async def test_time_that_is_claimed_later_gains_nothing(mirror: Mirror, undated: Upstream) -> None:
     """Case Q4: where the first look gave no upload time, one that is given afterwards makes no file older."""
     file = undated.add("c-later", "1.0", upload_time=NOON - YEARS)
-    seen = (await mirror.look("c-later"))[file.filename]
+    seen = (await mirror.refresh("c-later"))[file.filename]
     undated.upload_times = True
-    known = (await mirror.look("c-later"))[file.filename]
+    known = (await mirror.refresh("c-later"))[file.filename]
     assert known.file.upload_time is None
     assert known.standing.release_at == seen.file.first_seen_at + WEEK
     assert await released_at(mirror, "c-later", file.filename) >= seen.file.first_seen_at + WEEK
@@ -117,7 +117,7 @@ async def test_html_upstream_is_as_old_as_our_knowledge(mirror: Mirror) -> None:
     mirror.upstream.html_only = True
     try:
         file = mirror.upstream.add("c-html", "1.0", upload_time=NOON - YEARS)
-        known = (await mirror.look("c-html"))[file.filename]
+        known = (await mirror.refresh("c-html"))[file.filename]
         assert known.file.upload_time is None
         assert await released_at(mirror, "c-html", file.filename) >= known.file.first_seen_at + WEEK
     finally:
@@ -134,7 +134,7 @@ async def test_every_file_of_a_page_has_an_upload_time(mirror: Mirror) -> None:
     claims = {"1.0": NOON - YEARS, "1.1": NOON - 20 * DAY, "1.2": datetime(1970, 1, 1, tzinfo=NOON.tzinfo)}
     for version, claim in claims.items():
         mirror.upstream.add("c-every", version, upload_time=claim)
-    await mirror.look("c-every")
+    await mirror.refresh("c-every")
     rendered = json.loads(render_project(await mirror.page("c-every")))["files"]
     assert [each["upload-time"] for each in rendered] == [format_time(claim) for claim in claims.values()]
 
@@ -144,25 +144,25 @@ async def test_rule_for_unknown_age(mirror: Mirror, undated: Upstream, days: str
     """`unknown-age` says how long an undated file is held from first sight, and does nothing to dated ones."""
     await mirror.rule(RuleKind.UNKNOWN_AGE, days)
     file = undated.add("c-unknown", "1.0")
-    known = (await mirror.look("c-unknown"))[file.filename]
+    known = (await mirror.refresh("c-unknown"))[file.filename]
     assert known.standing.release_at == known.file.first_seen_at + window
     released = await released_at(mirror, "c-unknown", file.filename)
     assert window <= released - known.file.first_seen_at <= window + DAY
     undated.upload_times = True
     dated = undated.add("c-dated", "1.0", upload_time=NOON)
-    assert (await mirror.look("c-dated"))[dated.filename].standing.release_at == NOON + WEEK
+    assert (await mirror.refresh("c-dated"))[dated.filename].standing.release_at == NOON + WEEK
 
 
 async def test_unknown_age_may_be_for_a_person(mirror: Mirror, undated: Upstream) -> None:
     """With `unknown-age` never, no time lets an undated file out; when the rule ends, held files follow the window."""
     await mirror.rule(RuleKind.UNKNOWN_AGE, NEVER)
     file = undated.add("c-never", "1.0")
-    assert (await mirror.look("c-never"))[file.filename].standing.release_at is None
+    assert (await mirror.refresh("c-never"))[file.filename].standing.release_at is None
     await mirror.store("c-never")
     await mirror.wait(400 * DAY)
     settlement = await mirror.settle("c-never")
     assert [held.filename for held in settlement.held] == [file.filename]
-    assert settlement.look_again_in is None
+    assert settlement.recheck_in is None
     await mirror.pool.execute("DELETE FROM rule")
     assert (await mirror.settle("c-never")).state is State.RELEASED
 
@@ -170,13 +170,13 @@ async def test_unknown_age_may_be_for_a_person(mirror: Mirror, undated: Upstream
 async def test_rule_that_believes_no_upstream(mirror: Mirror) -> None:
     """`first-seen` counts every window from first sight: also of a first look, and of files that are held already."""
     held = mirror.upstream.add("c-seen", "1.0", upload_time=NOON - 6 * DAY)
-    await mirror.look("c-seen")
+    await mirror.refresh("c-seen")
     await mirror.rule(RuleKind.FIRST_SEEN)
     seen_at = (await mirror.files("c-seen"))[held.filename].file.first_seen_at
     await mirror.settle("c-seen")
     assert (await mirror.files("c-seen"))[held.filename].standing.release_at == seen_at + WEEK
     old = mirror.upstream.add("c-old", "1.0", upload_time=NOON - YEARS)
-    known = (await mirror.look("c-old"))[old.filename]
+    known = (await mirror.refresh("c-old"))[old.filename]
     assert known.standing.state is State.HELD
     assert known.standing.release_at == known.file.first_seen_at + WEEK
     assert known.file.upload_time == NOON - YEARS
@@ -186,7 +186,7 @@ async def test_rule_that_believes_no_upstream(mirror: Mirror) -> None:
 async def test_three_clocks_are_kept_apart(mirror: Mirror) -> None:
     """A released file knows when it was uploaded, when it was first seen, and since when it is available here."""
     file = mirror.upstream.add("c-three", "1.0", upload_time=NOON - 2 * DAY)
-    await mirror.look("c-three")
+    await mirror.refresh("c-three")
     seen_at = mirror.now
     released = await released_at(mirror, "c-three", file.filename)
     known = (await mirror.files("c-three"))[file.filename]

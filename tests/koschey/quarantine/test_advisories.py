@@ -82,7 +82,7 @@ async def test_malware_is_blocked_wherever_it_is(mirror: Mirror) -> None:
     released = mirror.upstream.add("a-mal", "1.0", upload_time=OLD)
     fine = mirror.upstream.add("a-mal", "1.1", upload_time=OLD)
     held = mirror.upstream.add("a-mal", "2.0", upload_time=NOON)
-    await mirror.look("a-mal")
+    await mirror.refresh("a-mal")
     await say(mirror, OTHER, record("MAL-1", "A_Mal", versions=["1.0", "2.0"]))
     assert await mirror.states("a-mal") == {released.filename: BLOCKED, fine.filename: RELEASED, held.filename: BLOCKED}
     assert (await mirror.files("a-mal"))[held.filename].standing.reason == "MAL-1: about A_Mal"
@@ -92,7 +92,7 @@ async def test_malware_is_blocked_wherever_it_is(mirror: Mirror) -> None:
     assert set(alert["detail"]["first"]) == {released.filename, held.filename}
     assert "blocked" in await mirror.actions(released.filename)
     later = mirror.upstream.add("a-mal", "2.0", sdist=True, upload_time=OLD)
-    assert (await mirror.look("a-mal"))[later.filename].standing.state is BLOCKED
+    assert (await mirror.refresh("a-mal"))[later.filename].standing.state is BLOCKED
 
 
 async def test_malware_is_blocked_at_first_sight(mirror: Mirror) -> None:
@@ -101,20 +101,20 @@ async def test_malware_is_blocked_at_first_sight(mirror: Mirror) -> None:
     await mirror.rule(RuleKind.TRUSTED, scope="a-first")
     bad = mirror.upstream.add("a-first", "1.0", upload_time=OLD)
     good = mirror.upstream.add("a-first", "2.0", upload_time=OLD)
-    await mirror.look("a-first")
+    await mirror.refresh("a-first")
     assert await mirror.states("a-first") == {bad.filename: BLOCKED, good.filename: RELEASED}
 
 
 async def test_what_was_blocked_as_malware_before_it_was_served_needs_two_as_well(mirror: Mirror) -> None:
     """Whether a report blocked a file as it came in or when it was settled: one person alone does not lift that."""
     late = mirror.upstream.add("a-alone", "2.0", upload_time=NOON)
-    await mirror.look("a-alone")
+    await mirror.refresh("a-alone")
     found = parse_record(json.dumps(record("MAL-1", "a-alone", versions=["1.0", "2.0"])).encode())
     async with mirror.pool.acquire() as connection:
         await write_reading(connection, found, None, FEED)
     await mirror.settle("a-alone", "2.0")
     first = mirror.upstream.add("a-alone", "1.0", upload_time=OLD)
-    await mirror.look("a-alone")
+    await mirror.refresh("a-alone")
     assert await mirror.states("a-alone") == {late.filename: BLOCKED, first.filename: BLOCKED}
     for version, file in (("1.0", first), ("2.0", late)):
         await mirror.decide(Choice.UNBLOCK, "a-alone", version)
@@ -126,7 +126,7 @@ async def test_what_was_blocked_as_malware_before_it_was_served_needs_two_as_wel
 async def test_report_is_not_repeated_against_people(mirror: Mirror) -> None:
     """What people let out again is blocked anew only when the advisory itself changes."""
     file = mirror.upstream.add("a-alarm", "1.0", upload_time=OLD)
-    await mirror.look("a-alarm")
+    await mirror.refresh("a-alarm")
     alarm = record("MAL-1", "a-alarm", versions=["1.0"])
     await say(mirror, alarm)
     await unblock(mirror, "a-alarm")
@@ -141,7 +141,7 @@ async def test_report_is_not_repeated_against_people(mirror: Mirror) -> None:
 async def test_withdrawn_report_leaves_people_to_reverse_it(mirror: Mirror, name: str, gone: bool) -> None:
     """A report that is withdrawn, or is in the feed no more, is told of; what it blocked stays so until unblocked."""
     file = mirror.upstream.add(name, "1.0", upload_time=OLD)
-    await mirror.look(name)
+    await mirror.refresh(name)
     await say(mirror, OTHER, record("MAL-1", name, versions=["1.0"]))
     withdrawn = [OTHER] if gone else [OTHER, record("MAL-1", name, versions=["1.0"], withdrawn="2026-11-01T00:00:00Z")]
     await say(mirror, *withdrawn)
@@ -174,7 +174,7 @@ async def test_policy_may_do_without_reports(mirror: Mirror, subject: str) -> No
     await mirror.rule(RuleKind.CHECK, "off", subject=subject)
     released = mirror.upstream.add(name, "1.0", upload_time=OLD)
     held = mirror.upstream.add(name, "2.0", upload_time=NOON)
-    await mirror.look(name)
+    await mirror.refresh(name)
     await mirror.store(name)
     await say(mirror, record("MAL-1", name, versions=["1.0", "2.0"]))
     await mirror.wait(WEEK)
@@ -189,12 +189,12 @@ async def test_feed_that_is_not_read_holds(mirror: Mirror) -> None:
     file = mirror.upstream.add("a-stale", "1.0", upload_time=NOON)
     await mirror.rule(RuleKind.TRUSTED, scope="a-trusting")
     trusted = mirror.upstream.add("a-trusting", "1.0", upload_time=NOON)
-    await mirror.look("a-stale")
-    assert (await mirror.look("a-trusting"))[trusted.filename].standing.state is HELD
+    await mirror.refresh("a-stale")
+    assert (await mirror.refresh("a-trusting"))[trusted.filename].standing.state is HELD
     await mirror.store("a-stale")
     await mirror.wait(WEEK)
     settlement = await mirror.settle("a-stale")
-    assert (settlement.state, settlement.look_again_in) == (HELD, None)
+    assert (settlement.state, settlement.recheck_in) == (HELD, None)
     assert settlement.reasons == ("the check advisories could not be completed: the feed was never read",)
     await mirror.pool.execute("DELETE FROM outbox")
     await say(mirror, OTHER)
@@ -211,7 +211,7 @@ async def test_without_a_feed_nothing_is_required(pool: Pool, upstream: Upstream
     """Where the settings name no feed, time releases as ever."""
     async with mirroring(pool, upstream) as mirror:
         file = upstream.add("a-none", "1.0", upload_time=NOON)
-        await mirror.look("a-none")
+        await mirror.refresh("a-none")
         await mirror.store("a-none")
         await mirror.wait(WEEK)
         await mirror.settle("a-none")
@@ -221,7 +221,7 @@ async def test_without_a_feed_nothing_is_required(pool: Pool, upstream: Upstream
 async def test_second_look_sees_what_was_reported(mirror: Mirror) -> None:
     """A held file that an advisory calls malware is blocked when its release is settled, also after an unblock."""
     file = mirror.upstream.add("a-second", "1.0", upload_time=NOON)
-    await mirror.look("a-second")
+    await mirror.refresh("a-second")
     await say(mirror, record("MAL-1", "a-second", versions=["1.0"]))
     await unblock(mirror, "a-second")
     await mirror.settle("a-second")
@@ -241,7 +241,7 @@ async def test_vulnerability_is_a_note(mirror: Mirror) -> None:
         if action:
             await mirror.rule(RuleKind.CHECK, action, scope=name, subject="advisories/vulnerable")
         file = mirror.upstream.add(name, "1.0", upload_time=mirror.now)
-        await mirror.look(name)
+        await mirror.refresh(name)
         await mirror.store(name)
         await mirror.wait(WEEK)
         await say(mirror, record("PYSEC-1", name, versions=["1.0"]))
@@ -281,7 +281,7 @@ async def test_security_fix_comes_first(mirror: Mirror) -> None:
     mirror.upstream.add("a-fixed", "0.9.1", upload_time=NOON)
     sooner = mirror.upstream.add("a-sooner", "1.0", upload_time=NOON - DAY)
     for name in ("a-fixed", "a-sooner"):
-        await mirror.look(name)
+        await mirror.refresh(name)
     advisory = record("PYSEC-7", "a-fixed", {"introduced": "0"}, {"fixed": "1.1"})
     await say(mirror, advisory)
     assert await select_fast_lane(mirror.pool) == []

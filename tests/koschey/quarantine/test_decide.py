@@ -18,7 +18,7 @@ from koschey.db.rules import select_rules, upsert_rule
 from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, ProjectStatus, Standing, State
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from koschey.quarantine.decision import LONGEST
 from koschey.quarantine.settle import SOONEST, note_failure, settle
 from tests.support.postgres import set_clock
@@ -33,7 +33,7 @@ DAY = timedelta(days=1)
 
 async def choose(
     connection: Connection, choice: Choice, version: str | None = "1.0", *, actor: Actor = CLI, reason: str = "why"
-) -> Outcome:
+) -> DecisionOutcome:
     return await decide(connection, actor, Decision(choice, SPAM, version, reason))
 
 
@@ -83,7 +83,7 @@ async def test_approve(connection: Connection) -> None:
     """An approval releases the files of one release, each bound by its sha256, and says all that was done."""
     await release(connection)
     outcome = await choose(connection, Choice.APPROVE, reason="read it")
-    assert outcome == Outcome(await select_serial(connection), (WHEEL, SDIST))
+    assert outcome == DecisionOutcome(await select_serial(connection), (WHEEL, SDIST))
     files = await select_files(connection, SPAM)
     assert {name: file.standing.state for name, file in files.items()} == {
         WHEEL: RELEASED,
@@ -137,7 +137,7 @@ async def test_block_of_a_project(connection: Connection) -> None:
 async def test_rules_for_what_is_to_come(connection: Connection, choice: Choice, version: str | None) -> None:
     """What nobody has seen yet can be blocked or trusted; the journal and the decision name the scope."""
     outcome = await choose(connection, choice, version)
-    assert outcome == Outcome(await select_serial(connection), ())
+    assert outcome == DecisionOutcome(await select_serial(connection), ())
     assert await journal(connection) == [("ada", "cli", choice, version, None)]
     assert await decisions(connection) == [(choice, version, None, None)]
     assert len((await select_rules(connection, SPAM)).rules) == 1
@@ -155,7 +155,7 @@ async def test_unblock(connection: Connection) -> None:
         assert (files[name].standing.state, files[name].standing.release_at) == (HELD, None)
     assert files[LATER].standing.release_at == NOON
     assert (await select_rules(connection, SPAM)).rules == ()
-    assert (await settle(connection, SPAM, "1.0", WEEK)).look_again_in is None
+    assert (await settle(connection, SPAM, "1.0", WEEK)).recheck_in is None
     assert (await choose(connection, Choice.APPROVE)).filenames == (WHEEL, SDIST)
 
 
@@ -238,7 +238,7 @@ async def test_nothing_to_change(connection: Connection, state: State, choice: C
     await release(connection, state)
     before = await written(connection)
     outcome = await choose(connection, choice)
-    assert (outcome, str(outcome)) == (Outcome(None, ()), "nothing to change")
+    assert (outcome, str(outcome)) == (DecisionOutcome(None, ()), "nothing to change")
     assert await written(connection) == before
 
 
@@ -330,7 +330,7 @@ async def test_an_unknown_project_cannot_be_approved(connection: Connection) -> 
 # For a time
 
 
-async def extend(connection: Connection, days: float | None, version: str | None = "1.0") -> Outcome:
+async def extend(connection: Connection, days: float | None, version: str | None = "1.0") -> DecisionOutcome:
     return await decide(connection, CLI, Decision(Choice.EXTEND, SPAM, version, "somebody reads it", days=days))
 
 
@@ -573,9 +573,9 @@ async def test_many_block_at_once(pool: Pool, connection: Connection) -> None:
     """However many block a release, each of its files is moved once."""
     await release(connection)
     outcomes = await at_once(pool, *[lambda each: choose(each, Choice.BLOCK)] * 10)
-    assert [outcome.filenames for outcome in outcomes if isinstance(outcome, Outcome) and outcome.filenames] == [
-        (WHEEL, SDIST)
-    ]
+    assert [
+        outcome.filenames for outcome in outcomes if isinstance(outcome, DecisionOutcome) and outcome.filenames
+    ] == [(WHEEL, SDIST)]
     assert await moves(connection) == {WHEEL: 1, SDIST: 1}
 
 
@@ -587,8 +587,8 @@ async def test_block_beats_approve(pool: Pool, connection: Connection, attempt: 
     approved, blocked = await at_once(pool, *acts)
     states = await select_states(connection, SPAM)
     assert (states[WHEEL], states[SDIST], states[LATER]) == (BLOCKED, BLOCKED, HELD)
-    assert isinstance(blocked, Outcome)
-    if isinstance(approved, Outcome):
+    assert isinstance(blocked, DecisionOutcome)
+    if isinstance(approved, DecisionOutcome):
         assert await moves(connection) == {WHEEL: 2, SDIST: 2}
     else:
         assert isinstance(approved, UsageError)
@@ -646,7 +646,7 @@ async def test_time_releases(connection: Connection) -> None:
     """A window that ended releases, in the name of the system, once however often it is asked."""
     await waiting(connection)
     first = await settle(connection, SPAM, "1.0", WEEK)
-    assert (first.held, first.state, first.look_again_in, first.needs_look) == ((), RELEASED, None, False)
+    assert (first.held, first.state, first.recheck_in, first.needs_refresh) == ((), RELEASED, None, False)
     assert first.reasons == ("the quarantine window ended",)
     after = await written(connection)
     assert after.states == {WHEEL: RELEASED, SDIST: RELEASED}
@@ -671,7 +671,7 @@ async def test_settling_at_once_moves_once(pool: Pool, connection: Connection) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "look_again_in", "needs_look"),
+    ("changes", "recheck_in", "needs_refresh"),
     [
         ({"release_at": NOON + 3 * DAY}, 2 * DAY, False),
         ({"release_at": NOON + DAY + timedelta(seconds=1)}, SOONEST, False),
@@ -681,13 +681,13 @@ async def test_settling_at_once_moves_once(pool: Pool, connection: Connection) -
     ],
 )
 async def test_what_waits_says_until_when(
-    connection: Connection, changes: dict[str, Any], look_again_in: timedelta | None, *, needs_look: bool
+    connection: Connection, changes: dict[str, Any], recheck_in: timedelta | None, *, needs_refresh: bool
 ) -> None:
     """What may not be released yet stays held, nothing is written, and the next look is not before it is worth it."""
     await waiting(connection, **changes)
     before = await written(connection)
     found = await settle(connection, SPAM, "1.0", WEEK)
-    assert (found.look_again_in, found.needs_look, found.state) == (look_again_in, needs_look, HELD)
+    assert (found.recheck_in, found.needs_refresh, found.state) == (recheck_in, needs_refresh, HELD)
     assert [file.filename for file in found.held] == [WHEEL, SDIST]
     assert found.release_at == changes.get("release_at", NOON)
     assert await written(connection) == before

@@ -16,7 +16,7 @@ from koschey.errors import KoscheyError, NotAllowed, NotKnown, UsageError
 from koschey.model import Actor, ProjectStatus, Sha256, State
 from koschey.policy.rules import Rule, RuleKind
 from koschey.policy.verdict import verdict
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON, add_project, digest_of, new_file, select_files, select_states
 
@@ -26,7 +26,9 @@ WHEEL, SDIST, LATER = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-2.0.
 DAY = timedelta(days=1)
 
 
-async def make(connection: Connection, actor: Actor = CLI, version: str | None = "1.0", **given: Any) -> Outcome:
+async def make(
+    connection: Connection, actor: Actor = CLI, version: str | None = "1.0", **given: Any
+) -> DecisionOutcome:
     values: dict[str, Any] = {"days": 10, "ticket": "SEC-1"} | given
     return await decide(connection, actor, Decision(Choice.EXCEPT, SPAM, version, "a fix", **values))
 

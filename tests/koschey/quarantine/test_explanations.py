@@ -15,7 +15,7 @@ from koschey.model import FileId, Standing, State
 from koschey.policy.availability import Availability, Explanation
 from koschey.policy.findings import Finding, Severity
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.explanations import explain, look_at
+from koschey.quarantine.explanations import explain, load_snapshot
 from tests.support.koschey_up import JSON, Koschey
 from tests.support.postgres import set_clock
 from tests.support.releases import end_of_window
@@ -27,7 +27,7 @@ NAME = NormalizedName("told")
 
 async def told(pool: Pool, version: str, *hashes: str) -> Explanation:
     """What is said of a release."""
-    return (await look_at(pool, NAME, WEEK)).explain(version, hashes)
+    return (await load_snapshot(pool, NAME, WEEK)).explain(version, hashes)
 
 
 def held(version: str, *, days: float | None = 3, **changes: Any) -> Any:
@@ -86,7 +86,7 @@ async def test_the_worst_file_decides_where_all_are_needed(pool: Pool) -> None:
     blocked = new_file("told-1.0.tar.gz", State.BLOCKED)
     await fill(pool, held("1.0", days=2), blocked)
     assert (await told(pool, "1.0")).state is Availability.HELD
-    hashes = [f"sha256:{item.file.sha256}" for item in (await look_at(pool, NAME, WEEK)).known]
+    hashes = [f"sha256:{item.file.sha256}" for item in (await load_snapshot(pool, NAME, WEEK)).known]
     assert (await told(pool, "1.0", *hashes)).state is Availability.BLOCKED
 
 

@@ -17,7 +17,7 @@ from koschey.db.rules import select_rules
 from koschey.errors import NotKnown
 from koschey.model import Actor, State
 from koschey.policy.rules import RuleKind
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from tests.support.api import Api
 from tests.support.koschey_up import Koschey, ask
 from tests.support.rows import add_project, new_file, select_states
@@ -28,7 +28,7 @@ WHEEL, LATER = "spam-1.0-py3-none-any.whl", "spam-2.0.tar.gz"
 ADA = Actor("ada", "cli")
 
 
-async def recall(connection: Connection, version: str | None = "1.0", reason: str = "malware") -> Outcome:
+async def recall(connection: Connection, version: str | None = "1.0", reason: str = "malware") -> DecisionOutcome:
     return await decide(connection, ADA, Decision(Choice.RECALL, SPAM, version, reason))
 
 

@@ -7,10 +7,10 @@ import pytest
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Pool
-from koschey.db.requests import select_asked, select_release_requests, select_requests
+from koschey.db.requests import select_release_requests, select_request_counts, select_requests
 from koschey.errors import NotKnown, TooManyRequests, UsageError
 from koschey.model import State
-from koschey.quarantine.requests import MAX_OPEN, ask, who_asks
+from koschey.quarantine.requests import MAX_OPEN, record_request, requester_name
 from tests.support.api import NOBODY, Api, is_problem
 from tests.support.koschey_up import Koschey
 from tests.support.releases import hold
@@ -30,12 +30,12 @@ async def fill(pool: Pool, *versions: str, state: State = State.HELD) -> None:
 async def test_asking_again_counts(pool: Pool) -> None:
     """One row a release and who; the last reason stands, and the number grows."""
     await fill(pool, "1.0")
-    assert (await ask(pool, NAME, "1.0", "ann", "first", WEEK)).times == 1
-    assert (await ask(pool, NAME, "1.0.0", "ann", "second", WEEK)).times == 2
-    await ask(pool, NAME, "1.0", "bob", "me too", WEEK)
+    assert (await record_request(pool, NAME, "1.0", "ann", "first", WEEK)).times == 1
+    assert (await record_request(pool, NAME, "1.0.0", "ann", "second", WEEK)).times == 2
+    await record_request(pool, NAME, "1.0", "bob", "me too", WEEK)
     found = await select_requests(pool)
     assert [(each.who, each.times, each.reason) for each in found] == [("bob", 1, "me too"), ("ann", 2, "second")]
-    assert await select_asked(pool) == {("asked", "1.0"): 2}
+    assert await select_request_counts(pool) == {("asked", "1.0"): 2}
 
 
 async def test_what_cannot_be_asked_for(pool: Pool) -> None:
@@ -48,7 +48,7 @@ async def test_what_cannot_be_asked_for(pool: Pool) -> None:
         ("1.0", "x" * 2001, UsageError, "reason of 1 to 2000"),
     ):
         with pytest.raises(error, match=words):
-            await ask(pool, NAME, version, "ann", reason, WEEK)
+            await record_request(pool, NAME, version, "ann", reason, WEEK)
     assert await pool.fetchval("SELECT count(*) FROM request") == 0
 
 
@@ -57,17 +57,17 @@ async def test_nobody_waits_for_more_than_a_hundred(pool: Pool) -> None:
     versions = [f"1.{number}" for number in range(MAX_OPEN + 1)]
     await fill(pool, *versions)
     for version in versions[:-1]:
-        await ask(pool, NAME, version, "ann", "why", WEEK)
+        await record_request(pool, NAME, version, "ann", "why", WEEK)
     with pytest.raises(TooManyRequests, match="waits for 100 releases"):
-        await ask(pool, NAME, versions[-1], "ann", "why", WEEK)
-    assert (await ask(pool, NAME, versions[0], "ann", "again", WEEK)).times == 2
-    assert (await ask(pool, NAME, versions[-1], "bob", "why", WEEK)).times == 1
+        await record_request(pool, NAME, versions[-1], "ann", "why", WEEK)
+    assert (await record_request(pool, NAME, versions[0], "ann", "again", WEEK)).times == 2
+    assert (await record_request(pool, NAME, versions[-1], "bob", "why", WEEK)).times == 1
     # What time has let out since counts no more, and is shown to nobody.
     await pool.execute(
         "UPDATE standing SET state = 'released' FROM file WHERE file.id = file_id AND version = $1", versions[1]
     )
-    await ask(pool, NAME, versions[-1], "ann", "why", WEEK)
-    assert ("asked", versions[1]) not in await select_asked(pool)
+    await record_request(pool, NAME, versions[-1], "ann", "why", WEEK)
+    assert ("asked", versions[1]) not in await select_request_counts(pool)
     assert await select_release_requests(pool, NAME, versions[1], 10) == (0, [])
 
 
@@ -75,8 +75,8 @@ async def test_of_one_release(pool: Pool) -> None:
     """Those who wait for one release: all are counted, the last are named, and each as in the list of all."""
     await fill(pool, "1.0", "2.0")
     for who in ("ann", "bob", "eve"):
-        await ask(pool, NAME, "1.0", who, "why", WEEK)
-    await ask(pool, NAME, "2.0", "dan", "why", WEEK)
+        await record_request(pool, NAME, "1.0", who, "why", WEEK)
+    await record_request(pool, NAME, "2.0", "dan", "why", WEEK)
     count, last = await select_release_requests(pool, NAME, "1.0", 2)
     assert (count, [each.who for each in last]) == (3, ["eve", "bob"])
     assert last == [each for each in await select_requests(pool) if each.version == "1.0"][:2]
@@ -95,7 +95,7 @@ async def test_of_one_release(pool: Pool) -> None:
 )
 def test_who_asks(account: str | None, address: str | None, who: str) -> None:
     """An account is itself, an address stands for whoever has no account, and a network of IPv6 is one."""
-    assert who_asks(account, address) == who
+    assert requester_name(account, address) == who
 
 
 def test_requests_are_shown_and_answered(koschey: Koschey, upstream: Upstream) -> None:

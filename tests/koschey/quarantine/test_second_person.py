@@ -18,7 +18,7 @@ from koschey.errors import NotAllowed, UsageError
 from koschey.events import AlertKind
 from koschey.model import Actor, State
 from koschey.policy.rules import RuleKind
-from koschey.quarantine.decide import Choice, Decision, Outcome, decide
+from koschey.quarantine.decide import Choice, Decision, DecisionOutcome, decide
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON, add_project, digest_of, new_file, raise_alert, select_states
 
@@ -31,7 +31,9 @@ WAITS = "pending until a second person agrees"
 LETTING_OUT = [Choice.APPROVE, Choice.EXCEPT]
 
 
-async def choose(connection: Connection, choice: Choice, actor: Actor, reason: str = "why", **given: Any) -> Outcome:
+async def choose(
+    connection: Connection, choice: Choice, actor: Actor, reason: str = "why", **given: Any
+) -> DecisionOutcome:
     if choice is Choice.EXCEPT:
         given = {"days": 5, "ticket": "SEC-1"} | given
     version = given.pop("version", "1.0")
@@ -263,11 +265,11 @@ async def test_another_recall_makes_what_waits_stale(connection: Connection) -> 
 async def test_of_many_at_once_one_agrees(pool: Pool, spam: Connection) -> None:
     """Ten people at once: one proposes, one puts it in force, the others find nothing to change."""
 
-    async def run(act: Callable[[Connection], Awaitable[Outcome]]) -> Outcome:
+    async def run(act: Callable[[Connection], Awaitable[DecisionOutcome]]) -> DecisionOutcome:
         async with pool.acquire() as connection:
             return await act(connection)
 
-    def by(number: int) -> Callable[[Connection], Awaitable[Outcome]]:
+    def by(number: int) -> Callable[[Connection], Awaitable[DecisionOutcome]]:
         return lambda connection: choose(connection, Choice.APPROVE, Actor(f"person-{number}", "cli"))
 
     outcomes = await asyncio.gather(*(run(by(number)) for number in range(10)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.api import Api
-from tests.support.app_in_process import Inside, Store
+from tests.support.app_in_process import AppInProcess, Store
 from tests.support.koschey_up import Koschey, wait_until
 from tests.support.panel import Page, Person, add_account
 from tests.support.postgres import Postgres
@@ -161,8 +161,8 @@ def test_no_code_where_no_signal_decides(
     done = koschey.run("code", "approve", "code-off==1.0", check=False)
     closed = "decisions by signal are switched off (KOSCHEY_DECISIONS_BY_SIGNAL=off)"
     assert (done.returncode, closed in done.stderr) == (1, True)
-    with Inside(postgres, s3, upstream, decisions_by_signal="off") as inside:
+    with AppInProcess(postgres, s3, upstream, decisions_by_signal="off") as app:
         body = {"choice": "approve", "releases": [{"project": "code-off", "version": "1.0"}]}
         sent: dict[str, Any] = {"body": json.dumps(body).encode(), "Content_Type": "application/json"}
-        answer = inside.ask("/api/v1/codes", "POST", inside.account("reviewer"), **sent)
+        answer = app.ask("/api/v1/codes", "POST", app.account("reviewer"), **sent)
         assert (answer.status, closed in answer.json["detail"]) == (400, True)

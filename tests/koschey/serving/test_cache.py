@@ -18,7 +18,7 @@ from koschey.mirror.refresh import Refresher
 from koschey.model import SYSTEM, Origin, Serial
 from koschey.serving import encoded
 from koschey.serving.cache import ProjectCache
-from koschey.serving.encoded import Encoded, Page, Variant
+from koschey.serving.encoded import Encoded, EncodedPage, Variant
 from koschey.serving.pages import Pages
 from koschey.serving.project_list import ProjectList
 from koschey.standards.negotiation import Coding, Form
@@ -31,8 +31,8 @@ else:
 SPAM, EGGS, HAM = NormalizedName("spam"), NormalizedName("eggs"), NormalizedName("ham")
 
 
-def page(size: int = 10) -> Page:
-    return Page(Serial(1), {Form.JSON: Variant(Encoded(b"x" * size), "etag")})
+def page(size: int = 10) -> EncodedPage:
+    return EncodedPage(Serial(1), {Form.JSON: Variant(Encoded(b"x" * size), "etag")})
 
 
 class Trust:
@@ -50,20 +50,20 @@ def trust() -> Trust:
 
 
 @pytest.fixture
-def cache(trust: Trust) -> ProjectCache[Page]:
+def cache(trust: Trust) -> ProjectCache[EncodedPage]:
     return ProjectCache(trust, limit=2 * page().weight)
 
 
-def keep(cache: ProjectCache[Page], *names: NormalizedName, size: int = 10) -> None:
+def keep(cache: ProjectCache[EncodedPage], *names: NormalizedName, size: int = 10) -> None:
     for name in names:
         cache.put(name, page(size), cache.changes)
 
 
-def kept(cache: ProjectCache[Page]) -> set[NormalizedName]:
+def kept(cache: ProjectCache[EncodedPage]) -> set[NormalizedName]:
     return {name for name in (SPAM, EGGS, HAM) if cache.get(name)}
 
 
-def test_a_page_is_kept(cache: ProjectCache[Page]) -> None:
+def test_a_page_is_kept(cache: ProjectCache[EncodedPage]) -> None:
     """What was put is what is found, until another is put in its place."""
     first, second = page(), page()
     cache.put(SPAM, first, cache.changes)
@@ -73,21 +73,21 @@ def test_a_page_is_kept(cache: ProjectCache[Page]) -> None:
     assert cache.get(EGGS) is None
 
 
-def test_a_change_forgets_the_page(cache: ProjectCache[Page]) -> None:
+def test_a_change_forgets_the_page(cache: ProjectCache[EncodedPage]) -> None:
     """A commit to a project removes its page, and nothing else."""
     keep(cache, SPAM, EGGS)
     cache.forget("spam")
     assert kept(cache) == {EGGS}
 
 
-def test_a_pattern_forgets_all_pages(cache: ProjectCache[Page]) -> None:
+def test_a_pattern_forgets_all_pages(cache: ProjectCache[EncodedPage]) -> None:
     """A reservation may cover any page, also of names that nobody knows."""
     keep(cache, SPAM, EGGS)
     cache.forget("sp-*")
     assert kept(cache) == set()
 
 
-def test_a_page_older_than_a_change_is_not_kept(cache: ProjectCache[Page]) -> None:
+def test_a_page_older_than_a_change_is_not_kept(cache: ProjectCache[EncodedPage]) -> None:
     """A page whose rows were read before a change was heard of is answered once and never kept."""
     before = cache.changes
     cache.forget("spam")
@@ -97,7 +97,7 @@ def test_a_page_older_than_a_change_is_not_kept(cache: ProjectCache[Page]) -> No
     assert kept(cache) == {SPAM}
 
 
-def test_a_page_older_than_a_lost_connection_is_not_kept(cache: ProjectCache[Page]) -> None:
+def test_a_page_older_than_a_lost_connection_is_not_kept(cache: ProjectCache[EncodedPage]) -> None:
     """What was read before everything was forgotten is not kept either."""
     before = cache.changes
     keep(cache, SPAM, EGGS)
@@ -106,7 +106,7 @@ def test_a_page_older_than_a_lost_connection_is_not_kept(cache: ProjectCache[Pag
     assert kept(cache) == set()
 
 
-def test_nothing_is_trusted_while_nobody_listens(cache: ProjectCache[Page], trust: Trust) -> None:
+def test_nothing_is_trusted_while_nobody_listens(cache: ProjectCache[EncodedPage], trust: Trust) -> None:
     """Without the listening connection nothing is found and nothing is kept."""
     keep(cache, SPAM)
     trust.up = False
@@ -116,7 +116,7 @@ def test_nothing_is_trusted_while_nobody_listens(cache: ProjectCache[Page], trus
     assert kept(cache) == {SPAM}
 
 
-def test_the_least_recently_used_leave_first(cache: ProjectCache[Page]) -> None:
+def test_the_least_recently_used_leave_first(cache: ProjectCache[EncodedPage]) -> None:
     """Memory has a bound, and what was asked for last stays."""
     keep(cache, SPAM, EGGS)
     assert cache.get(SPAM)
@@ -124,7 +124,7 @@ def test_the_least_recently_used_leave_first(cache: ProjectCache[Page]) -> None:
     assert kept(cache) == {SPAM, HAM}
 
 
-def test_weight_is_given_back(cache: ProjectCache[Page]) -> None:
+def test_weight_is_given_back(cache: ProjectCache[EncodedPage]) -> None:
     """Pages that were replaced, forgotten or pushed out weigh nothing any more."""
     for _ in range(5):
         keep(cache, SPAM, SPAM)
@@ -135,7 +135,7 @@ def test_weight_is_given_back(cache: ProjectCache[Page]) -> None:
     assert kept(cache) == {SPAM, EGGS}
 
 
-def test_a_page_that_is_too_large_is_not_kept(cache: ProjectCache[Page]) -> None:
+def test_a_page_that_is_too_large_is_not_kept(cache: ProjectCache[EncodedPage]) -> None:
     """A page larger than the whole cache is served, and the cache goes on to work."""
     keep(cache, SPAM, size=1000)
     assert kept(cache) == set()
@@ -169,11 +169,11 @@ class Looks:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def find_behind(self, name: NormalizedName) -> None:
+    def find_in_background(self, name: NormalizedName) -> None:
         self.names.append(name)
 
 
-def test_an_old_page_is_refreshed_behind_the_answer(cache: ProjectCache[Page]) -> None:
+def test_an_old_page_is_refreshed_behind_the_answer(cache: ProjectCache[EncodedPage]) -> None:
     """A page older than its freshness is answered at once and looked at again, once for each such span."""
     looks = Looks()
     none = cast(Any, None)

@@ -11,7 +11,7 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from koschey.standards.feeds import Feed, Item, render_feed
+from koschey.standards.feeds import Item, RssFeed, render_feed
 from tests.support.archives import wheel
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.uploads import encoded, form, post
@@ -44,7 +44,7 @@ def titles(koschey: Koschey, path: str) -> list[str]:
 def test_any_text_makes_a_feed(title: str, description: str) -> None:
     """A feed is XML whatever its texts are."""
     body = render_feed(
-        Feed(title, "https://example.org/", description, [Item(title, "https://example.org/1", description, NOW)])
+        RssFeed(title, "https://example.org/", description, [Item(title, "https://example.org/1", description, NOW)])
     )
     assert len(fromstring(body).findall("./channel/item")) == 1
 
@@ -52,7 +52,7 @@ def test_any_text_makes_a_feed(title: str, description: str) -> None:
 def test_feed_is_in_the_order_given() -> None:
     """Items are rendered as they come, each with its time as RFC 822 wants it."""
     items = [Item(f"spam {number}", f"https://example.org/{number}", "x\x1b<y>", NOW) for number in (2, 1)]
-    root = fromstring(render_feed(Feed("t", "https://example.org/", "d", items)))
+    root = fromstring(render_feed(RssFeed("t", "https://example.org/", "d", items)))
     assert [item.findtext("title") for item in root.iter("item")] == ["spam 2", "spam 1"]
     assert {item.findtext("description") for item in root.iter("item")} == {"x<y>"}
     assert {item.findtext("pubDate") for item in root.iter("item")} == {"Sun, 22 Nov 2026 12:00:00 +0000"}

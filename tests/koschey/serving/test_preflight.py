@@ -17,11 +17,11 @@ from koschey.model import Project, State
 from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.policy.verdict import verdict
 from koschey.quarantine import explanations
-from koschey.quarantine.explanations import Sight
+from koschey.quarantine.explanations import ProjectSnapshot
 from koschey.serving import preflight as preflight_module
-from koschey.serving.preflight import AT_ONCE, LOOKS, Preflight
+from koschey.serving.preflight import AT_ONCE, MAX_REFRESHES, Preflight
 from tests.support.api import NOBODY, Api, is_problem
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.koschey_up import Koschey, wait_until
 from tests.support.rows import WEEK, add_project, new_file
 from tests.support.upstream.server import Upstream
@@ -95,17 +95,17 @@ def test_unknown_names_are_looked_up_a_few_at_a_time(koschey: Koschey, upstream:
 
 @pytest.mark.parametrize("silent", [False, True], ids=["missing", "silent"])
 def test_list_of_unknown_names_costs_little(
-    inside: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, silent: bool
+    app: AppInProcess, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
     """1,500 names that nobody has: some are looked up, nothing is read for the others, and installers go on."""
     kind, read = f"pf-{silent}".lower(), list[str]()
     monkeypatch.setattr(preflight_module, "PATIENCE", 4)
 
-    async def look_at(pool: Pool, name: NormalizedName, usual: timedelta) -> Sight:
+    async def load_snapshot(pool: Pool, name: NormalizedName, usual: timedelta) -> ProjectSnapshot:
         read.append(name)
-        return await explanations.look_at(pool, name, usual)
+        return await explanations.load_snapshot(pool, name, usual)
 
-    monkeypatch.setattr(preflight_module, "look_at", look_at)
+    monkeypatch.setattr(preflight_module, "load_snapshot", load_snapshot)
     if silent:
         upstream.fault(f"{kind}-stranger-*", delay=600)
     for number in range(3):
@@ -113,39 +113,39 @@ def test_list_of_unknown_names_costs_little(
     pins = [Pin(canonicalize_name(f"{kind}-stranger-{number}"), "1.0") for number in range(1500)]
 
     async def run() -> tuple[list[Explanation], list[int]]:
-        asking = asyncio.create_task(inside.resources.preflight.check(pins))
+        asking = asyncio.create_task(app.resources.preflight.check(pins))
         await asyncio.sleep(0.5)
-        cold = [(await inside._follow("GET", f"/simple/{kind}-cold-{number}/", {}, b""))[-1] for number in range(3)]
+        cold = [(await app._follow("GET", f"/simple/{kind}-cold-{number}/", {}, b""))[-1] for number in range(3)]
         return await asking, [answer.status for answer in cold]
 
-    told, statuses = inside.run(run())
+    told, statuses = app.run(run())
     assert statuses == [200] * 3
     assert {said.state for said in told} <= {Availability.MISSING, Availability.UNKNOWN}
     looked_up = upstream.count(f"{kind}-stranger-*")
-    assert len(read) <= looked_up <= LOOKS
-    assert sum(said.state is Availability.UNKNOWN for said in told) >= 1500 - LOOKS
+    assert len(read) <= looked_up <= MAX_REFRESHES
+    assert sum(said.state is Availability.UNKNOWN for said in told) >= 1500 - MAX_REFRESHES
     if not silent:
         assert looked_up > AT_ONCE
 
 
-def test_lists_of_one_client_share_its_looks(inside: Inside, upstream: Upstream) -> None:
+def test_lists_of_one_client_share_its_looks(app: AppInProcess, upstream: Upstream) -> None:
     """Whoever sends many lists at once gets no more looks side by side than with one."""
     upstream.fault("pf-shared-*", delay=600)
     lists = [[Pin(canonicalize_name(f"pf-shared-{one}-{two}"), "1.0") for two in range(5)] for one in range(5)]
-    turns = inside.resources.upstream._turns
+    turns = app.resources.upstream._turns
 
     async def run() -> int:
-        await inside.resources.refresher.close()
-        tasks = [asyncio.create_task(inside.resources.preflight.check(pins)) for pins in lists]
+        await app.resources.refresher.close()
+        tasks = [asyncio.create_task(app.resources.preflight.check(pins)) for pins in lists]
         await asyncio.sleep(1)
-        fetched = len(turns._taken)
+        fetched = len(turns._occupied)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await inside.resources.refresher.close()
+        await app.resources.refresher.close()
         return fetched
 
-    assert inside.run(run()) == AT_ONCE
+    assert app.run(run()) == AT_ONCE
 
 
 async def test_a_long_list_costs_what_the_files_cost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ class Fresh:
     async def find(self, name: NormalizedName) -> Project | None:
         return await select_project(self.pool, name)
 
-    async def look(self, name: NormalizedName, *, since: datetime) -> Project | None:
+    async def refresh(self, name: NormalizedName, *, since: datetime) -> Project | None:
         assert since <= datetime.now(UTC)
         return await self.find(name)
 

@@ -26,7 +26,7 @@ from tests.support.uploads import encoded, form, post
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 ROOT = "https://koschey.example.org"
-PAGE = ProjectPage(WHEEL.project, Serial(4711), (WHEEL,), ours=Addresses(ROOT))
+PAGE = ProjectPage(WHEEL.project, Serial(4711), (WHEEL,), own_addresses=Addresses(ROOT))
 INFO = {
     *("name", "version", "summary", "description", "description_content_type", "keywords", "license"),
     *("license_expression", "license_files", "classifiers", "author", "author_email", "maintainer", "maintainer_email"),

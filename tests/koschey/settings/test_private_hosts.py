@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from koschey.settings.private_hosts import NO_HOSTS, Host, host_of, parse_private_hosts
+from koschey.settings.private_hosts import NO_HOSTS, PrivateHost, host_of, parse_private_hosts
 
 
 def test_names_ports_and_networks() -> None:
@@ -12,7 +12,11 @@ def test_names_ports_and_networks() -> None:
     hosts = parse_private_hosts(
         " Files.Corp.Example. , index.corp.example:8080,10.1.0.0/16, [fd00::1]:443,192.168.7.7 ,, "
     )
-    assert hosts.named == {Host("files.corp.example"), Host("index.corp.example", 8080), Host("fd00::1", 443)}
+    assert hosts.named == {
+        PrivateHost("files.corp.example"),
+        PrivateHost("index.corp.example", 8080),
+        PrivateHost("fd00::1", 443),
+    }
     assert hosts.networks == (ip_network("10.1.0.0/16"), ip_network("192.168.7.7/32"))
     assert hosts.name("FILES.corp.example", 1)
     assert hosts.name("files.corp.example.", None)

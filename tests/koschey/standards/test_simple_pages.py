@@ -235,9 +235,9 @@ our_pages = st.builds(
     st.lists(our_files, max_size=4, unique_by=lambda file: file.filename).map(tuple),
     st.sampled_from(ProjectStatus),
     st.none() | texts,
-    ours=st.sampled_from([ROOT, f"{ROOT}/pypi", "http://localhost:8080", "http://koschey.example.org", ""]).map(
-        Addresses
-    ),
+    own_addresses=st.sampled_from(
+        [ROOT, f"{ROOT}/pypi", "http://localhost:8080", "http://koschey.example.org", ""]
+    ).map(Addresses),
     upstream=st.none() | st.just(URL),
 )
 

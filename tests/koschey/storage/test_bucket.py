@@ -13,37 +13,37 @@ from koschey.settings import Settings
 from koschey.storage.blobs import HELD_BACK, ensure_blob, is_whole, read_blob, stream_blob
 from koschey.storage.s3 import Bucket, OpenBucket, blob_key
 from tests.support.archives import noise
-from tests.support.bucket import BucketDoor
+from tests.support.bucket import BucketProxy
 
 LARGE = noise("large", 300_000)
 
 
 @pytest.fixture(scope="module")
-def shared_door(s3: Mapping[str, str]) -> Iterator[BucketDoor]:
+def shared_proxy(s3: Mapping[str, str]) -> Iterator[BucketProxy]:
     """A door in front of the server, for this module."""
-    with BucketDoor(s3["s3_endpoint"], s3["s3_bucket"]) as door:
-        yield door
+    with BucketProxy(s3["s3_endpoint"], s3["s3_bucket"]) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def door(shared_door: BucketDoor) -> Iterator[BucketDoor]:
+def proxy(shared_proxy: BucketProxy) -> Iterator[BucketProxy]:
     """The door, behaving well."""
-    shared_door.clear_faults()
-    shared_door.forget_requests()
-    yield shared_door
-    shared_door.clear_faults()
+    shared_proxy.clear_faults()
+    shared_proxy.forget_requests()
+    yield shared_proxy
+    shared_proxy.clear_faults()
 
 
-def settings(s3: Mapping[str, str], door: BucketDoor, **changes: object) -> Settings:
+def settings(s3: Mapping[str, str], proxy: BucketProxy, **changes: object) -> Settings:
     """The settings of a process that reaches the bucket through the door."""
-    given = {**s3, "s3_endpoint": door.url, "database_url": "postgresql://localhost/none"} | changes
+    given = {**s3, "s3_endpoint": proxy.url, "database_url": "postgresql://localhost/none"} | changes
     return Settings.model_validate(given)
 
 
 @pytest_asyncio.fixture
-async def bucket(s3: Mapping[str, str], door: BucketDoor) -> AsyncIterator[Bucket]:
+async def bucket(s3: Mapping[str, str], proxy: BucketProxy) -> AsyncIterator[Bucket]:
     """The bucket, through the door."""
-    async with OpenBucket(settings(s3, door)) as opened:
+    async with OpenBucket(settings(s3, proxy)) as opened:
         yield opened
 
 
@@ -94,10 +94,10 @@ async def test_absent_object_is_missing_and_no_outage(bucket: Bucket) -> None:
     ],
 )
 async def test_each_code_of_s3_means_one_thing(
-    bucket: Bucket, door: BucketDoor, status: int, code: str, error: type[StoreUnavailable]
+    bucket: Bucket, proxy: BucketProxy, status: int, code: str, error: type[StoreUnavailable]
 ) -> None:
     """A client error of S3 is a missing object, an altered one or a refusal; what passes by itself is an outage."""
-    door.fault("thing", status=status, code=code)
+    proxy.fault("thing", status=status, code=code)
     with pytest.raises(StoreUnavailable) as found:
         await read_all(bucket.stream("thing", 0, 10, 10))
     assert type(found.value) is error
@@ -108,27 +108,27 @@ async def test_each_code_of_s3_means_one_thing(
 
 @pytest.mark.parametrize("changes", [{"s3_secret_key": "wrong"}, {"s3_access_key": "wrong"}, {"s3_bucket": "other"}])
 async def test_wrong_settings_are_said_to_be_wrong(
-    s3: Mapping[str, str], door: BucketDoor, changes: Mapping[str, str]
+    s3: Mapping[str, str], proxy: BucketProxy, changes: Mapping[str, str]
 ) -> None:
     """Wrong credentials and a bucket that does not exist are refusals that name the settings."""
-    async with OpenBucket(settings(s3, door, **changes)) as opened:
+    async with OpenBucket(settings(s3, proxy, **changes)) as opened:
         with pytest.raises(StoreRefused, match="KOSCHEY_S3_"):
             await opened.get("blobs/none")
 
 
-async def test_silent_server_is_an_outage(s3: Mapping[str, str], door: BucketDoor) -> None:
+async def test_silent_server_is_an_outage(s3: Mapping[str, str], proxy: BucketProxy) -> None:
     """A server that is not there does not answer; nothing is said about the object."""
-    async with OpenBucket(settings(s3, door, s3_endpoint="http://127.0.0.1:9")) as opened:
+    async with OpenBucket(settings(s3, proxy, s3_endpoint="http://127.0.0.1:9")) as opened:
         for question in (opened.get("a"), opened.size_of("a"), opened.put("a", b"")):
             with pytest.raises(StoreUnavailable) as found:
                 await question
             assert type(found.value) is StoreUnavailable
 
 
-async def test_body_that_breaks_off_is_an_outage(bucket: Bucket, door: BucketDoor) -> None:
+async def test_body_that_breaks_off_is_an_outage(bucket: Bucket, proxy: BucketProxy) -> None:
     """A connection that ends before the object does says nothing against the object."""
     digest = await stored(bucket, LARGE)
-    door.fault(blob_key(digest), method="GET", truncate_at=100_000)
+    proxy.fault(blob_key(digest), method="GET", truncate_at=100_000)
     with pytest.raises(StoreUnavailable) as found:
         await read_all(stream_blob(bucket, digest, len(LARGE)))
     assert type(found.value) is StoreUnavailable
@@ -150,10 +150,10 @@ async def test_blobs_of_every_size_come_back(bucket: Bucket, size: int) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 150_000, 299_999])
-async def test_rotten_blob_is_never_read_to_its_end(bucket: Bucket, door: BucketDoor, offset: int) -> None:
+async def test_rotten_blob_is_never_read_to_its_end(bucket: Bucket, proxy: BucketProxy, offset: int) -> None:
     """One bit that changed in the bucket keeps the last 64 KiB from whoever reads the blob."""
     digest = await stored(bucket, LARGE)
-    door.fault(blob_key(digest), method="GET", flip_at=offset)
+    proxy.fault(blob_key(digest), method="GET", flip_at=offset)
     received: list[bytes] = []
     with pytest.raises(ObjectAltered):
         await read_all(kept(stream_blob(bucket, digest, len(LARGE)), received))
@@ -176,17 +176,17 @@ async def test_blob_of_another_size_is_altered(bucket: Bucket, change: bytes) ->
 # What was stored is there
 
 
-async def test_put_that_is_not_kept_is_noticed(bucket: Bucket, door: BucketDoor) -> None:
+async def test_put_that_is_not_kept_is_noticed(bucket: Bucket, proxy: BucketProxy) -> None:
     """A bucket that acknowledges a small object and drops it, or keeps other bytes, has not stored it."""
-    door.fault("lost", method="PUT", acknowledge=True)
+    proxy.fault("lost", method="PUT", acknowledge=True)
     with pytest.raises(StoreUnavailable, match="did not keep"):
         await bucket.put("lost", b"content")
-    door.fault("other", method="GET", flip_at=0)
+    proxy.fault("other", method="GET", flip_at=0)
     with pytest.raises(StoreUnavailable, match="did not keep"):
         await bucket.put("other", b"content")
 
 
-async def test_lost_and_rotten_blobs_are_written_again(bucket: Bucket, door: BucketDoor) -> None:
+async def test_lost_and_rotten_blobs_are_written_again(bucket: Bucket, proxy: BucketProxy) -> None:
     """A blob that is whole is left alone; a lost or rotten one is written again from the bytes at hand."""
     digest = await stored(bucket, LARGE)
 
@@ -194,9 +194,9 @@ async def test_lost_and_rotten_blobs_are_written_again(bucket: Bucket, door: Buc
         yield LARGE[:100_000]
         yield LARGE[100_000:]
 
-    door.forget_requests()
+    proxy.forget_requests()
     assert not await ensure_blob(bucket, digest, len(LARGE), at_hand)
-    assert door.count("PUT", "*") == 0
+    assert proxy.count("PUT", "*") == 0
     await bucket.put(blob_key(digest), os.urandom(len(LARGE)))
     assert await ensure_blob(bucket, digest, len(LARGE), at_hand)
     await bucket.client.delete_object(Bucket=bucket.name, Key=blob_key(digest))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
 from koschey.errors import EgressRefused, KoscheyError, UpstreamMalformed, UpstreamMissing, UpstreamUnavailable
-from koschey.settings.private_hosts import NO_HOSTS, Hosts, parse_private_hosts
+from koschey.settings.private_hosts import NO_HOSTS, PrivateHosts, parse_private_hosts
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import MAX_REDIRECTS, CheckedResolver, Egress, leads_inside, read_chunks
 from tests.support.upstream.server import Upstream
@@ -174,7 +174,7 @@ async def test_no_trick_leads_to_loopback(public: Egress, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize("allowed", [NO_HOSTS, LISTED])
-async def test_forbidden_addresses(url: str, allowed: Hosts) -> None:
+async def test_forbidden_addresses(url: str, allowed: PrivateHosts) -> None:
     """Only https is spoken, never with credentials, and no message repeats a password."""
     egress = Egress(allowed)
     with pytest.raises(EgressRefused) as refused:

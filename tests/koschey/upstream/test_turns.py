@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from koschey.errors import KoscheyError
 from koschey.upstream import turns
-from koschey.upstream.turns import ASKER, Turn, Turns
-from tests.support.app_in_process import Inside
+from koschey.upstream.turns import CLIENT, Turn, Turns
+from tests.support.app_in_process import AppInProcess
 from tests.support.upstream.server import Upstream
 from tests.support.waiting import eventually
 
@@ -22,17 +22,17 @@ SILENT = 500
 @pytest.fixture(autouse=True)
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundredths in place of seconds, but for what is tested with a real upstream."""
-    if "inside" not in request.fixturenames:
+    if "app" not in request.fixturenames:
         monkeypatch.setattr(turns, "LEAST", 0.02)
         monkeypatch.setattr(turns, "EVERY", 0.002)
 
 
 @contextmanager
-def asked_by(asker: str) -> Iterator[None]:
+def asked_by(client: str) -> Iterator[None]:
     """Fetch on somebody's behalf."""
-    token = ASKER.set(asker)
+    token = CLIENT.set(client)
     yield
-    ASKER.reset(token)
+    CLIENT.reset(token)
 
 
 class Fetches:
@@ -45,15 +45,15 @@ class Fetches:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.places: dict[str, Turn] = {}
 
-    def start(self, asker: str, *names: str, seconds: float = 60) -> None:
+    def start(self, client: str, *names: str, seconds: float = 60) -> None:
         """Begin fetches that hear nothing for so long, each after the one before."""
-        with asked_by(asker):
+        with asked_by(client):
             for name in names:
                 self.tasks[name] = asyncio.create_task(self._fetch(name, seconds))
 
     async def _fetch(self, name: str, seconds: float) -> None:
         try:
-            async with self.turns.take(name) as turn:
+            async with self.turns.acquire(name) as turn:
                 self.begun.append(name)
                 self.places[name] = turn
                 await asyncio.sleep(seconds)
@@ -66,7 +66,7 @@ class Fetches:
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
-        assert (self.turns._free, self.turns._taken, dict(self.turns._waiting)) == (PLACES, set(), {})
+        assert (self.turns._free, self.turns._occupied, dict(self.turns._waiting)) == (PLACES, set(), {})
 
 
 def many(name: str, count: int) -> list[str]:
@@ -170,8 +170,8 @@ def test_no_place_is_lost(wanted: list[tuple[str, float, bool]]) -> None:
 
     async def run() -> None:
         fetches = Fetches()
-        for number, (asker, seconds, cancelled) in enumerate(wanted):
-            fetches.start(asker, f"{asker}-{number}", seconds=seconds)
+        for number, (client, seconds, cancelled) in enumerate(wanted):
+            fetches.start(client, f"{client}-{number}", seconds=seconds)
             await asyncio.sleep(0.001 * (number % 3))
             if cancelled:
                 fetches.tasks[sorted(fetches.tasks)[number // 2]].cancel()
@@ -183,11 +183,11 @@ def test_no_place_is_lost(wanted: list[tuple[str, float, bool]]) -> None:
 async def test_own_timeout_stays_one() -> None:
     """A timeout of the work itself is not taken for a place that was given up."""
     with pytest.raises(TimeoutError):
-        async with Turns(1).take("x"), asyncio.timeout(0):
+        async with Turns(1).acquire("x"), asyncio.timeout(0):
             await asyncio.sleep(1)
 
 
-def test_cold_page_comes_while_unknown_names_are_silent(inside: Inside, upstream: Upstream) -> None:
+def test_cold_page_comes_while_unknown_names_are_silent(app: AppInProcess, upstream: Upstream) -> None:
     """Five hundred names of which the upstream says nothing: cold pages come, for clients of the same address too."""
     wanted = many("tu-wanted", 5)
     for name in wanted:
@@ -195,21 +195,21 @@ def test_cold_page_comes_while_unknown_names_are_silent(inside: Inside, upstream
     upstream.fault("tu-silent-*", delay=600)
 
     async def ask(name: str) -> int:
-        return (await inside._follow("GET", f"/simple/{name}/", {}, b""))[-1].status
+        return (await app._follow("GET", f"/simple/{name}/", {}, b""))[-1].status
 
     def arrived(tasks: list[asyncio.Task[int]]) -> int:
         waiting = sum(map(len, upstream_turns._waiting.values()))
-        return waiting + len(upstream_turns._taken) + sum(task.done() for task in tasks)
+        return waiting + len(upstream_turns._occupied) + sum(task.done() for task in tasks)
 
     async def run() -> tuple[list[int], set[str]]:
         silent = [asyncio.create_task(ask(name)) for name in many("tu-silent", SILENT)]
         await eventually(lambda: arrived(silent) >= SILENT - 20, seconds=60)
-        askers = {turn.asker for turn in upstream_turns._taken}
+        askers = {turn.client for turn in upstream_turns._occupied}
         found = await asyncio.wait_for(asyncio.gather(*map(ask, wanted)), 60)
-        await inside.resources.refresher.close()
+        await app.resources.refresher.close()
         assert set(await asyncio.gather(*silent)) == {503}
         return found, askers
 
-    upstream_turns = inside.resources.upstream._turns
-    assert inside.run(run()) == ([200] * len(wanted), {"127.0.0.1"})
-    assert (upstream_turns._free, upstream_turns._taken) == (turns.PLACES, set())
+    upstream_turns = app.resources.upstream._turns
+    assert app.run(run()) == ([200] * len(wanted), {"127.0.0.1"})
+    assert (upstream_turns._free, upstream_turns._occupied) == (turns.PLACES, set())

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from koschey.model import Serial
-from koschey.serving.encoded import Encoded, Page, Variant
+from koschey.serving.encoded import Encoded, EncodedPage, Variant
 from koschey.standards.negotiation import Form
-from koschey.web.answer import COMPRESS_FROM, Asked, answer_page, encoded_content
+from koschey.web.answer import COMPRESS_FROM, PageRequest, answer_page, encoded_content
 from koschey.web.conditional import Answer
 
 if sys.version_info >= (3, 14):
@@ -17,10 +17,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-SMALL = Page(
+SMALL = EncodedPage(
     Serial(7), {form: Variant(Encoded(f"small {form}".encode()), f"small{index}") for index, form in enumerate(Form)}
 )
-LARGE = Page(
+LARGE = EncodedPage(
     Serial(8),
     {form: Variant(Encoded(f"large {form}".encode() * 100), f"large{index}") for index, form in enumerate(Form)},
 )
@@ -30,7 +30,7 @@ VARY = "Accept, Accept-Encoding"
 
 
 def get(
-    page: Page = LARGE,
+    page: EncodedPage = LARGE,
     accept: str = Form.JSON,
     *,
     format_: str = "",
@@ -38,7 +38,7 @@ def get(
     if_none_match: str = "",
     head: bool = False,
 ) -> Answer:
-    return answer_page(page, Asked(accept, format_, accept_encoding, if_none_match, head))
+    return answer_page(page, PageRequest(accept, format_, accept_encoding, if_none_match, head))
 
 
 @pytest.mark.parametrize("form", Form)
@@ -141,10 +141,10 @@ def test_format_parameter() -> None:
 
 def test_what_takes_long_is_announced() -> None:
     """Only a large body that nobody has compressed yet has to be prepared, and only in the coding that is wanted."""
-    page = Page(Serial(9), {form: Variant(Encoded(b"x" * 10**6), "etag") for form in Form})
-    asked = Asked(Form.JSON, "", "gzip", "", head=False)
+    page = EncodedPage(Serial(9), {form: Variant(Encoded(b"x" * 10**6), "etag") for form in Form})
+    asked = PageRequest(Form.JSON, "", "gzip", "", head=False)
     assert encoded_content(page, asked) == (page.forms[Form.JSON].content, "gzip")
     answer_page(page, asked)
     assert encoded_content(page, asked) is None
-    assert encoded_content(page, Asked(Form.JSON, "", "", "", head=False)) is None
-    assert encoded_content(page, Asked("application/json", "", "gzip", "", head=False)) is None
+    assert encoded_content(page, PageRequest(Form.JSON, "", "", "", head=False)) is None
+    assert encoded_content(page, PageRequest("application/json", "", "gzip", "", head=False)) is None

@@ -12,7 +12,7 @@ from koschey.db.outbox import claim_messages, delete_message, insert_message
 from koschey.db.pool import Connection, Pool
 from koschey.db.pulse import report_worker, select_pulse
 from koschey.outbox import AlertRaised
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.koschey_up import Answer, Koschey, ask, wait_until
 from tests.support.panel import Person, add_account
 from tests.support.postgres import set_clock
@@ -88,23 +88,23 @@ def test_spans() -> None:
 # A process by itself
 
 
-def test_live_asks_nobody(inside: Inside) -> None:
+def test_live_asks_nobody(app: AppInProcess) -> None:
     """A process that has opened nothing, and whose listener is lost, is live; it is ready once it hears of commits."""
-    running = inside.app
-    inside.app = create_app(inside.settings)  # type: ignore[assignment]
+    running = app.app
+    app.app = create_app(app.settings)  # type: ignore[assignment]
     try:
-        assert inside.ask("/_/live").json == {"status": "live"}
+        assert app.ask("/_/live").json == {"status": "live"}
     finally:
-        inside.app = running
-    assert inside.ask("/_/ready").status == 200
-    inside.resources.listener.is_listening = False
+        app.app = running
+    assert app.ask("/_/ready").status == 200
+    app.resources.listener.is_listening = False
     try:
-        answer = inside.ask("/_/ready")
+        answer = app.ask("/_/ready")
         assert (answer.status, answer.json["status"], answer.json["listener"]) == (503, "not ready", False)
         assert answer.headers["retry-after"]
-        assert inside.ask("/_/live").status == inside.ask("/_/health").status == 200
+        assert app.ask("/_/live").status == app.ask("/_/health").status == 200
     finally:
-        inside.resources.listener.is_listening = True
+        app.resources.listener.is_listening = True
 
 
 # With all its parts

@@ -26,7 +26,7 @@ from koschey.standards.project_page import ProjectPage
 from koschey.terminal.lines import say, say_json
 from koschey.terminal.tables import Terminal, emphasised
 from koschey.texts import on_lines, on_one_line, on_page, shell_line
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.commands import run_koschey
 from tests.support.examples import WHEEL
 from tests.support.koschey_up import Koschey, ask, wait_until
@@ -172,38 +172,38 @@ def post(url: str, body: object) -> int:
 # Pages
 
 
-def test_pages_show_what_strangers_wrote_as_text(inside: Inside) -> None:
+def test_pages_show_what_strangers_wrote_as_text(app: AppInProcess) -> None:
     """Reasons, user agents and versions on pages of the panel and of the index: no markup, and nothing reorders it."""
-    inside.upstream.add("ht-page", "1.0", upload_time=inside.now)
-    inside.look("ht-page")
-    inside.store("ht_page-1.0-py3-none-any.whl")
+    app.upstream.add("ht-page", "1.0", upload_time=app.now)
+    app.refresh("ht-page")
+    app.store("ht_page-1.0-py3-none-any.whl")
     sent = json.dumps({"project": "ht-page", "version": "1.0", "reason": f"<b>{HOSTILE}"}).encode()
-    assert inside.ask("/api/v1/requests", "POST", body=sent, Content_Type="application/json").status == 200
-    admin = inside.account("admin")
+    assert app.ask("/api/v1/requests", "POST", body=sent, Content_Type="application/json").status == 200
+    admin = app.account("admin")
     sent = json.dumps({"choice": "block", "project": "ht-page", "reason": f"<b>{HOSTILE}"}).encode()
-    assert inside.ask("/api/v1/decisions", "POST", admin, sent, Content_Type="application/json").status == 200
-    inside.hear_all()
-    person = inside.person("admin")
+    assert app.ask("/api/v1/decisions", "POST", admin, sent, Content_Type="application/json").status == 200
+    app.hear_all()
+    person = app.person("admin")
     pages = [
-        *(inside.ask(path, who=person) for path in ("/admin/", "/admin/attention", "/admin/projects/ht-page")),
-        *(inside.ask(path, who=person) for path in ("/admin/journal", "/admin/policy")),
-        *(inside.ask(path, Accept="text/html") for path in ("/held/ht-page/", "/simple/ht-page/")),
+        *(app.ask(path, who=person) for path in ("/admin/", "/admin/attention", "/admin/projects/ht-page")),
+        *(app.ask(path, who=person) for path in ("/admin/journal", "/admin/policy")),
+        *(app.ask(path, Accept="text/html") for path in ("/held/ht-page/", "/simple/ht-page/")),
     ]
     for page in pages:
         assert page.status == 200
         assert steers(page.body.decode()) == []
         assert b"<b>\\x1b" not in page.body
     assert sum(b"hidden" in page.body for page in pages) >= 5
-    told = inside.page("ht-page")["project-status"]["reason"]
+    told = app.page("ht-page")["project-status"]["reason"]
     assert "hidden" in told
     assert steers(told) == []
 
 
-def test_command_to_copy_on_a_page(inside: Inside) -> None:
+def test_command_to_copy_on_a_page(app: AppInProcess) -> None:
     """A version in the address of a page becomes one word of the command that the page shows."""
-    inside.upstream.add("ht-copy", "1.0")
-    inside.look("ht-copy")
-    page = inside.ask("/admin/projects/ht-copy/downloads?version=1';reboot;'", who=inside.person("admin"))
+    app.upstream.add("ht-copy", "1.0")
+    app.refresh("ht-copy")
+    page = app.ask("/admin/projects/ht-copy/downloads?version=1';reboot;'", who=app.person("admin"))
     assert page.status == 200
     shown = html.unescape(page.body.decode())
     [command] = re.findall("<code>(koschey downloads .*?)</code>", shown)

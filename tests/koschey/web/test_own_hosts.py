@@ -8,7 +8,7 @@ from koschey.errors import Misdirected, UsageError
 from koschey.settings import Settings
 from koschey.settings.hosts import Host, listening_host, parse_host
 from koschey.web.misdirected import OwnHosts
-from tests.support.app_in_process import Inside, Store
+from tests.support.app_in_process import AppInProcess, Store
 from tests.support.examples import DATABASE
 from tests.support.postgres import Postgres
 from tests.support.routes import filled, rules
@@ -100,29 +100,29 @@ def test_what_is_no_host(text: str) -> None:
 def test_foreign_host_is_421(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> None:
     """B4: with a public address a request for another host gets 421 on every route but health, and changes nothing."""
     public = "https://index.example.org"
-    with Inside(postgres, s3, shared_upstream, base_url=public, hosts="127.0.0.1") as inside:
-        for rule in rules(inside):
-            [answer] = inside.ask_all(filled(rule, "e-foreign"), Host="evil.example")
+    with AppInProcess(postgres, s3, shared_upstream, base_url=public, hosts="127.0.0.1") as app:
+        for rule in rules(app):
+            [answer] = app.ask_all(filled(rule, "e-foreign"), Host="evil.example")
             assert answer.status == (200 if rule.startswith("/_/") else 421), (rule, answer)
             assert answer.status == 200 or f"another host than {public}" in answer.json["detail"]
-        assert inside.ask("/legacy/", "POST", body=b"x", Host="evil.example").status == 421
-        assert inside.ask("/simple/").status == 200
+        assert app.ask("/legacy/", "POST", body=b"x", Host="evil.example").status == 421
+        assert app.ask("/simple/").status == 200
 
 
 # Redirects
 
 
-def test_no_redirect_names_a_host(inside: Inside) -> None:
+def test_no_redirect_names_a_host(app: AppInProcess) -> None:
     """B4: every redirect of every route leads to a path, whatever host the request claims, and no query is lost."""
-    inside.upstream.add("e-moved", "1.0")
-    inside.look("e-moved")
+    app.upstream.add("e-moved", "1.0")
+    app.refresh("e-moved")
     spellings = ("E.Moved", "e-moved", "e_moved/1.0", "%2f%2fevil.example", "/evil.example")
     found = set()
-    for rule in rules(inside):
+    for rule in rules(app):
         for segment in spellings:
             path = filled(rule, segment)
             for target in (path, path.removesuffix("/"), f"{path}/", f"{path}?x=//evil.example"):
-                [answer, *_] = inside.ask_all(target or "/", Host="evil.example")
+                [answer, *_] = app.ask_all(target or "/", Host="evil.example")
                 if location := answer.headers.get("location"):
                     parts = urlsplit(location)
                     assert (parts.scheme, parts.netloc) == ("", ""), (target, location)
@@ -132,9 +132,9 @@ def test_no_redirect_names_a_host(inside: Inside) -> None:
     assert {"/held/<project>/", "/simple/<project>", "/legacy/+simple/<project>/", "/pypi/<project>/json"} <= found
 
 
-def test_a_missing_slash_is_added(inside: Inside) -> None:
+def test_a_missing_slash_is_added(app: AppInProcess) -> None:
     """What lacks its slash is sent to the path with one, with its query."""
-    [answer, *_] = inside.ask_all("/held/e-slash?x=1", Host="evil.example")
+    [answer, *_] = app.ask_all("/held/e-slash?x=1", Host="evil.example")
     assert (answer.status, answer.headers["location"]) == (308, "/held/e-slash/?x=1")
 
 

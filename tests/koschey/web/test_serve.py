@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from koschey.errors import StartError
-from koschey.serve import Place, find_place
+from koschey.serve import ListenAddress, find_listen_address
 from koschey.settings import Settings
 from tests.support.examples import DATABASE
 from tests.support.koschey_up import Koschey
@@ -26,12 +26,12 @@ def place() -> Iterator[Path]:
         yield Path(folder) / "web.sock"
 
 
-def listening(host: str, port: int = 8080, **more: str) -> Place:
+def listening(host: str, port: int = 8080, **more: str) -> ListenAddress:
     """What is listened on with these settings."""
-    return find_place(Settings.model_validate({"database_url": DATABASE, "host": host, "port": port, **more}))
+    return find_listen_address(Settings.model_validate({"database_url": DATABASE, "host": host, "port": port, **more}))
 
 
-def at(place: Path) -> Place:
+def at(place: Path) -> ListenAddress:
     """What is listened on at a socket."""
     return listening(f"unix:{place}", base_url="https://index.example.org")
 
@@ -79,7 +79,7 @@ def test_addresses_and_names(koschey: Koschey, server: str, host: str, url: str 
 
 def test_socket_that_cannot_be_taken(place: Path) -> None:
     """What is no socket, or has no folder, or is in use, is left alone, in one line that says what to do."""
-    assert at(place) == Place("", 0, place)
+    assert at(place) == ListenAddress("", 0, place)
     place.write_text("mine")
     with pytest.raises(StartError, match="is a file and no unix socket"):
         at(place)

@@ -20,9 +20,9 @@ from koschey.storage.blobs import stream_blob
 from koschey.storage.lines import Line, Lines
 from koschey.storage.s3 import Bucket, OpenBucket, blob_key
 from koschey.web import stalls
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.archives import noise
-from tests.support.bucket import BucketDoor
+from tests.support.bucket import BucketProxy
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.upstream.server import Upstream, UpstreamFile
 
@@ -47,7 +47,7 @@ class Stream:
 
     async def run(self) -> None:
         while not self.done.is_set():
-            async with self.lines.take() as line:
+            async with self.lines.acquire() as line:
                 self.lines_had += 1
                 line.close = self.close
                 await self.use(line)
@@ -131,21 +131,21 @@ async def test_client_that_goes_away_while_it_waits_leaves_no_gap() -> None:
 
 
 @pytest.fixture(scope="module")
-def door(s3: Mapping[str, str]) -> Iterator[BucketDoor]:
+def proxy(s3: Mapping[str, str]) -> Iterator[BucketProxy]:
     """A door in front of the bucket, which counts what is read."""
-    with BucketDoor(s3["s3_endpoint"], s3["s3_bucket"]) as door:
-        yield door
+    with BucketProxy(s3["s3_endpoint"], s3["s3_bucket"]) as proxy:
+        yield proxy
 
 
 @pytest_asyncio.fixture
-async def bucket(s3: Mapping[str, str], door: BucketDoor) -> AsyncGenerator[Bucket]:
+async def bucket(s3: Mapping[str, str], proxy: BucketProxy) -> AsyncGenerator[Bucket]:
     """A bucket with three lines."""
-    given = {**s3, "s3_endpoint": door.url, "database_url": "postgresql://localhost/none"}
+    given = {**s3, "s3_endpoint": proxy.url, "database_url": "postgresql://localhost/none"}
     async with OpenBucket(Settings.model_validate(given)) as opened:
         yield Bucket(opened.client, opened.name, Lines(3))
 
 
-async def test_interrupted_streams_are_exact(bucket: Bucket, door: BucketDoor) -> None:
+async def test_interrupted_streams_are_exact(bucket: Bucket, proxy: BucketProxy) -> None:
     """Streams whose clients pause again and again, more of them than lines, bring every byte exactly once."""
     content = noise("exact", 2 * MIB)
     digest = Sha256(hashlib.sha256(content).hexdigest())
@@ -164,7 +164,7 @@ async def test_interrupted_streams_are_exact(bucket: Bucket, door: BucketDoor) -
     bodies = await asyncio.gather(*(read(0.06 * (number % 3)) for number in range(9)))
     assert {hashlib.sha256(body).hexdigest() for body in bodies} == {digest}
     assert most == 3
-    assert door.count("GET", blob_key(digest)) > 10
+    assert proxy.count("GET", blob_key(digest)) > 10
     assert bucket.lines.count == 0
 
 
@@ -172,13 +172,13 @@ async def test_interrupted_streams_are_exact(bucket: Bucket, door: BucketDoor) -
 
 
 def test_answer_that_nobody_takes_is_broken_off(
-    inside: Inside, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+    app: AppInProcess, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that takes nothing for a while is broken off, and its line of the bucket is free again."""
     monkeypatch.setattr(stalls, "STALL", 0.3)
     file = upstream.add("stalled-inside", "1.0", size=MIB)
-    inside.page("stalled-inside")
-    inside.store(file.filename)
+    app.page("stalled-inside")
+    app.store(file.filename)
     taken: list[int] = []
 
     async def take_nothing(message: Any) -> None:
@@ -187,22 +187,22 @@ def test_answer_that_nobody_takes_is_broken_off(
             await asyncio.Event().wait()
 
     with pytest.raises(ConnectionAbortedError):
-        inside.run(inside.app(scope_of(file.path), never, take_nothing))
+        app.run(app.app(scope_of(file.path), never, take_nothing))
     assert max(taken) <= stalls.PIECE
-    assert inside.resources.bucket.lines.count == 0
+    assert app.resources.bucket.lines.count == 0
 
 
-def test_large_page_is_sent_in_pieces(inside: Inside, upstream: Upstream) -> None:
+def test_large_page_is_sent_in_pieces(app: AppInProcess, upstream: Upstream) -> None:
     """A page that is too large to be taken at once arrives in pieces, and is the same page."""
     for number in range(600):
         upstream.add("stalled-page", f"{number}.0", content=b"x", filename=f"stalled_page-{number}.0.tar.gz")
-    body = inside.ask("/simple/stalled-page/").body
+    body = app.ask("/simple/stalled-page/").body
     sent: list[Any] = []
 
     async def take(message: Any) -> None:
         sent.append(message)
 
-    inside.run(inside.app(scope_of("/simple/stalled-page/"), never, take))
+    app.run(app.app(scope_of("/simple/stalled-page/"), never, take))
     assert len(body) > stalls.PIECE
     assert b"".join(message.get("body", b"") for message in sent) == body
     assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]

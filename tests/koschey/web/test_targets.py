@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from koschey.auth.sessions import SessionId, csrf_token
 from koschey.web.api.operations import OPERATIONS
 from tests.support.api import API, BODIES, QUERIES
-from tests.support.app_in_process import Inside
+from tests.support.app_in_process import AppInProcess
 from tests.support.routes import filled, rules
 
 DIGITS = "9" * 5000
@@ -36,48 +36,48 @@ PARAMETERS = ("q", "page", "before", "after", "limit", "offset", "project", "ver
 # Paths
 
 
-def test_no_path_is_a_500(inside: Inside) -> None:
+def test_no_path_is_a_500(app: AppInProcess) -> None:
     """Every route that reads, with every strange segment in it: what cannot be a name is 400, and nothing fails."""
-    for rule in rules(inside):
+    for rule in rules(app):
         for segment in (*REFUSED, *STRANGE) if "<" in rule else ("",):
             for method in ("GET", "HEAD"):
-                [*_, answer] = inside.ask_all(filled(rule, segment), method)
+                [*_, answer] = app.ask_all(filled(rule, segment), method)
                 assert answer.status < 500, (rule, segment[:40], answer)
                 assert answer.status == 400 or segment not in REFUSED, (rule, segment[:40], answer)
 
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
 @given(st.data())
-def test_no_text_in_a_path_is_a_500(inside: Inside, data: st.DataObject) -> None:
+def test_no_text_in_a_path_is_a_500(app: AppInProcess, data: st.DataObject) -> None:
     """The same for any text at all."""
-    rule = data.draw(st.sampled_from([rule for rule in rules(inside) if "<" in rule]))
+    rule = data.draw(st.sampled_from([rule for rule in rules(app) if "<" in rule]))
     path = re.sub("<[^>]+>", lambda _: quote(data.draw(st.text(min_size=1, max_size=30)), safe=""), rule)
-    answer = inside.ask(path, Accept=data.draw(st.sampled_from(["*/*", "text/html", "application/json"])))
+    answer = app.ask(path, Accept=data.draw(st.sampled_from(["*/*", "text/html", "application/json"])))
     assert answer.status < 500, (path, answer)
 
 
-def test_no_query_is_a_500(inside: Inside) -> None:
+def test_no_query_is_a_500(app: AppInProcess) -> None:
     """Every route that reads, as those who may read it, with strange values of every parameter that one has."""
-    known = {rule: filled(rule, "e-query") for rule in rules(inside)}
-    for who in (inside.account("admin"), inside.person("admin")):
+    known = {rule: filled(rule, "e-query") for rule in rules(app)}
+    for who in (app.account("admin"), app.person("admin")):
         for path in known.values():
             for value in VALUES:
                 query = "&".join(f"{name}={value}" for name in PARAMETERS)
-                answer = inside.ask(f"{path}?{query}", who=who)
+                answer = app.ask(f"{path}?{query}", who=who)
                 assert answer.status < 500, (path, value[:40], answer)
 
 
-def test_no_header_is_a_500(inside: Inside) -> None:
+def test_no_header_is_a_500(app: AppInProcess) -> None:
     """Strange values of every header that is read."""
-    inside.upstream.add("e-headers", "1.0")
-    path = inside.upstream.file("e_headers-1.0-py3-none-any.whl").path
+    app.upstream.add("e-headers", "1.0")
+    path = app.upstream.file("e_headers-1.0-py3-none-any.whl").path
     names = ("Accept", "Accept_Encoding", "If_None_Match", "If_Range", "Range", "If_Match", "Authorization", "Cookie")
     values = ("", ",", ";", "=", "\xff\xfe", DIGITS, f"bytes={DIGITS}-", f"bytes=-{DIGITS}", "Basic \xff", "Basic Og==")
     for target in ("/simple/e-headers/", path, f"{path}.metadata", "/pypi/e-headers/json", "/admin/", "/api/v1/policy"):
         for name in (*names, "User_Agent", "Origin", "Sec_Fetch_Site", "X_Forwarded_For", "Content_Type"):
             for value in (*values, f"koschey_admin={DIGITS}", "*/*;q=" + DIGITS, "gzip;q=" + DIGITS):
                 headers: Any = {name: value}
-                answer = inside.ask(target, **headers)
+                answer = app.ask(target, **headers)
                 assert answer.status < 500, (target, name, value[:40], answer)
 
 
@@ -91,9 +91,9 @@ HOSTILE: tuple[object, ...] = (
 """Values in the place of every value of a body."""
 
 
-def test_no_body_of_the_api_is_a_500(inside: Inside) -> None:
+def test_no_body_of_the_api_is_a_500(app: AppInProcess) -> None:
     """Every operation that takes a body or a query, with every hostile value in the place of each of its values."""
-    admin = inside.account("admin")
+    admin = app.account("admin")
     for operation in OPERATIONS:
         path = filled(API + operation.rule, "e-body")
         given = BODIES.get(operation.takes) or QUERIES.get(operation.takes) or {}
@@ -102,15 +102,15 @@ def test_no_body_of_the_api_is_a_500(inside: Inside) -> None:
                 sent = {**given, key: value}
                 if operation.reads_body:
                     body = json.dumps(sent).encode()
-                    answer = inside.ask(path, operation.method, admin, body, Content_Type="application/json")
+                    answer = app.ask(path, operation.method, admin, body, Content_Type="application/json")
                 else:
-                    answer = inside.ask(f"{path}?{encoded_form(sent).decode()}", operation.method, admin)
+                    answer = app.ask(f"{path}?{encoded_form(sent).decode()}", operation.method, admin)
                 assert answer.status < 500, (operation.rule, key, str(value)[:40], answer)
 
 
-def test_no_body_is_a_500(inside: Inside) -> None:
+def test_no_body_is_a_500(app: AppInProcess) -> None:
     """Bodies that are no JSON, or nested, or of numbers that Python does not convert."""
-    admin = inside.account("admin")
+    admin = app.account("admin")
     bodies = (
         b"",
         b"{",
@@ -123,15 +123,15 @@ def test_no_body_is_a_500(inside: Inside) -> None:
     )
     for operation in (operation for operation in OPERATIONS if operation.reads_body):
         for body in bodies:
-            answer = inside.ask(
+            answer = app.ask(
                 filled(API + operation.rule, "e-body"), operation.method, admin, body, Content_Type="application/json"
             )
             assert 400 <= answer.status < 500, (operation.rule, body[:20], answer)
 
 
-def test_no_form_of_the_panel_is_a_500(inside: Inside) -> None:
+def test_no_form_of_the_panel_is_a_500(app: AppInProcess) -> None:
     """Every form, with every hostile value in the place of each of its values."""
-    person = inside.person("admin")
+    person = app.person("admin")
     token = csrf_token(SessionId(person.headers["Cookie"].partition("=")[2]))
     decision = {"project": "e-form", "version": "1.0", "reason": "why", "days": "7", "ticket": "T", "choice": "except"}
     rule = {
@@ -146,7 +146,7 @@ def test_no_form_of_the_panel_is_a_500(inside: Inside) -> None:
     for path, form in (("/admin/", decision), ("/admin/projects/e-form", decision), ("/admin/policy", rule)):
         for field, value in itertools.product(form, HOSTILE):
             body = encoded_form({**form, field: value, "csrf": token})
-            answer = inside.ask(path, "POST", person, body, Content_Type="application/x-www-form-urlencoded")
+            answer = app.ask(path, "POST", person, body, Content_Type="application/x-www-form-urlencoded")
             assert answer.status < 500, (path, field, str(value)[:40], answer)
 
 
@@ -159,10 +159,10 @@ CALLS = ("changelog", "search", "list_packages_with_serial", "changelog_since_se
 PARAMETER = ("int", "i4", "i8", "string", "double", "boolean", "dateTime.iso8601", "base64", "nil")
 
 
-def test_no_call_of_xml_rpc_is_a_500(inside: Inside) -> None:
+def test_no_call_of_xml_rpc_is_a_500(app: AppInProcess) -> None:
     """Hostile values in the place of the parameter of a call."""
     for method, kind, value in itertools.product(CALLS, PARAMETER, (DIGITS, "x", "-1", "", "1e400")):
         call = f"<params><param><value><{kind}>{value}</{kind}></value></param></params>"
         body = f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName>{call}</methodCall>"
-        answer = inside.ask("/pypi", "POST", body=body.encode(), Content_Type="text/xml")
+        answer = app.ask("/pypi", "POST", body=body.encode(), Content_Type="text/xml")
         assert answer.status < 500, (method, kind, value[:40], answer)

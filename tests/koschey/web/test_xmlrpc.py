@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from koschey.events import Event
 from koschey.model import ProjectStatus, Serial
 from koschey.serving.xmlrpc_methods import GONE, MAX_TERM, MAX_TERMS, Search, parse_search
-from koschey.standards.changelog import Change, render_change
+from koschey.standards.changelog import ChangelogEntry, render_change
 from koschey.standards.xml_text import clean_xml
-from koschey.standards.xmlrpc import Call, CallFault, FaultCode, parse_call, render_fault, render_value
+from koschey.standards.xmlrpc import CallFault, FaultCode, MethodCall, parse_call, render_fault, render_value
 from tests.support.commands import pip
 from tests.support.koschey_up import JSON, Answer, Koschey, ask, wait_until
 from tests.support.uploads import post
@@ -68,8 +68,8 @@ def rendered(method: str, *parameters: Any) -> bytes:
 def test_call_is_read() -> None:
     """A call of an ordinary client is its method and its parameters."""
     call = parse_call(rendered("search", {"name": ["spam"], "summary": "é"}, "or"))
-    assert call == Call("search", ({"name": ["spam"], "summary": "é"}, "or"))
-    assert parse_call(b"<methodCall><methodName>m</methodName></methodCall>") == Call("m", ())
+    assert call == MethodCall("search", ({"name": ["spam"], "summary": "é"}, "or"))
+    assert parse_call(b"<methodCall><methodName>m</methodName></methodCall>") == MethodCall("m", ())
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
@@ -94,10 +94,10 @@ def test_deep_nesting_is_read() -> None:
 def test_any_bytes_are_a_call_or_a_fault(body: bytes) -> None:
     """No input makes the parser raise anything else."""
     try:
-        call: Call | CallFault = parse_call(body)
+        call: MethodCall | CallFault = parse_call(body)
     except CallFault as fault:
         call = fault
-    assert isinstance(call, Call) or xmlrpc_fault(render_fault(call)).faultCode == FaultCode.NOT_WELL_FORMED
+    assert isinstance(call, MethodCall) or xmlrpc_fault(render_fault(call)).faultCode == FaultCode.NOT_WELL_FORMED
 
 
 def code_of(answer: Answer) -> int:
@@ -158,7 +158,9 @@ def test_search_that_cannot_be(parameters: list[Any]) -> None:
     assert caught.value.code == FaultCode.INVALID_PARAMETERS
 
 
-CHANGE = Change(Serial(7), datetime(2026, 1, 1, tzinfo=UTC), None, None, "1.0", None, None, None, None, None, True)
+CHANGE = ChangelogEntry(
+    Serial(7), datetime(2026, 1, 1, tzinfo=UTC), None, None, "1.0", None, None, None, None, None, True
+)
 
 
 @pytest.mark.parametrize(

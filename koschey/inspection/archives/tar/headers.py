@@ -7,7 +7,7 @@ versions follows a negative size backwards without end.
 import re
 from dataclasses import dataclass
 
-from koschey.inspection.archives.rules import Rule, refusal, shown
+from koschey.inspection.archives.rules import ArchiveRule, refusal, shown
 
 BLOCK = 512
 POSIX, GNU, OLD = b"ustar\x0000", b"ustar  \0", bytes(8)
@@ -50,17 +50,17 @@ def read_header(block: bytes, filename: str, position: int) -> TarHeader:
     """Read the header at a position of the inflated archive."""
     place = f"The header at byte {position} of {filename}"
     if not is_header(block):
-        raise refusal(Rule.TAR_HEADER, place, "does not have the checksum that it states")
+        raise refusal(ArchiveRule.TAR_HEADER, place, "does not have the checksum that it states")
     magic, prefix = block[257:265], _text(block[345:500], place)
     if magic not in (POSIX, GNU, OLD):
-        raise refusal(Rule.TAR_HEADER, place, f"is of an unknown format {shown(magic)}")
+        raise refusal(ArchiveRule.TAR_HEADER, place, f"is of an unknown format {shown(magic)}")
     if prefix and magic != POSIX:
-        raise refusal(Rule.TAR_HEADER, place, "has a prefix of the name, which its format does not have")
+        raise refusal(ArchiveRule.TAR_HEADER, place, "has a prefix of the name, which its format does not have")
     for field, (start, length) in NUMBERS.items():
         _check_number(block[start : start + length], field, place)
     size = OCTAL.fullmatch(block[124:136])
     if size is None:
-        raise refusal(Rule.TAR_HEADER, place, "has a size that is negative, or not octal")
+        raise refusal(ArchiveRule.TAR_HEADER, place, "has a size that is negative, or not octal")
     name = _text(block[:100], place)
     kind = FILE if block[156:157] == OLD_FILE else block[156:157]
     return TarHeader(
@@ -76,14 +76,14 @@ def read_pax(body: bytes, place: str) -> dict[str, str]:
         match = RECORD.match(body, start)
         end = start + int(match[1]) if match else 0
         if match is None or not match.end() < end <= len(body) or body[end - 1 : end] != b"\n":
-            raise refusal(Rule.TAR_PAX, place, "has a record that does not fit its own length")
+            raise refusal(ArchiveRule.TAR_PAX, place, "has a record that does not fit its own length")
         key, value = _decoded(match[2], place), _decoded(body[match.end() : end - 1], place)
         if key in records and key in DECIDING:
-            raise refusal(Rule.TAR_PAX, place, f"states the {key} twice")
+            raise refusal(ArchiveRule.TAR_PAX, place, f"states the {key} twice")
         if key.startswith(SPARSE_KEY):
-            raise refusal(Rule.TAR_SPARSE, place, "describes a file with holes, which not every tool can unpack")
+            raise refusal(ArchiveRule.TAR_SPARSE, place, "describes a file with holes, which not every tool can unpack")
         if key in ("hdrcharset", "charset") or (key in DECIDING and "\0" in value):
-            raise refusal(Rule.TAR_PAX, place, f"has a {key} that tools read differently")
+            raise refusal(ArchiveRule.TAR_PAX, place, f"has a {key} that tools read differently")
         records[key] = value
         start = end
     return records
@@ -92,7 +92,7 @@ def read_pax(body: bytes, place: str) -> dict[str, str]:
 def _check_number(field: bytes, name: str, place: str) -> None:
     # GNU's form of large and negative numbers begins with one of these two bytes.
     if field[0] not in (0o200, 0o377) and OCTAL.fullmatch(field) is None:
-        raise refusal(Rule.TAR_HEADER, place, f"has a {name} that is not a number")
+        raise refusal(ArchiveRule.TAR_HEADER, place, f"has a {name} that is not a number")
 
 
 def _text(field: bytes, place: str) -> str:
@@ -103,4 +103,6 @@ def _decoded(raw: bytes, place: str) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise refusal(Rule.TAR_HEADER, place, "has a text that is not UTF-8", "Rename it, and build again.") from None
+        raise refusal(
+            ArchiveRule.TAR_HEADER, place, "has a text that is not UTF-8", "Rename it, and build again."
+        ) from None

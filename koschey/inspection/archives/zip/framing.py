@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from koschey.inspection.archives.faults import STRICT, Faults
 from koschey.inspection.archives.member_names import MAX_MEMBERS, Names
-from koschey.inspection.archives.rules import Rule, member_in, refusal
+from koschey.inspection.archives.rules import ArchiveRule, member_in, refusal
 from koschey.inspection.archives.tar.headers import is_header
 from koschey.inspection.archives.zip.headers import CENTRAL_RULES, HEADER_RULES, PAIR_RULES, read_name
 from koschey.inspection.archives.zip.records import (
@@ -33,7 +33,7 @@ TAR_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """A member whose two headers agree and break no rule."""
 
     name: str
@@ -56,28 +56,28 @@ class Directory:
     count: int
 
 
-def read_entries(source: Source, *, twins: bool = False, faults: Faults = STRICT) -> tuple[Entry, ...]:
+def read_entries(source: Source, *, twins: bool = False, faults: Faults = STRICT) -> tuple[ZipEntry, ...]:
     """Return the members of a ZIP file whose frame breaks no rule; `twins` and `faults` are those of `Names`."""
     if source.size < END.size or source.read(0, 4) not in (LOCAL_SIGNATURE, END_SIGNATURE):
-        raise refusal(Rule.ZIP_LAYOUT, source.filename, "does not begin as a ZIP file does")
+        raise refusal(ArchiveRule.ZIP_LAYOUT, source.filename, "does not begin as a ZIP file does")
     if source.size >= TAR_BLOCK and is_header(source.read(0, TAR_BLOCK)):
-        raise refusal(Rule.ZIP_TOO, source.filename, "can also be read as another archive than a ZIP file")
+        raise refusal(ArchiveRule.ZIP_TOO, source.filename, "can also be read as another archive than a ZIP file")
     directory = find_directory(source)
     names, entries, position = Names(source.filename, twins=twins, faults=faults), [], 0
     for central in sorted(read_directory(source, directory), key=lambda header: header.offset):
         if central.offset != position:
             fault = f"has {'a gap' if central.offset > position else 'members that overlap'} at byte {position}"
-            raise refusal(Rule.ZIP_LAYOUT, source.filename, fault)
+            raise refusal(ArchiveRule.ZIP_LAYOUT, source.filename, fault)
         entry = _read_entry(source, central)
         names.add(entry.name, is_folder=entry.is_folder)
         entries.append(entry)
         position = entry.start + entry.stored
     if position != directory.offset:
-        raise refusal(Rule.ZIP_LAYOUT, source.filename, "has bytes between its last member and its directory")
+        raise refusal(ArchiveRule.ZIP_LAYOUT, source.filename, "has bytes between its last member and its directory")
     return tuple(entries)
 
 
-def _read_entry(source: Source, central: Header) -> Entry:
+def _read_entry(source: Source, central: Header) -> ZipEntry:
     local = read_local(source, central.offset)
     for header in (local, central):
         for rule in HEADER_RULES:
@@ -89,9 +89,9 @@ def _read_entry(source: Source, central: Header) -> Entry:
     name = read_name(central)
     start = central.offset + local.length
     if start + central.stored > source.size:
-        raise refusal(Rule.ZIP_LAYOUT, member_in(name, source.filename), "is longer than the file")
+        raise refusal(ArchiveRule.ZIP_LAYOUT, member_in(name, source.filename), "is longer than the file")
     is_folder = name.endswith("/")
-    return Entry(
+    return ZipEntry(
         name.removesuffix("/"), is_folder, central.method, central.crc, central.stored, central.inflated, start
     )
 
@@ -99,7 +99,9 @@ def _read_entry(source: Source, central: Header) -> Entry:
 def read_directory(source: Source, directory: Directory) -> list[Header]:
     """Return the directory's entries. Raises `Refused` if they are too many, or not as many as the end record says."""
     if directory.count > MAX_MEMBERS:
-        raise refusal(Rule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project.")
+        raise refusal(
+            ArchiveRule.TOO_MANY, source.filename, f"has more than {MAX_MEMBERS} members", "Split the project."
+        )
     block, headers = memoryview(source.read(directory.offset, directory.size)), []
     while block:
         headers.append(read_central(block, source.filename))
@@ -108,7 +110,7 @@ def read_directory(source: Source, directory: Directory) -> list[Header]:
             break
     if len(headers) != directory.count:
         raise refusal(
-            Rule.ZIP_DIRECTORY, source.filename, f"says that it has {directory.count} members, and has others"
+            ArchiveRule.ZIP_DIRECTORY, source.filename, f"says that it has {directory.count} members, and has others"
         )
     return headers
 
@@ -119,18 +121,20 @@ def find_directory(source: Source) -> Directory:
     tail = source.read(position, END.size)
     signature, disk, first_disk, here, count, size, offset, comment = END.unpack(tail)
     if signature != END_SIGNATURE or tail.rfind(END_SIGNATURE) != 0:
-        raise refusal(Rule.ZIP_TRAILING, source.filename, "does not end with the end record of a ZIP file")
+        raise refusal(ArchiveRule.ZIP_TRAILING, source.filename, "does not end with the end record of a ZIP file")
     if comment or disk or first_disk or here != count:
         raise refusal(
-            Rule.ZIP_END, source.filename, "has a comment, several disks, or two numbers of members at its end"
+            ArchiveRule.ZIP_END, source.filename, "has a comment, several disks, or two numbers of members at its end"
         )
     directory = Directory(offset, size, count)
     if position >= LOCATOR.size and source.read(position - LOCATOR.size, 4) == LOCATOR_SIGNATURE:
         position, directory = _read_end64(source, position - LOCATOR.size, directory)
     elif MAX32 in (offset, size) or count == MAX16:
-        raise refusal(Rule.ZIP_64, source.filename, "says that it has a ZIP64 end record, and has none")
+        raise refusal(ArchiveRule.ZIP_64, source.filename, "says that it has a ZIP64 end record, and has none")
     if directory.offset + directory.size != position:
-        raise refusal(Rule.ZIP_LAYOUT, source.filename, "has a directory that does not end where the end record begins")
+        raise refusal(
+            ArchiveRule.ZIP_LAYOUT, source.filename, "has a directory that does not end where the end record begins"
+        )
     return directory
 
 
@@ -138,12 +142,16 @@ def _read_end64(source: Source, locator_at: int, small: Directory) -> tuple[int,
     """Return the position of the ZIP64 end record, and the directory that it states (APPNOTE 4.3.14, 4.3.15)."""
     _, disk, position, disks = LOCATOR.unpack(source.read(locator_at, LOCATOR.size))
     if disk or disks != 1 or position != locator_at - END64.size:
-        raise refusal(Rule.ZIP_64, source.filename, "has a ZIP64 locator that does not point to the record before it")
+        raise refusal(
+            ArchiveRule.ZIP_64, source.filename, "has a ZIP64 locator that does not point to the record before it"
+        )
     fields = END64.unpack(source.read(position, END64.size))
     signature, length, _, _, this_disk, first_disk, here, count, size, offset = fields
     if signature != END64_SIGNATURE or length != END64.size - 12 or this_disk or first_disk or here != count:
-        raise refusal(Rule.ZIP_64, source.filename, "has a ZIP64 end record that is not valid, or that has more in it")
+        raise refusal(
+            ArchiveRule.ZIP_64, source.filename, "has a ZIP64 end record that is not valid, or that has more in it"
+        )
     pairs = ((small.offset, offset, MAX32), (small.size, size, MAX32), (small.count, count, MAX16))
     if any(narrow not in (wide, limit) for narrow, wide, limit in pairs):
-        raise refusal(Rule.ZIP_64, source.filename, "has two end records that say different things")
+        raise refusal(ArchiveRule.ZIP_64, source.filename, "has two end records that say different things")
     return position, Directory(offset, size, count)

@@ -4,7 +4,7 @@ import stat
 import zlib
 from collections.abc import Callable
 
-from koschey.inspection.archives.rules import Rule, refusal
+from koschey.inspection.archives.rules import ArchiveRule, refusal
 from koschey.inspection.archives.zip.records import EXTRA_UNICODE_PATH, Header
 
 ENCRYPTED, DESCRIPTOR, STRONG_ENCRYPTION, UTF8, MASKED = 0x1, 0x8, 0x40, 0x800, 0x2000
@@ -21,56 +21,60 @@ def read_name(header: Header) -> str:
     try:
         name = header.raw_name.decode()
     except UnicodeDecodeError:
-        raise refusal(Rule.ZIP_ENCODING, header.place, "has a name that is not UTF-8") from None
+        raise refusal(ArchiveRule.ZIP_ENCODING, header.place, "has a name that is not UTF-8") from None
     if not name.isascii() and not header.flags & UTF8:
-        raise refusal(Rule.ZIP_ENCODING, header.place, "has a name beyond ASCII, and does not say that it is UTF-8")
+        raise refusal(
+            ArchiveRule.ZIP_ENCODING, header.place, "has a name beyond ASCII, and does not say that it is UTF-8"
+        )
     return name
 
 
 def _is_not_encrypted(header: Header) -> None:
     if header.flags & (ENCRYPTED | STRONG_ENCRYPTION | MASKED):
-        raise refusal(Rule.ZIP_ENCRYPTED, header.place, "is encrypted", "Upload it without encryption.")
+        raise refusal(ArchiveRule.ZIP_ENCRYPTED, header.place, "is encrypted", "Upload it without encryption.")
 
 
 def _has_no_descriptor(header: Header) -> None:
     if header.flags & DESCRIPTOR:
         fault = "has its sizes after its data, and tools do not find them there in the same way"
-        raise refusal(Rule.ZIP_DESCRIPTOR, header.place, fault)
+        raise refusal(ArchiveRule.ZIP_DESCRIPTOR, header.place, fault)
 
 
 def _has_known_flags(header: Header) -> None:
     if header.flags & ~HARMLESS:
-        raise refusal(Rule.ZIP_FLAGS, header.place, f"has the flags 0x{header.flags:04x}, not all of which are known")
+        raise refusal(
+            ArchiveRule.ZIP_FLAGS, header.place, f"has the flags 0x{header.flags:04x}, not all of which are known"
+        )
 
 
 def _is_stored_or_deflated(header: Header) -> None:
     if header.method not in (STORED, DEFLATED):
         fault = f"is compressed by method {header.method}; installers read 0 (stored) and 8 (deflate)"
-        raise refusal(Rule.ZIP_METHOD, header.place, fault)
+        raise refusal(ArchiveRule.ZIP_METHOD, header.place, fault)
     if header.method == STORED and header.stored != header.inflated:
-        raise refusal(Rule.ZIP_METHOD, header.place, "is not compressed, and has two sizes")
+        raise refusal(ArchiveRule.ZIP_METHOD, header.place, "is not compressed, and has two sizes")
 
 
 def _is_of_known_version(header: Header) -> None:
     if header.version > MAX_VERSION:
         fault = f"needs version {header.version} of the format; installers read up to {MAX_VERSION}"
-        raise refusal(Rule.ZIP_VERSION, header.place, fault)
+        raise refusal(ArchiveRule.ZIP_VERSION, header.place, fault)
 
 
 def _has_one_name(header: Header) -> None:
     extra = dict(header.extras).get(EXTRA_UNICODE_PATH)
     if extra is not None and extra != b"\1" + zlib.crc32(header.raw_name).to_bytes(4, "little") + header.raw_name:
-        raise refusal(Rule.ZIP_EXTRA, header.place, "has another name in its extra field 0x7075")
+        raise refusal(ArchiveRule.ZIP_EXTRA, header.place, "has another name in its extra field 0x7075")
 
 
 def _has_no_comment(header: Header) -> None:
     if header.comment:
-        raise refusal(Rule.ZIP_COMMENT, header.place, "has a comment, in which other records could hide")
+        raise refusal(ArchiveRule.ZIP_COMMENT, header.place, "has a comment, in which other records could hide")
 
 
 def _is_on_the_one_disk(header: Header) -> None:
     if header.disk:
-        raise refusal(Rule.ZIP_DIRECTORY, header.place, f"places it on disk {header.disk}; a wheel is one file")
+        raise refusal(ArchiveRule.ZIP_DIRECTORY, header.place, f"places it on disk {header.disk}; a wheel is one file")
 
 
 def _is_file_or_folder(header: Header) -> None:
@@ -79,9 +83,9 @@ def _is_file_or_folder(header: Header) -> None:
         header.attributes & DOS_FOLDER and not is_folder
     ):
         fault = "is neither a plain file nor a folder by its mode; installers handle it in different ways"
-        raise refusal(Rule.ZIP_KIND, header.place, fault, "Replace links by the files they lead to.")
+        raise refusal(ArchiveRule.ZIP_KIND, header.place, fault, "Replace links by the files they lead to.")
     if is_folder and header.inflated:
-        raise refusal(Rule.ZIP_KIND, header.place, "is a folder by its name, and has content")
+        raise refusal(ArchiveRule.ZIP_KIND, header.place, "is a folder by its name, and has content")
 
 
 def _agree(local: Header, central: Header) -> None:
@@ -89,7 +93,7 @@ def _agree(local: Header, central: Header) -> None:
         here, there = getattr(local, field), getattr(central, field)
         if here != there:
             fault = f"says {field.replace('_', ' ')} {here!a}, and the directory says {there!a}"[:500]
-            raise refusal(Rule.ZIP_DISAGREES, local.place, fault)
+            raise refusal(ArchiveRule.ZIP_DISAGREES, local.place, fault)
 
 
 HEADER_RULES: tuple[Callable[[Header], None], ...] = (

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from koschey.inspection.archives.rules import Rule, member_in, refusal
+from koschey.inspection.archives.rules import ArchiveRule, member_in, refusal
 
 LOCAL_SIGNATURE, CENTRAL_SIGNATURE = b"PK\3\4", b"PK\1\2"
 END_SIGNATURE, END64_SIGNATURE, LOCATOR_SIGNATURE = b"PK\5\6", b"PK\6\6", b"PK\6\7"
@@ -32,7 +32,7 @@ class Source:
         self.file.seek(offset)
         block = self.file.read(length)
         if len(block) != length:
-            raise refusal(Rule.ZIP_LAYOUT, self.filename, f"ends within a record that begins at byte {offset}")
+            raise refusal(ArchiveRule.ZIP_LAYOUT, self.filename, f"ends within a record that begins at byte {offset}")
         return block
 
 
@@ -64,7 +64,9 @@ def read_local(source: Source, offset: int) -> Header:
     fields = LOCAL.unpack(source.read(offset, LOCAL.size))
     signature, version, flags, method, _, _, crc, stored, inflated, name_length, extra_length = fields
     if signature != LOCAL_SIGNATURE:
-        raise refusal(Rule.ZIP_LAYOUT, source.filename, f"has no member at byte {offset}, where its directory has one")
+        raise refusal(
+            ArchiveRule.ZIP_LAYOUT, source.filename, f"has no member at byte {offset}, where its directory has one"
+        )
     tail = source.read(offset + LOCAL.size, name_length + extra_length)
     name = tail[:name_length]
     place = f"The header of {member_in(name, source.filename)}"
@@ -77,12 +79,12 @@ def read_local(source: Source, offset: int) -> Header:
 def read_central(block: memoryview, filename: str) -> Header:
     """Read the next entry of the directory."""
     if len(block) < CENTRAL.size or block[:4] != CENTRAL_SIGNATURE:
-        raise refusal(Rule.ZIP_DIRECTORY, filename, "has a record in its directory that describes no member")
+        raise refusal(ArchiveRule.ZIP_DIRECTORY, filename, "has a record in its directory that describes no member")
     fields = CENTRAL.unpack(block[: CENTRAL.size])
     _, _, version, flags, method, _, _, crc, stored, inflated, *lengths, disk, _, attributes, offset = fields
     length = CENTRAL.size + sum(lengths)
     if len(block) < length:
-        raise refusal(Rule.ZIP_DIRECTORY, filename, "has a directory that ends within a record")
+        raise refusal(ArchiveRule.ZIP_DIRECTORY, filename, "has a directory that ends within a record")
     name_end = CENTRAL.size + lengths[0]
     name, raw_extras = bytes(block[CENTRAL.size : name_end]), bytes(block[name_end : name_end + lengths[1]])
     place = f"The directory's line of {member_in(name, filename)}"
@@ -111,13 +113,13 @@ def _read_extras(raw: bytes, place: str) -> tuple[tuple[int, bytes], ...]:
     extras, at = [], 0
     while at < len(raw):
         if len(raw) < at + 4 or len(raw) < (end := at + 4 + int.from_bytes(raw[at + 2 : at + 4], "little")):
-            raise refusal(Rule.ZIP_EXTRA, place, "has an extra field that is shorter than it says")
+            raise refusal(ArchiveRule.ZIP_EXTRA, place, "has an extra field that is shorter than it says")
         extras.append((int.from_bytes(raw[at : at + 2], "little"), raw[at + 4 : end]))
         at = end
     kinds = [kind for kind, _ in extras]
     for kind in (EXTRA_ZIP64, EXTRA_UNICODE_PATH):
         if kinds.count(kind) > 1:
-            raise refusal(Rule.ZIP_EXTRA, place, f"has the extra field 0x{kind:04x} twice")
+            raise refusal(ArchiveRule.ZIP_EXTRA, place, f"has the extra field 0x{kind:04x} twice")
     return tuple(extras)
 
 
@@ -126,11 +128,11 @@ def _widen_local(stored: int, inflated: int, extra: bytes | None, place: str) ->
     if extra is None and MAX32 not in (stored, inflated):
         return stored, inflated
     if extra is None or len(extra) != 16:
-        raise refusal(Rule.ZIP_64, place, "has no ZIP64 field of both sizes, though it needs or announces one")
+        raise refusal(ArchiveRule.ZIP_64, place, "has no ZIP64 field of both sizes, though it needs or announces one")
     wide = int.from_bytes(extra[8:], "little"), int.from_bytes(extra[:8], "little")
     # Bazel repeats sizes that are small enough for the header: not as specified, but not ambiguous.
     if (stored, inflated) not in ((MAX32, MAX32), wide):
-        raise refusal(Rule.ZIP_64, place, "has a ZIP64 field whose sizes are not those of the header")
+        raise refusal(ArchiveRule.ZIP_64, place, "has a ZIP64 field whose sizes are not those of the header")
     return wide
 
 
@@ -143,7 +145,7 @@ def _widen_central(fields: list[tuple[int, int]], extra: bytes | None, place: st
     wide = [index for index, limit in enumerate(limits) if fields[index][0] == limit]
     if (extra is not None) is not bool(wide) or len(extra or b"") != sum(fields[index][1] for index in wide):
         raise refusal(
-            Rule.ZIP_64, place, "has a ZIP64 field that does not hold exactly what is too large for the header"
+            ArchiveRule.ZIP_64, place, "has a ZIP64 field that does not hold exactly what is too large for the header"
         )
     values, at = [value for value, _ in fields], 0
     for index in wide:

@@ -7,7 +7,7 @@ AT_MOST = 10_000
 """Maximum number of values. Beyond it, the oldest value is removed."""
 
 
-class Memory[T]:
+class ExpiringCache[T]:
     """Values under keys, each kept for the same number of seconds."""
 
     def __init__(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ from koschey.auth.permissions import Action
 from koschey.policy.availability import MAX_PINS, Availability, Explanation, Pin
 from koschey.quarantine import attention
 from koschey.quarantine.attention import OpenRequest
-from koschey.quarantine.requests import ask, who_asks
+from koschey.quarantine.requests import record_request, requester_name
 from koschey.standards.names import parse_name
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import Input, Name, Nothing, Reason, Version
@@ -89,17 +89,17 @@ async def check_lock(call: Call[NewPreflight]) -> Preflight:
 @operation("POST", "/requests", NewRequest, Requested, needs=None, also=(404, 429))
 async def request_release(call: Call[NewRequest]) -> Requested:
     """Request a release that is held or blocked."""
-    sent, who = call.sent, who_asks(call.account.name or None, request.remote_addr)
+    sent, who = call.sent, requester_name(call.account.name or None, request.remote_addr)
     window = resources().settings.window
-    asked = await ask(resources().pool, parse_name(sent.project), sent.version, who, sent.reason, window)
-    told = asked.explanation
+    recorded = await record_request(resources().pool, parse_name(sent.project), sent.version, who, sent.reason, window)
+    explanation = recorded.explanation
     return Requested(
-        project=told.project,
-        version=told.version,
-        who=asked.who,
-        times=asked.times,
-        state=told.state,
-        release_at=told.release_at,
+        project=explanation.project,
+        version=explanation.version,
+        who=recorded.who,
+        times=recorded.times,
+        state=explanation.state,
+        release_at=explanation.release_at,
     )
 
 

@@ -25,7 +25,7 @@ class Confirmation:
     """The number of files that the person agrees to hide."""
 
 
-def ask_again(unconfirmed: Unconfirmed, action: str, fields: Mapping[str, str], name: str) -> Confirmation:
+def confirmation_for(unconfirmed: Unconfirmed, action: str, fields: Mapping[str, str], name: str) -> Confirmation:
     """Return the confirmation for a change that nobody has agreed to yet."""
     return Confirmation(action, fields, name, unconfirmed.counts["files"])
 

@@ -12,7 +12,7 @@ from koschey.policy.windows import renew
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Prediction:
     """Whether one file is served now, and its verdict after a change has been settled."""
 
     item: StandingFile
@@ -44,12 +44,12 @@ class Outlook:
         return self.mark != " " or self.moves_release
 
 
-def foresee(
+def predict(
     item: StandingFile, before: Policy, after: Policy, usual: timedelta, now: datetime, evidence: Evidence
-) -> Outlook:
+) -> Prediction:
     """Return what would happen to a file: renew its window, then judge it, exactly as settling does."""
-    renewed = renew(item, after.in_force(now).rules, usual)
-    return Outlook(
+    renewed = renew(item, after.active(now).rules, usual)
+    return Prediction(
         item,
         verdict(item.file, item.standing, before, now, evidence).served,
         verdict(renewed.file, renewed.standing, after, now, evidence),

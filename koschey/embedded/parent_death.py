@@ -1,7 +1,7 @@
-"""Becomes the given program, on a leash: the system signals the program when the process that started it dies.
+"""Becomes the given program, and has the system signal the program when the process that started it dies.
 
-Run it by the bare interpreter: `python -I -S leash.py PARENT SIGNAL UID:GID PROGRAM ARGUMENT...`. So nothing has to be
-done between fork and exec, where a process with threads can do almost nothing safely.
+Run it by the bare interpreter: `python -I -S parent_death.py PARENT SIGNAL UID:GID PROGRAM ARGUMENT...`. So nothing has
+to be done between fork and exec, where a process with threads can do almost nothing safely.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ def become(parent: int, death_signal: int, ids: str, command: list[str]) -> None
     if sys.platform == "linux":
         # After the change of user, which clears this setting.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
-    if os.getppid() == parent:  # otherwise the parent died before the leash was set
+    if os.getppid() == parent:  # otherwise the parent died before the signal was requested
         os.execv(command[0], command)  # noqa: S606 - the program is ours, and there is no shell
 
 
