@@ -23,7 +23,9 @@ async def extend(change: DecisionChange) -> DecisionOutcome:
     assert decision.version is not None
     assert days is not None
     if rule := (await change.active()).find(RuleKind.TRUSTED, decision.version):
-        raise UsageError(f"no window holds a release that is {trusted_by(rule)}; untrust the project or block it")
+        raise UsageError(
+            f"no window holds a release that is {trusted_by(rule)}; untrust the project first, or block the release"
+        )
     until = await projects.select_now(change.connection) + timedelta(days=days)
     later = [known for known in change.in_state(State.HELD) if _ends_before(known, until)]
     if not later:
