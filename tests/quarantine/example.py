@@ -39,7 +39,7 @@ BACKWARDS = """
 
 
 class Asked(RuleBasedStateMachine):
-    """The example. `app` and `killable` are set by whoever runs it; each has a project of its own in it."""
+    """The example. The test that runs it sets `app` and `killable`; each has a project of its own in it."""
 
     app: AppInProcess
     killable: KillableProcess | None = None

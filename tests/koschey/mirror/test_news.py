@@ -174,7 +174,7 @@ async def test_thousands_that_vanish_are_told_of_once(mirror: Mirror) -> None:
         True: (800, 400),
         False: (1200, 600),
     }
-    assert told[True]["reason"].endswith("stays served")
+    assert told[True]["reason"].endswith("is still served")
     assert "withdrew the file 10 days after its upload" in told[False]["reason"]
     assert [len(detail["first"]) for detail in told.values()] == [10, 10]
     assert sum("alert" in key for key in await mirror.wanted()) == 3
