@@ -260,7 +260,12 @@ def test_backdated_file_gains_nothing(koschey: Koschey, upstream: Upstream) -> N
         ("future", {"body": b'{"meta": {"api-version": "2.0"}, "files": []}', "content_type": JSON}, 424, "2.0"),
         ("huge-page", {"body": b" " * (50 * 2**20), "content_type": JSON}, 424, "40 MiB"),
         ("not-html", {"body": b"\x00\x01\x02", "content_type": "text/html"}, 424, "not an index page"),
-        ("a-site", {"body": b"<html><a href='/about'>About</a>", "content_type": "text/html"}, 424, "not an index page"),
+        (
+            "a-site",
+            {"body": b"<html><a href='/about'>About</a>", "content_type": "text/html"},
+            424,
+            "not an index page",
+        ),
         ("failing", {"status": 500}, 503, "500"),
     ],
 )
