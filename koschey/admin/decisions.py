@@ -89,7 +89,7 @@ def parse_days(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError("say for how many days: a number, such as 7") from None
+        raise UsageError("give the number of days, such as 7") from None
 
 
 def _parse_version(text: str, choice: Choice) -> str | None:

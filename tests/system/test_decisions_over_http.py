@@ -189,7 +189,7 @@ async def request(race: Race, project: NormalizedName, chance: random.Random) ->
     try:
         await record_request(race.pool, project, "1.0", f"dev-{chance.randrange(20)}", "why", WEEK)
     except UsageError as error:
-        served = "served already" in str(error)
+        served = "already served" in str(error)
         if not served:
             raise
     else:

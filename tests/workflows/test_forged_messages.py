@@ -306,7 +306,7 @@ async def test_the_trusted_door(koschey: Koschey, upstream: Upstream, setting: s
         file = await hold(index, upstream, project)
         workflow = index.workflow(project, "1.0")
         await workflow.signal("approve", {"reviewer": "elsa", "reason": "seen"})
-        await eventually(lambda: _answers_with(workflow, "approve by elsa: refused: there is no reviewer"))
+        await eventually(lambda: _answers_with(workflow, "approve by elsa: refused: no reviewer has this name"))
         answer = await workflow.execute_update("decide", {"choice": "approve", "reviewer": "rita", "reason": "seen"})
         assert answer.startswith("serial ")
         assert (await index.state_of(file.filename))[0] == "released"

@@ -44,7 +44,7 @@ def test_a_quarantine_is_extended(koschey: Koschey, upstream: Upstream, admin: P
     """Held for 20 more days, the release says so on its page and in its refusal; a number is asked for."""
     filename = hold_new(koschey, upstream, "admin-extend")
     page = decide(admin, "admin-extend", "extend")
-    assert (page.status, page.told) == (400, "say for how many days: a number, such as 7")
+    assert (page.status, page.told) == (400, "give the number of days, such as 7")
     assert 'value="looked"' in page.text
     page = decide(admin, "admin-extend", "extend", days="20")
     assert page.told.startswith("Held longer: admin-extend 1.0 (serial ")

@@ -250,7 +250,7 @@ def test_record_about_other_bytes_is_not_believed(koschey: Koschey, upstream: Up
     install(koschey, tmp_path, "e-forged")
     for body, words in (
         (record_of(file) | {"archive_info": {"hashes": {"sha256": "0" * 64}}}, "other bytes"),
-        ([], "none"),
+        ([], "not one of PEP 710"),
     ):
         upstream.clear_faults()
         upstream.fault(f"{file.filename}.{RECORD}", body=json.dumps(body).encode())

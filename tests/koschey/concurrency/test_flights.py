@@ -120,7 +120,7 @@ async def test_downloads_that_cannot_be_written_are_answered(pool: Pool, monkeyp
     found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
     assert [type(error) for error in found] == [Busy] * 3
     monkeypatch.setattr(download_log, "LINGER", 0.0)
-    with pytest.raises(Busy, match="ask again"):
+    with pytest.raises(Busy, match="send the request again"):
         await asyncio.wait_for(log.record(NewDownload(FileId(1), None, None, None, None)), PATIENCE)
 
 

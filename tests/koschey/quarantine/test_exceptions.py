@@ -131,12 +131,15 @@ async def test_a_block_lifts_them(spam: Connection, choice: Choice, scope: str |
     [
         ({"version": None}, UsageError, "for one release"),
         ({"version": "9.9"}, NotKnown, "spam==9.9 is not known here"),
-        *(({"days": days}, UsageError, "more than 0, and 90") for days in (None, 0, -1, 90.1, float("nan"), 1e300)),
+        *(
+            ({"days": days}, UsageError, "more than 0, and at most 90")
+            for days in (None, 0, -1, 90.1, float("nan"), 1e300)
+        ),
         *(({"ticket": ticket}, UsageError, "give the ticket") for ticket in (None, "", " ")),
         ({"ticket": "x" * 201}, UsageError, "a ticket is one line"),
         ({"ticket": "SEC\n1"}, UsageError, "a ticket is one line"),
-        ({"filename": WHEEL}, UsageError, "together with its sha256"),
-        ({"sha256": digest_of(WHEEL)}, UsageError, "together with its sha256"),
+        ({"filename": WHEEL}, UsageError, "together with the sha256"),
+        ({"sha256": digest_of(WHEEL)}, UsageError, "together with the sha256"),
         ({"filename": "spam-1.0.zip", "sha256": digest_of(WHEEL)}, NotKnown, "has no file 'spam-1.0.zip'"),
         ({"filename": LATER, "sha256": digest_of(LATER)}, NotKnown, "has no file"),
         ({"filename": WHEEL, "sha256": digest_of(SDIST)}, UsageError, "has the sha256 .* check it again"),

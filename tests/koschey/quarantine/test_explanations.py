@@ -178,7 +178,7 @@ def test_files_that_are_left_out_are_named(koschey: Koschey, upstream: Upstream)
         ]
         missing = koschey.run("explain", "ex-lost==2.0", *index, check=False)
         assert missing.returncode == 1
-        assert "lists ex_lost-2.0-py3-none-any.whl, which is left out: its address is no http" in missing.stderr
+        assert "lists ex_lost-2.0-py3-none-any.whl, which is left out: its address is not an http" in missing.stderr
 
 
 def test_files_without_a_version_are_named(koschey: Koschey, upstream: Upstream) -> None:

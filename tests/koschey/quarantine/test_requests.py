@@ -42,7 +42,7 @@ async def test_what_cannot_be_asked_for(pool: Pool) -> None:
     """What is served or unknown, an empty or endless reason: each is refused with why, and leaves nothing."""
     await fill(pool, "1.0", state=State.RELEASED)
     for version, reason, error, words in (
-        ("1.0", "why", UsageError, "served already"),
+        ("1.0", "why", UsageError, "already served"),
         ("2.0", "why", NotKnown, "not known here"),
         ("1.0", " ", UsageError, "reason of 1 to 2000"),
         ("1.0", "x" * 2001, UsageError, "reason of 1 to 2000"),
@@ -58,7 +58,7 @@ async def test_nobody_waits_for_more_than_a_hundred(pool: Pool) -> None:
     await fill(pool, *versions)
     for version in versions[:-1]:
         await record_request(pool, NAME, version, "ann", "why", WEEK)
-    with pytest.raises(TooManyRequests, match="waits for 100 releases"):
+    with pytest.raises(TooManyRequests, match="already has 100 open requests"):
         await record_request(pool, NAME, versions[-1], "ann", "why", WEEK)
     assert (await record_request(pool, NAME, versions[0], "ann", "again", WEEK)).times == 2
     assert (await record_request(pool, NAME, versions[-1], "bob", "why", WEEK)).times == 1

@@ -157,10 +157,10 @@ async def test_a_signal_is_nobody(spam: Connection, actor: Actor) -> None:
     """A signal proves no name, and is neither the first person nor the second."""
     for name in ("eve", "ada"):
         await insert_grant(spam, await upsert_account(spam, name, None), "reviewer")
-    with pytest.raises(UsageError, match="a signal proves no name"):
+    with pytest.raises(UsageError, match="a signal does not prove who sent it"):
         await choose(spam, Choice.APPROVE, actor)
     await choose(spam, Choice.APPROVE, ADA)
-    with pytest.raises(UsageError, match="a signal proves no name"):
+    with pytest.raises(UsageError, match="a signal does not prove who sent it"):
         await choose(spam, Choice.APPROVE, actor)
     assert set((await select_states(spam, SPAM)).values()) == {HELD}
 
@@ -275,6 +275,6 @@ async def test_of_many_at_once_one_agrees(pool: Pool, spam: Connection) -> None:
     outcomes = await asyncio.gather(*(run(by(number)) for number in range(10)))
     assert sorted(str(outcome) for outcome in outcomes) == [
         *["nothing to change"] * 8,
-        "serial 3, 2 files moved",
         f"{WAITS}, serial 1",
+        "serial 3, 2 files moved",
     ]

@@ -142,7 +142,7 @@ def test_the_command_says_in_whose_name(koschey: Koschey, upstream: Upstream) ->
     assert filename in shown
     for command, code, words in [
         (("code", "approve", "code-cli==9.0"), 1, "is not known here"),
-        (("code", "approve", "code-unknown"), 1, "nothing of code-unknown is held"),
+        (("code", "approve", "code-unknown"), 1, "no release of code-unknown is held"),
         (("code", "trust", "code-cli"), 2, "is not one of"),
         (("code", "approve"), 2, "Missing argument"),
         (("code", "extend", "code-cli==1.0"), 1, "give the number of days"),
