@@ -221,7 +221,7 @@ def test_by_the_command_line(koschey: Koschey, upstream: Upstream) -> None:
     wrong = ("--file", file.filename, "--sha256", "0" * 64)
     given = ("except", "r-cli==1.0", "--days", "5", "--ticket", "SEC-9", "--reason", "a fix")
     refused = koschey.run(*given, *wrong, check=False)
-    assert (refused.returncode, "re-check it" in refused.stderr) == (1, True)
+    assert (refused.returncode, "check it again" in refused.stderr) == (1, True)
     assert koschey.run(*given, "--json").stdout.count(file.filename) == 1
     assert ask(url).body == file.content
     assert koschey.filenames("r-cli") == [file.filename]
