@@ -32,7 +32,8 @@ from koschey.web import (
 )
 from koschey.web.context import KEY
 from koschey.web.edge import Edge
-from koschey.web.fast import FastPages
+from koschey.web.fast import FastLayer
+from koschey.web.fast_files import FastFiles
 from koschey.web.gate import ReadGate
 from koschey.web.misdirected import OwnHosts
 from koschey.web.mount import Mount
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
     return BehindProxies(edge, settings.proxy_networks, behind_socket=settings.proxy_at_socket)
 
 
-def create_front(settings: Settings) -> FastPages:
+def create_front(settings: Settings) -> FastLayer:
     """Return the application as clients that may read see it."""
     configure_logs(settings.log_level)
     app = Application("koschey", static_folder=None)
@@ -92,7 +93,7 @@ def create_front(settings: Settings) -> FastPages:
         app.register_blueprint(blueprint)
     errors.register(app)
     conditional.register(app)
-    front, stack = FastPages(app, settings.addresses.prefix), AsyncExitStack()
+    front, stack = FastLayer(app, settings.addresses.prefix), AsyncExitStack()
 
     @app.before_request
     async def note_client() -> None:
@@ -103,7 +104,7 @@ def create_front(settings: Settings) -> FastPages:
         end_with_parent()
         resources = await stack.enter_async_context(open_resources(settings))
         app.extensions[KEY] = resources
-        front.pages = resources.pages
+        front.pages, front.files = resources.pages, FastFiles(resources)
 
     @app.after_serving
     async def close_all() -> None:

@@ -23,12 +23,12 @@ from koschey.mirror.file_store import FileStore
 from koschey.mirror.leases import Leases
 from koschey.mirror.ranges import Pieces
 from koschey.mirror.refresh import Refresher
+from koschey.mirror.stored_files import StoredFiles
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.policy.advisories import Feed
 from koschey.serving.cache import ProjectCache
 from koschey.serving.documents import Document
 from koschey.serving.download_log import DownloadLog
-from koschey.serving.encoded import EncodedPage
 from koschey.serving.explanations import Explanations
 from koschey.serving.feeds import Surveys
 from koschey.serving.files import JudgedFiles
@@ -38,9 +38,12 @@ from koschey.serving.project_json import ProjectDocuments
 from koschey.serving.project_list import ProjectList
 from koschey.serving.readiness import Readiness
 from koschey.serving.served import Served
+from koschey.serving.snapshots import SnapshotCache
 from koschey.serving.xmlrpc_methods import MirrorCalls
 from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
+from koschey.storage.shelf import Shelf
+from koschey.storage.shelf_folder import open_shelf
 from koschey.storage.spooled import check_spool
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
@@ -50,8 +53,8 @@ from koschey.upstream.turns import PLACES
 POSTGRESQL_AWAY = LOST
 """Errors that statements raise while PostgreSQL cannot do its work: the same request may succeed later."""
 MIB = 2**20
-PAGE_CACHE = 256 * MIB
-"""Maximum memory for pages in one process, in bytes."""
+SNAPSHOTS = 256 * MIB
+"""Maximum memory for pages and files of projects in one process, in bytes."""
 DOCUMENT_CACHE = 64 * MIB
 """Maximum memory for documents of the JSON API in one process, in bytes."""
 
@@ -63,6 +66,7 @@ class Resources:
     settings: Settings
     pool: Pool
     bucket: Bucket
+    shelf: Shelf
     upstream: UpstreamClient
     refresher: Refresher
     pages: Pages
@@ -112,17 +116,19 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open all that a web process or a worker needs. `on_failure` is that of `Background`.
 
-    Raises `StartError` if the database is not migrated, or if no file can be written to the spool.
+    Raises `StartError` if the database is not migrated, or if no file can be written to the spool or to the shelf.
     """
     check_spool(settings.spool)
+    shelf = open_shelf(settings.cache_dir, settings.spool, settings.cache_bytes)
     await check_database(str(settings.database_url))
     pool = await open_pool(str(settings.database_url))
     egress, pages = Egress(settings.allowed_hosts), Egress(settings.allowed_hosts, connections=PLACES)
     try:
         async with OpenBucket(settings) as bucket:
-            resources = _wire(settings, pool, bucket, _upstream(settings, egress, pages), egress)
+            resources = _wire(settings, pool, (bucket, shelf), _upstream(settings, egress, pages), egress)
             async with Background(on_failure) as tasks:
                 tasks.start("the listener", resources.listener.run, is_outage)
+                tasks.start("the shelf", shelf.verify, lambda error: isinstance(error, OSError))
                 try:
                     yield resources
                 finally:
@@ -151,19 +157,23 @@ def _upstream(settings: Settings, egress: Egress, egress_of_pages: Egress) -> Up
     )
 
 
-def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClient, egress: Egress) -> Resources:
+def _wire(
+    settings: Settings, pool: Pool, stores: tuple[Bucket, Shelf], upstream: UpstreamClient, egress: Egress
+) -> Resources:
+    bucket, shelf = stores
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     leases = Leases(pool)
     refresher = _refresher(settings, pool, upstream, leases, Feed(settings.feed_max_age) if advisories else None)
-    store = FileStore(pool, bucket, FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)), leases, settings.spool)
-    page_cache = ProjectCache[EncodedPage](lambda: listener.is_trusted, limit=PAGE_CACHE)
+    fetcher = FileFetcher(pool, bucket, upstream, Repairs(pool, bucket))
+    store = FileStore(pool, StoredFiles(pool, bucket, shelf), shelf, fetcher, leases, spool=settings.spool)
+    snapshots = SnapshotCache(lambda: listener.is_trusted, limit=SNAPSHOTS)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
-    listener = _listener(settings, leases, project_list, (page_cache, document_cache))
+    listener = _listener(settings, leases, project_list, (snapshots, document_cache))
     served = Served(pool, settings.addresses, settings.upstream_url, settings.window)
     freshness = settings.page_freshness
-    pages = Pages(pool, page_cache, refresher, project_list, served, freshness=freshness)
+    pages = Pages(pool, snapshots, refresher, project_list, served, freshness=freshness)
     trust = Trust(settings.sigstore_trust_root)
     metadata = MetadataStore(pool, bucket, upstream, WheelReader(pool, bucket, upstream), store)
     documents = ProjectDocuments(pool, bucket, metadata, refresher, document_cache, served, freshness=freshness)
@@ -171,6 +181,7 @@ def _wire(settings: Settings, pool: Pool, bucket: Bucket, upstream: UpstreamClie
         settings=settings,
         pool=pool,
         bucket=bucket,
+        shelf=shelf,
         upstream=upstream,
         refresher=refresher,
         pages=pages,
@@ -211,7 +222,7 @@ def _listener(
     settings: Settings,
     leases: Leases,
     project_list: ProjectList,
-    caches: Sequence[ProjectCache[EncodedPage] | ProjectCache[Document]],
+    caches: Sequence[SnapshotCache | ProjectCache[Document]],
 ) -> Listener:
     """Return the listener that hears of every commit, and removes changed projects from the caches."""
 

@@ -98,12 +98,39 @@ CREATE FUNCTION public.record_downloads(index_name text, files bigint[], account
     AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('koschey_download', 0));
-    RETURN QUERY INSERT INTO download (index_id, file_id, account, token, address, user_agent)
-    SELECT standing.index_id, row.file_id, row.account, row.token, row.address, row.user_agent
+    RETURN QUERY
+    WITH served AS MATERIALIZED (
+        SELECT standing.index_id, standing.file_id
+          FROM (SELECT DISTINCT unnest(files) AS file_id) AS wanted
+          JOIN index ON index.name = index_name
+          JOIN standing ON standing.index_id = index.id AND standing.file_id = wanted.file_id
+          JOIN file ON file.id = wanted.file_id
+          JOIN project ON project.id = file.project_id
+         WHERE project.status <> 'quarantined'
+           AND (standing.state = 'released' OR (
+                standing.state = 'held' AND EXISTS (
+                    SELECT FROM let_through
+                     WHERE let_through.index_id = standing.index_id AND let_through.file_id = standing.file_id)))
+           AND NOT EXISTS (
+                SELECT FROM rule
+                 WHERE rule.index_id = standing.index_id AND rule.kind IN ('blocked', 'reserved')
+                   AND rule.project = project.name
+                   AND (rule.kind = 'blocked' OR project.origin = 'mirrored')
+                   AND rule.version IN ('', file.version)
+                   AND (rule.expires_at IS NULL OR rule.expires_at > koschey_now()))
+           AND NOT EXISTS (
+                SELECT FROM rule
+                 WHERE rule.index_id = standing.index_id AND rule.kind IN ('blocked', 'reserved')
+                   AND (right(rule.project, 2) = '-*' OR rule.project IN ('*', '@upstream'))
+                   AND (rule.kind = 'blocked' OR project.origin = 'mirrored')
+                   AND rule.version IN ('', file.version)
+                   AND (rule.expires_at IS NULL OR rule.expires_at > koschey_now())
+                   AND in_scope(rule.project, project.name, project.origin))
+    )
+    INSERT INTO download (index_id, file_id, account, token, address, user_agent)
+    SELECT served.index_id, row.file_id, row.account, row.token, row.address, row.user_agent
       FROM unnest(files, accounts, tokens, addresses, user_agents) AS row (file_id, account, token, address, user_agent)
-      JOIN index ON index.name = index_name
-      JOIN standing ON standing.index_id = index.id AND standing.file_id = row.file_id
-     WHERE standing.state NOT IN ('blocked', 'removed')
+      JOIN served ON served.file_id = row.file_id
     RETURNING download.file_id;
 END $$;
 
@@ -912,6 +939,8 @@ CREATE UNIQUE INDEX proposal_open ON public.proposal USING btree (index_id, acti
 CREATE INDEX reviewer_code_issued ON public.reviewer_code USING btree (issued_at);
 
 CREATE INDEX rule_expiry ON public.rule USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX rule_pattern ON public.rule USING btree (index_id, kind) WHERE (("right"(project, 2) = '-*'::text) OR (project = ANY (ARRAY['*'::text, '@upstream'::text])));
 
 CREATE INDEX session_account ON public.session USING btree (account_id);
 

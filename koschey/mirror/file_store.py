@@ -1,26 +1,26 @@
 """Opens a file's bytes for clients: from the bucket, or from the one fetch in progress."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import tempfile
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import IO
 
 import structlog
 
 from koschey.db import files
 from koschey.db.outbox import delete_message, insert_message
 from koschey.db.pool import LOST, Pool
-from koschey.errors import Busy, Damaged, KoscheyError, StoreUnavailable
-from koschey.mirror.damage import report_damage
+from koschey.errors import Busy, KoscheyError, StoreUnavailable
 from koschey.mirror.fetch import FileFetcher
 from koschey.mirror.leases import Leases
 from koschey.mirror.spool import Fetch
+from koschey.mirror.stored_files import StoredFiles
 from koschey.model import File, FileId
 from koschey.outbox import FileWanted
-from koschey.storage.blobs import stream_blob
-from koschey.storage.s3 import Bucket, blob_key
+from koschey.storage.shelf import Shelf
 
 log = structlog.get_logger()
 
@@ -34,47 +34,36 @@ class FileBody:
 
     file: File
     size: int
-    pool: Pool
-    bucket: Bucket
+    stored: StoredFiles
     fetch: Fetch | None
 
-    async def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
+    def read(self, start: int, stop: int) -> AsyncGenerator[bytes]:
         """Yield the bytes from `start` up to, but not including, `stop`.
 
         Raises the error of the fetch, `StoreUnavailable`, or, after the damage is recorded, `Damaged`.
         """
         # Checked when reading begins: since the file was opened, the fetch may have ended and closed its spool.
         if self.fetch is not None and not self.fetch.is_only_in_bucket:
-            chunks = self.fetch.read(start, stop, self.size)
-        else:
-            chunks = self._read_stored(self.fetch.file if self.fetch else self.file, start, stop)
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-
-    async def _read_stored(self, file: File, start: int, stop: int) -> AsyncGenerator[bytes]:
-        assert file.sha256 is not None
-        # A part cannot be verified alone, because the digest is that of the whole. For a part, only the size of the
-        # object is checked. Installers that read parts compare the digest of the whole before they install it.
-        if (start, stop) == (0, self.size):
-            chunks = stream_blob(self.bucket, file.sha256, self.size)
-        else:
-            chunks = self.bucket.stream(blob_key(file.sha256), start, stop, self.size)
-        try:
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk
-        except Damaged as error:
-            await report_damage(self.pool, file, error)
-            raise
+            return self.fetch.read(start, stop, self.size)
+        return self.stored.read(self.fetch.file if self.fetch else self.file, start, stop)
 
 
 class FileStore:
     """Opens files, and holds the fetches in progress in this process. One per process."""
 
-    def __init__(self, pool: Pool, bucket: Bucket, fetcher: FileFetcher, leases: Leases, spool: Path | None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        stored: StoredFiles,
+        shelf: Shelf,
+        fetcher: FileFetcher,
+        leases: Leases,
+        *,
+        spool: Path | None,
+    ) -> None:
         self._pool = pool
-        self._bucket = bucket
+        self._stored = stored
+        self._shelf = shelf
         self._fetcher = fetcher
         self._leases = leases
         self._spool = spool
@@ -91,11 +80,12 @@ class FileStore:
         """
         fetch = None if file.stored_at else self._join_or_fetch(file)
         if fetch is not None:
+            fetch.is_requested = True
             await fetch.started()
             file = fetch.file
         size = file.size if fetch is None else fetch.total
         assert size is not None
-        return FileBody(file, size, self._pool, self._bucket, fetch)
+        return FileBody(file, size, self._stored, fetch)
 
     async def reload(self, file: File) -> File:
         """Return the file from its current row."""
@@ -127,6 +117,7 @@ class FileStore:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stored.close()
 
     def _join_or_fetch(self, file: File) -> Fetch:
         """Return this process's fetch of a file; start one if there is none.
@@ -137,7 +128,7 @@ class FileStore:
         if fetch := self._fetches.get(file.id):
             return fetch
         try:
-            fetch = self._fetches[file.id] = Fetch(file, self._spool)
+            fetch = self._fetches[file.id] = Fetch(file, self._new_spool(file))
         except OSError as error:
             raise StoreUnavailable(f"{file.filename} cannot be spooled (KOSCHEY_SPOOL): {error}") from error
         self._track(asyncio.create_task(self._run(fetch)))
@@ -178,7 +169,9 @@ class FileStore:
                 fetch.succeed(fetch.file)
                 return
             await self._queue_for_worker(fetch.file)
-            fetch.succeed(await self._fetcher.obtain(fetch))
+            stored = await self._fetcher.obtain(fetch)
+            await self._put_on_shelf(fetch, stored)
+            fetch.succeed(stored)
         except BaseException as error:
             self._fail(fetch, error)
             await self._note_failure(fetch)
@@ -186,6 +179,17 @@ class FileStore:
         finally:
             # Before the lease is returned: a client that finds the stored bytes damaged must not join this fetch.
             self._forget(fetch)
+
+    def _new_spool(self, file: File) -> Callable[[], IO[bytes]]:
+        """Return a function that opens a spool, on the disk of the shelf if the file has room there."""
+        if self._shelf.has_room(file.size or 0):
+            return self._shelf.open_spool
+        return lambda: tempfile.TemporaryFile(dir=self._spool, buffering=0)
+
+    async def _put_on_shelf(self, fetch: Fetch, stored: File) -> None:
+        """Put a file that a client has requested on the shelf. A file that only the worker fetched may stay held."""
+        if fetch.is_requested and fetch.received == stored.size and stored.sha256 and self._shelf.has_room(stored.size):
+            await asyncio.to_thread(self._shelf.put, fetch.descriptor, stored.sha256, stored.size)
 
     def _fail(self, fetch: Fetch, error: BaseException) -> None:
         """Notify all waiting clients of the first failure, unless the file is stored.

@@ -1,17 +1,16 @@
-"""A download from an upstream in progress: any number of clients read what has arrived while more arrives.
+"""A download from an upstream or the bucket in progress: any number of clients read what has arrived.
 
 The bytes are in an unnamed temporary file, so a killed process leaves nothing behind. Clients read all but the last
-`HELD_BACK` bytes as they arrive, and the rest only after the row is committed.
+`HELD_BACK` bytes as they arrive, and the rest only after the download has succeeded. If it comes from an upstream, the
+row is committed by then.
 """
 
 import asyncio
 import gzip
 import hashlib
 import os
-import tempfile
 import zlib
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 from typing import IO
 
 from koschey.errors import KoscheyError, UpstreamMalformed
@@ -23,16 +22,18 @@ from koschey.storage.s3 import CHUNK, BlobWriter
 class Fetch:
     """One download: the bytes that have arrived, and its result."""
 
-    def __init__(self, file: File, spool: Path | None) -> None:
+    def __init__(self, file: File, new_spool: Callable[[], IO[bytes]]) -> None:
         self.file = file
         self.total: int | None = file.size
         self.stored = False
         self.error: KoscheyError | None = None
+        self.is_requested = False
+        """Whether a client waits for it, and not only the worker."""
         self.has_sent_bytes = False
         """Whether a client has received bytes before the whole file was verified."""
         self._received = 0
-        self._folder = spool
-        self._spool = self._new_spool()
+        self._new_spool = new_spool
+        self._spool = new_spool()
         self._readers = 0
         self._progress = asyncio.Event()
 
@@ -115,6 +116,11 @@ class Fetch:
         return self.stored and (self._spool.closed or self._received != self.total)
 
     @property
+    def descriptor(self) -> int:
+        """The descriptor of the spool."""
+        return self._spool.fileno()
+
+    @property
     def received(self) -> int:
         """The number of bytes that have arrived."""
         return self._received
@@ -145,9 +151,6 @@ class Fetch:
     def _close_spool(self) -> None:
         if self._ended and not self._readers:
             self._spool.close()
-
-    def _new_spool(self) -> IO[bytes]:
-        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
 
     def _read_at(self, start: int, stop: int) -> bytes:
         return os.pread(self._spool.fileno(), stop - start, start)

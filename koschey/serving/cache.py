@@ -2,6 +2,9 @@
 
 The notification of a commit removes everything about its project. While the listening connection is lost, the cache
 stores nothing and returns nothing. It does not store what was built while its project changed.
+
+Changes are numbered. The cache remembers the number of each project's last change, and forgets the oldest of them: what
+is built for such a project while that happens is not stored either.
 """
 
 import time
@@ -24,6 +27,10 @@ class Cacheable(Protocol):
         """The time, by `time.monotonic`, until which the value may be kept."""
 
 
+REMEMBERED = 10_000
+"""Maximum number of projects whose last change is remembered."""
+
+
 class ProjectCache[T: Cacheable]:
     """Values by project and key, up to `limit` bytes. The least recently used projects are dropped first."""
 
@@ -33,6 +40,8 @@ class ProjectCache[T: Cacheable]:
         self._values: OrderedDict[NormalizedName, dict[str, T]] = OrderedDict()
         self._weight = 0
         self._changes = 0
+        self._changed: OrderedDict[str, int] = OrderedDict()
+        self._all_changed = 0
 
     def get(self, name: NormalizedName, key: str = "") -> T | None:
         """Return the value, or None unless it is certain that nothing has changed since it was built."""
@@ -44,12 +53,16 @@ class ProjectCache[T: Cacheable]:
 
     @property
     def changes(self) -> int:
-        """A counter that grows with every change. Callers read it before they read rows, and pass it to `put`."""
+        """The number of the last change. Callers read it before they read rows, and pass it to `put`."""
         return self._changes
 
+    def changed(self, name: NormalizedName) -> int:
+        """Return the number of the last change that may have been one of this project."""
+        return max(self._changed.get(name, 0), self._all_changed)
+
     def put(self, name: NormalizedName, built: T, changes: int, key: str = "") -> None:
-        """Store a value, unless any project has changed since the caller read `changes`."""
-        if changes != self._changes or not self._trusted():
+        """Store a value, unless its project has changed since the caller read `changes`."""
+        if self.changed(name) > changes or not self._trusted():
             return
         of_project = self._values.setdefault(name, {})
         replaced = of_project.get(key)
@@ -61,14 +74,21 @@ class ProjectCache[T: Cacheable]:
 
     def forget(self, name: str) -> None:
         """Remove the values of a project, because it changed; `name` may be the scope of a rule for many projects."""
-        self._changes += 1
         if name.endswith("*") or name.startswith("@"):  # a scope
             self.forget_all()
+            return
+        self._changes += 1
+        self._changed[name] = self._changes
+        self._changed.move_to_end(name)
+        if len(self._changed) > REMEMBERED:
+            _, self._all_changed = self._changed.popitem(last=False)
         self._drop(NormalizedName(name))
 
     def forget_all(self) -> None:
         """Remove all values, because any project may have changed."""
         self._changes += 1
+        self._all_changed = self._changes
+        self._changed.clear()
         self._values.clear()
         self._weight = 0
 

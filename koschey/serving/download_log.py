@@ -1,10 +1,14 @@
 """The log of downloads: a client receives a file only after its download is recorded.
 
-One statement records many downloads. Those that arrive while a statement is in progress are recorded by the next one,
-so that a process commits at most a few hundred times a second, however many clients it serves.
+The statement that records a download is also the last gate: it records only files that are served at that moment.
+
+One statement records many downloads. Those that arrive while a statement is in progress are recorded by the next one.
+While several arrive at a time, statements keep a distance, so that a process commits at most a few hundred times a
+second, however many clients it serves. A single client never waits for that distance.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,8 +22,8 @@ from koschey.db.projects import select_project
 from koschey.errors import Busy, NotKnown
 from koschey.model import FileId
 
-LINGER = 0.002
-"""Seconds for which the first statement waits, to gather requests that arrive together."""
+DISTANCE = 0.004
+"""Seconds between the beginnings of two statements while more than one download arrives at a time."""
 MOST = 1000
 """Maximum number of rows in one statement."""
 
@@ -49,6 +53,7 @@ class DownloadLog:
         self._pool = pool
         self._waiting: list[Waiting] = []
         self._writing: asyncio.Task[None] | None = None
+        self._next_at = 0.0
 
     async def record_download(
         self, file: FileId, login: Login | None, address: str | None, user_agent: str | None
@@ -90,9 +95,10 @@ class DownloadLog:
     async def _write(self) -> None:
         """Write batches until no download is pending."""
         try:
-            await asyncio.sleep(LINGER)
             while self._waiting:
+                await asyncio.sleep(self._next_at - time.monotonic())
                 batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                self._next_at = time.monotonic() + (DISTANCE if len(batch) > 1 else 0.0)
                 await self._commit(batch)
         finally:
             # Nothing is awaited between the last check and this line, so that no request can arrive in between. If

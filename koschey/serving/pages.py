@@ -1,6 +1,6 @@
-"""Renders a project's page once per change, from the files that the verdict serves, and keeps it in memory.
+"""Builds the snapshot of a project once per change, from the files that the verdict serves, and keeps it in memory.
 
-A page that was built while its project changed is sent once and not kept.
+A snapshot that was built while its project changed is used once and not kept.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from koschey.db.pool import Pool
 from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
 from koschey.mirror.refresh import Refresher
-from koschey.model import ProjectStatus
+from koschey.model import File, ProjectStatus
 from koschey.policy.rules import CLOSING
-from koschey.serving.cache import ProjectCache
 from koschey.serving.encoded import EncodedPage, page_of
 from koschey.serving.project_list import ProjectList
 from koschey.serving.served import Served, seconds_left
+from koschey.serving.snapshots import Snapshot, SnapshotCache
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 
@@ -30,12 +30,12 @@ RENDER_IN_THREAD = 500
 
 
 class Pages:
-    """Builds pages from the rows of files that the verdict serves."""
+    """Builds pages, and the snapshots that they belong to, from the rows of files that the verdict serves."""
 
     def __init__(
         self,
         pool: Pool,
-        cache: ProjectCache[EncodedPage],
+        cache: SnapshotCache,
         refresher: Refresher,
         project_list: ProjectList,
         served: Served,
@@ -48,15 +48,24 @@ class Pages:
         self._list = project_list
         self._freshness = freshness
         self._served = served
-        self._building = Flights[tuple[NormalizedName, int, int], EncodedPage]()
+        self._behind = Flights[NormalizedName, EncodedPage | None]()
+        self._building = Flights[tuple[NormalizedName, int, int], Snapshot]()
 
     def cached(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page from memory, or None. The project of an old page is refreshed in the background."""
-        page = self._cache.get(name)
-        if page is not None and time.monotonic() - page.built_at > self._freshness:
-            page.built_at = time.monotonic()
-            self._refresher.find_in_background(name)
-        return page
+        snapshot = self._cached(name)
+        return snapshot.page if snapshot else None
+
+    def cached_file(self, path: str) -> File | None:
+        """Return the served file with this path from memory, or None. Refreshes its project as `cached` does."""
+        name = self._cache.find_project(path)
+        snapshot = self._cached(name) if name else None
+        return snapshot.files.get(path) if snapshot else None
+
+    def build_in_background(self, name: NormalizedName) -> None:
+        """Build the snapshot of a project of which a client has requested a file, unless there is one."""
+        if self._cached(name) is None:
+            self._behind.begin(name, lambda: self.project(name))
 
     def cached_list(self) -> EncodedPage | None:
         """Return the project list from memory, or None if it is too old."""
@@ -64,6 +73,7 @@ class Pages:
 
     async def close(self) -> None:
         """Cancel the work in progress."""
+        await self._behind.close()
         await self._building.close()
         await self._list.close()
 
@@ -79,13 +89,15 @@ class Pages:
         project = await self._refresher.find(name)
         if project is None:
             page = await self._closed(name)
+            snapshot = Snapshot(page) if page else None
         else:
             # `_build` reads the rows again: what was read before this line may be outdated.
             changes = self._cache.changes
-            page = await self._build(name)
-        if page is not None:
-            self._cache.put(name, page, changes)
-        return page
+            snapshot = await self._build(name)
+        if snapshot is None:
+            return None
+        self._cache.put(name, snapshot, changes)
+        return snapshot.page
 
     async def project_below(self, name: NormalizedName, depth: int) -> EncodedPage | None:
         """Return a page for another URL than its own, `depth` folders below the root. The page is not kept.
@@ -94,7 +106,14 @@ class Pages:
         """
         if await self._refresher.find(name) is None:
             return await self._closed(name)
-        return await self._build(name, depth)
+        return (await self._build(name, depth)).page
+
+    def _cached(self, name: NormalizedName) -> Snapshot | None:
+        snapshot = self._cache.get(name)
+        if snapshot is not None and time.monotonic() - snapshot.page.built_at > self._freshness:
+            snapshot.page.built_at = time.monotonic()
+            self._refresher.find_in_background(name)
+        return snapshot
 
     async def _closed(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page of a blocked or reserved name that has no project here, so that it is never a 404."""
@@ -108,12 +127,12 @@ class Pages:
         page.expires_at = begun + seconds_left(rules, now)
         return page
 
-    async def _build(self, name: NormalizedName, depth: int = 2) -> EncodedPage:
-        """Return the current page, built once for all callers between two changes."""
-        key = name, depth, self._cache.changes
+    async def _build(self, name: NormalizedName, depth: int = 2) -> Snapshot:
+        """Return the current snapshot, built once for all callers between two changes."""
+        key = name, depth, self._cache.changed(name)
         return await self._building.join(key, lambda: self._build_once(name, depth))
 
-    async def _build_once(self, name: NormalizedName, depth: int) -> EncodedPage:
+    async def _build_once(self, name: NormalizedName, depth: int) -> Snapshot:
         # Taken before PostgreSQL's clock is read, so that the page expires a little too soon rather than too late.
         begun = time.monotonic()
         served = await self._served.load(name)
@@ -121,7 +140,7 @@ class Pages:
         served = replace(served, depth=depth)
         page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
         page.expires_at = begun + served.lasts
-        return page
+        return Snapshot(page, {file.path: file for file in served.files if file.path})
 
 
 def _render(page: ProjectPage) -> EncodedPage:

@@ -158,6 +158,16 @@ class Settings(BaseSettings):
     spool: Path | None = Field(
         None, description="folder for files that are being transferred; default: the system's temporary folder"
     )
+    cache_dir: Path | None = Field(
+        None,
+        description="folder for copies of stored files, shared by the web processes of a host and safe to delete; "
+        "default: `cache` beside the spool",
+    )
+    cache_mib: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="maximum size of these copies, in MiB; 0 keeps none; default: 10 GiB, or a tenth of the free disk "
+        "if that is less",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="minimum log level")
 
     @field_validator("absence_confirmed_after")
@@ -266,6 +276,11 @@ class Settings(BaseSettings):
     def downloads_kept(self) -> timedelta | None:
         """How long downloads are kept in the log; None: permanently."""
         return timedelta(days=self.downloads_kept_days) if self.downloads_kept_days is not None else None
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """The maximum size of the copies on the local disk; None: the default."""
+        return int(self.cache_mib * 2**20) if self.cache_mib is not None else None
 
     @property
     def feed_max_age(self) -> timedelta:

@@ -1,5 +1,7 @@
-"""A thin ASGI layer in front of Quart that answers requests for cached pages, and passes on all others."""
+"""A thin ASGI layer in front of Quart that answers requests for cached pages and files, and passes on all others."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,6 +13,8 @@ from koschey.errors import KoscheyError
 from koschey.serving.encoded import EncodedPage
 from koschey.serving.pages import Pages
 from koschey.web.answer import PageRequest, answer_page, encoded_content
+from koschey.web.fast_files import PREFIX as FILES
+from koschey.web.fast_files import FastFiles
 from koschey.web.stalls import PIECE, limit_connections, limited
 
 log = structlog.get_logger()
@@ -19,8 +23,8 @@ PREFIX = "/simple/"
 READ = frozenset({b"accept", b"accept-encoding", b"if-none-match"})
 
 
-class FastPages:
-    """Answers `GET` and `HEAD` of `/simple/` and `/simple/<name>/` if the page is in the cache.
+class FastLayer:
+    """Answers `GET` and `HEAD` of `/simple/`, `/simple/<name>/` and files if the answer is in memory or on the shelf.
 
     It makes no decision. Quart answers for a page that is not in the cache, that has not been compressed yet, or whose
     name is not normalised.
@@ -30,6 +34,7 @@ class FastPages:
         self.quart = app
         self._prefix = prefix
         self.pages: Pages | None = None
+        self.files: FastFiles | None = None
         self._is_limited = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -37,44 +42,55 @@ class FastPages:
         if not self._is_limited and scope["type"] == "http":
             self._is_limited = True
             limit_connections()
-        page = self._find(scope) if scope["type"] == "http" else None
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") and await self._answer(scope, send):
+            return
+        await self._pass_on(scope, receive, limited(send))
+
+    async def _answer(self, scope: Any, send: Any) -> bool:
+        """Answer, and return True. Returns False, before anything is sent, if Quart must answer."""
+        path: str = scope["path"]
+        if path.startswith(FILES) and self.files is not None:
+            with _aborting(scope):
+                return await self.files.answer(scope, send)
+        page = self._find(path) if path.startswith(PREFIX) else None
         page_request = _page_request(scope) if page is not None else None
         if page is None or page_request is None or encoded_content(page, page_request):
-            await self._pass_on(scope, receive, limited(send))
-            return
+            return False
         answer = answer_page(page, page_request)
         if len(answer.body) > PIECE:  # a smaller body fits into the server's buffers
             send = limited(send)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": answer.status,
-                "headers": [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()],
-            }
-        )
+        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+        return True
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let Quart answer. An error in a body must abort the connection, so that no client accepts a part as whole."""
+        """Let Quart answer."""
         if self._prefix and scope["type"] == "http":
             # As ASGI specifies: Quart routes the path below the prefix, and adds the prefix to the links that it makes.
             scope = {**scope, "root_path": self._prefix, "path": self._prefix + scope["path"]}
-        try:
+        with _aborting(scope):
             await self.quart(scope, receive, send)
-        except Exception as error:
-            cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
-            expected = isinstance(cause, KoscheyError | OSError)
-            log.warning("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
-            raise ConnectionAbortedError(str(cause)) from None
 
-    def _find(self, scope: Any) -> EncodedPage | None:
-        path = scope["path"]
-        if self.pages is None or scope["method"] not in ("GET", "HEAD") or not path.startswith(PREFIX):
+    def _find(self, path: str) -> EncodedPage | None:
+        if self.pages is None:
             return None
         name = path[len(PREFIX) :]
         if not name:
             return self.pages.cached_list()
         return self.pages.cached(NormalizedName(name[:-1])) if name.endswith("/") else None
+
+
+@contextmanager
+def _aborting(scope: Any) -> Iterator[None]:
+    """Turn every error into one that aborts the connection, so that no client accepts a part as whole."""
+    try:
+        yield
+    except Exception as error:
+        cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+        expected = isinstance(cause, KoscheyError | OSError)
+        log.warning("an answer broke off", path=scope.get("path"), error=repr(cause), exc_info=not expected)
+        raise ConnectionAbortedError(str(cause)) from None
 
 
 def _page_request(scope: Any) -> PageRequest:

@@ -8,7 +8,7 @@ from quart import Blueprint, Response, request
 
 from koschey.errors import Damaged
 from koschey.mirror.ranges import Piece
-from koschey.model import File, Origin
+from koschey.model import File, Origin, Sha256
 from koschey.web.caching import immutable
 from koschey.web.conditional import (
     Unsatisfiable,
@@ -44,6 +44,7 @@ async def package(rest: str) -> Response:
     if not judged.served:
         return await refuse(judged.item, beside)
     file = judged.file
+    resources().pages.build_in_background(file.project)
     if beside == METADATA:
         return await _metadata(file)
     if beside == RECORD:
@@ -132,11 +133,14 @@ async def _metadata(file: File) -> Response:
     body = await resources().metadata.read(file)
     if body is None:
         return problem(404, "No core metadata", f"this index has no core metadata of {file.filename}")
+    # The digest of the bytes that are sent: they may differ from those that the page listed.
+    digest = Sha256(hashlib.sha256(body).hexdigest())
+    resources().shelf.keep_small(digest, body)
     headers = {
         "Content-Type": "application/octet-stream",
         "Cache-Control": immutable(resources().settings),
-        # The digest of the bytes that are sent: they may differ from those that the page listed.
-        "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
+        "ETag": f'"{digest}"',
+        "X-Content-Type-Options": "nosniff",
     }
     return full_unless_cached(body, headers)
 

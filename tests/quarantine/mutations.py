@@ -160,7 +160,9 @@ MUTATIONS = {
         PEOPLE,
     ),
     "the page lists what is held": Mutation([(served, "verdict", serve_held)]),
-    "what is held is given to who knows the path": Mutation([(serving_files, "verdict", serve_held)]),
+    "what is held is given to who knows the path": Mutation(
+        [(serving_files, "verdict", serve_held), (web_files, "record_download", do_nothing)]
+    ),
     "time releases too early": Mutation([(verdict, "_judge_by_time", release_early)]),
     "an upload time is believed": Mutation(
         [(admission, "window_start", believe_upload_time)], frozenset({"upstream_backdates"})

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -39,7 +40,7 @@ from koschey.serving import cache, encoded, pages
 from koschey.settings import Settings
 from koschey.web.context import KEY
 from koschey.web.edge import Edge
-from koschey.web.fast import FastPages
+from koschey.web.fast import FastLayer
 from koschey.web.gate import ReadGate
 from tests.support.koschey_up import JSON, Answer
 from tests.support.postgres import MIGRATED, Postgres, set_clock, wait_until_ready
@@ -54,6 +55,8 @@ SECOND = "saul"
 """Another account with the same rights."""
 MOVED = frozenset({301, 302, 303, 307, 308})
 NUMBERS = itertools.count()
+EXTENSIONS = {"http.response.pathsend": dict[str, object]()}
+"""What the server can do besides the standard, as granian can: send a file by its path."""
 
 type Store = Mapping[str, str]
 
@@ -127,8 +130,10 @@ class AppInProcess:
 
     def __enter__(self) -> Self:
         self.database = self.run(self._postgres.create(MIGRATED))
+        self._shelf = TemporaryDirectory(prefix="koschey-shelf-")
         self.settings = Settings.model_validate(
             {
+                "cache_dir": self._shelf.name,
                 **self._given,
                 "database_url": self._postgres.url(self.database),
                 "upstream": self.upstream.url,
@@ -153,6 +158,7 @@ class AppInProcess:
             module.time = original  # type: ignore[attr-defined]
         self.run(self._postgres.drop(self.database))
         self._runner.close()
+        self._shelf.cleanup()
 
     def run[T](self, work: Awaitable[T]) -> T:
         """Run an awaitable to its end."""
@@ -163,10 +169,10 @@ class AppInProcess:
         return self._runner.run(await_it())
 
     @property
-    def front(self) -> FastPages:
+    def front(self) -> FastLayer:
         """The application behind the gate, if there is a gate."""
         behind = self.app.application
-        front: FastPages = behind._application if isinstance(behind, ReadGate) else behind
+        front: FastLayer = behind._application if isinstance(behind, ReadGate) else behind
         return front
 
     @property
@@ -338,7 +344,7 @@ async def _ask(
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "scheme": "http",
         "method": method, "path": unquote(path), "raw_path": path.encode(), "query_string": query.encode(),
         "root_path": "", "headers": raw, "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8080),
-        "extensions": {},
+        "extensions": EXTENSIONS,
     }  # fmt: skip
     arrived, sent, ended = [{"type": "http.request", "body": body, "more_body": False}], list[Any](), asyncio.Event()
 
@@ -349,6 +355,8 @@ async def _ask(
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
+        if message["type"] == "http.response.pathsend":
+            message = {"type": "http.response.body", "body": Path(message["path"]).read_bytes()}
         sent.append(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             ended.set()

@@ -226,10 +226,15 @@ async def test_provenance_is_given_up_in_the_end(
     await index.resources.files.store(item.file)
     await eventually(lambda: fault.applied > 0)
     workflow = index.environment.client.get_workflow_handle(provenance_id("t-mute", "1.0"))
+
+    async def has_ended() -> bool:
+        return (await workflow.describe()).status is not WorkflowExecutionStatus.RUNNING
+
     for _ in range(30):
-        if (await workflow.describe()).status is not WorkflowExecutionStatus.RUNNING:
+        if await has_ended():
             break
         await index.pass_time(timedelta(hours=1))
+    await eventually(has_ended)
     assert await workflow.result() == {"verdicts": {}, "unanswered": 1}
     found = await workflow.describe()
     assert found.close_time is not None

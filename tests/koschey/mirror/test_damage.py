@@ -36,8 +36,8 @@ def proxy(s3: Mapping[str, str]) -> Iterator[BucketProxy]:
 def index(
     postgres: Postgres, s3: Mapping[str, str], shared_upstream: Upstream, proxy: BucketProxy
 ) -> Iterator[AppInProcess]:
-    """An index that reaches its bucket through the door."""
-    with AppInProcess(postgres, {**s3, "s3_endpoint": proxy.url}, shared_upstream) as running:
+    """An index that reaches its bucket through the door, and keeps no copies."""
+    with AppInProcess(postgres, {**s3, "s3_endpoint": proxy.url}, shared_upstream, cache_mib=0) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ import gzip
 import json
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,12 +16,14 @@ from koschey.db.pool import Connection, Pool
 from koschey.db.projects import insert_project
 from koschey.events import Event
 from koschey.mirror.refresh import Refresher
-from koschey.model import SYSTEM, Origin, Serial
+from koschey.model import SYSTEM, File, Origin, Serial
+from koschey.serving import cache as module
 from koschey.serving import encoded
 from koschey.serving.cache import ProjectCache
 from koschey.serving.encoded import Encoded, EncodedPage, Variant
 from koschey.serving.pages import Pages
 from koschey.serving.project_list import ProjectList
+from koschey.serving.snapshots import Snapshot, SnapshotCache
 from koschey.standards.negotiation import Coding, Form
 
 if sys.version_info >= (3, 14):
@@ -52,6 +55,11 @@ def trust() -> Trust:
 @pytest.fixture
 def cache(trust: Trust) -> ProjectCache[EncodedPage]:
     return ProjectCache(trust, limit=2 * page().weight)
+
+
+@pytest.fixture(name="snapshots")
+def _snapshots(trust: Trust) -> SnapshotCache:
+    return SnapshotCache(trust, limit=100_000)
 
 
 def keep(cache: ProjectCache[EncodedPage], *names: NormalizedName, size: int = 10) -> None:
@@ -95,6 +103,63 @@ def test_a_page_older_than_a_change_is_not_kept(cache: ProjectCache[EncodedPage]
     assert kept(cache) == set()
     cache.put(SPAM, page(), cache.changes)
     assert kept(cache) == {SPAM}
+
+
+def test_changes_of_others_do_not_matter(cache: ProjectCache[EncodedPage]) -> None:
+    """A page is kept although another project changed while it was built."""
+    before = cache.changes
+    cache.forget("eggs")
+    cache.put(SPAM, page(), before)
+    assert kept(cache) == {SPAM}
+
+
+def test_changes_that_are_no_longer_remembered(
+    cache: ProjectCache[EncodedPage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of very many changes the oldest are forgotten: then every project may have changed."""
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    before = cache.changes
+    cache.forget("spam")
+    between = cache.changes
+    for name in ("a", "b"):
+        cache.forget(name)
+    cache.put(SPAM, page(), before)
+    assert kept(cache) == set()
+    cache.put(SPAM, page(), between)
+    assert kept(cache) == {SPAM}
+
+
+def file(name: str) -> File:
+    """A file of which only the path matters here."""
+    return cast(File, SimpleNamespace(path=f"/packages/{name}"))
+
+
+def snapshot(*names: str) -> Snapshot:
+    """A snapshot with these files."""
+    return Snapshot(page(), {found.path or "": found for found in map(file, names)})
+
+
+def test_files_are_found_by_their_paths(snapshots: SnapshotCache) -> None:
+    """A path leads to the project whose snapshot has it, until the snapshot goes or is replaced."""
+    snapshots.put(SPAM, snapshot("a", "b"), snapshots.changes)
+    assert snapshots.find_project("/packages/a") == SPAM
+    snapshots.put(SPAM, snapshot("b", "c"), snapshots.changes)
+    assert snapshots.find_project("/packages/a") is None
+    assert snapshots.find_project("/packages/c") == SPAM
+    snapshots.forget("spam")
+    assert snapshots.find_project("/packages/c") is None
+    snapshots.put(SPAM, snapshot("a"), snapshots.changes)
+    snapshots.forget_all()
+    assert snapshots._projects == {}
+
+
+def test_paths_of_what_is_not_kept_are_forgotten(snapshots: SnapshotCache) -> None:
+    """A snapshot that is outdated or too large leaves no paths behind."""
+    before = snapshots.changes
+    snapshots.forget("spam")
+    snapshots.put(SPAM, snapshot("a"), before)
+    snapshots.put(EGGS, snapshot(*map(str, range(1000))), snapshots.changes)
+    assert snapshots._projects == {}
 
 
 def test_a_page_older_than_a_lost_connection_is_not_kept(cache: ProjectCache[EncodedPage]) -> None:
@@ -173,16 +238,15 @@ class Looks:
         self.names.append(name)
 
 
-def test_an_old_page_is_refreshed_behind_the_answer(cache: ProjectCache[EncodedPage]) -> None:
+def test_an_old_page_is_refreshed_behind_the_answer(snapshots: SnapshotCache) -> None:
     """A page older than its freshness is answered at once and looked at again, once for each such span."""
     looks = Looks()
     none = cast(Any, None)
-    served = Pages(none, cache, cast(Refresher, looks), none, none, freshness=600)
-    keep(cache, SPAM)
-    assert served.cached(SPAM)
-    assert looks.names == []
-    old = cache.get(SPAM)
+    served = Pages(none, snapshots, cast(Refresher, looks), none, none, freshness=600)
+    snapshots.put(SPAM, Snapshot(page()), snapshots.changes)
+    old = served.cached(SPAM)
     assert old is not None
+    assert looks.names == []
     old.built_at -= 601
     assert served.cached(SPAM) is old
     assert served.cached(SPAM) is old

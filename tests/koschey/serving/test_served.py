@@ -8,6 +8,7 @@ import pytest
 from packaging.utils import NormalizedName
 
 from koschey.db import changelog, feeds, files, journal, projects, search, standings
+from koschey.db.downloads import NewDownload, record_downloads
 from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection, Pool
@@ -103,9 +104,12 @@ async def put_rule(connection: Connection, rule: Rule, project: NormalizedName) 
 
 @pytest.mark.parametrize("rule", RULES)
 async def test_view_is_the_verdict(connection: Connection, rule: str) -> None:
-    """For every state, origin and status, and files of every kind, the view has what the verdict serves."""
+    """For every state, origin and status, and files of every kind, the view has what the verdict serves.
+
+    And only downloads of these files are recorded.
+    """
     await set_clock(connection, NOON)
-    expected, found = {}, {}
+    expected, found, recorded = {}, {}, {}
     combinations = product(State, Origin, ProjectStatus, CHANGES)
     for number, (state, origin, status, change) in enumerate(combinations):
         if status is not ProjectStatus.ACTIVE and change != "as it is":
@@ -126,7 +130,9 @@ async def test_view_is_the_verdict(connection: Connection, rule: str) -> None:
         # And without the checks, as pages ask.
         assert expected[case] == verdict(item.file, item.standing, replace(policy, checks=()), NOON).served
         found[case] = bool(await served_of(connection, project))
+        recorded[case] = bool(await record_downloads(connection, [NewDownload(item.file.id, None, None, None, None)]))
     assert found == expected
+    assert recorded == expected
     assert any(found.values()) is not closes_all(RULES[rule])
     held = any(served for (state, *_), served in found.items() if state is State.HELD)
     assert held is serves_held(rule)

@@ -1,0 +1,231 @@
+"""Files that are answered from memory and from the shelf: as Quart answers, and only while they are served."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from packaging.utils import NormalizedName
+
+from koschey.db.rules import upsert_rule
+from koschey.model import SYSTEM
+from koschey.policy.rules import RuleKind
+from koschey.quarantine.decide import Choice
+from koschey.serving.snapshots import SnapshotCache
+from koschey.storage.shelf import SMALL
+from tests.support import app_in_process
+from tests.support.app_in_process import AppInProcess
+from tests.support.archives import noise, wheel
+from tests.support.koschey_up import Answer
+from tests.support.upstream.server import Upstream, UpstreamFile
+
+DIFFERS = {"date", "server"}
+
+
+def warm(app: AppInProcess, upstream: Upstream, project: str, size: int = 300_000) -> UpstreamFile:
+    """A released file that was downloaded, and whose page was built after that."""
+    file = upstream.add(project, "1.0", content=noise(project, size), filename=f"{project}-1.0.tar.gz")
+    app.page(project)
+    assert app.ask(file.path).body == file.content
+    app.hear_all()
+    app.page(project)
+    return file
+
+
+@pytest.fixture(name="alone")
+def _alone(app: AppInProcess, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A call after which Quart answers nothing."""
+
+    async def fail(*_: Any) -> None:
+        raise AssertionError("Quart was asked")
+
+    return lambda: monkeypatch.setattr(app.front, "_pass_on", fail)
+
+
+def of_quart(app: AppInProcess, path: str, method: str = "GET", **headers: Any) -> Answer:
+    """What Quart answers."""
+    fast, app.front.files = app.front.files, None
+    try:
+        return app.ask(path, method, **headers)
+    finally:
+        app.front.files = fast
+
+
+@pytest.mark.parametrize("size", [10, SMALL, SMALL + 1, 300_000])
+@pytest.mark.parametrize("sends_paths", [True, False])
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", {}),
+        ("HEAD", {}),
+        ("GET", {"Range": "bytes=1-7"}),
+        ("GET", {"Range": "bytes=-5"}),
+        ("GET", {"Range": "bytes=3-"}),
+        ("GET", {"Range": "bytes=0-"}),
+        ("HEAD", {"Range": "bytes=2-3"}),
+        ("GET", {"Range": "bytes=1-7", "If_Range": '"another"'}),
+        ("GET", {"Range": "lines=1-7"}),
+        ("GET", {"If_None_Match": "*"}),
+        ("HEAD", {"If_None_Match": "*"}),
+        ("GET", {"If_None_Match": '"another"'}),
+    ],
+)
+def test_answers_are_those_of_quart(
+    app: AppInProcess,
+    upstream: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    sends_paths: bool,
+    method: str,
+    headers: dict[str, Any],
+) -> None:
+    """Status, headers and bytes are the same, with and without a server that sends files by their paths."""
+    file = warm(app, upstream, f"ff-same-{size}", size)
+    slow = of_quart(app, file.path, method, **headers)
+    if not sends_paths:
+        monkeypatch.setattr(app_in_process, "EXTENSIONS", {})
+    with monkeypatch.context() as context:
+        context.setattr(app.front, "_pass_on", None)
+        fast = app.ask(file.path, method, **headers)
+    assert (fast.status, fast.body) == (slow.status, slow.body)
+    assert {name: value for name, value in fast.headers.items() if name not in DIFFERS} == {
+        name: value for name, value in slow.headers.items() if name not in DIFFERS
+    }
+
+
+@pytest.mark.parametrize("suffix", [".metadata", ".provenance_url.json"])
+def test_what_is_beside_a_file(app: AppInProcess, upstream: Upstream, alone: Callable[[], None], suffix: str) -> None:
+    """Core metadata and records come from memory once they were read, with their validators."""
+    filename, content = wheel("ff_beside", "1.0")
+    file = upstream.add("ff-beside", "1.0", content=content, filename=filename)
+    app.page("ff-beside")
+    app.ask(file.path)
+    app.hear_all()
+    app.page("ff-beside")
+    slow = of_quart(app, file.path + suffix)
+    assert slow.status == 200
+    alone()
+    fast = app.ask(file.path + suffix)
+    assert (fast.status, fast.body) == (200, slow.body)
+    assert set(slow.headers) - set(fast.headers) <= DIFFERS
+    assert app.ask(file.path + suffix, If_None_Match=fast.headers["etag"]).status == 304
+    assert app.ask(file.path + suffix, "HEAD").headers["content-length"] == str(len(slow.body))
+
+
+def test_every_download_is_recorded(app: AppInProcess, upstream: Upstream, alone: Callable[[], None]) -> None:
+    """A row is committed for each answer with bytes, and for no other."""
+    file = warm(app, upstream, "ff-log")
+    before = downloads(app, file)
+    alone()
+    app.ask(file.path, User_Agent="pip/1\x1b[2J")
+    app.ask(file.path, Range="bytes=0-9")
+    app.ask(file.path, "HEAD")
+    app.ask(file.path, If_None_Match="*")
+    after = downloads(app, file)
+    assert len(after) - len(before) == 2
+    assert after[-2]["user_agent"] == "pip/1?[2J"
+
+
+def test_the_account_is_recorded(private: AppInProcess, upstream: Upstream) -> None:
+    """Where reading needs a login, the row names the account and its token."""
+    reader = private.account(None)
+    file = upstream.add("ff-named", "1.0", content=b"x" * 200_000, filename="ff_named-1.0.tar.gz")
+    for path in ("/simple/ff-named/", file.path, "/simple/ff-named/", file.path):
+        assert private.ask(path, who=reader).status == 200
+        private.hear_all()
+    assert [row["account"] for row in downloads(private, file)] == [reader.name, reader.name]
+    assert private.ask(file.path).status == 401
+
+
+def downloads(app: AppInProcess, file: UpstreamFile) -> list[Any]:
+    return app.fetch(
+        "SELECT download.* FROM download JOIN file ON file.id = file_id WHERE filename = $1 ORDER BY id", file.filename
+    )
+
+
+@pytest.fixture(name="deaf")
+def _deaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process hears of no commit, and trusts its memory all the same."""
+    monkeypatch.setattr(SnapshotCache, "forget", lambda *_: None)
+
+
+NARROWING: dict[str, Callable[[AppInProcess, str], object]] = {
+    "a block": lambda app, name: app.decide("block", name, "1.0"),
+    "a recall": lambda app, name: app.decide("recall", name, "1.0"),
+    "a block of the project": lambda app, name: app.decide("block", name),
+    "a rule for many projects": lambda app, name: put_rule(app, RuleKind.BLOCKED, f"{name}-*"),
+    "a rule for everything": lambda app, _: put_rule(app, RuleKind.BLOCKED, "*"),
+    "a reservation": lambda app, name: put_rule(app, RuleKind.RESERVED, name),
+    "a quarantine of the project": lambda app, name: app.execute(
+        "UPDATE project SET status = 'quarantined' WHERE name = $1", name
+    ),
+}
+
+
+def put_rule(app: AppInProcess, kind: RuleKind, scope: str) -> None:
+    async def put() -> None:
+        async with app.resources.pool.acquire() as connection:
+            await upsert_rule(connection, kind, scope, None, "a test", SYSTEM)
+
+    app.run(put())
+
+
+@pytest.mark.parametrize("narrowing", NARROWING)
+@pytest.mark.usefixtures("deaf")
+def test_nothing_leaves_after_the_commit(app: AppInProcess, upstream: Upstream, narrowing: str) -> None:
+    """Even a process that has not heard of a change sends no byte of a file after its commit."""
+    name = f"ff-{narrowing.replace(' ', '-')}"
+    file = warm(app, upstream, name)
+    assert app.ask(file.path).status == 200
+    NARROWING[narrowing](app, name)
+    try:
+        assert app.resources.pages.cached_file(file.path) is not None
+        for answer in (app.ask(file.path), app.ask(file.path, Range="bytes=0-9")):
+            assert answer.status == 403, narrowing
+            assert file.content[:10] not in answer.body
+    finally:
+        app.execute("DELETE FROM rule")
+        app.resources.pages._cache.forget_all()
+
+
+@pytest.mark.usefixtures("deaf")
+def test_requests_beside_a_block(app: AppInProcess, upstream: Upstream) -> None:
+    """Of many requests beside a block, each that begins after its commit is refused."""
+    file = warm(app, upstream, "ff-race", 100_000)
+    late: list[int] = []
+    done = asyncio.Event()
+
+    async def ask() -> None:
+        while True:
+            is_late = done.is_set()
+            status = (await app_in_process._ask(app.app, "GET", file.path, {}, b"")).status
+            if is_late:
+                late.append(status)
+                return
+
+    async def race() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(30):
+                group.create_task(ask())
+            await asyncio.sleep(0.2)
+            await app._decide(Choice("block"), NormalizedName("ff-race"), "1.0")
+            done.set()
+
+    app.run(race())
+    assert len(late) == 30
+    assert 200 not in late
+    app.resources.pages._cache.forget_all()
+
+
+def test_a_wiped_shelf_loses_nothing(app: AppInProcess, upstream: Upstream) -> None:
+    """Without its copy a file comes from the bucket, once for all, and stands on the shelf again."""
+    file = warm(app, upstream, "ff-wiped")
+    sha256 = app.file(file.filename).file.sha256
+    assert sha256
+    path = app.resources.shelf.find(sha256, file.size)
+    assert path is not None
+    path.unlink()
+    upstream.forget_requests()
+    assert app.ask(file.path).body == file.content
+    assert app.resources.shelf.find(sha256, file.size) == path
+    assert upstream.requests == []
