@@ -41,9 +41,17 @@ async def _recall(settings: Settings, scope: str, reason: str, *, yes: bool, as_
             )
         # After the commit nobody gets a byte without being on this list.
         downloads = await select_all_downloads(pool, project, version)
+    seconds = settings.redirects_for
     if as_json:
         decided = {"choice": Choice.RECALL, "scope": scope, "serial": outcome.serial, "files": outcome.filenames}
-        say_json(decided | {"downloads": [download_as_json(download) for download in downloads]})
+        say_json(
+            decided
+            | {"urls_end_in_seconds": seconds, "downloads": [download_as_json(download) for download in downloads]}
+        )
         return
     say(f"recall {scope}: {outcome}")
+    if seconds:
+        say(
+            f"URLs of the bucket that clients were sent to stay valid for up to {seconds} seconds; they are listed, too"
+        )
     print_downloads(downloads, scope)

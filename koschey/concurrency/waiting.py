@@ -1,6 +1,7 @@
-"""Bounded waits for an event, and for the end of a task."""
+"""Waits for an event within bounds, for the end of a task, and for work that is done at the same time."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 
@@ -16,3 +17,10 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait for its end."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def all_done(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all work at the same time, and wait for the end of all of it. Raises the first error."""
+    for result in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from koschey.causes import BY_ARCHIVE, Grounds
+from koschey.concurrency.waiting import all_done
 from koschey.db import described, files, journal, projects, standings
 from koschey.db.damage import StoredPart
 from koschey.db.described import DescribedWheel
@@ -56,15 +57,15 @@ async def store_fetched(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
     """
     file, digest = fetched.file, fetched.core_metadata
     assert file.sha256 is not None
-    if await bucket.size_of(blob_key(file.sha256)) != file.size:
-        raise StoreUnavailable(f"the bucket did not keep {file.filename}")
-    if fetched.metadata is not None and digest is not None and not (file.metadata_stored and file.core_metadata):
-        await bucket.put(blob_key(digest), fetched.metadata)
     path = file.path or digest_path(file.sha256, file.filename)
     record = render_provenance(fetched.url, file.sha256)
     promised = None if fetched.broken_promise else file.core_metadata
     shown = replace(file, path=path, core_metadata=promised or digest)
-    await write_manifest(bucket, shown, Origin.MIRRORED, record)
+    await all_done(
+        _require_kept(bucket, file, file.sha256),
+        _put_metadata(bucket, fetched),
+        write_manifest(bucket, shown, Origin.MIRRORED, record),
+    )
     async with pool.acquire() as connection, connection.transaction():
         # All transactions lock in this order: project, files, journal.
         await projects.lock_project(connection, file.project)
@@ -80,6 +81,18 @@ async def store_fetched(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
     if refused:
         raise UpstreamMalformed(refused)
     return stored.file
+
+
+async def _require_kept(bucket: Bucket, file: File, digest: Sha256) -> None:
+    if await bucket.size_of(blob_key(digest)) != file.size:
+        raise StoreUnavailable(f"the bucket did not keep {file.filename}")
+
+
+async def _put_metadata(bucket: Bucket, fetched: Fetched) -> None:
+    """Store the METADATA of a wheel, unless the core metadata that the page lists is stored."""
+    file, digest = fetched.file, fetched.core_metadata
+    if fetched.metadata is not None and digest is not None and not (file.metadata_stored and file.core_metadata):
+        await bucket.put(blob_key(digest), fetched.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,7 @@ class FileStore:
 
         The transaction that stores the file deletes the message.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self._pool.acquire() as connection:
             await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
 
 

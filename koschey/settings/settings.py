@@ -6,7 +6,7 @@ PostgreSQL holds everything that an operator changes while Koschey runs: rules, 
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +26,8 @@ from koschey.settings.private_hosts import Network, PrivateHosts, host_of, parse
 from koschey.settings.signal_decisions import SignalDecisions, SignalSetting
 
 PREFIX = "KOSCHEY_"
+REDIRECTS_FOR = 60
+"""Seconds for which a URL of the bucket is valid that a client was redirected to."""
 MAX_LOOKS = 20
 """Maximum number of further requests before an absence is confirmed."""
 MAX_MINUTES = 43_200
@@ -158,6 +160,11 @@ class Settings(BaseSettings):
     spool: Path | None = Field(
         None, description="folder for files that are being transferred; default: the system's temporary folder"
     )
+    files: Literal["send", "redirect"] = Field(
+        "send",
+        description="how stored files reach clients: `send`; or `redirect`, to URLs of the bucket that are valid for "
+        "60 seconds, if it is nearer to clients: a block or recall does not end such a URL",
+    )
     cache_dir: Path | None = Field(
         None,
         description="folder for copies of stored files, shared by the web processes of a host and safe to delete; "
@@ -276,6 +283,11 @@ class Settings(BaseSettings):
     def downloads_kept(self) -> timedelta | None:
         """How long downloads are kept in the log; None: permanently."""
         return timedelta(days=self.downloads_kept_days) if self.downloads_kept_days is not None else None
+
+    @property
+    def redirects_for(self) -> int:
+        """Seconds for which a client may download a file from the bucket after it was redirected; 0: never."""
+        return REDIRECTS_FOR if self.files == "redirect" else 0
 
     @property
     def cache_bytes(self) -> int | None:

@@ -116,6 +116,13 @@ class Bucket:
             async with answer["Body"] as response:
                 return bytes(await response.read())
 
+    async def sign_url(self, key: str, seconds: int) -> str:
+        """Return a URL from which every client can download an object for so many seconds."""
+        # The type is that of files of this index: clients would decode a guessed encoding.
+        given = {"Bucket": self.name, "Key": key, "ResponseContentType": "application/octet-stream"}
+        url: str = await self.client.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
+        return url
+
     async def stream(self, key: str, start: int, stop: int, size: int) -> AsyncGenerator[bytes]:
         """Yield the bytes from `start` up to, but not including, `stop` of an object that has `size` bytes.
 
@@ -253,6 +260,8 @@ def _config(*, own_server: bool) -> Config:
         read_timeout=30,
         max_pool_connections=CONNECTIONS,
         retries={"max_attempts": 2, "mode": "standard"},
+        # botocore would sign URLs by an older version, which few servers still accept.
+        signature_version="s3v4",
         s3={"addressing_style": "path" if own_server else "auto"},
         # Servers other than AWS's may not support the newer checksum trailers; Koschey hashes all bytes itself.
         request_checksum_calculation="when_required",

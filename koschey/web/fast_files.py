@@ -118,7 +118,8 @@ class FastFiles:
 
     async def _find(self, file: File) -> bytes | Path | None:
         """Return the bytes of a small file, or the path of another, if they are at hand."""
-        if file.stored_at is None or file.sha256 is None or file.size is None:
+        redirects = self._resources.settings.redirects_for
+        if redirects or file.stored_at is None or file.sha256 is None or file.size is None:
             return None
         shelf = self._resources.shelf
         if small := shelf.find_small(file.sha256):
@@ -126,14 +127,11 @@ class FastFiles:
         path = shelf.find(file.sha256, file.size)
         if path is None or file.size > SMALL:
             return path
-        try:
-            blob = await asyncio.to_thread(path.read_bytes)
-        except OSError:
-            return None
-        if len(blob) != file.size:
-            return None
-        shelf.keep_small(file.sha256, blob)
-        return blob
+        blob = await asyncio.to_thread(_read_whole, path)
+        if len(blob) == file.size:
+            shelf.keep_small(file.sha256, blob)
+            return blob
+        return None
 
     async def _record(self, request: FileRequest, scope: Any) -> bool:
         """Record the download. Returns False if Quart must find out why that fails, and whether it still does."""
@@ -145,6 +143,14 @@ class FastFiles:
         except (KoscheyError, TimeoutError, *POSTGRESQL_AWAY):
             return False
         return True
+
+
+def _read_whole(path: Path) -> bytes:
+    """Return the bytes of a copy, or none if it was removed just now."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 async def _send(send: Any, status: int, headers: Headers, body: bytes) -> None:

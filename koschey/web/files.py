@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from koschey.errors import Damaged
 from koschey.mirror.ranges import Piece
 from koschey.model import File, Origin, Sha256
+from koschey.storage.s3 import blob_key
 from koschey.web.caching import immutable
 from koschey.web.conditional import (
     Unsatisfiable,
@@ -38,13 +39,15 @@ async def package(rest: str) -> Response:
     """Serve a file, its core metadata or its record."""
     path = f"/packages/{rest}"
     beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
-    judged = await resources().judged_files.at(path.removesuffix(beside))
-    if judged is None:
-        return problem(404, "No such file", "this index has no file under this path")
-    if not judged.served:
-        return await refuse(judged.item, beside)
-    file = judged.file
-    resources().pages.build_in_background(file.project)
+    file = resources().pages.cached_file(path.removesuffix(beside))
+    if file is None:
+        judged = await resources().judged_files.at(path.removesuffix(beside))
+        if judged is None:
+            return problem(404, "No such file", "this index has no file under this path")
+        if not judged.served:
+            return await refuse(judged.item, beside)
+        file = judged.file
+        resources().pages.build_in_background(file.project)
     if beside == METADATA:
         return await _metadata(file)
     if beside == RECORD:
@@ -53,6 +56,11 @@ async def package(rest: str) -> Response:
 
 
 async def _file(file: File) -> Response:
+    if _is_known(file):
+        return not_modified(_headers(file))
+    seconds = resources().settings.redirects_for
+    if seconds and request.method == "GET" and file.stored_at and file.sha256:
+        return await _redirect(file, file.sha256, seconds)
     try:
         return await _answer(file)
     except Damaged:
@@ -61,8 +69,6 @@ async def _file(file: File) -> Response:
 
 
 async def _answer(file: File) -> Response:
-    if _is_known(file):
-        return not_modified(_headers(file))
     head, wanted = request.method == "HEAD", applicable_range(_etag(file))
     if head and not file.stored_at and file.size and file.upstream_url is not None:
         return streamed(b"", file.size, None, _headers(file))
@@ -81,6 +87,13 @@ async def _answer(file: File) -> Response:
         return response
     content = b"" if head else await _begun(file, body.read(*(span or (0, body.size))))
     return streamed(content, body.size, span, _headers(file))
+
+
+async def _redirect(file: File, sha256: Sha256, seconds: int) -> Response:
+    """Record the download, and send the client to the bucket."""
+    url = await resources().bucket.sign_url(blob_key(sha256), seconds)
+    await record_download(file)
+    return Response(b"", 302, {"Location": url, "Cache-Control": "no-store"})
 
 
 async def _cold_piece(file: File, wanted: str | None) -> Piece | None:

@@ -14,9 +14,10 @@ from koschey.quarantine.decide import Choice
 from koschey.serving.snapshots import SnapshotCache
 from koschey.storage.shelf import SMALL
 from tests.support import app_in_process
-from tests.support.app_in_process import AppInProcess
+from tests.support.app_in_process import AppInProcess, Store
 from tests.support.archives import noise, wheel
-from tests.support.koschey_up import Answer
+from tests.support.koschey_up import Answer, ask
+from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 DIFFERS = {"date", "server"}
@@ -229,3 +230,23 @@ def test_a_wiped_shelf_loses_nothing(app: AppInProcess, upstream: Upstream) -> N
     assert app.ask(file.path).body == file.content
     assert app.resources.shelf.find(sha256, file.size) == path
     assert upstream.requests == []
+
+
+def test_redirects_to_the_bucket(postgres: Postgres, s3: Store, shared_upstream: Upstream) -> None:
+    """With `KOSCHEY_FILES=redirect` a stored file comes from the bucket, is recorded, and is refused once blocked."""
+    with AppInProcess(postgres, s3, shared_upstream, files="redirect") as app:
+        file = shared_upstream.add("ff-redirect", "1.0", content=b"x" * 100_000, filename="ff_redirect-1.0.tar.gz")
+        app.page("ff-redirect")
+        assert app.ask(file.path).body == file.content  # not stored yet
+        app.hear_all()
+        app.page("ff-redirect")
+        answer = app.ask_all(file.path, Range="bytes=0-9")[0]
+        assert (answer.status, answer.headers["cache-control"]) == (302, "no-store")
+        found = ask(answer.headers["location"], Range="bytes=0-9")
+        assert found.body == file.content[:10]
+        assert found.headers["content-type"] == "application/octet-stream"
+        assert len(downloads(app, file)) == 2
+        assert app.ask(file.path, "HEAD").status == 200
+        app.decide("block", "ff-redirect", "1.0")
+        assert "x-amz" not in app.ask_all(file.path)[0].headers.get("location", "").lower()
+        assert app.ask(file.path).status == 403
