@@ -140,6 +140,10 @@ class Busy(KoscheyError):
     """Others do this work or wait for it, or this process is stopping. The caller should try again soon."""
 
 
+class JustChanged(Busy):
+    """A file is no longer served: it was blocked, for example, after it was judged."""
+
+
 class TaskFailed(KoscheyError):
     """A background task gave up, so its process cannot do its work any more."""
 

@@ -70,13 +70,19 @@ class MetadataStore:
         """Cancel all work; the next request starts it again."""
         await self._flights.close()
 
-    async def _obtain(self, file: File) -> bytes | None:
-        file = await self._files.reload(file)
+    async def _obtain(self, known: File) -> bytes | None:
+        file = await self._files.reload(known)
         if file.core_metadata is None:
             return None
-        if file.metadata_stored:
-            return await self._restore(file, file.core_metadata)
-        return await self._fetch(file, file.core_metadata)
+        if not file.metadata_stored:
+            return await self._fetch(file, file.core_metadata)
+        if not known.metadata_stored:
+            # It was stored after the caller read the row.
+            try:
+                return await read_blob(self._bucket, file.core_metadata)
+            except Damaged as error:
+                await report_metadata_damage(self._pool, file, error)
+        return await self._restore(file, file.core_metadata)
 
     async def _fetch(self, file: File, promised: Sha256) -> bytes | None:
         """Get the core metadata that the page promised, or the METADATA in the wheel."""

@@ -76,13 +76,17 @@ class ProjectCache[T: Cacheable]:
         """Remove the values of a project, because it changed; `name` may be the scope of a rule for many projects."""
         if name.endswith("*") or name.startswith("@"):  # a scope
             self.forget_all()
-            return
+        else:
+            self.distrust(NormalizedName(name))
+
+    def distrust(self, name: NormalizedName) -> None:
+        """Remove the values of a project, because its rows say otherwise."""
         self._changes += 1
         self._changed[name] = self._changes
         self._changed.move_to_end(name)
         if len(self._changed) > REMEMBERED:
             _, self._all_changed = self._changed.popitem(last=False)
-        self._drop(NormalizedName(name))
+        self._drop(name)
 
     def forget_all(self) -> None:
         """Remove all values, because any project may have changed."""

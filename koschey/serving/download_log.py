@@ -19,7 +19,7 @@ from koschey.auth.logins import Login
 from koschey.db.downloads import Download, NewDownload, record_downloads, select_all_downloads, select_downloads
 from koschey.db.pool import ACQUIRE_TIMEOUT, Pool
 from koschey.db.projects import select_project
-from koschey.errors import Busy, NotKnown
+from koschey.errors import Busy, JustChanged, NotKnown
 from koschey.model import FileId
 
 DISTANCE = 0.004
@@ -65,14 +65,14 @@ class DownloadLog:
     async def record(self, download: NewDownload) -> None:
         """Commit a download. After it returns, the file may be sent to the client.
 
-        Raises asyncpg's errors while PostgreSQL is away, and `Busy` if the file was just blocked or removed.
+        Raises asyncpg's errors while PostgreSQL is away, and `JustChanged` if the file is no longer served.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((download, future))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
         if not await future:
-            raise Busy("the state of the file has changed just now; send the request again")
+            raise JustChanged("the state of the file has changed just now; send the request again")
 
     async def read(self, project: NormalizedName, version: str | None, *, after: int, limit: int) -> list[FileDownload]:
         """Return the downloads of a project, or of one release, in the order in which they were recorded.

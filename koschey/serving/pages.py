@@ -62,6 +62,18 @@ class Pages:
         snapshot = self._cached(name) if name else None
         return snapshot.files.get(path) if snapshot else None
 
+    def distrust(self, name: NormalizedName) -> None:
+        """Drop the snapshot of a project: PostgreSQL says that a file in it is no longer served."""
+        self._cache.distrust(name)
+
+    def note_metadata_stored(self, file: File) -> None:
+        """Note that the core metadata of a file is stored now. That changes no page, so no process is notified."""
+        name = self._cache.find_project(file.path) if file.path else None
+        snapshot = self._cache.get(name) if name else None
+        known = snapshot.files.get(file.path or "") if snapshot else None
+        if snapshot and known and file.path and known.core_metadata == file.core_metadata:
+            snapshot.files[file.path] = replace(known, metadata_stored=True)
+
     def build_in_background(self, name: NormalizedName) -> None:
         """Build the snapshot of a project of which a client has requested a file, unless there is one."""
         if self._cached(name) is None:

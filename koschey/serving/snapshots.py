@@ -4,7 +4,7 @@ Both come from one reading of the rows, so that a page and its files agree. A sn
 everything about a project.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from packaging.utils import NormalizedName
@@ -22,7 +22,7 @@ class Snapshot:
     """A project as it is served until the next change, or until `expires_at`."""
 
     page: EncodedPage
-    files: Mapping[str, File] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
     """The served files by their public paths."""
 
     @property

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from quart import request
 
+from koschey.errors import JustChanged
 from koschey.model import File
 from koschey.resources import Resources
 from koschey.web.context import resources
@@ -37,7 +38,11 @@ async def record_download_of(file: File, client: Client, resources: Resources) -
         logins = resources.logins
         find = logins.find_named if resources.settings.anonymous_reading else logins.find
         login = await find(client.authorization, client.address)
-    await resources.downloads.record_download(file.id, login, client.address, _clean(client.user_agent))
+    try:
+        await resources.downloads.record_download(file.id, login, client.address, _clean(client.user_agent))
+    except JustChanged:
+        resources.pages.distrust(file.project)
+        raise
 
 
 def _clean(user_agent: str | None) -> str | None:

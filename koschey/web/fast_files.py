@@ -64,7 +64,8 @@ class FastFiles:
     async def _answer_beside(self, request: FileRequest, beside: str, send: Any) -> bool:
         """Answer a request for core metadata or a record; both are small."""
         file = request.file
-        if beside == METADATA and file.core_metadata:
+        # Core metadata that another file has, too, is not this one's before it was obtained for this file.
+        if beside == METADATA and file.core_metadata and file.metadata_stored:
             body = self._resources.shelf.find_small(file.core_metadata)
             etag, content_type = str(file.core_metadata), b"application/octet-stream"
         elif beside == RECORD and file.record is not None:

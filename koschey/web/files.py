@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from quart import Blueprint, Response, request
 
-from koschey.errors import Damaged
+from koschey.errors import Damaged, JustChanged
 from koschey.mirror.ranges import Piece
 from koschey.model import File, Origin, Sha256
 from koschey.storage.s3 import blob_key
@@ -40,14 +40,20 @@ async def package(rest: str) -> Response:
     path = f"/packages/{rest}"
     beside = next((suffix for suffix in (METADATA, RECORD) if path.endswith(suffix)), "")
     file = resources().pages.cached_file(path.removesuffix(beside))
-    if file is None:
-        judged = await resources().judged_files.at(path.removesuffix(beside))
-        if judged is None:
-            return problem(404, "No such file", "this index has no file under this path")
-        if not judged.served:
-            return await refuse(judged.item, beside)
-        file = judged.file
-        resources().pages.build_in_background(file.project)
+    if file is not None:
+        # The snapshot may be older than the last commit; then the rows decide.
+        with suppress(JustChanged):
+            return await _respond(file, beside)
+    judged = await resources().judged_files.at(path.removesuffix(beside))
+    if judged is None:
+        return problem(404, "No such file", "this index has no file under this path")
+    if not judged.served:
+        return await refuse(judged.item, beside)
+    resources().pages.build_in_background(judged.file.project)
+    return await _respond(judged.file, beside)
+
+
+async def _respond(file: File, beside: str) -> Response:
     if beside == METADATA:
         return await _metadata(file)
     if beside == RECORD:
@@ -148,7 +154,9 @@ async def _metadata(file: File) -> Response:
         return problem(404, "No core metadata", f"this index has no core metadata of {file.filename}")
     # The digest of the bytes that are sent: they may differ from those that the page listed.
     digest = Sha256(hashlib.sha256(body).hexdigest())
-    resources().shelf.keep_small(digest, body)
+    if digest == file.core_metadata:
+        resources().shelf.keep_small(digest, body)
+        resources().pages.note_metadata_stored(file)
     headers = {
         "Content-Type": "application/octet-stream",
         "Cache-Control": immutable(resources().settings),

@@ -15,7 +15,7 @@ from koschey.serving.snapshots import SnapshotCache
 from koschey.storage.shelf import SMALL
 from tests.support import app_in_process
 from tests.support.app_in_process import AppInProcess, Store
-from tests.support.archives import noise, wheel
+from tests.support.archives import noise, read_core_metadata, wheel
 from tests.support.koschey_up import Answer, ask
 from tests.support.postgres import Postgres
 from tests.support.upstream.server import Upstream, UpstreamFile
@@ -111,6 +111,22 @@ def test_what_is_beside_a_file(app: AppInProcess, upstream: Upstream, alone: Cal
     assert set(slow.headers) - set(fast.headers) <= DIFFERS
     assert app.ask(file.path + suffix, If_None_Match=fast.headers["etag"]).status == 304
     assert app.ask(file.path + suffix, "HEAD").headers["content-length"] == str(len(slow.body))
+
+
+def test_core_metadata_is_obtained_for_each_file(app: AppInProcess, upstream: Upstream) -> None:
+    """Bytes that are in memory for one wheel are not those of another, until they were obtained for it."""
+    filename, content = wheel("ff_shared", "1.0")
+    metadata = read_core_metadata(content)
+    assert metadata is not None
+    for project in ("ff-shared", "ff-promise"):
+        name = filename.replace("ff_shared", project.replace("-", "_"))
+        upstream.add(project, "1.0", content=content + project.encode(), filename=name, core_metadata=False)
+        file = upstream.promise(name, metadata)
+        app.page(project)
+        upstream.forget_requests()
+        assert app.ask(f"{file.path}.metadata").body == metadata
+        assert upstream.count(f"{file.path}.metadata") == 1
+        assert app.file(name).file.metadata_stored
 
 
 def test_every_download_is_recorded(app: AppInProcess, upstream: Upstream, alone: Callable[[], None]) -> None:
