@@ -1,6 +1,7 @@
 """Single flights: one does the work, and everybody who waits learns how it ended, whatever happened."""
 
 import asyncio
+import time
 import xmlrpc.client
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from koschey.mirror import refresh
 from koschey.mirror.intake import PageIntake
 from koschey.model import FileId
 from koschey.resources import Resources
-from koschey.serving import download_log, project_list
+from koschey.serving import project_list
 from koschey.serving.download_log import DownloadLog
 from koschey.serving.served import Served
 from koschey.serving.xmlrpc_methods import MirrorCalls
@@ -109,17 +110,17 @@ async def test_work_that_is_cancelled_is_an_answer() -> None:
     assert [type(error) for error in found] == [Busy] * 3
 
 
-async def test_downloads_that_cannot_be_written_are_answered(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_downloads_that_cannot_be_written_are_answered(pool: Pool) -> None:
     """A client whose download waits to be written down is told where the process stops; the log goes on after it."""
-    monkeypatch.setattr(download_log, "LINGER", 60.0)
     log = DownloadLog(pool)
+    log._next_at = time.monotonic() + 60
     tasks = [asyncio.create_task(log.record(NewDownload(FileId(1), None, None, None, None))) for _ in range(3)]
     await asyncio.sleep(0.01)
     assert log._writing is not None
     log._writing.cancel()
     found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
     assert [type(error) for error in found] == [Busy] * 3
-    monkeypatch.setattr(download_log, "LINGER", 0.0)
+    log._next_at = 0.0
     with pytest.raises(Busy, match="send the request again"):
         await asyncio.wait_for(log.record(NewDownload(FileId(1), None, None, None, None)), PATIENCE)
 
@@ -176,7 +177,7 @@ def test_spool_that_cannot_be_written(
     """A spool folder that is gone is 503 with the setting's name, for every client, and no lease is left behind."""
     spool = tmp_path / "spool"
     spool.mkdir()
-    with AppInProcess(postgres, s3, upstream, spool=spool) as app:
+    with AppInProcess(postgres, s3, upstream, spool=spool, cache_mib=0) as app:
         file = cold(app, upstream, "no-spool")
         spool.rmdir()
         answers = ask_together(app, file.path)
