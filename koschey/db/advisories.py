@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.pool import Connection, Database
+from koschey.db.pool import Connection, Database, read_time
 from koschey.model import Advisory, VersionRange
 
 BATCH = 2000
@@ -43,6 +43,11 @@ WITHDRAW_OTHERS = """
 SELECT_ADVISORIES = f"""
     SELECT {COLUMNS} FROM advisory WHERE project = $1 AND withdrawn_at IS NULL ORDER BY id
 """  # noqa: S608
+ADVISORIES = f"""
+    (SELECT coalesce(jsonb_agg(to_jsonb(about)), '[]')
+       FROM (SELECT {COLUMNS} FROM advisory WHERE project = $2 AND withdrawn_at IS NULL ORDER BY id) AS about)
+"""  # noqa: S608
+"""The same as one value, for `read_advisories`."""
 SELECT_PENDING = f"SELECT {COLUMNS} FROM advisory WHERE project = $1 AND pending ORDER BY id"  # noqa: S608
 SELECT_PENDING_PROJECTS = """
     SELECT DISTINCT project.name FROM advisory JOIN project ON project.name = advisory.project WHERE advisory.pending
@@ -127,6 +132,12 @@ async def select_pending_projects(db: Database) -> list[NormalizedName]:
 async def update_applied(connection: Connection, project: NormalizedName) -> None:
     """Record that all advisories about the project have been applied to its files."""
     await connection.execute(UPDATE_APPLIED, project)
+
+
+def read_advisories(values: Sequence[dict[str, Any]]) -> list[Advisory]:
+    """Turn a value of `ADVISORIES` into advisories."""
+    times = ("modified", "withdrawn_at")
+    return [read_advisory(each | {name: read_time(each[name]) for name in times}) for each in values]
 
 
 def read_advisory(row: Any) -> Advisory:

@@ -1,8 +1,8 @@
 """Statements on names that move to another origin: the project, its files, and all downloads of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
@@ -72,14 +72,18 @@ SELECT_DOWNLOADED = """
      GROUP BY file.id
      ORDER BY file.id
 """
-SELECT_USED_NAMES = """
+IS_USED_NAME = """
+    file.set_aside_at IS NOT NULL
+    AND (EXISTS (SELECT FROM download WHERE download.file_id = file.id)
+         OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
+"""
+"""Condition that a client downloaded a file while its project had another origin."""
+SELECT_USED_NAMES = f"""
     SELECT file.filename, file.sha256
       FROM file JOIN project ON project.id = file.project_id
-     WHERE project.name = $1 AND file.filename = ANY($2::text[]) AND file.set_aside_at IS NOT NULL
-       AND (EXISTS (SELECT FROM download WHERE download.file_id = file.id)
-            OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
+     WHERE project.name = $1 AND file.filename = ANY($2::text[]) AND {IS_USED_NAME}
      ORDER BY file.id
-"""
+"""  # noqa: S608
 DELETE_MESSAGES = """
     DELETE FROM outbox
      WHERE key = 'metadata_wanted/' || $1::text OR key = ANY($2::text[])
@@ -192,8 +196,13 @@ async def select_used_names(
     db: Database, project: NormalizedName, filenames: Sequence[str]
 ) -> dict[str, set[Sha256 | None]]:
     """Return the digests that the filenames had while the project had another origin, if a client downloaded them."""
+    return read_used_names(await db.fetch(SELECT_USED_NAMES, project, list(filenames)))
+
+
+def read_used_names(pairs: Iterable[Any]) -> dict[str, set[Sha256 | None]]:
+    """Turn pairs of a filename and a digest into the digests of each filename."""
     used: dict[str, set[Sha256 | None]] = {}
-    for filename, sha256 in await db.fetch(SELECT_USED_NAMES, project, list(filenames)):
+    for filename, sha256 in pairs:
         used.setdefault(filename, set()).add(sha256)
     return used
 

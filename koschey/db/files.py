@@ -1,14 +1,16 @@
 """Statements on `file`: the facts about a file, read together with its state in the index."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
 from koschey.db.pool import Connection, Database
-from koschey.db.standings import CAUSE, STANDING, insert_standings, read_cause
+from koschey.db.standings import CAUSE, STANDING, cause_columns, read_cause
 from koschey.model import (
     MAIN_INDEX,
     Absence,
@@ -39,6 +41,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "metadata_damage": Damage,
 }
 """Columns whose values are members of an enumeration in the model."""
+FILE_VALUES = itemgetter(*(column.name for column in fields(File)))
+STANDING_VALUES, CAUSE_VALUES = itemgetter(*STANDING), itemgetter(*CAUSE)
+FIRST_STANDING = ("state", "reason", "release_at", "counts_from")
 TABLES = """
     file
     JOIN project ON project.id = file.project_id
@@ -73,13 +78,27 @@ SELECT_FILES_BY_STATE = f"""
      ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
 """  # noqa: S608
 SELECT_USED_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[]) AND set_aside_at IS NULL"
-INSERT_FILES = """
-    INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
-                      core_metadata, upstream_url, path, provenance_url, blake2b_256)
-    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::text[],
-                             $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[])
-    RETURNING id
+ADDED = """
+    added AS (
+        INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
+                          core_metadata, upstream_url, path, provenance_url, blake2b_256)
+        SELECT $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::text[],
+                                 $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
+        RETURNING id, filename
+    ), placed AS (
+        INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at,
+                              cause, cause_subject, cause_scope, cause_version)
+        SELECT index.id, added.id, row.state, row.reason, row.release_at, row.counts_from,
+               CASE WHEN row.state = 'released' THEN koschey_now() END, row.cause, row.subject, row.scope, row.version
+          FROM index, unnest($4::text[], $15::text[], $16::text[], $17::timestamptz[], $18::timestamptz[],
+                             $19::text[], $20::text[], $21::text[], $22::text[])
+                      AS row (filename, state, reason, release_at, counts_from, cause, subject, scope, version)
+          JOIN added USING (filename)
+         WHERE index.name = $1
+    )
 """
+"""Parts of a statement that adds files with their first states. Its first values are those of `columns_of`."""
+INSERT_FILES = f"WITH {ADDED} SELECT id FROM added ORDER BY id"  # noqa: S608
 UPDATE_YANKED = "UPDATE file SET yanked = $2 WHERE id = ANY($1::bigint[])"
 UPDATE_LISTING = """
     UPDATE file
@@ -144,7 +163,13 @@ class Listing(NamedTuple):
 
 async def select_project_files(db: Database, project: NormalizedName) -> list[StandingFile]:
     """Return all files of a project, served or not, in the order in which they were first seen."""
-    return [read_file(row) for row in await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)]
+    return [read_file(row) for row in await select_project_rows(db, project)]
+
+
+async def select_project_rows(db: Database, project: NormalizedName) -> list[Any]:
+    """Return the same as rows for `read_file`, so that a caller can read very many of them in a thread."""
+    rows: list[Any] = await db.fetch(SELECT_PROJECT_FILES, MAIN_INDEX, project)
+    return rows
 
 
 async def stream_project_files(connection: Connection, project: NormalizedName) -> AsyncIterator[StandingFile]:
@@ -195,10 +220,16 @@ async def select_used_paths(db: Database, paths: Sequence[str]) -> set[str]:
 
 async def insert_files(connection: Connection, project: ProjectId, files: Sequence[NewFile]) -> list[FileId]:
     """Add files with their first states. Returns their ids in the same order."""
-    columns = [[getattr(file, name) for file in files] for name in NewFile._fields if name != "standing"]
-    ids = [FileId(row["id"]) for row in await connection.fetch(INSERT_FILES, project, *columns)]
-    await insert_standings(connection, ids, [file.standing for file in files])
-    return ids
+    rows = await connection.fetch(INSERT_FILES, *columns_of(project, files))
+    return [FileId(row["id"]) for row in rows]
+
+
+def columns_of(project: ProjectId, files: Sequence[NewFile]) -> list[Any]:
+    """Return the values of `ADDED`: the index, the project, and the columns of the files and of their states."""
+    facts = [[getattr(file, name) for file in files] for name in NewFile._fields if name != "standing"]
+    states = [[getattr(file.standing, name) for file in files] for name in FIRST_STANDING]
+    causes = [[cause_columns(file.standing.cause)[place] for file in files] for place in range(len(CAUSE))]
+    return [MAIN_INDEX, project, *facts, *states, *causes]
 
 
 async def update_yanked(connection: Connection, files: Sequence[FileId], yanked: str | None) -> None:
@@ -252,10 +283,8 @@ async def insert_provenance(connection: Connection, file: FileId, record: str) -
 
 def read_file(row: Any) -> StandingFile:
     """Turn a row of `COLUMNS` into a file and its `Standing`."""
-    values = dict(row)
-    state, cause = State(values.pop("state")), read_cause(*(values.pop(name) for name in CAUSE))
-    standing = Standing(state, cause, *(values.pop(name) for name in STANDING))
-    for name, kind in ENUMS.items():
-        if values[name] is not None:
-            values[name] = kind(values[name])
-    return StandingFile(File(**values), standing)
+    file, cause = File(*FILE_VALUES(row)), read_cause(*CAUSE_VALUES(row))
+    if row["attestation"] or row["damage"] or row["metadata_damage"]:
+        members: dict[str, Any] = {name: kind(row[name]) for name, kind in ENUMS.items() if row[name]}
+        file = replace(file, **members)
+    return StandingFile(file, Standing(State(row["state"]), cause, *STANDING_VALUES(row)))

@@ -1,7 +1,7 @@
 """Statements on checks and their results: `known_check`, `check_run`, `finding`."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,10 @@ from koschey.model import FileId
 from koschey.policy.findings import CheckFault, Evidence, Finding, FindingAction, KnownCheck, Severity
 
 SELECT_KNOWN_CHECKS = "SELECT name, codes FROM known_check ORDER BY name"
+CHECKS = """
+    (SELECT coalesce(jsonb_agg(jsonb_build_object('name', name, 'codes', codes) ORDER BY name), '[]') FROM known_check)
+"""
+"""The same as one value, for `read_checks`."""
 SELECT_RUNS = """
     SELECT check_run.file_id, check_run.name, check_run.fault
       FROM check_run JOIN file ON file.id = check_run.file_id AND file.sha256 = check_run.sha256
@@ -58,9 +62,14 @@ class CheckRun:
 
 async def select_known_checks(db: Database) -> tuple[KnownCheck, ...]:
     """Return every check that a worker has registered."""
+    return read_checks(await db.fetch(SELECT_KNOWN_CHECKS))
+
+
+def read_checks(rows: Iterable[Any]) -> tuple[KnownCheck, ...]:
+    """Turn rows of `known_check`, or a value of `CHECKS`, into checks."""
     return tuple(
         KnownCheck(row["name"], {code: FindingAction(declared["action"]) for code, declared in row["codes"].items()})
-        for row in await db.fetch(SELECT_KNOWN_CHECKS)
+        for row in rows
     )
 
 

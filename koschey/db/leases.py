@@ -3,16 +3,41 @@
 Unlike an advisory lock, a lease needs no connection while it is held, and it expires.
 """
 
+from typing import NamedTuple
+
 from koschey.db.pool import Database
 
-ACQUIRE_LEASE = """
-    INSERT INTO lease (key, holder, until) VALUES ($1, $2, now() + $3 * interval '1 second')
-    ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
-                      WHERE lease.until < now() OR lease.holder = excluded.holder
-    RETURNING key
+
+def acquire_by(key: str, holder: str, seconds: str) -> str:
+    """Return a statement that acquires a lease, with these parameters.
+
+    A holder may delete its lease in the transaction that writes the result of its work. The condition on the lease, as
+    the statement sees it, keeps others from waiting for the end of that transaction: a statement that has waited sees
+    other tables as they were before. So whoever acquires a lease sees the results of all work before it.
+    """
+    return f"""
+        INSERT INTO lease (key, holder, until)
+        SELECT {key}, {holder}, now() + {seconds} * interval '1 second'
+         WHERE NOT EXISTS (SELECT FROM lease WHERE key = {key} AND holder <> {holder} AND until >= now())
+        ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
+                          WHERE lease.until < now() OR lease.holder = excluded.holder
+        RETURNING key
+    """  # noqa: S608
+
+
+ACQUIRE_LEASE = acquire_by("$1", "$2", "$3")
+RENEW_LEASE = "UPDATE lease SET until = now() + $3 * interval '1 second' WHERE key = $1 AND holder = $2"
+RELEASE_LEASE = """
+    WITH released AS (DELETE FROM lease WHERE key = $1 AND holder = $2)
+    SELECT pg_notify('koschey_lease', $1)
 """
-RELEASE_LEASE = "DELETE FROM lease WHERE key = $1 AND holder = $2"
-NOTIFY = "SELECT pg_notify('koschey_lease', $1)"
+
+
+class Lease(NamedTuple):
+    """A lease that is held."""
+
+    key: str
+    holder: str
 
 
 async def acquire_lease(db: Database, key: str, holder: str, seconds: float) -> bool:
@@ -20,7 +45,11 @@ async def acquire_lease(db: Database, key: str, holder: str, seconds: float) -> 
     return await db.fetchval(ACQUIRE_LEASE, key, holder, seconds) is not None
 
 
+async def renew_lease(db: Database, key: str, holder: str, seconds: float) -> None:
+    """Renew the lease on `key`, unless it was released or another holder has it."""
+    await db.execute(RENEW_LEASE, key, holder, seconds)
+
+
 async def release_lease(db: Database, key: str, holder: str) -> None:
     """Return the lease and wake the processes that wait for it."""
     await db.execute(RELEASE_LEASE, key, holder)
-    await db.execute(NOTIFY, key)

@@ -22,15 +22,15 @@ SELECT_REPLACED = """
      WHERE file_id = ANY($1::bigint[]) AND name = $2 AND code = $3
 """
 # A reviewer who approves a release of the project, or trusts the project, after its return knows of the return.
-SELECT_IS_ESTRANGED = """
-    SELECT EXISTS (
-        SELECT FROM finding JOIN file ON file.id = finding.file_id JOIN project ON project.id = file.project_id
-         WHERE project.id = $1 AND finding.name = $2 AND finding.code = $3
-           AND NOT EXISTS (
-               SELECT FROM decision
-                WHERE decision.project = project.name AND decision.action IN ('approve', 'trust')
-                  AND decision.at > finding.at))
-"""
+IS_ESTRANGED = f"""
+    EXISTS (SELECT FROM finding JOIN file ON file.id = finding.file_id
+             WHERE file.project_id = project.id AND finding.name = '{news.CHECK}' AND finding.code = '{news.RETURNED}'
+               AND NOT EXISTS (
+                   SELECT FROM decision
+                    WHERE decision.project = project.name AND decision.action IN ('approve', 'trust')
+                      AND decision.at > finding.at))
+"""  # noqa: S608
+"""Condition that a project returned from an absence, and that no reviewer has approved or trusted it since."""
 
 
 async def insert_returned(connection: Connection, files: Sequence[FileId], summary: str) -> None:
@@ -63,8 +63,3 @@ async def select_replaced(connection: Connection, files: Sequence[FileId]) -> se
     """Return the pairs of file and other digest that `insert_replaced` recorded before."""
     rows = await connection.fetch(SELECT_REPLACED, list(files), news.CHECK, news.REPLACED)
     return {(row["file_id"], row["now"]) for row in rows}
-
-
-async def select_is_estranged(connection: Connection, project: ProjectId) -> bool:
-    """Return whether a project returned from an absence, and no reviewer has approved or trusted it since."""
-    return bool(await connection.fetchval(SELECT_IS_ESTRANGED, project, news.CHECK, news.RETURNED))

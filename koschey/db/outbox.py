@@ -18,12 +18,19 @@ INSERT_MESSAGE = """
                                     first_due_at = least(outbox.first_due_at, excluded.first_due_at),
                                     revision = outbox.revision + 1
 """
-INSERT_MESSAGES = """
-    INSERT INTO outbox (key, kind, payload)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
+MERGED = """
     ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
                                     revision = outbox.revision + 1
 """
+"""The part of a statement that makes one message of those with one key."""
+INSERT_MESSAGES = f"""
+    WITH message AS (
+        INSERT INTO outbox (key, kind, payload)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::jsonb[])
+        {MERGED}
+    )
+    SELECT pg_notify('koschey_outbox', '')
+"""  # noqa: S608
 NOTIFY = "SELECT pg_notify('koschey_outbox', '')"
 # Materialised: PostgreSQL may run a plain subquery with a lock and a limit more than once, and claim too many rows.
 CLAIM_MESSAGES = """
@@ -56,10 +63,15 @@ async def insert_message(connection: Connection, message: Message, *, delay: tim
 
 async def insert_messages(connection: Connection, messages: Iterable[Message]) -> None:
     """Send work to Temporal once this transaction commits. Needs one statement for any number of messages."""
-    rendered = {key: (key, kind, payload) for kind, key, payload in map(render_message, messages)}
-    if rendered:
-        await connection.execute(INSERT_MESSAGES, *map(list, zip(*rendered.values(), strict=True)))
-        await connection.execute(NOTIFY)
+    keys, kinds, payloads = columns_of(messages)
+    if keys:
+        await connection.execute(INSERT_MESSAGES, keys, kinds, payloads)
+
+
+def columns_of(messages: Iterable[Message]) -> tuple[list[str], list[str], list[dict[str, object]]]:
+    """Return the columns of messages: their keys, kinds and payloads. Each key occurs once."""
+    rendered = {key: (kind, payload) for kind, key, payload in map(render_message, messages)}
+    return list(rendered), [kind for kind, _ in rendered.values()], [payload for _, payload in rendered.values()]
 
 
 async def claim_messages(db: Database, limit: int, span: timedelta) -> Sequence[Claim]:

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: the pool that runs all statements, and the types of their first arguments."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -50,6 +51,11 @@ They do not include a wrong statement, or data that violates a constraint: those
 def is_outage(error: BaseException) -> bool:
     """Return whether an error means that PostgreSQL cannot do its work now, rather than that this code is wrong."""
     return isinstance(error, LOST)
+
+
+def read_time(text: str | None) -> datetime | None:
+    """Turn a time in a JSON value into the same time that a column would have; None if it is null."""
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 async def connect_at_start(url: str) -> Connection:

@@ -9,7 +9,7 @@ from packaging.utils import NormalizedName
 from koschey.db.pool import Connection, Database, Pool
 from koschey.db.rules import IS_ACTIVE
 from koschey.errors import Stale
-from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial, UpstreamPage
+from koschey.model import Absence, Origin, Project, ProjectId, ProjectStatus, Serial
 
 COLUMNS = (
     "id, name, display_name, origin, status, status_reason, serial, upstream_etag, looked_at, summary, absent_since, "
@@ -24,14 +24,6 @@ INSERT_PROJECT = f"""
     ON CONFLICT (name) DO NOTHING
     RETURNING {COLUMNS}
 """  # noqa: S608
-UPDATE_REFRESHED = """
-    UPDATE project
-       SET looked_at = greatest(looked_at, $2), upstream_etag = $3, status = $4, status_reason = $5,
-           recheck_at = least(absence_due_at, (SELECT min(file.absence_due_at) FROM file
-                                                WHERE file.project_id = project.id AND file.absent_since IS NOT NULL
-                                                  AND file.absence_due_at IS NOT NULL))
-     WHERE id = $1
-"""
 UPDATE_ABSENCE = "UPDATE project SET absent_since = $2, absence_looks = $3, absence_due_at = $4 WHERE id = $1"
 IS_ASKABLE = f"""
     NOT EXISTS (SELECT FROM rule
@@ -44,7 +36,6 @@ SELECT_RECHECKED = f"""
      ORDER BY recheck_at LIMIT $2
 """  # noqa: S608
 UPDATE_STATUS = "UPDATE project SET status = $2, status_reason = $3 WHERE id = $1"
-UPDATE_UNCHANGED = "UPDATE project SET looked_at = greatest(looked_at, $2) WHERE id = $1"
 UPDATE_SUMMARY = "UPDATE project SET summary = $2 WHERE name = $1 AND summary IS DISTINCT FROM $2"
 SELECT_NOW = "SELECT koschey_now()"
 
@@ -84,13 +75,8 @@ async def insert_project(connection: Connection, name: NormalizedName, display_n
     return await connection.fetchrow(INSERT_PROJECT, name, display_name, origin) is not None
 
 
-async def update_refreshed(connection: Connection, project: ProjectId, page: UpstreamPage, read_at: datetime) -> None:
-    """Record when the upstream's page was requested, and what it said of the project."""
-    await connection.execute(UPDATE_REFRESHED, project, read_at, page.etag, page.status, page.status_reason)
-
-
 async def update_absence(connection: Connection, project: ProjectId, absence: Absence | None) -> None:
-    """Record the state of the absence of a project's page; None if the page exists. `update_refreshed` must follow."""
+    """Record the state of the absence of a project's page; None if the page exists. `write_portion` must follow."""
     columns = (absence.since, absence.looks, absence.due_at) if absence else (None, 0, None)
     await connection.execute(UPDATE_ABSENCE, project, *columns)
 
@@ -106,11 +92,6 @@ async def select_rechecked(
 async def update_status(connection: Connection, project: ProjectId, status: ProjectStatus, reason: str | None) -> None:
     """Set the status of a hosted project (PEP 792). A mirrored project has the status that its upstream gives it."""
     await connection.execute(UPDATE_STATUS, project, status, reason)
-
-
-async def update_unchanged(db: Database, project: ProjectId, read_at: datetime) -> None:
-    """Record that the upstream's page, requested at `read_at`, is unchanged."""
-    await db.execute(UPDATE_UNCHANGED, project, read_at)
 
 
 async def update_summary(db: Database, name: NormalizedName, summary: str | None) -> None:

@@ -1,10 +1,11 @@
 """Statements on `rule`: the policy for the files that are here and for future ones."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from koschey.db.pool import Connection, Database
+from koschey.db.pool import Connection, Database, read_time
 from koschey.model import MAIN_INDEX, Actor, Origin
 from koschey.policy.rules import Rule, RuleKind, Rules
 
@@ -33,6 +34,15 @@ SELECT_RULES = f"""
      WHERE index.name = $1 AND {IS_ACTIVE} AND in_scope(rule.project, $2, $3)
      ORDER BY {ORDER}
 """  # noqa: S608
+RULES = f"""
+    (SELECT coalesce(jsonb_agg(to_jsonb(active)), '[]')
+       FROM (SELECT {COLUMNS}
+               FROM rule JOIN index ON index.id = rule.index_id
+              WHERE index.name = $1 AND {IS_ACTIVE}
+                AND in_scope(rule.project, $2, coalesce(project.origin, 'mirrored'))
+              ORDER BY {ORDER}) AS active)
+"""  # noqa: S608
+"""The same as one value, for `read_rules`. The statement has the row of the project, or nulls, as `project`."""
 SELECT_ALL_RULES = f"""
     SELECT {COLUMNS}
       FROM rule JOIN index ON index.id = rule.index_id
@@ -160,6 +170,11 @@ async def select_seconds_left(db: Database) -> float:
     """Return the seconds until the next rule expires; infinity if none does."""
     left: float | None = await db.fetchval(SELECT_SECONDS_LEFT)
     return math.inf if left is None else left
+
+
+def read_rules(values: Sequence[dict[str, Any]]) -> Rules:
+    """Turn a value of `RULES` into rules."""
+    return Rules(tuple(read_rule({**each, "expires_at": read_time(each["expires_at"])}) for each in values))
 
 
 def read_rule(row: Any) -> Rule:

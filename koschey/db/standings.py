@@ -6,20 +6,10 @@ from functools import lru_cache
 
 from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db.pool import Connection
-from koschey.model import MAIN_INDEX, FileId, Standing, State
+from koschey.model import MAIN_INDEX, FileId, State
 
 CAUSE = ("cause", "cause_subject", "cause_scope", "cause_version")
 STANDING = ("reason", "release_at", "available_at", "counts_from", "held_until", "withdrawn_at")
-INSERT_STANDINGS = """
-    INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at,
-                          cause, cause_subject, cause_scope, cause_version)
-    SELECT index.id, row.file_id, row.state, row.reason, row.release_at, row.counts_from,
-           CASE WHEN row.state = 'released' THEN koschey_now() END, row.cause, row.subject, row.scope, row.version
-      FROM index, unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                         $7::text[], $8::text[], $9::text[], $10::text[])
-                  AS row (file_id, state, reason, release_at, counts_from, cause, subject, scope, version)
-     WHERE index.name = $1
-"""
 UPDATE_STATES = """
     UPDATE standing
        SET state = $3, reason = $4, changed_at = koschey_now(),
@@ -47,20 +37,6 @@ UPDATE_HELD_REASON = """
      WHERE index.name = $1 AND standing.index_id = index.id AND standing.file_id = $2
        AND standing.state = 'held' AND standing.reason <> $3
 """
-
-
-async def insert_standings(connection: Connection, files: Sequence[FileId], standings: Sequence[Standing]) -> None:
-    """Add the first states of new files, in the order of the files."""
-    await connection.execute(
-        INSERT_STANDINGS,
-        MAIN_INDEX,
-        files,
-        [standing.state for standing in standings],
-        [standing.reason for standing in standings],
-        [standing.release_at for standing in standings],
-        [standing.counts_from for standing in standings],
-        *(list(column) for column in zip(*(cause_columns(standing.cause) for standing in standings), strict=True)),
-    )
 
 
 async def update_states(

@@ -6,24 +6,28 @@ own files again, because other processes may have changed them since.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 from packaging.utils import NormalizedName
 
-from koschey.db import advisories, files, projects
+from koschey.db import files, refreshes
 from koschey.db.files import Listing
 from koschey.db.journal import Entry
+from koschey.db.leases import Lease
 from koschey.db.left_out import replace_left_out
+from koschey.db.news import insert_returned
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import PASSING, Connection, Pool
 from koschey.db.record import Record
+from koschey.db.refreshes import Facts, LockedProject, Refresh
 from koschey.events import Event
 from koschey.mirror import news
-from koschey.mirror.new_files import Additions
+from koschey.mirror.new_files import Additions, NewRows
 from koschey.mirror.news import AbsenceJudge, ProjectReturn
 from koschey.mirror.portions import Portion, PortionTransaction, conflicts, divide, listing_changed, page_changed
 from koschey.model import (
@@ -65,62 +69,91 @@ class PageIntake:
     """The times after which further refreshes confirm an absence, counted from the first one."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
-    async def apply_page(self, name: NormalizedName, page: UpstreamPage, read_at: datetime) -> None:
-        """Apply a page that was requested at `read_at`. Does nothing to a hosted project.
+    async def apply_page(
+        self, name: NormalizedName, page: UpstreamPage, read_at: datetime, project: Project | None, lease: Lease
+    ) -> tuple[Project | None, bool]:
+        """Apply a page that was requested at `read_at`, under a lease. Does nothing to a hosted project.
 
         A portion that is written stays. Only the last portion records that the page was read: if a portion cannot be
         written, the refresh does not count, and the next refresh applies the rest.
+
+        `project` is the project before the intake. Returns the project after it, and whether the last portion has
+        released the lease.
         """
-        project, known = await self._known(name)
         if project is not None and project.origin is not Origin.MIRRORED:
-            return
-        work = partial(_plan, name, page, read_at, project, known, self.confirmed_after)
-        intake = await asyncio.to_thread(work) if len(page.files) + len(known) > PLAN_IN_THREAD else work()
+            return project, False
+        known = await self._known(project)
+        intake = await _in_thread_if(
+            len(page.files) + len(known) > PLAN_IN_THREAD,
+            partial(_plan, name, page, Refresh(page, read_at, lease), project, known, self.confirmed_after),
+        )
+        after = project
         for portion in intake.portions:
-            await self._write(intake, portion)
+            after = await self._write(intake, portion)
+        return after, after is not None and after.origin is Origin.MIRRORED
 
-    async def _known(self, name: NormalizedName) -> tuple[Project | None, dict[str, StandingFile]]:
-        """Return the project and its files as they are before the intake."""
-        async with (
-            self.pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            project = await projects.select_project(connection, name)
-            if project is None:
-                return None, {}
-            known = files.stream_project_files(connection, name)
-            return project, {item.file.filename: item async for item in known}
+    async def _known(self, project: Project | None) -> Mapping[str, StandingFile]:
+        """Return the project's files as they are before the intake."""
+        if project is None:
+            return {}
+        rows = await files.select_project_rows(self.pool, project.name)
+        return await _in_thread_if(len(rows) > PLAN_IN_THREAD, partial(_by_name, rows))
 
-    async def _write(self, intake: "_Plan", portion: Portion) -> None:
-        """Write one portion; retry if another writer interferes."""
+    async def _write(self, intake: "_Plan", portion: Portion) -> Project:
+        """Write one portion; retry if another writer interferes. Returns the project after it."""
         for left in reversed(range(TRIES)):
             try:
                 async with self._turns, self.pool.acquire() as connection, connection.transaction():
-                    await self._write_once(connection, intake, portion)
-                return
+                    return await self._write_once(connection, intake, portion)
             except PASSING as error:
                 if not left:
                     raise
                 log.info("a portion of a page is written again", project=intake.name, error=repr(error))
             await asyncio.sleep(random.uniform(0, RETRY_PAUSE))  # noqa: S311 - random, so that two writers do not meet again
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> None:
-        created = await projects.insert_project(connection, intake.name, intake.name, Origin.MIRRORED)
-        project = await projects.lock_project(connection, intake.name)
-        assert project is not None
+    async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> Project:
+        created, locked, facts = await _begin(connection, intake, portion)
+        project = locked.project
         if project.origin is not Origin.MIRRORED:
-            return
+            return project
         record = Record(connection, SYSTEM, intake.name)
-        transaction = PortionTransaction(connection, project, await projects.select_now(connection), record)
-        # A project that was just created has no files.
-        named = await files.select_files_named(connection, project.id, [] if created else portion.filenames)
-        known = {item.file.filename: item for item in named}
-        await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
-        if created:
-            await advisories.update_applied(connection, intake.name)
-            if record.is_empty:
-                record.add(Event.CREATE_PROJECT, [Entry()])
-        await record.write()
+        transaction = PortionTransaction(connection, project, locked.now, record, portion, facts)
+        known = await _existing(transaction)
+        after = await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
+        if created and record.is_empty:
+            record.add(Event.CREATE_PROJECT, [Entry()])
+        serial = await record.write()
+        return replace(after, serial=serial) if serial else after
+
+
+async def _begin(connection: Connection, intake: "_Plan", portion: Portion) -> tuple[bool, LockedProject, Facts | None]:
+    """Add the project or lock it; returns whether it was added, and in that case the facts too."""
+    if intake.is_new and portion.is_first:
+        created = await refreshes.insert_project(connection, intake.name, portion.filenames, portion.paths)
+        if created is not None:
+            return True, *created
+    locked = await refreshes.lock_project(connection, intake.name)
+    assert locked is not None
+    return False, locked, None
+
+
+async def _existing(transaction: PortionTransaction) -> dict[str, StandingFile]:
+    """Return those of the portion's files that have a row now."""
+    portion, project = transaction.portion, transaction.project
+    if not portion.filenames or not (await transaction.facts()).existing:
+        return {}
+    named = await files.select_files_named(transaction.connection, project.id, portion.filenames)
+    return {item.file.filename: item for item in named}
+
+
+async def _in_thread_if[T](is_long: bool, work: Callable[[], T]) -> T:
+    """Do work in a thread if it takes long, so that other requests continue."""
+    return await asyncio.to_thread(work) if is_long else work()
+
+
+def _by_name(rows: Sequence[Any]) -> dict[str, StandingFile]:
+    return {item.file.filename: item for item in map(files.read_file, rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +162,9 @@ class _Plan:
 
     name: NormalizedName
     page: UpstreamPage
-    read_at: datetime
+    refresh: Refresh
+    is_new: bool
+    """Whether the project was not in the database."""
     known: Mapping[str, StandingFile]
     portions: Sequence[Portion]
     missing: AbsenceJudge
@@ -139,12 +174,12 @@ class _Plan:
 def _plan(
     name: NormalizedName,
     page: UpstreamPage,
-    read_at: datetime,
+    refresh: Refresh,
     project: Project | None,
     known: Mapping[str, StandingFile],
     after: Sequence[timedelta],
 ) -> _Plan:
-    absence, returned = None, ProjectReturn()
+    absence, returned, read_at = None, ProjectReturn(), refresh.read_at
     if project is not None and page.is_empty and known:
         absence = next_absence(project.absence, read_at, after)
         # A missing page does not state a status, and must not end a quarantine.
@@ -152,7 +187,8 @@ def _plan(
     elif project is not None:
         returned = _return_of(project, page, known)
     portions = divide(page, known, read_at, absence)
-    return _Plan(name, page, read_at, known, portions, AbsenceJudge(read_at, after, absence), returned)
+    judge = AbsenceJudge(read_at, after, absence)
+    return _Plan(name, page, replace(refresh, page=page), project is None, known, portions, judge, returned)
 
 
 def _return_of(project: Project, page: UpstreamPage, known: Mapping[str, StandingFile]) -> ProjectReturn:
@@ -178,8 +214,8 @@ class _Changes:
     def connection(self) -> Connection:
         return self.transaction.connection
 
-    async def make(self) -> None:
-        """Apply all changes of the portion."""
+    async def make(self) -> Project:
+        """Apply all changes of the portion, except for the journal. Returns the project after them."""
         listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
         missing = [self.known[name] for name in self.portion.missing if name in self.known]
         await news.record_missing(self.transaction, missing, how)
@@ -191,8 +227,20 @@ class _Changes:
         await self._follow([(self.known[file.filename], file) for file in listed if file.filename in self.known])
         additions = Additions(self.transaction, self.intake.known.values(), self.window, self.feed)
         new = [file for file in listed if file.filename not in self.known]
-        await additions.add(new, returned=self.intake.returned.estranged)
+        rows = await additions.judge(new, returned=self.intake.returned.estranged)
         await self._record_refresh()
+        return await self._write_new(rows)
+
+    async def _write_new(self, rows: NewRows) -> Project:
+        """Write the new files, and the end of the refresh."""
+        project, ends = self.transaction.project, self.portion.is_last
+        if not rows.files and not ends:
+            return project
+        refresh = self.intake.refresh if ends else None
+        ids, after = await refreshes.write_portion(self.connection, project.id, rows.files, rows.messages, refresh)
+        if rows.review:
+            await insert_returned(self.connection, ids, rows.review.reason)
+        return after or project
 
     async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Update what may change in existing files. Other bytes under an existing filename are a conflict.
@@ -239,7 +287,6 @@ class _Changes:
                 await news.note_absent_page(self.transaction, self.intake.missing.page)
             if project.left_out or page.left_out_count:
                 await replace_left_out(self.connection, project.id, page)
-            await projects.update_refreshed(self.connection, project.id, page, self.intake.read_at)
             if (page.status, page.status_reason) != (project.status, project.status_reason):
                 news.record_status_change(self.transaction, page)
 

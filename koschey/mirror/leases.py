@@ -8,13 +8,15 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from koschey.concurrency.waiting import cancelled, set_within
-from koschey.db.leases import acquire_lease, release_lease
+from koschey.db.leases import Lease, acquire_lease, release_lease, renew_lease
 from koschey.db.pool import Pool
 from koschey.errors import Busy
 
@@ -24,6 +26,20 @@ PATIENCE = 25.0
 """Seconds to wait for another fetch before the client is asked to try again; clients give up after 30."""
 POLL = 0.5
 """Seconds after which a lease is tried again although no process has notified that it was released."""
+
+type Acquire[T] = Callable[[Pool, str, str, float], Awaitable[T | None]]
+"""Tries once to acquire the lease on a key for a holder and so many seconds. Returns None while another has it."""
+
+
+@dataclass(slots=True)
+class Holding[T]:
+    """A lease that this process holds."""
+
+    lease: Lease
+    found: T
+    """What the statement that acquired the lease returned."""
+    is_released: bool = False
+    """Whether a transaction that deleted the lease has committed."""
 
 
 class Leases:
@@ -43,61 +59,77 @@ class Leases:
         get the lease after `seconds`. Raises `Busy` if the wait takes longer than `PATIENCE`; its message names
         `what` is being fetched.
         """
-        await self._acquire(key, seconds, what)
+        async with self.hold_by(_acquire_alone, key, seconds, what):
+            yield
+
+    @asynccontextmanager
+    async def hold_by[T](self, acquire: Acquire[T], key: str, seconds: float, what: str) -> AsyncIterator[Holding[T]]:
+        """Do as `hold`, with another statement that acquires the lease and reads what its holder needs.
+
+        The block may delete the lease in a transaction of its own, and then sets `is_released`.
+        """
+        holding = Holding(Lease(key, self._holder), await self._acquire(acquire, key, seconds, what))
         renewal = asyncio.create_task(self._renew(key, seconds))
         try:
-            yield
+            yield holding
         finally:
             await cancelled(renewal)
-            await self._release(key)
+            await self._release(holding)
 
     def hear(self, key: str) -> None:
         """Wake the tasks that wait for a lease, because its holder has released it."""
         for signal in self._signals.get(key, ()):
             signal.set()
 
-    async def _acquire(self, key: str, seconds: float, what: str) -> None:
+    async def _acquire[T](self, acquire: Acquire[T], key: str, seconds: float, what: str) -> T:
         deadline, signal = time.monotonic() + PATIENCE, asyncio.Event()
         self._signals[key].add(signal)
         try:
-            while not await self._try(key, seconds):
+            while (found := await self._try(acquire, key, seconds)) is None:
                 if time.monotonic() > deadline:
                     raise Busy(f"another process is fetching {what}; try again soon")
                 await set_within(signal, POLL)
                 # Clear before the next try: a notification that arrives during the try must not be lost.
                 signal.clear()
+            return found
         finally:
             self._signals[key].discard(signal)
             if not self._signals[key]:
                 del self._signals[key]
 
-    async def _try(self, key: str, seconds: float) -> bool:
+    async def _try[T](self, acquire: Acquire[T], key: str, seconds: float) -> T | None:
         # The database sees all tasks of this process as one holder.
         if key in self._held:
-            return False
+            return None
         self._held.add(key)
-        is_acquired = False
+        found = None
         try:
-            is_acquired = await acquire_lease(self._pool, key, self._holder, seconds)
+            found = await acquire(self._pool, key, self._holder, seconds)
         finally:
-            if not is_acquired:
+            if found is None:
                 self._held.discard(key)
-        return is_acquired
+        return found
 
     async def _renew(self, key: str, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds / 3)
             try:
-                await acquire_lease(self._pool, key, self._holder, seconds)
+                await renew_lease(self._pool, key, self._holder, seconds)
             except Exception as error:  # noqa: BLE001 - the fetch continues, and the next renewal may succeed
                 log.warning("a lease could not be renewed", key=key, error=repr(error))
 
-    async def _release(self, key: str) -> None:
+    async def _release(self, holding: Holding[Any]) -> None:
         """Release the lease. If PostgreSQL does not answer, the lease expires."""
+        key = holding.lease.key
         try:
-            await release_lease(self._pool, key, self._holder)
+            if not holding.is_released:
+                await release_lease(self._pool, key, self._holder)
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a lease could not be returned", key=key, error=repr(error))
         finally:
             self._held.discard(key)
             self.hear(key)
+
+
+async def _acquire_alone(pool: Pool, key: str, holder: str, seconds: float) -> bool | None:
+    return await acquire_lease(pool, key, holder, seconds) or None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from koschey.causes import Grounds, UpstreamCause, by_upstream
-from koschey.db import advisories, files, projects, standings
+from koschey.db import files, projects, standings
 from koschey.db.alerts import FIRST
 from koschey.db.files import NewFile
 from koschey.db.journal import Entry
@@ -166,9 +166,9 @@ async def _release_again(transaction: PortionTransaction, unchanged: Iterable[St
     withdrawn = [item for item in unchanged if item.standing.withdrawn_at is not None]
     if not withdrawn:
         return
-    policy = (await transaction.policy()).active(transaction.now)
-    about = await advisories.select_advisories(transaction.connection, transaction.project.name)
-    malware = reported(about, {item.file.version for item in withdrawn}, policy.rules)
+    facts = await transaction.facts()
+    policy = facts.policy.active(transaction.now)
+    malware = reported(facts.advisories, {item.file.version for item in withdrawn}, policy.rules)
     ready = [
         item
         for item in withdrawn

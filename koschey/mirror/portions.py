@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.db.record import Record
+from koschey.db.refreshes import Facts, select_facts
 from koschey.model import Absence, Project, ProjectStatus, StandingFile, UpstreamFile, UpstreamPage
 from koschey.policy.verdict import Policy
+from koschey.standards.names import public_path
 
 PORTION = 1000
 """Maximum number of files in one transaction. It takes some tenths of a second, on a busy machine 1 or 2 seconds."""
@@ -37,6 +38,11 @@ class Portion:
         """The names of all files in the portion."""
         return [*self.missing, *(file.filename for file in (*self.listed, *self.new))]
 
+    @property
+    def paths(self) -> list[str]:
+        """The public paths of the new files, as far as the page gives them."""
+        return [path for file in self.new if (path := path_of(file))]
+
 
 @dataclass
 class PortionTransaction:
@@ -46,13 +52,19 @@ class PortionTransaction:
     project: Project
     now: datetime
     record: Record
-    _policy: Policy | None = None
+    portion: Portion
+    _facts: Facts | None = None
+
+    async def facts(self) -> Facts:
+        """Return what decides about the files of the portion. It is read once and only if it is needed."""
+        if self._facts is None:
+            portion = self.portion
+            self._facts = await select_facts(self.connection, self.project, portion.filenames, portion.paths)
+        return self._facts
 
     async def policy(self) -> Policy:
-        """Return the project's policy, which is read once and only if it is needed."""
-        if self._policy is None:
-            self._policy = await load_policy(self.connection, self.project)
-        return self._policy
+        """Return the project's policy."""
+        return (await self.facts()).policy
 
 
 def divide(
@@ -81,6 +93,14 @@ def divide(
     portions[0] = replace(portions[0], is_first=True)
     portions[-1] = replace(portions[-1], is_last=True)
     return portions
+
+
+def path_of(file: UpstreamFile) -> str | None:
+    """Return the public path of a new file.
+
+    A file without a version is never served, and must not occupy the path of a file that is served.
+    """
+    return public_path(file.url, file.filename, file.sha256) if file.version else None
 
 
 def conflicts(known: StandingFile, file: UpstreamFile) -> bool:

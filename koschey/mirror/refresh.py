@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from packaging.utils import NormalizedName
 
@@ -11,10 +12,12 @@ from koschey.concurrency.flights import Flights
 from koschey.db import projects
 from koschey.db.claims import is_handed_over
 from koschey.db.pool import Pool
+from koschey.db.project_views import ProjectView, acquire_view, select_view
+from koschey.db.refreshes import write_unchanged
 from koschey.db.rules import select_rules
 from koschey.errors import Busy, UpstreamMissing
 from koschey.mirror.intake import PageIntake
-from koschey.mirror.leases import Leases
+from koschey.mirror.leases import Holding, Leases
 from koschey.model import Origin, Project, UpstreamPage
 from koschey.policy.absence import USUALLY
 from koschey.policy.advisories import Feed
@@ -66,12 +69,12 @@ class Refresher:
         stale project is refreshed in the background. Raises `UpstreamError` if the first refresh fails, and `Busy` if
         it does not complete in time: it then continues in the background.
         """
-        project = await projects.select_project(self._pool, name)
-        if project is None and (self._is_missing(name) or await self._is_closed(name)):
+        project, rules, now = await select_view(self._pool, name)
+        if project is None and (self._is_missing(name) or rules.find_project_wide(*CLOSING)):
             return None
         if project is None or _is_never_refreshed(project):
             return await self._find_first(name)
-        if project.origin is Origin.MIRRORED and not self._is_fresh(project, now := await self._now()):
+        if project.origin is Origin.MIRRORED and not self._is_fresh(project, now):
             self._refresh_in_background(name, now)
         return project
 
@@ -115,17 +118,19 @@ class Refresher:
         self._refreshes.begin(name, lambda: self._refresh_once(name, now - self._freshness))
 
     async def _refresh_once(self, name: NormalizedName, since: datetime | None) -> Project | None:
-        begun = await self._now()
-        async with self._leases.hold(f"page/{name}", LEASE, f"the upstream's page of {name}"):
-            project = await projects.select_project(self._pool, name)
-            if project and project.looked_at and project.looked_at >= (since or begun):
+        since = since or await projects.select_now(self._pool)
+        acquire, key = partial(acquire_view, name), f"page/{name}"
+        async with self._leases.hold_by(acquire, key, LEASE, f"the upstream's page of {name}") as holding:
+            project, rules, _ = holding.found
+            if project and project.looked_at and project.looked_at >= since:
                 return project
-            if project and (project.origin is Origin.HOSTED or await self._is_reserved(name)):
+            if project and (project.origin is Origin.HOSTED or rules.find_project_wide(RuleKind.RESERVED)):
                 return project
-            return await self._fetch(name, project)
+            return await self._fetch(name, holding)
 
-    async def _fetch(self, name: NormalizedName, project: Project | None) -> Project | None:
-        read_at = await self._now()
+    async def _fetch(self, name: NormalizedName, holding: Holding[ProjectView]) -> Project | None:
+        """Request the page and apply it. The transaction that ends the refresh also releases the lease."""
+        project, _, read_at = holding.found
         try:
             page = await self._upstream.fetch_page(name, _known_etag(project))
         except UpstreamMissing:
@@ -133,17 +138,15 @@ class Refresher:
             page = UpstreamPage(files=())
         if page is None:
             assert project is not None
-            await projects.update_unchanged(self._pool, project.id, read_at)
+            project = await write_unchanged(self._pool, project.id, read_at, holding.lease)
+            holding.is_released = True
         elif project is None and page.is_empty:
             # Some indexes have a page for every name that a client requests.
             _remember(self._missing, name, MISSING_FOR)
-            return None
-        elif project is not None and page.is_empty and await self._is_begun(project):
-            # A page that was never read to its end cannot be missing.
-            return project
-        else:
-            await self._intake.apply_page(name, page, read_at)
-        return await projects.select_project(self._pool, name)
+        elif project is None or not page.is_empty or not await self._is_begun(project):
+            # Otherwise: a page that was never read to its end cannot be missing.
+            project, holding.is_released = await self._intake.apply_page(name, page, read_at, project, holding.lease)
+        return project
 
     async def _is_begun(self, project: Project) -> bool:
         """Return whether the first refresh of a project has begun but not completed.
@@ -151,14 +154,6 @@ class Refresher:
         A project that changed hands has been refreshed before.
         """
         return _is_never_refreshed(project) and not await is_handed_over(self._pool, project.id)
-
-    async def _now(self) -> datetime:
-        return await projects.select_now(self._pool)
-
-    async def _is_closed(self, name: NormalizedName) -> bool:
-        """Return whether a rule forbids requests to the upstream for a name that is not in the database."""
-        rules = await select_rules(self._pool, name)
-        return rules.find_project_wide(*CLOSING) is not None
 
     async def _is_reserved(self, name: NormalizedName) -> bool:
         """Return whether a mirrored name is reserved, so that it is no longer requested from its upstream."""

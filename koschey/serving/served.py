@@ -1,20 +1,28 @@
 """Loads the files of one project that the verdict serves now."""
 
+import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 from packaging.utils import NormalizedName
 
 from koschey.addresses import Addresses
-from koschey.db import files, projects
-from koschey.db.policies import load_policy
+from koschey.db.files import read_file
+from koschey.db.policies import policy_of
 from koschey.db.pool import Pool
+from koschey.db.project_views import ProjectView, select_with_files
 from koschey.model import Origin, ProjectStatus
 from koschey.policy.rules import CLOSING, RuleKind, Rules
 from koschey.policy.verdict import Policy, verdict
 from koschey.serving.held_announcements import announce
 from koschey.standards.project_page import ProjectPage
+
+JUDGE_IN_THREAD = 500
+"""Number of files above which the files of a project are judged in a thread, so that other requests continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +39,17 @@ class Served:
 
     async def load(self, name: NormalizedName) -> ProjectPage | None:
         """Return the served files of a project, or None if it is not in the database."""
-        async with (
-            self.pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            project = await projects.select_project(connection, name)
-            if project is None:
-                return None
-            known = await files.select_project_files(connection, name)
-            policy = await load_policy(connection, project, checks=False)
-            now = await projects.select_now(connection)
+        found = await select_with_files(self.pool, name)
+        if found is None:
+            return None
+        view, rows = found
+        judge = partial(self._judge, name, view, rows)
+        return await asyncio.to_thread(judge) if len(rows) > JUDGE_IN_THREAD else judge()
+
+    def _judge(self, name: NormalizedName, view: ProjectView, rows: Sequence[Any]) -> ProjectPage:
+        project, rules, now = view
+        assert project is not None
+        known, policy = [read_file(row) for row in rows], policy_of(project, rules, ())
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None
         lasts, held_files = seconds_left(policy.rules, now), announce(known, policy, now, self.window)

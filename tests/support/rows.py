@@ -13,6 +13,7 @@ from koschey.db.files import NewFile
 from koschey.db.journal import Entry
 from koschey.db.pool import Connection, Database
 from koschey.db.record import Record
+from koschey.db.refreshes import Refresh, write_portion
 from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, FileId, Origin, Sha256, Standing, StandingFile, State, UpstreamPage
 from koschey.standards.names import digest_path, version_of
@@ -61,7 +62,7 @@ async def add_project(
     found = await projects.select_project(connection, project)
     assert found is not None
     seen_at = looked_at or await projects.select_now(connection)
-    await projects.update_refreshed(connection, found.id, UpstreamPage(()), seen_at)
+    await write_portion(connection, found.id, (), (), Refresh(UpstreamPage(()), seen_at, None))
     if new:
         ids = await files.insert_files(connection, found.id, new)
         for file, row in zip(ids, new, strict=True):

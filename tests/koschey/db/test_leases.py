@@ -3,9 +3,14 @@
 import asyncio
 
 import pytest
+from packaging.utils import NormalizedName
 
-from koschey.db.leases import acquire_lease, release_lease
+from koschey.db.leases import Lease, acquire_lease, release_lease, renew_lease
 from koschey.db.pool import Connection, Database, Pool, connect
+from koschey.db.project_views import acquire_view
+from koschey.db.projects import insert_project
+from koschey.model import Origin
+from koschey.policy.rules import Rules
 from tests.support.postgres import set_clock
 from tests.support.rows import NOON
 
@@ -79,3 +84,28 @@ async def test_leases_go_by_real_time(connection: Connection, seconds: int) -> N
     await set_clock(connection, NOON.replace(year=2040 if seconds > 0 else 1990))
     assert await acquire_lease(connection, "file/1", "ada", seconds)
     assert await acquire_lease(connection, "file/1", "bob", 60) == (seconds < 0)
+
+
+async def test_a_lease_that_is_being_released_is_held(pool: Pool, connection: Connection) -> None:
+    """Who acquires a lease never waits for the transaction that releases it, and then sees what that wrote."""
+    name = NormalizedName("spam")
+    held = Lease("page/spam", "ada")
+    assert (await acquire_view(name, pool, *held, 60) or ())[:2] == (None, Rules())
+    async with connection.transaction():
+        await insert_project(connection, name, "spam", Origin.MIRRORED)
+        await connection.execute("DELETE FROM lease WHERE key = $1", held.key)
+        assert await asyncio.wait_for(acquire_view(name, pool, held.key, "bob", 60), 10) is None
+    view = await acquire_view(name, pool, held.key, "bob", 60)
+    assert view is not None
+    assert view.project is not None
+    assert view.project.name == name
+    assert await holder_of(pool, held.key) == "bob"
+
+
+async def test_a_renewal_revives_no_lease(pool: Pool) -> None:
+    """A lease that was released, or that another has, is not renewed."""
+    await renew_lease(pool, "file/1", "ada", 60)
+    assert await holder_of(pool, "file/1") is None
+    assert await acquire_lease(pool, "file/1", "bob", 60)
+    await renew_lease(pool, "file/1", "ada", 60)
+    assert await holder_of(pool, "file/1") == "bob"

@@ -13,18 +13,28 @@ from koschey.db.pool import Connection
 FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER")
 PIECES = frozenset(
     {
+        "ADDED",
+        "ADVISORIES",
+        "CHECKS",
         "COLUMNS",
         "COVERED",
+        "FACTS",
         "IS_ACTIVE",
         "IS_ASKABLE",
+        "IS_ESTRANGED",
+        "IS_USED_NAME",
         "MAIN_INDEX",
+        "MERGED",
         "OPEN",
         "ORDER",
         "OWNER",
         "PROJECT_COLUMNS",
+        "RULES",
         "SUMS",
         "TABLES",
         "UNSEEN",
+        "VIEW",
+        "WAKE",
     }
 )
 """Constants that are parts of statements, or values."""

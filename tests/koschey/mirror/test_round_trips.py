@@ -1,0 +1,138 @@
+"""How often a page waits for PostgreSQL: a number for each kind of refresh, `BEGIN` and `COMMIT` included."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from koschey.db import pool as pools
+from koschey.mirror import portions
+from tests.support.app_in_process import AppInProcess, Store
+from tests.support.postgres import Postgres
+from tests.support.statements import Recorder
+from tests.support.upstream.server import Upstream
+
+DAY = timedelta(days=1)
+NAMES = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Iterator[Recorder]:
+    """What the index of this module says to PostgreSQL."""
+    recorder = Recorder()
+    with patch.object(pools, "_decode_json", recorder.watch):
+        yield recorder
+
+
+@pytest.fixture(scope="module")
+def index(recorder: Recorder, postgres: Postgres, s3: Store, shared_upstream: Upstream) -> Iterator[AppInProcess]:
+    """An index that is recorded."""
+    with AppInProcess(postgres, s3, shared_upstream) as running:
+        yield running
+
+
+def publish(index: AppInProcess, files: int, name: str | None = None, *, first: int = 0) -> str:
+    """Have the upstream publish releases of one file each; the newest is held. Returns the name of the project."""
+    name = name or f"rt-{next(NAMES)}"
+    for number in range(first, first + files):
+        age = timedelta(hours=1) if number == first + files - 1 else 400 * DAY - number * DAY
+        index.upstream.add(name, f"1.{number}", upload_time=index.now - age)
+    return name
+
+
+def refresh(index: AppInProcess, recorder: Recorder, name: str) -> list[str]:
+    """Refresh a page as it is done behind an answer; returns the round trips."""
+    index.pass_time(timedelta(seconds=1))
+    with recorder.round_trips() as trips:
+        index.run(index.resources.refresher.refresh(canonicalize_name(name), since=index.now))
+    assert index.fetch("SELECT key FROM lease") == []
+    assert index.fetch("SELECT looked_at FROM project WHERE name = $1", name)[0]["looked_at"] == index.now
+    index.hear_all()
+    return trips
+
+
+def ask(index: AppInProcess, recorder: Recorder, name: str, files: int) -> list[str]:
+    """Request a page; returns the round trips."""
+    with recorder.round_trips() as trips:
+        page = index.page(name)
+    assert len(page["files"]) == files
+    return trips
+
+
+def test_first_page(index: AppInProcess, recorder: Recorder) -> None:
+    """The first request: the project, the lease, four in the intake's transaction with its ends, and the page."""
+    ask(index, recorder, publish(index, 20), 19)  # each connection prepares a statement once
+    name = publish(index, 20)
+    trips = ask(index, recorder, name, 19)
+    assert trips.count("query") == 2, trips  # BEGIN and COMMIT
+    assert len(trips) == 8, trips
+    assert index.fetch("SELECT key FROM lease") == []
+    assert [row["key"] for row in index.fetch("SELECT key FROM outbox WHERE payload ->> 'project' = $1", name)] == [
+        f"release_held/{name}/1.19"
+    ]
+
+
+def test_page_that_is_built_again(index: AppInProcess, recorder: Recorder) -> None:
+    """A page that a commit has removed from memory: the project, and all of its page."""
+    name = publish(index, 5)
+    ask(index, recorder, name, 4)
+    index.hear_all()
+    ask(index, recorder, name, 4)
+    index.execute(f"SELECT pg_notify('koschey_project', '{name}')")
+    index.hear_all()
+    assert len(ask(index, recorder, name, 4)) == 2
+
+
+def test_unchanged_page(index: AppInProcess, recorder: Recorder) -> None:
+    """The upstream answers 304: the lease with the project, and the end of both."""
+    name = publish(index, 5)
+    index.page(name)
+    refresh(index, recorder, name)
+    assert len(refresh(index, recorder, name)) == 2
+
+
+def test_page_with_the_same_files(index: AppInProcess, recorder: Recorder) -> None:
+    """The upstream sends the same page again: the files are read to compare them, and the project is locked."""
+    index.upstream.etags = False
+    try:
+        name = publish(index, 5)
+        index.page(name)
+        refresh(index, recorder, name)
+        assert len(refresh(index, recorder, name)) == 6
+    finally:
+        index.upstream.etags = True
+
+
+def test_page_with_one_new_file(index: AppInProcess, recorder: Recorder) -> None:
+    """One new file costs as much as the first page."""
+    name = publish(index, 5)
+    index.page(name)
+    for number in (5, 6):
+        publish(index, 1, name, first=number)
+        trips = refresh(index, recorder, name)
+    assert len(trips) == 8, trips
+
+
+def test_large_page(index: AppInProcess, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each portion is a transaction, whatever the number of its files."""
+    monkeypatch.setattr(portions, "PORTION", 10)
+    ask(index, recorder, publish(index, 35), 34)
+    trips = ask(index, recorder, publish(index, 35), 34)
+    assert len(trips) == 3 + 5 + 3 * 6, trips
+
+
+def test_clients_of_one_first_page_share_its_round_trips(index: AppInProcess, recorder: Recorder) -> None:
+    """Ten clients at once cost one request to the upstream and one transaction."""
+    name = publish(index, 5)
+
+    async def ask_together() -> None:
+        await asyncio.gather(*(index._follow("GET", f"/simple/{name}/", {}, b"") for _ in range(10)))
+
+    with recorder.round_trips() as trips:
+        index.run(ask_together())
+    assert trips.count("query") == 2, trips
+    assert index.upstream.count(f"/simple/{name}/") == 1
