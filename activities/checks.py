@@ -23,21 +23,23 @@ __all__ = ["CheckActivities", "CheckReport", "CheckTask", "register_checks", "wi
 
 @dataclass(frozen=True)
 class CheckTask:
-    """One check of one release."""
+    """Checks of one release that share what is read of its files."""
 
     project: str
     version: str
-    check: str
+    checks: list[str]
+    downloads: bool = True
+    """Whether a predecessor may be downloaded. Otherwise no file is compared with one that is not stored."""
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The result of one `CheckTask`: the numbers of files that were checked, and at which the check failed."""
+    """The result of one `CheckTask`: how many times a check completed for a file, and how many times it failed."""
 
     checked: int
     faults: int
     left: bool
-    """Whether there are files that the check has not inspected yet."""
+    """Whether there is more to check."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,16 @@ class CheckActivities:
 
     @activity.defn
     async def check_release(self, task: CheckTask) -> CheckReport:
-        """Run a check on the held files of a release that it has not inspected, or at which it failed an hour ago."""
+        """Run checks on held files of a release that they have not inspected, or at which they failed an hour ago."""
         async with heartbeats():
-            done = await self.checker.check(parse_name(task.project), task.version, task.check)
+            project = parse_name(task.project)
+            done = await self.checker.check(project, task.version, task.checks, downloads=task.downloads)
         return CheckReport(done.checked, done.faults, done.left)
 
     @activity.defn
     async def note_check_fault(self, task: CheckTask, cause: str) -> None:
-        """Record for the files that a check has not inspected why it failed; they stay held."""
-        await self.checker.note_fault(parse_name(task.project), task.version, task.check, cause)
+        """Record for the files that checks have not inspected why they failed; the files stay held."""
+        await self.checker.note_fault(parse_name(task.project), task.version, task.checks, cause)
 
 
 def wire_checker(

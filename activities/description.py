@@ -1,18 +1,12 @@
 """A short summary of a release for Temporal's own pages: its checks, findings, files and requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from temporalio import activity
-
-from activities.pages import Release
-from koschey.db import files
-from koschey.db.findings import select_evidence, select_known_checks
-from koschey.db.pool import Pool
-from koschey.db.requests import Request, select_release_requests
+from koschey.db.requests import Request
 from koschey.model import FileId, StandingFile, State
 from koschey.policy.findings import Evidence, Finding
-from koschey.standards.names import parse_name
+from koschey.quarantine.settle import Settlement
 from koschey.texts import on_one_line
 
 SHOWN = 30
@@ -67,36 +61,21 @@ class ReleaseDescription:
     asked_count: int = 0
 
 
-@dataclass(frozen=True)
-class DescriptionActivities:
-    """Reads the summary of a release; changes nothing."""
-
-    pool: Pool
-
-    @activity.defn
-    async def describe_release(self, release: Release) -> ReleaseDescription:
-        """Return the summary of a release."""
-        project = parse_name(release.project)
-        known = [item for item in await files.select_project_files(self.pool, project) if _is_of(item, release)]
-        waiting = [item.file.id for item in known if item.standing.state is State.HELD]
-        evidence = await select_evidence(self.pool, waiting)
-        checks = [check.name for check in await select_known_checks(self.pool)]
-        count, asked = await select_release_requests(self.pool, project, release.version, SHOWN)
-        names = {item.file.id: item.file.filename for item in known}
-        findings = [_finding(names[file], found) for file in waiting for found in evidence[file].findings]
-        return ReleaseDescription(
-            checks=[_check(check, evidence) for check in checks[:SHOWN]],
-            findings=findings[:SHOWN],
-            files=[_file(item) for item in sorted(known, key=_waiting_first)[:SHOWN]],
-            asked=[_request_line(one) for one in asked],
-            finding_count=len(findings),
-            file_count=len(known),
-            asked_count=count,
-        )
-
-
-def _is_of(item: StandingFile, release: Release) -> bool:
-    return item.file.version == release.version and item.standing.state is not State.REMOVED
+def describe(settlement: Settlement, asked_count: int, asked: Sequence[Request]) -> ReleaseDescription:
+    """Return the summary of a release that was just settled, and of requests for it."""
+    known = [item for item in settlement.files if item.standing.state is not State.REMOVED]
+    names = {item.file.id: item.file.filename for item in known if item.standing.state is State.HELD}
+    evidence = {file: settlement.evidence[file] for file in names}
+    findings = [_finding(names[file], found) for file in names for found in evidence[file].findings]
+    return ReleaseDescription(
+        checks=[_check(check, evidence) for check in settlement.checks[:SHOWN]],
+        findings=findings[:SHOWN],
+        files=[_file(item) for item in sorted(known, key=_waiting_first)[:SHOWN]],
+        asked=[_request_line(one) for one in asked],
+        finding_count=len(findings),
+        file_count=len(known),
+        asked_count=asked_count,
+    )
 
 
 def _waiting_first(item: StandingFile) -> tuple[bool, int]:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from temporalio import activity
 
 from activities.pages import FilePage
-from koschey.db.pool import Pool
-from koschey.db.waiting import select_unattested_ids, select_unstored_ids
 from koschey.quarantine.checking import Checker
 from koschey.standards.names import parse_name
 
@@ -23,23 +21,21 @@ class Plan:
     unattested: bool
     """Whether the upstream lists provenance objects that are not stored."""
     checks: list[str]
-    """Checks that have not inspected every stored file. The first of them runs first."""
-    quick: list[str] = field(default_factory=list)
-    """Those of `checks` that neither read nor download a file: they only compare stored facts."""
+    """Checks that have not inspected every stored file, without those of `isolated`. They run first, and together."""
+    isolated: list[str] = field(default_factory=list)
+    """Such checks that run in child processes. Each runs by itself, because it may take minutes."""
 
 
 @dataclass(frozen=True)
 class PlanActivities:
     """Plans rounds; changes nothing."""
 
-    pool: Pool
     checker: Checker
 
     @activity.defn
     async def plan_round(self, page: FilePage) -> Plan:
         """Return the work for a release. This round has dealt with the files up to `page.after` already."""
-        project = parse_name(page.project)
-        unstored = await select_unstored_ids(self.pool, project, page.version, page.after, PORTION)
-        unattested = await select_unattested_ids(self.pool, project, page.version, 0, 1)
-        checks = await self.checker.due(project, page.version)
-        return Plan(list(map(int, unstored)), bool(unattested), checks, await self.checker.quick(checks))
+        work = await self.checker.work(parse_name(page.project), page.version, page.after, PORTION)
+        isolated = await self.checker.isolated(work.checks)
+        checks = [name for name in work.checks if name not in isolated]
+        return Plan(list(map(int, work.unstored)), work.unattested, checks, isolated)

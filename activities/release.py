@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 import structlog
 from temporalio import activity
 
+from activities.description import SHOWN, ReleaseDescription, describe
 from activities.execution import expected_errors, heartbeats
 from activities.pages import LISTED, Release
 from koschey.db import files
 from koschey.db.pool import Pool
+from koschey.db.requests import select_release_requests
 from koschey.errors import (
     Busy,
     EgressRefused,
@@ -24,7 +26,7 @@ from koschey.errors import (
 )
 from koschey.mirror.file_store import FileStore
 from koschey.mirror.refresh import Refresher
-from koschey.model import FileId, State
+from koschey.model import FileId, StandingFile, State
 from koschey.policy.advisories import Feed
 from koschey.quarantine.settle import Settlement, note_failure, settle
 from koschey.standards.names import parse_name
@@ -59,6 +61,17 @@ class ReleaseStatus:
 
 
 @dataclass(frozen=True)
+class SettledRelease:
+    """A release that was just settled."""
+
+    status: ReleaseStatus
+    described: ReleaseDescription
+    """The summary for reviewers, from the same rows."""
+    needs_refresh: bool = False
+    """Whether files are held only because the upstream's page must be refreshed first."""
+
+
+@dataclass(frozen=True)
 class StoreReport:
     """How many files were stored, and how many were not."""
 
@@ -84,19 +97,17 @@ class ReleaseActivities:
     async def store_held_files(self, file_ids: list[int]) -> StoreReport:
         """Store the bytes of files in the bucket. After it has tried all, raises an error that a retry may resolve."""
         async with heartbeats():
-            errors = [error for error in await asyncio.gather(*map(self._try_to_store, file_ids)) if error]
+            held = await files.select_held_files(self.pool, [FileId(file) for file in file_ids])
+            errors = [error for error in await asyncio.gather(*map(self._try_to_store, held)) if error]
         for error in errors:
             if not isinstance(error, LASTING):
                 with expected_errors():
                     raise error
         return StoreReport(len(file_ids) - len(errors), len(errors))
 
-    async def _try_to_store(self, file_id: int) -> KoscheyError | None:
-        """Store one file if it is still held; return the error, which is recorded unless it is `Busy`."""
+    async def _try_to_store(self, item: StandingFile) -> KoscheyError | None:
+        """Store one file; return the error, which is recorded unless it is `Busy`."""
         async with self.turns:
-            item = await files.select_file(self.pool, FileId(file_id))
-            if item is None or item.standing.state is not State.HELD:
-                return None
             try:
                 await self.store.store(item.file)
             except Busy as error:
@@ -108,28 +119,35 @@ class ReleaseActivities:
         return None
 
     @activity.defn
-    async def settle_release(self, release: Release) -> ReleaseStatus:
-        """Apply the verdict to every file of a release; refresh the upstream's page first if a window has ended.
+    async def settle_release(self, release: Release) -> SettledRelease:
+        """Apply the verdict to every file of a release, and describe the result."""
+        return await self._describe(release, await self._settle(release))
+
+    @activity.defn
+    async def refresh_release(self, release: Release) -> SettledRelease:
+        """Refresh the upstream's page, because a window has ended, and settle the release.
 
         If the upstream does not answer, the release stays held, and the refresh is repeated later.
         """
-        settlement = await self._settle(release)
-        if settlement.needs_refresh:
-            try:
-                await self.refresher.refresh(parse_name(release.project))
-            except (UpstreamError, EgressRefused, Busy) as error:
-                log.warning(
-                    "the refresh before settling failed, and will be repeated",
-                    project=release.project,
-                    error=str(error),
-                )
-                return _status(replace(settlement, recheck_in=LOOK_AGAIN_IN))
+        try:
+            await self.refresher.refresh(parse_name(release.project))
+        except (UpstreamError, EgressRefused, Busy) as error:
+            log.warning(
+                "the refresh before settling failed, and will be repeated", project=release.project, error=str(error)
+            )
+            settlement = replace(await self._settle(release), recheck_in=LOOK_AGAIN_IN)
+        else:
             settlement = await self._settle(release)
-        return _status(settlement)
+        return await self._describe(release, settlement)
 
     async def _settle(self, release: Release) -> Settlement:
         async with self.pool.acquire() as connection:
             return await settle(connection, parse_name(release.project), release.version, self.window, self.feed)
+
+    async def _describe(self, release: Release, settlement: Settlement) -> SettledRelease:
+        project = parse_name(release.project)
+        asked = await select_release_requests(self.pool, project, release.version, SHOWN)
+        return SettledRelease(_status(settlement), describe(settlement, *asked), settlement.needs_refresh)
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ async def events(koschey: Koschey) -> tuple[int, float]:
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
     sample: list[int] = []
     count = 0
-    async for run in client.list_workflows("WorkflowType = 'Quarantine'"):
+    async for run in client.list_workflows("WorkflowType = 'HeldRelease'"):
         if len(sample) < SAMPLE:
             history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
             done = [event.HasField("activity_task_completed_event_attributes") for event in history.events]
@@ -272,6 +272,7 @@ def tell(title: str, given: argparse.Namespace, watch: Watch, usage: Usage, runs
         "activities/s": f"{runs * activities / seconds:.1f}" if runs else "not counted",
         "PostgreSQL rows written/s": f"{watch.written / seconds:,.0f}",
     }
+    figures["CPU of all these parts, s a release"] = f"{sum(usage.cpu.values()) / given.releases:.3f}"
     for name, size in usage.rss.items():
         figures[f"{name}: maximum memory, MiB"] = f"{size / 2**20:.0f}"
         figures[f"{name}: CPU, s"] = f"{usage.cpu[name]:.1f}"

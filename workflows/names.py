@@ -1,6 +1,6 @@
 """Ids, task queue and search attributes. The id of a workflow is its lock: one per release, one per file."""
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 from koschey.model import quarantine_id
 
@@ -19,6 +19,7 @@ __all__ = [
     "metadata_id",
     "provenance_id",
     "quarantine_id",
+    "release_attributes",
 ]
 
 TASK_QUEUE = "koschey"
@@ -36,6 +37,14 @@ VERSION = SearchAttributeKey.for_keyword("KoscheyVersion")
 STATE = SearchAttributeKey.for_keyword("KoscheyState")
 RELEASE_AT = SearchAttributeKey.for_datetime("KoscheyReleaseAt")
 SEARCH_ATTRIBUTES = (PROJECT, VERSION, STATE, RELEASE_AT)
+
+
+def release_attributes(project: str, version: str, *, searchable: bool) -> TypedSearchAttributes:
+    """Return the search attributes with which the quarantine of a release starts."""
+    if not searchable:
+        return TypedSearchAttributes.empty
+    pairs = [SearchAttributePair(PROJECT, project), SearchAttributePair(VERSION, version)]
+    return TypedSearchAttributes(pairs)
 
 
 def provenance_id(project: str, version: str) -> str:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import TypedDict
 
+from temporalio import exceptions
 from temporalio.common import RetryPolicy
 
 
@@ -64,7 +65,7 @@ LOOK = LocalOptions(
     schedule_to_close_timeout=timedelta(minutes=10),
     retry_policy=CHECK["retry_policy"],
 )
-"""For checks that only compare stored facts."""
+"""For Koschey's own checks, if they download nothing. What they have recorded is not checked again."""
 ALERT = Options(
     start_to_close_timeout=timedelta(seconds=60),
     heartbeat_timeout=None,
@@ -95,6 +96,8 @@ TRY_AGAIN_IN = timedelta(minutes=10)
 """Time until a quarantine continues after an outage that outlasted all retries. It never gives up."""
 AT_ONCE = timedelta(minutes=1)
 """A wait of at most this length means that a window is over."""
+STEP_FAILURES = (exceptions.ActivityError, exceptions.ApplicationError, exceptions.TimeoutError)
+"""What a step raises after its last attempt: the first if it was dispatched; a local activity raises its own error."""
 FILES_AT_ONCE = 4
 """Maximum number of files of one release that are processed at once."""
 EVENTS = 3_000

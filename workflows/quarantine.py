@@ -1,9 +1,9 @@
 """The quarantine of one release: download its files, run checks, settle, and wait for a date or a reviewer.
 
 The workflow decides nothing. `settle_release` changes the states that are due by PostgreSQL's clock, and says when to
-settle again. Activities carry out what a reviewer signals (`workflows.decider`); they verify the reviewer's code and
-permission. A timer that fires early, twice or late, or a forged message, does not change what is served: that depends
-on the states in PostgreSQL.
+settle again; if a window has ended, `refresh_release` refreshes the upstream's page first. Activities carry out what a
+reviewer signals (`workflows.decider`); they verify the reviewer's code and permission. A timer that fires early, twice
+or late, or a forged message, does not change what is served: that depends on the states in PostgreSQL.
 
 Signals, with `{"reviewer": "<account>", "reason": "<why>", "code": "<code>"}`: `approve`, `reject`, and `extend`, which
 also takes `"days"`. Without arguments: `look_again`, which settles now. Update `decide`: the same with `"choice"`; it
@@ -21,19 +21,26 @@ from typing import Any, NoReturn
 
 from temporalio import workflow
 from temporalio.common import RawValue, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.decisions import SignalledDecision
-    from activities.description import DescriptionActivities, FileSummary, FindingSummary, ReleaseDescription
+    from activities.description import FileSummary, FindingSummary, ReleaseDescription
     from activities.pages import Release
-    from activities.release import ReleaseActivities, ReleaseStatus
+    from activities.release import ReleaseActivities, ReleaseStatus, SettledRelease
     from koschey.policy.reasons import parse_reason
     from workflows.decider import Decider
     from workflows.decision_queue import DecisionQueue
     from workflows.details import render_details
     from workflows.names import PROJECT, RELEASE_AT, STATE, VERSION
-    from workflows.options import AT_ONCE, DATABASE, FETCH_AGAIN_IN, READ, ROUND_AGAIN_IN, TRY_AGAIN_IN
+    from workflows.options import (
+        AT_ONCE,
+        DATABASE,
+        FETCH_AGAIN_IN,
+        READ,
+        ROUND_AGAIN_IN,
+        STEP_FAILURES,
+        TRY_AGAIN_IN,
+    )
     from workflows.rounds import Round, is_full
 
 
@@ -63,7 +70,7 @@ class QuarantineResult:
     reasons: list[str]
 
 
-@workflow.defn(name="Quarantine")
+@workflow.defn(name="HeldRelease")
 class Quarantine:
     """Drives one release until none of its files is held."""
 
@@ -80,7 +87,8 @@ class Quarantine:
     @workflow.run
     async def run(self, given: QuarantineInput) -> QuarantineResult:
         """Return once no file of the release is held."""
-        self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
+        if workflow.info().typed_search_attributes.get(PROJECT) is None:  # it was started by hand
+            self._tag(PROJECT.value_set(given.project), VERSION.value_set(given.version))
         deciding = asyncio.create_task(self._decider.run(self._show))
         turn = Round(given.project, given.version, given.stored_to, is_whole=given.is_whole)
         while True:
@@ -90,8 +98,7 @@ class Quarantine:
                 if is_full():
                     await self._go_on(turn)
                 status = await self._settle()
-                await self._describe(status)
-            except ActivityError:
+            except STEP_FAILURES:
                 await self._wait_for_signal(TRY_AGAIN_IN, deciding)
                 continue
             if not status.held_files:
@@ -190,17 +197,15 @@ class Quarantine:
         )
 
     async def _settle(self) -> ReleaseStatus:
-        status: ReleaseStatus = await workflow.execute_activity_method(
-            ReleaseActivities.settle_release, Release(self._given.project, self._given.version), **DATABASE
+        """Settle, and show the result. Only a release that needs the upstream's page costs an activity of its own."""
+        release = Release(self._given.project, self._given.version)
+        settled: SettledRelease = await workflow.execute_local_activity_method(
+            ReleaseActivities.settle_release, release, **READ
         )
+        if settled.needs_refresh:
+            settled = await workflow.execute_activity_method(ReleaseActivities.refresh_release, release, **DATABASE)
+        status, self._described = settled.status, settled.described
         self._status = status
-        return status
-
-    async def _describe(self, status: ReleaseStatus) -> None:
-        """Read the summary for reviewers, and show it."""
-        self._described = await workflow.execute_local_activity_method(
-            DescriptionActivities.describe_release, Release(self._given.project, self._given.version), **READ
-        )
         release_at = status.release_at if status.held_files else None
         shown = (status.state, release_at)
         if shown != self._tags:
@@ -209,6 +214,7 @@ class Quarantine:
             self._tag(STATE.value_set(status.state), *at)
             self._tags = shown
         self._show()
+        return status
 
     def _show(self) -> None:
         """Show the status in Temporal's UI; this adds no event."""

@@ -4,13 +4,15 @@ The round attaches provenance before any check runs, and does not leave that to 
 attestations, or the publisher that they name, must have them when it first inspects a file. `AttachProvenance` remains
 responsible for files that are not held. Whichever comes first does the work; the other finds it done.
 
-The round plans again before each step, so a round without work costs one query.
+The round plans again before each step, so a round without work costs one query. Koschey's own checks run together in
+one local activity, because they share what is read of the files. Only if a predecessor has to be downloaded does an
+activity of its own follow.
 """
 
 import asyncio
+from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.checks import CheckActivities, CheckReport, CheckTask
@@ -18,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.plan import Plan, PlanActivities
     from activities.provenance import AttachReport, ProvenanceActivities
     from activities.release import ReleaseActivities, StoreReport
-    from workflows.options import CHECK, EVENTS, FETCH, LOOK, PROVENANCE, READ
+    from workflows.options import CHECK, EVENTS, FETCH, LOOK, PROVENANCE, READ, STEP_FAILURES
 
 
 def is_full() -> bool:
@@ -39,7 +41,7 @@ class Round:
         """Whether nothing that is worth a retry has failed so far."""
 
     async def go(self) -> None:
-        """Go as far as the events of this run allow. Raises `ActivityError` if PostgreSQL was away for too long."""
+        """Go as far as the events of this run allow. Raises `STEP_FAILURES` if PostgreSQL was away for too long."""
         plan = await self._plan()
         while plan.unstored and not is_full():
             await self._store(plan.unstored)
@@ -47,7 +49,7 @@ class Round:
         if plan.unattested and not is_full():
             await self._attach()
             plan = await self._plan()
-        if plan.checks and not is_full():
+        if (plan.checks or plan.isolated) and not is_full():
             await self._check(plan)
 
     async def _plan(self) -> Plan:
@@ -70,7 +72,7 @@ class Round:
             report: StoreReport = await workflow.execute_activity_method(
                 ReleaseActivities.store_held_files, ids, **FETCH
             )
-        except ActivityError:
+        except STEP_FAILURES:
             self.is_whole = False
         else:
             self.is_whole = self.is_whole and not report.failed
@@ -82,42 +84,46 @@ class Round:
                 report: AttachReport = await workflow.execute_activity_method(
                     ProvenanceActivities.attach_release, FilePage(self._project, self._version, after), **PROVENANCE
                 )
-            except ActivityError:
+            except STEP_FAILURES:
                 self.is_whole = False
                 return
             self.is_whole = self.is_whole and not report.unanswered
             after = report.last
 
     async def _check(self, plan: Plan) -> None:
-        """Run the first check alone, because it reads the archives; then the others at once, which use its results."""
-        first, *others = plan.checks
-        await self._run_check(first, plan)
-        await asyncio.gather(*(self._run_check(name, plan) for name in others))
+        """Run Koschey's own checks first, because they read the archives; then the others at once."""
+        if plan.checks:
+            await self._run_checks(self._task(plan.checks, downloads=False))
+        await asyncio.gather(*(self._run_checks(self._task([name], downloads=True)) for name in plan.isolated))
 
-    async def _run_check(self, name: str, plan: Plan) -> None:
-        """Run one check until it has inspected every file, or as far as the events of this run allow."""
-        task = CheckTask(self._project, self._version, name)
+    def _task(self, checks: list[str], *, downloads: bool) -> CheckTask:
+        return CheckTask(self._project, self._version, checks, downloads)
+
+    async def _run_checks(self, task: CheckTask) -> None:
+        """Run checks until they have inspected every file, or as far as the events of this run allow."""
         while not is_full():
             try:
-                report = await self._inspect(task, quick=name in plan.quick)
-            except ActivityError as error:
+                report = await self._inspect(task)
+            except STEP_FAILURES as error:
                 await self._note_fault(task, str(error.cause or error))
                 return
             self.is_whole = self.is_whole and not report.faults
             if not report.left:
                 return
             if not report.checked and not report.faults:
-                await self._note_fault(task, "it inspects no file, although some are left")
-                return
+                if task.downloads:
+                    await self._note_fault(task, "it inspects no file, although some are left")
+                    return
+                task = replace(task, downloads=True)
 
-    async def _inspect(self, task: CheckTask, *, quick: bool) -> CheckReport:
-        """Run a check. A quick one runs as a local activity, at little cost for Temporal."""
+    async def _inspect(self, task: CheckTask) -> CheckReport:
+        """Run checks: in a local activity, at little cost for Temporal, if they download nothing."""
         report: CheckReport
-        if quick:
+        if not task.downloads:
             report = await workflow.execute_local_activity_method(CheckActivities.check_release, task, **LOOK)
         else:
             report = await workflow.execute_activity_method(
-                CheckActivities.check_release, task, summary=task.check, **CHECK
+                CheckActivities.check_release, task, summary=", ".join(task.checks)[:200], **CHECK
             )
         return report
 

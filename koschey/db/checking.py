@@ -1,14 +1,16 @@
-"""Statements for checks: files that a check has not seen, names in use, earlier alerts about a release."""
+"""Statements for checks: files that a check has not seen, what is recorded of them, names in use, earlier alerts."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.files import COLUMNS, TABLES, read_file
+from koschey.db.files import TABLES
 from koschey.db.pool import Database
 from koschey.events import AlertKind
-from koschey.model import MAIN_INDEX, StandingFile
+from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Origin
 
 # A check has not seen a provenance object that was verified after the check ran.
 UNSEEN = """
@@ -21,16 +23,26 @@ UNSEEN = """
               AND (attestation.checked_at IS NULL OR attestation.checked_at <= check_run.at))
 """
 SELECT_DUE = f"""
-    SELECT {COLUMNS} FROM {TABLES} CROSS JOIN (SELECT $5::text AS name) AS wanted
+    SELECT file.id, project.origin, array_agg(wanted.name ORDER BY wanted.place) AS checks
+      FROM {TABLES} CROSS JOIN unnest($5::text[]) WITH ORDINALITY AS wanted (name, place)
      WHERE {UNSEEN}
+     GROUP BY file.id, project.origin
      ORDER BY file.id
      LIMIT $6
 """  # noqa: S608
-SELECT_DUE_CHECKS = f"""
-    SELECT wanted.name FROM unnest($5::text[]) WITH ORDINALITY AS wanted (name, place)
-     WHERE EXISTS (SELECT FROM {TABLES} WHERE {UNSEEN})
-     ORDER BY wanted.place
-"""  # noqa: S608
+# A report on other bytes than the file has now does not count. The number of members of an archive that breaks a rule
+# is meaningless. A large report, which may have many MiB, is read by itself when it is needed.
+SELECT_RECORDED = """
+    SELECT koschey_now() AS now, file.id, attestation.verdict, attestation.publishers,
+           content.file_id IS NOT NULL AS is_read,
+           CASE WHEN file.id = ANY($1::bigint[]) AND pg_column_size(content.report) < 65536 THEN content.report END
+               AS report,
+           CASE WHEN content.report ->> 'refused' IS NULL THEN (content.report ->> 'files')::bigint END AS members
+      FROM file
+      LEFT JOIN content ON content.file_id = file.id AND content.sha256 = file.sha256
+      LEFT JOIN attestation ON attestation.file_id = file.id
+     WHERE file.id = ANY($1::bigint[] || $2::bigint[])
+"""
 SELECT_USED_NAMES = """
     SELECT project.name
       FROM project
@@ -42,25 +54,59 @@ SELECT_USED_NAMES = """
      LIMIT $2
 """
 SELECT_ALERTED_CODES = """
-    SELECT DISTINCT detail ->> 'code' AS code FROM alert
-     WHERE project = $1 AND version = $2 AND detail ->> 'check' = $3 AND kind = $4
+    SELECT DISTINCT detail ->> 'check' AS check, detail ->> 'code' AS code FROM alert
+     WHERE project = $1 AND version = $2 AND kind = $3
 """
 
 
+class DueFile(NamedTuple):
+    """A file, and the checks that have not seen it, in the order in which they were named."""
+
+    id: FileId
+    origin: Origin
+    checks: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is stored about one file for checks."""
+
+    is_read: bool = False
+    """Whether a report on its archive is stored."""
+    report: Mapping[str, Any] | None = None
+    """The report, unless it is large or was not requested."""
+    members: int | None = None
+    """Number of members of its archive; None if that was not read, or breaks a rule."""
+    verdict: AttestationVerdict | None = None
+    """Result of verifying its provenance object; None if there is no object."""
+    publishers: Sequence[Mapping[str, str]] = ()
+
+
 async def select_due(
-    db: Database, project: NormalizedName, version: str, check: str, again: timedelta, limit: int
-) -> list[StandingFile]:
-    """Return held, stored files of a release that a check has not seen, or failed to check longer than `again` ago."""
-    rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, again, check, limit)
-    return [read_file(row) for row in rows]
+    db: Database, project: NormalizedName, version: str, checks: Sequence[str], again: timedelta, limit: int
+) -> list[DueFile]:
+    """Return held, stored files of a release with the checks that have not seen them.
+
+    A check that failed longer than `again` ago counts as one that has not seen the file.
+    """
+    rows = await db.fetch(SELECT_DUE, MAIN_INDEX, project, version, again, list(checks), limit)
+    return [DueFile(FileId(row["id"]), Origin(row["origin"]), row["checks"]) for row in rows]
 
 
-async def select_due_checks(
-    db: Database, project: NormalizedName, version: str, checks: Sequence[str], again: timedelta
-) -> list[str]:
-    """Return those of the checks for which `select_due` would return a file, in the given order."""
-    rows = await db.fetch(SELECT_DUE_CHECKS, MAIN_INDEX, project, version, again, list(checks))
-    return [row["name"] for row in rows]
+async def select_recorded(
+    db: Database, files: Sequence[FileId], relatives: Sequence[FileId]
+) -> tuple[datetime, Mapping[FileId, Recorded]]:
+    """Return what is stored about files, and PostgreSQL's time before it was read; of relatives without the report.
+
+    There must be at least one file that exists.
+    """
+    rows = await db.fetch(SELECT_RECORDED, list(files), list(relatives))
+    return rows[0]["now"], {FileId(row["id"]): _read_recorded(row) for row in rows}
+
+
+def _read_recorded(row: Any) -> Recorded:
+    verdict = AttestationVerdict(row["verdict"]) if row["verdict"] is not None else None
+    return Recorded(row["is_read"], row["report"], row["members"], verdict, row["publishers"] or ())
 
 
 async def select_used_names(db: Database, limit: int) -> list[str]:
@@ -68,6 +114,7 @@ async def select_used_names(db: Database, limit: int) -> list[str]:
     return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
 
 
-async def select_alerted_codes(db: Database, project: NormalizedName, version: str, check: str) -> set[str]:
-    """Return the codes of a check for which an alert about this release was raised."""
-    return {row["code"] for row in await db.fetch(SELECT_ALERTED_CODES, project, version, check, AlertKind.FINDING)}
+async def select_alerted_codes(db: Database, project: NormalizedName, version: str) -> set[tuple[str, str]]:
+    """Return the checks and codes for which an alert about this release was raised."""
+    rows = await db.fetch(SELECT_ALERTED_CODES, project, version, AlertKind.FINDING)
+    return {(row["check"], row["code"]) for row in rows}

@@ -1,6 +1,5 @@
 """Statements on `content`: what the archive of a file contains, as reported by the child process that read it."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from koschey.db.pool import Database
@@ -9,11 +8,6 @@ from koschey.model import FileId, Sha256
 SELECT_REPORT = """
     SELECT content.report FROM content JOIN file ON file.id = content.file_id AND file.sha256 = content.sha256
      WHERE content.file_id = $1
-"""
-# The count of an archive that breaks a rule is meaningless.
-SELECT_COUNTS = """
-    SELECT file_id, (report ->> 'files')::bigint AS files FROM content
-     WHERE file_id = ANY($1::bigint[]) AND report ->> 'refused' IS NULL
 """
 UPSERT_REPORT = """
     INSERT INTO content (file_id, sha256, report)
@@ -26,11 +20,6 @@ async def select_report(db: Database, file: FileId) -> dict[str, Any] | None:
     """Return the report on a file's bytes; None if no process has inspected them."""
     found: dict[str, Any] | None = await db.fetchval(SELECT_REPORT, file)
     return found
-
-
-async def select_counts(db: Database, files: Sequence[FileId]) -> Mapping[FileId, int]:
-    """Return the number of files in each archive that was inspected and breaks no rule."""
-    return {FileId(row["file_id"]): row["files"] for row in await db.fetch(SELECT_COUNTS, list(files))}
 
 
 async def upsert_report(db: Database, file: FileId, sha256: Sha256, report: dict[str, Any]) -> None:

@@ -72,6 +72,9 @@ SELECT_FILE_BY_PATH = f"""
     SELECT {COLUMNS} FROM {TABLES} WHERE file.path = $2 ORDER BY file.set_aside_at DESC NULLS FIRST LIMIT 1
 """  # noqa: S608
 SELECT_FILE = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.id = $2"  # noqa: S608
+SELECT_HELD_FILES = f"""
+    SELECT {COLUMNS} FROM {TABLES} WHERE file.id = ANY($2::bigint[]) AND standing.state = 'held' ORDER BY file.id
+"""  # noqa: S608
 SELECT_FILES_BY_STATE = f"""
     SELECT {COLUMNS} FROM {TABLES}
      WHERE standing.state = ANY($2::text[])
@@ -206,6 +209,11 @@ async def select_file(db: Database, file: FileId) -> StandingFile | None:
     """Return one file by its id."""
     row = await db.fetchrow(SELECT_FILE, MAIN_INDEX, file)
     return read_file(row) if row else None
+
+
+async def select_held_files(db: Database, ids: Sequence[FileId]) -> list[StandingFile]:
+    """Return those of the files that are held."""
+    return [read_file(row) for row in await db.fetch(SELECT_HELD_FILES, MAIN_INDEX, list(ids))]
 
 
 async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:

@@ -40,7 +40,10 @@ CLAIM_MESSAGES = """
     UPDATE outbox SET due_at = koschey_now() + $2 FROM due WHERE outbox.id = due.id
     RETURNING outbox.id, revision, kind, payload
 """
-DELETE_SENT = "DELETE FROM outbox WHERE id = $1 AND revision = $2"
+DELETE_SENT = """
+    DELETE FROM outbox USING unnest($1::bigint[], $2::bigint[]) AS sent (id, revision)
+     WHERE outbox.id = sent.id AND outbox.revision = sent.revision
+"""
 DELETE_BY_KEY = "DELETE FROM outbox WHERE key = $1"
 
 
@@ -58,7 +61,9 @@ async def insert_message(connection: Connection, message: Message, *, delay: tim
     """Send work to Temporal once this transaction commits and the delay has passed. One key is sent once."""
     kind, key, payload = render_message(message)
     await connection.execute(INSERT_MESSAGE, key, kind, payload, delay)
-    await connection.execute(NOTIFY)
+    # The relay searches every second for messages that become due by time.
+    if not delay:
+        await connection.execute(NOTIFY)
 
 
 async def insert_messages(connection: Connection, messages: Iterable[Message]) -> None:
@@ -80,9 +85,9 @@ async def claim_messages(db: Database, limit: int, span: timedelta) -> Sequence[
     return [Claim(**row) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
 
-async def delete_sent(db: Database, claim: Claim) -> None:
-    """Delete a message that Temporal has accepted, unless it was written again meanwhile."""
-    await db.execute(DELETE_SENT, claim.id, claim.revision)
+async def delete_sent(db: Database, claims: Sequence[Claim]) -> None:
+    """Delete messages that Temporal has accepted, except those that were written again meanwhile."""
+    await db.execute(DELETE_SENT, [claim.id for claim in claims], [claim.revision for claim in claims])
 
 
 async def delete_message(db: Database, message: Message) -> None:

@@ -62,6 +62,13 @@ SELECT_RESERVATIONS = f"""
      WHERE index.name = $1 AND rule.kind = 'reserved' AND {IS_ACTIVE}
      ORDER BY rule.project
 """  # noqa: S608
+# A name without a project would become a mirrored project.
+SELECT_PROJECT_RULES = f"""
+    SELECT {COLUMNS}
+      FROM rule JOIN index ON index.id = rule.index_id LEFT JOIN project ON project.name = $2
+     WHERE index.name = $1 AND {IS_ACTIVE} AND in_scope(rule.project, $2, coalesce(project.origin, 'mirrored'))
+     ORDER BY {ORDER}
+"""  # noqa: S608
 # Changes of the whole policy wait for each other. A transaction that adds files refers to the index, and does not wait.
 LOCK_POLICY = "SELECT 1 FROM index WHERE name = $1 FOR NO KEY UPDATE"
 DELETE_EXPIRED = f"""
@@ -149,6 +156,11 @@ async def select_exceptions(db: Database, until: datetime | None = None) -> list
 async def select_reservations(db: Database) -> list[Reservation]:
     """Return all active reservations."""
     return [Reservation(*row) for row in await db.fetch(SELECT_RESERVATIONS, MAIN_INDEX)]
+
+
+async def select_project_rules(db: Database, project: str) -> Rules:
+    """Return all active rules that cover a project whose origin the caller does not know."""
+    return Rules(tuple(read_rule(row) for row in await db.fetch(SELECT_PROJECT_RULES, MAIN_INDEX, project)))
 
 
 async def lock_policy(connection: Connection) -> None:

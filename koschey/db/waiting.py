@@ -2,35 +2,48 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.db.checking import UNSEEN
+from koschey.db.files import TABLES
 from koschey.db.pool import Database
 from koschey.db.projects import IS_ASKABLE
 from koschey.model import MAIN_INDEX, FileId
 
-SELECT_UNSTORED_IDS = """
-    SELECT file.id
-      FROM file
-      JOIN project ON project.id = file.project_id
-      JOIN index ON index.name = $1
-      JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
-     WHERE project.name = $2 AND file.version = $3 AND file.id > $4
-       AND standing.state = 'held' AND file.stored_at IS NULL
-     ORDER BY file.id
-     LIMIT $5
+UNATTESTED = """
+    file.stored_at IS NOT NULL AND file.provenance_url IS NOT NULL AND file.set_aside_at IS NULL
+       AND attestation.url IS DISTINCT FROM file.provenance_url
 """
-SELECT_UNATTESTED_IDS = """
+# Checks that this worker does not have come last, by their names.
+SELECT_WORK = f"""
+    WITH wanted AS (
+        SELECT here.name, here.place FROM unnest($5::text[]) WITH ORDINALITY AS here (name, place)
+         UNION ALL
+        SELECT known_check.name, NULL FROM known_check WHERE known_check.name <> ALL ($5::text[])
+    )
+    SELECT ARRAY(
+               SELECT file.id FROM {TABLES}
+                WHERE project.name = $2 AND file.version = $3 AND file.id > $6
+                  AND standing.state = 'held' AND file.stored_at IS NULL
+                ORDER BY file.id
+                LIMIT $7) AS unstored,
+           EXISTS (SELECT FROM {TABLES} WHERE project.name = $2 AND file.version = $3 AND {UNATTESTED}) AS unattested,
+           ARRAY(
+               SELECT wanted.name FROM wanted
+                WHERE EXISTS (SELECT FROM {TABLES} WHERE {UNSEEN})
+                ORDER BY wanted.place NULLS LAST, wanted.name) AS checks
+"""  # noqa: S608
+SELECT_UNATTESTED_IDS = f"""
     SELECT file.id
       FROM file
       JOIN project ON project.id = file.project_id
       LEFT JOIN attestation ON attestation.file_id = file.id
-     WHERE project.name = $1 AND file.version = $2 AND file.id > $3 AND file.stored_at IS NOT NULL
-       AND file.provenance_url IS NOT NULL AND attestation.url IS DISTINCT FROM file.provenance_url
-       AND file.set_aside_at IS NULL
+     WHERE project.name = $1 AND file.version = $2 AND file.id > $3 AND {UNATTESTED}
      ORDER BY file.id
      LIMIT $4
-"""
+"""  # noqa: S608
 SELECT_HELD_RELEASES = """
     SELECT DISTINCT project.name, file.version
       FROM standing
@@ -79,12 +92,27 @@ SELECT_STALE_PROJECTS = f"""
 type Release = tuple[NormalizedName, str]
 
 
-async def select_unstored_ids(
-    db: Database, project: NormalizedName, version: str, after: int, limit: int
-) -> list[FileId]:
-    """Return the next held files of a release whose bytes are not stored, in the order of their ids."""
-    rows = await db.fetch(SELECT_UNSTORED_IDS, MAIN_INDEX, project, version, after, limit)
-    return [FileId(row["id"]) for row in rows]
+class Work(NamedTuple):
+    """What is pending for a release."""
+
+    unstored: list[FileId]
+    """The next held files whose bytes are not stored, in the order of their ids."""
+    unattested: bool
+    """Whether the upstream lists a provenance object of a stored file that is not stored."""
+    checks: list[str]
+    """Checks that have not seen every held and stored file."""
+
+
+async def select_work(
+    db: Database, project: NormalizedName, version: str, checks: Sequence[str], again: timedelta, after: int, limit: int
+) -> Work:
+    """Return the work for a release. `checks` are those of this worker; the others that are registered follow them.
+
+    `limit` bounds the unstored files, whose ids come after `after`. A check that failed longer than `again` ago is
+    pending again.
+    """
+    row = await db.fetchrow(SELECT_WORK, MAIN_INDEX, project, version, again, list(checks), after, limit)
+    return Work([FileId(file) for file in row["unstored"]], row["unattested"], row["checks"])
 
 
 async def select_unattested_ids(

@@ -21,8 +21,10 @@ async def gather_evidence(
     Advisories are compared at the moment of the judgement and recorded nowhere, because a feed changes every hour. If
     there is a feed, it is one more check that mirrored files must pass.
     """
+    if not known:
+        return policy, {}
     evidence = await select_evidence(db, [item.file.id for item in known])
-    if feed is None or policy.origin is not Origin.MIRRORED or not known:
+    if feed is None or policy.origin is not Origin.MIRRORED:
         return policy, evidence
     state = await select_feed(db)
     said = _Said(feed_fault(feed, state.read_at, now), await select_advisories(db, known[0].file.project))

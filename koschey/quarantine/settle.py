@@ -1,7 +1,8 @@
 """Settles a release: applies the one verdict to each of its files, so that time releases or blocks held files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from packaging.utils import NormalizedName
@@ -12,9 +13,11 @@ from koschey.db.journal import Entry
 from koschey.db.policies import load_policy
 from koschey.db.pool import Connection
 from koschey.db.record import Record
+from koschey.db.settling import lock_project_now
 from koschey.events import Event
-from koschey.model import SYSTEM, File, Origin, Project, ProjectStatus, StandingFile, State
+from koschey.model import SYSTEM, File, FileId, Origin, Project, ProjectStatus, StandingFile, State
 from koschey.policy.advisories import Feed
+from koschey.policy.findings import Evidence
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
 from koschey.policy.windows import renew
 from koschey.quarantine.evidence import gather_evidence
@@ -37,6 +40,12 @@ class Settlement:
     """Time from now until the release should be settled again; None if only a person or a check can change it."""
     state: State
     reasons: tuple[str, ...]
+    files: tuple[StandingFile, ...] = ()
+    """All files of the release, with their states now."""
+    evidence: Mapping[FileId, Evidence] = field(default_factory=dict)
+    """What checks recorded, and the feed says, of the files that were held."""
+    checks: tuple[str, ...] = ()
+    """The checks that any worker has registered."""
 
 
 async def settle(
@@ -52,21 +61,25 @@ async def settle(
     Concurrent, repeated or late settlings change nothing twice.
     """
     async with connection.transaction():
-        found = await projects.lock_project(connection, project)
+        locked = await lock_project_now(connection, project)
+        if locked is None:
+            return Settlement((), False, None, None, State.RELEASED, ())
+        found, now = locked
         known = await files.lock_release_files(connection, project, version)
-        now = await projects.select_now(connection)
-        policy = await load_policy(connection, found) if found else Policy()
+        policy = await load_policy(connection, found)
         known = await _renew_windows(connection, known, policy, usual)
         held = [item for item in known if item.standing.state is State.HELD]
-        policy, evidence = await gather_evidence(connection, held, policy, feed, now)
+        judging, evidence = await gather_evidence(connection, held, policy, feed, now)
         judged = [
-            (item, verdict(item.file, item.standing, policy, now, evidence.get(item.file.id, NOTHING_KNOWN)))
+            (item, verdict(item.file, item.standing, judging, now, evidence.get(item.file.id, NOTHING_KNOWN)))
             for item in known
         ]
-        if not _preserves_states(found):
-            due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
-            await _move(connection, project, due)
-        return _summarise(judged, now)
+        due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
+        if _preserves_states(found):
+            due = []
+        await _move(connection, project, due)
+        checks = tuple(check.name for check in policy.checks)
+        return replace(_summarise(judged, now), files=_moved(known, due), evidence=evidence, checks=checks)
 
 
 async def note_failure(connection: Connection, item: StandingFile, reason: str) -> None:
@@ -92,22 +105,38 @@ async def _renew_windows(
     return renewed
 
 
-def _preserves_states(project: Project | None) -> bool:
+def _preserves_states(project: Project) -> bool:
     """Return whether a quarantine of the project hides the files without changing their states.
 
     The quarantine of a hosted project is lifted as a whole, and then exactly the files that were released before must
     be served again.
     """
-    return project is not None and project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
+    return project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
 
 
 async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
+    alike = defaultdict[tuple[State, Grounds], list[FileId]](list)
     for item, judgement in due:
-        await standings.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
+        alike[judgement.state, judgement.grounds].append(item.file.id)
+    for (state, grounds), ids in alike.items():
+        await standings.update_states(connection, ids, state, grounds)
     record = Record(connection, SYSTEM, project)
     for item, judgement in due:
         record.add(Event(judgement.state), [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])
     await record.write()
+
+
+def _moved(known: Sequence[StandingFile], due: Sequence[tuple[StandingFile, Verdict]]) -> tuple[StandingFile, ...]:
+    """Return the files of a release as they are after the moves."""
+    moves = {item.file.id: judgement for item, judgement in due}
+
+    def after(item: StandingFile) -> StandingFile:
+        move = moves.get(item.file.id)
+        if move is None:
+            return item
+        return replace(item, standing=replace(item.standing, state=move.state, cause=move.cause, reason=move.reason))
+
+    return tuple(map(after, known))
 
 
 def _summarise(judged: Sequence[tuple[StandingFile, Verdict]], now: datetime) -> Settlement:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from koschey.concurrency.supervision import Background
@@ -28,7 +28,15 @@ from koschey.outbox import (
 from workflows.attach_provenance import AttachProvenance, AttachProvenanceInput
 from workflows.describe_project import DescribeProject, DescribeProjectInput
 from workflows.fetch_file import FetchFile, FetchFileInput
-from workflows.names import TASK_QUEUE, alert_id, fetch_id, metadata_id, provenance_id, quarantine_id
+from workflows.names import (
+    TASK_QUEUE,
+    alert_id,
+    fetch_id,
+    metadata_id,
+    provenance_id,
+    quarantine_id,
+    release_attributes,
+)
 from workflows.quarantine import Quarantine, QuarantineInput
 from workflows.send_alert import SendAlert, SendAlertInput
 
@@ -72,13 +80,17 @@ class Relay:
     async def _relay_batch(self) -> int:
         claims = await claim_messages(self._pool, BATCH, CLAIM)
         # At once: each message is for another workflow, or wakes it for another reason.
-        for sent in await asyncio.gather(*map(self._relay, claims), return_exceptions=True):
-            if sent is not None:
-                raise sent
+        results = await asyncio.gather(*map(self._relay, claims), return_exceptions=True)
+        sent = [claim for claim, result in zip(claims, results, strict=True) if result is True]
+        if sent:
+            await delete_sent(self._pool, sent)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
         return len(claims)
 
-    async def _relay(self, claim: Claim) -> None:
-        """Send one message. A message that can never be sent must not delay the others."""
+    async def _relay(self, claim: Claim) -> bool:
+        """Send one message, and return whether that succeeded. One that can never be sent must not delay the others."""
         try:
             await self._send(parse_message(claim.kind, claim.payload))
         except (KeyError, TypeError) as error:
@@ -90,7 +102,8 @@ class Relay:
         except Exception:
             log.exception("a message cannot be sent", claim=claim)
         else:
-            await delete_sent(self._pool, claim)
+            return True
+        return False
 
     async def _send(self, message: Message) -> None:
         """Start the workflow, or wake the one that runs: the id is the lock. Without a webhook, no alert starts one."""
@@ -107,6 +120,7 @@ class Relay:
             start_signal=start.signal,
             start_signal_args=start.signal_args,
             static_summary=start.summary,
+            search_attributes=start.attributes,
             rpc_timeout=RPC_TIMEOUT,
         )
 
@@ -121,6 +135,7 @@ class _Start:
     summary: str
     signal: str | None = None
     signal_args: Sequence[object] = ()
+    attributes: TypedSearchAttributes = TypedSearchAttributes.empty
 
 
 def _start(message: Message, *, searchable: bool) -> _Start:
@@ -132,6 +147,7 @@ def _start(message: Message, *, searchable: bool) -> _Start:
                 quarantine_id(project, version),
                 f"{project} {version} in quarantine",
                 "look_again" if wake else None,
+                attributes=release_attributes(project, version, searchable=searchable),
             )
         case FileWanted(file):
             return _Start(FetchFile.run, FetchFileInput(file), fetch_id(file), f"finish the fetch of file {file}")

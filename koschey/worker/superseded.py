@@ -25,13 +25,13 @@ from koschey.db.pool import Pool
 from koschey.db.reviewer_codes import select_codes
 from koschey.worker.signal_history import read_signalled
 from workflows.decision_queue import DecisionQueue
-from workflows.names import TASK_QUEUE, quarantine_id
+from workflows.names import TASK_QUEUE, quarantine_id, release_attributes
 from workflows.quarantine import Quarantine, QuarantineInput
 
 log = structlog.get_logger()
 
-QUARANTINES = "QuarantineRelease"
-SUPERSEDED = (QUARANTINES, "KeepHouse")
+QUARANTINES = ("QuarantineRelease", "Quarantine")
+SUPERSEDED = (*QUARANTINES, "KeepHouse")
 """Names of workflow types of earlier versions. A name in this tuple is never used again."""
 EVERY = 60.0
 """Seconds between two passes, because older workers may start such runs during an upgrade."""
@@ -63,7 +63,7 @@ class SupersededRuns:
         for each in found:
             if await self._terminate(each.id, each.run_id):
                 count += 1
-                if each.workflow_type == QUARANTINES:
+                if each.workflow_type in QUARANTINES:
                     await self._start_again(each.id, each.run_id)
         if count:
             log.info("runs of earlier workflow types were replaced", runs=count)
@@ -98,6 +98,7 @@ class SupersededRuns:
                 WorkflowIDConflictPolicy.TERMINATE_EXISTING if decisions else WorkflowIDConflictPolicy.USE_EXISTING
             ),
             static_summary=f"{release[0]} {release[1]} in quarantine",
+            search_attributes=release_attributes(*release, searchable=self._searchable),
             rpc_timeout=RPC_TIMEOUT,
         )
 

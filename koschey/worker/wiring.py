@@ -12,7 +12,6 @@ from activities.advisories import AdvisoryActivities
 from activities.alerts import AlertActivities
 from activities.checks import CheckActivities, wire_checker
 from activities.decisions import DecisionActivities
-from activities.description import DescriptionActivities
 from activities.following import FollowActivities
 from activities.housekeeping import HousekeepingActivities
 from activities.metadata import MetadataActivities
@@ -102,12 +101,12 @@ def _quarantine(resources: Resources, checker: Checker) -> list[Callable[..., An
     )
     checks = CheckActivities(checker)
     return [
-        PlanActivities(resources.pool, checker).plan_round,
+        PlanActivities(checker).plan_round,
         release.store_held_files,
         release.settle_release,
+        release.refresh_release,
         checks.check_release,
         checks.note_check_fault,
-        DescriptionActivities(resources.pool).describe_release,
     ]
 
 

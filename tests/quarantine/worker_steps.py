@@ -73,7 +73,7 @@ class WorkerSteps(Asked):
         """The check looks at what it has not seen; a fault is none of its answers."""
         asked: list[str] = []
         self.oracle.answer, self.oracle.tell = answer, asked.append
-        self.app.run(checker(self.app.resources, self.oracle).check(self.project, version, self.oracle.name))
+        self.app.run(checker(self.app.resources, self.oracle).check(self.project, version, [self.oracle.name]))
         self.app.hear_all()
         self.note_answers(asked, answer)
         if self.reference.evidence.rules.get(self.oracle.name) != "off":

@@ -8,10 +8,10 @@ from koschey.db.pool import Pool
 from koschey.inspection.checks.check import Code, FileFacts, Finding, FindingAction, Previous, Severity, Skipped
 from koschey.inspection.checks.registry import Installed, Own
 from koschey.inspection.sandbox.inspector import Inspector
-from koschey.model import Origin, StandingFile
+from koschey.model import StandingFile
 from koschey.quarantine import checking
 from koschey.quarantine.checking import Checker, register_checks
-from koschey.quarantine.file_facts import FactReader
+from koschey.quarantine.file_facts import FactReader, Portion, facts_of
 from koschey.resources import Resources
 
 FAULTS = ("crash", "skip", "gone")
@@ -53,10 +53,9 @@ class Oracle:
 class FactsOfRows(FactReader):
     """Facts without the archive's content: this check does not need it, and reading it takes a process."""
 
-    async def read(self, item: StandingFile, origin: Origin, known: Sequence[StandingFile]) -> FileFacts:
+    async def read(self, item: StandingFile, portion: Portion) -> FileFacts:
         """Return the facts that the rows contain."""
-        del known
-        return await self._facts(item.file, origin, None)
+        return facts_of(item.file, portion.origin, portion.of(item.file), None)
 
 
 def checker(resources: Resources, oracle: Oracle) -> Checker:

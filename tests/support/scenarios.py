@@ -5,7 +5,7 @@
 import contextlib
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
@@ -55,6 +55,10 @@ class Scenario:
     refuses: bool = False
     """Whether every decision is refused."""
     checks: tuple[str, ...] = ()
+    isolated: tuple[str, ...] = ()
+    """Checks that run in child processes."""
+    compares: bool = False
+    """Whether a predecessor has to be downloaded for the checks."""
     portions: int = 1
     """Number of runs that a check needs to inspect all files."""
     broken: bool = False
@@ -72,6 +76,8 @@ class Life:
     """The fake activities of one scenario."""
 
     scenario: Scenario
+    read_clock: Callable[[], Awaitable[datetime]]
+    """Returns the server's time. A local activity has no other: the worker's clock skips nothing."""
     began: datetime | None = None
     decided: str = ""
     stored: set[int] = field(default_factory=set)
@@ -79,6 +85,8 @@ class Life:
     outages: int = 0
     turns: dict[str, int] = field(default_factory=dict)
     broke: bool = False
+    refreshed: bool = False
+    """Whether the upstream's page was refreshed after the end of the window."""
     asked: bool = False
     answered: bool = False
 
@@ -88,22 +96,29 @@ class Life:
         if self.outages < self.scenario.outages:
             self.outages += 1
             raise ApplicationError("away for good", non_retryable=True)
-        now = activity.info().scheduled_time
+        now = await self.read_clock()
         self.began = self.began or now
         ends = self.began + self.scenario.window
         unstored = [n for n in range(1, self.scenario.files + 1) if n not in self.stored]
         over = now >= ends and not unstored and not self.is_unattested
-        held = [] if self.decided or over else list(range(1, self.scenario.files + 1))
-        return {
+        held = [] if self.decided or (over and self.refreshed) else list(range(1, self.scenario.files + 1))
+        status = {
             "held_files": held,
             "unstored_files": unstored if held else [],
-            "state": self.decided or ("released" if over else "held"),
-            "reasons": [self.decided or ("the quarantine window ended" if over else "it is new")],
+            "state": self.decided or ("held" if held else "released"),
+            "reasons": [self.decided or ("it is new" if held else "the quarantine window ended")],
             "release_at": ends.isoformat(),
             "look_again_in": max((ends - now).total_seconds(), 5.0) if held else None,
             "held": len(held),
             "unstored": len(unstored) if held else 0,
         }
+        return {"status": status, "described": {}, "needs_refresh": over and not self.decided and not self.refreshed}
+
+    @activity.defn
+    async def refresh_release(self, release: Any) -> dict[str, Any]:
+        """Refresh the upstream's page, and settle."""
+        self.refreshed = True
+        return await self.settle_release(release)
 
     @activity.defn
     async def store_held_files(self, files: list[int]) -> dict[str, Any]:
@@ -121,6 +136,7 @@ class Life:
             "unstored": [file for file in waiting if file not in self.stored],
             "unattested": self.is_unattested,
             "checks": [name for name in self.scenario.checks if self.turns.get(name, 0) < self.scenario.portions],
+            "isolated": [name for name in self.scenario.isolated if not self.turns.get(name)],
         }
 
     @activity.defn
@@ -131,22 +147,21 @@ class Life:
 
     @activity.defn
     async def check_release(self, task: Any) -> dict[str, Any]:
-        """Inspect a portion of the files."""
+        """Inspect a portion of the files, and compare them only if their predecessor may be downloaded."""
         if self.scenario.broken and not self.broke:
             self.broke = True
             raise ApplicationError("the child died", non_retryable=True)
-        turn = self.turns[task["check"]] = self.turns.get(task["check"], 0) + 1
-        return {"checked": 1, "faults": 0, "left": turn < self.scenario.portions}
+        if self.scenario.compares and not task["downloads"]:
+            return {"checked": 0, "faults": 0, "left": True}
+        for name in task["checks"]:
+            self.turns[name] = self.turns.get(name, 0) + 1
+        is_left = any(self.turns[name] < self.scenario.portions for name in {*task["checks"]} & {*self.scenario.checks})
+        return {"checked": 1, "faults": 0, "left": is_left}
 
     @activity.defn
     async def note_check_fault(self, task: Any, cause: str) -> None:
         """Receive the cause of a check's fault."""
         assert cause
-
-    @activity.defn
-    async def describe_release(self, release: Any) -> dict[str, Any]:
-        """Return an empty description."""
-        return {}
 
     @activity.defn
     async def sift_signals(self, batch: Any) -> dict[str, Any]:
@@ -164,13 +179,14 @@ class Life:
     @activity.defn
     async def decide_releases(self, decisions: list[Any]) -> list[str]:
         """Carry out decisions one after another."""
-        return [self._decide(decision) for decision in decisions]
+        now = await self.read_clock()
+        return [self._decide(decision, now) for decision in decisions]
 
-    def _decide(self, decision: Any) -> str:
+    def _decide(self, decision: Any, now: datetime) -> str:
         if self.scenario.refuses:
             return "refused: there is no such reviewer here"
         if decision["choice"] == "extend":
-            self.began = activity.info().scheduled_time
+            self.began = now
             return "1 file held on"
         self.decided = {"approve": "released", "block": "blocked"}[decision["choice"]]
         return "1 file moved"
@@ -185,12 +201,12 @@ class Life:
         """All fake activities, bound to this scenario."""
         return [
             self.settle_release,
+            self.refresh_release,
             self.store_held_files,
             self.plan_round,
             self.attach_release,
             self.check_release,
             self.note_check_fault,
-            self.describe_release,
             self.decide_releases,
             self.sift_signals,
         ]
@@ -251,6 +267,8 @@ def _checks_and_codes() -> Iterator[Scenario]:
     for end in ("time", "approved"):
         yield Scenario(f"checked-{end}", ENDS[end], checks=("names", "content"))
         yield Scenario(f"checked-long-{end}", ENDS[end], files=5, checks=("names",), portions=3)
+        yield Scenario(f"compared-{end}", ENDS[end], checks=("names", "changes"), compares=True)
+        yield Scenario(f"isolated-{end}", ENDS[end], checks=("names",), isolated=("acme", "scanner"))
         yield Scenario(f"check-broken-{end}", ENDS[end], checks=("names", "content"), broken=True)
         yield Scenario(f"unproved-{end}", ENDS[end], unanswered=1)
 
@@ -264,7 +282,7 @@ class Stage:
 
     async def play(self, scenario: Scenario) -> WorkflowHistory:
         """Play a scenario; return the history of the workflow's last run."""
-        life = Life(scenario)
+        life = Life(scenario, self._environment.get_current_time)
         async with Worker(
             self._client,
             task_queue=QUEUE,
@@ -294,7 +312,7 @@ class Stage:
             "decisions": [{**words, "choice": choice} for choice in scenario.decisions],
         }
         return await self._client.start_workflow(
-            "Quarantine", given, id=f"quarantine/lived/{scenario.name}", task_queue=QUEUE
+            "HeldRelease", given, id=f"quarantine/lived/{scenario.name}", task_queue=QUEUE
         )
 
 

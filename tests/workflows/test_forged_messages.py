@@ -227,7 +227,7 @@ async def test_nobody_can_date_a_late_code_back(index: SkippingKoschey, upstream
     for number, received in enumerate(["", run, "no-such-run", str(uuid.uuid4())]):
         forged = {"project": "z-dated", "version": "1.0", "decisions": [{**decision, "received_in": received}]}
         other = await client.start_workflow(
-            "Quarantine", forged, id=f"{quarantine_id('z-dated', '1.0')}/{number}", task_queue=TASK_QUEUE
+            "HeldRelease", forged, id=f"{quarantine_id('z-dated', '1.0')}/{number}", task_queue=TASK_QUEUE
         )
         await eventually(partial(_answers_with, other, "the code is late"))
         await wait_until_resting(other)
@@ -249,7 +249,7 @@ async def test_what_one_run_received_in_time_the_next_may_decide(waiting: Skippi
     await asyncio.sleep(LIFETIME.total_seconds() + 1)
     decision = {"project": "z-handed", "version": "1.0", "choice": "approve", **given, "received_in": run}
     again = {"project": "z-handed", "version": "1.0", "decisions": [decision]}
-    await client.start_workflow("Quarantine", again, id=quarantine_id("z-handed", "1.0"), task_queue=TASK_QUEUE)
+    await client.start_workflow("HeldRelease", again, id=quarantine_id("z-handed", "1.0"), task_queue=TASK_QUEUE)
     await waiting.start_worker()
     await waiting.wait_for_state(file.filename, "released")
 
@@ -330,7 +330,7 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
         ],
     }
     other = await client.start_workflow(
-        "Quarantine", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
+        "HeldRelease", forged, id=quarantine_id("z-ended", "1.0") + "/forged", task_queue=TASK_QUEUE
     )
     await eventually(lambda: _answers_with(other, "refused: a code is missing"))
     await wait_until_resting(other)

@@ -27,7 +27,7 @@ from activities.description import ReleaseDescription
 from activities.pages import LISTED, FilePage, Release
 from activities.plan import PORTION, Plan
 from activities.provenance import AttachReport
-from activities.release import ReleaseStatus, StoreReport
+from activities.release import ReleaseStatus, SettledRelease, StoreReport
 from koschey.embedded.temporal import LIMITS
 from koschey.worker.connection import ensure_search_attributes
 from tests.support.temporal_cli import program
@@ -64,7 +64,7 @@ class Release10k:
     async def plan_round(self, page: FilePage) -> Plan:
         ids = [number for number in range(page.after + 1, self.files + 1) if number not in self.stored][:PORTION]
         self.listed.append(len(ids))
-        return Plan(ids, not self.attached, ["names"] if self.checked < self.files else [])
+        return Plan(ids, not self.attached, [], ["names"] if self.checked < self.files else [])
 
     @activity.defn
     async def store_held_files(self, file_ids: list[int]) -> StoreReport:
@@ -89,21 +89,18 @@ class Release10k:
 
     @activity.defn
     async def note_check_fault(self, task: CheckTask, cause: str) -> None:
-        self.faults.append(f"{task.check}: {cause}")
+        self.faults.append(f"{', '.join(task.checks)}: {cause}")
 
     @activity.defn
-    async def settle_release(self, release: Release) -> ReleaseStatus:
+    async def settle_release(self, release: Release) -> SettledRelease:
         done = len(self.decided) >= self.waits_for
         self.settled += 1
         held = [] if done else list(range(1, self.files + 1))[:LISTED]
         unstored = self.files - len(self.stored)
-        return ReleaseStatus(
+        status = ReleaseStatus(
             held, [], "released" if done else "held", ["a test says so"], None, None, self.files, unstored
         )
-
-    @activity.defn
-    async def describe_release(self, release: Release) -> ReleaseDescription:
-        return ReleaseDescription(file_count=self.files)
+        return SettledRelease(status, ReleaseDescription(file_count=self.files))
 
     @activity.defn
     async def sift_signals(self, batch: SignalBatch) -> Sifted:
@@ -120,7 +117,7 @@ class Release10k:
         """All of them, bound."""
         return [
             *(self.plan_round, self.store_held_files, self.attach_release, self.check_release),
-            *(self.note_check_fault, self.settle_release, self.describe_release),
+            *(self.note_check_fault, self.settle_release),
             *(self.decide_releases, self.sift_signals),
         ]
 

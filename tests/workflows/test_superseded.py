@@ -117,7 +117,7 @@ async def test_an_earlier_run_is_replaced_once_and_settled_by_its_rows(koschey: 
         await index.wait_for_state(due.filename, "released")
         await eventually(lambda: index.workflow("s-held", "1.0").query("status"))
         assert (await index.state_of(held.filename))[0] == "held"
-        assert await runs_of(index, "s-held") == ["Quarantine", "QuarantineRelease", "Quarantine"]
+        assert await runs_of(index, "s-held") == ["HeldRelease", "QuarantineRelease", "HeldRelease"]
         assert (await index.workflow("s-other", "1.0").describe()).run_id == other
 
 
@@ -174,7 +174,7 @@ def test_a_running_worker_replaces_them(koschey: Koschey, upstream: Upstream) ->
     began = datetime.now(UTC)
     while "Terminated" not in _all(koschey) or "Running" in _all(koschey):
         assert datetime.now(UTC) - began < timedelta(minutes=3)
-    listed = temporal(koschey, "workflow", "list", "--query", "WorkflowType = 'Quarantine'")
+    listed = temporal(koschey, "workflow", "list", "--query", "WorkflowType = 'HeldRelease'")
     assert "quarantine/s-unknown/1.0" in listed
     assert "Imposter" not in listed
 

@@ -139,7 +139,7 @@ async def test_what_was_sent_is_gone(connection: Connection) -> None:
     await insert_message(connection, SPAM)
     await insert_message(connection, EGGS)
     claims = await claim_messages(connection, 50, MINUTE)
-    await delete_sent(connection, claims[0])
+    await delete_sent(connection, claims[:1])
     await set_clock(connection, NOON + MINUTE)
     assert await due(connection) == [EGGS]
 
@@ -150,10 +150,10 @@ async def test_asked_again_while_it_leaves(connection: Connection) -> None:
     await insert_message(connection, SPAM)
     [claim] = await claim_messages(connection, 50, MINUTE)
     await insert_message(connection, SPAM)
-    await delete_sent(connection, claim)
+    await delete_sent(connection, [claim])
     [again] = await claim_messages(connection, 50, MINUTE)
     assert read([again]) == [SPAM]
-    await delete_sent(connection, again)
+    await delete_sent(connection, [again])
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
 
 
@@ -169,7 +169,7 @@ async def test_two_relays_never_take_the_same(pool: Pool, connection: Connection
         assert read(await claim_messages(first, 3, MINUTE)) == wanted[:3]
         theirs = await asyncio.wait_for(claim_messages(second, 3, MINUTE), 5)
         assert read(theirs) == wanted[3:]
-        await delete_sent(second, theirs[0])
+        await delete_sent(second, theirs[:1])
         await one.rollback()
         await two.commit()
     assert await due(connection) == wanted[:3]

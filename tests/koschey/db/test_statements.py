@@ -32,6 +32,7 @@ PIECES = frozenset(
         "RULES",
         "SUMS",
         "TABLES",
+        "UNATTESTED",
         "UNSEEN",
         "VIEW",
         "WAKE",

@@ -311,8 +311,8 @@ async def put_files(
         await connection.execute(update, added, file.first_seen_at, file.stored_at, file.absent_since)
         if said != "nothing":
             found = [Finding("near", Severity.SERIOUS, "near six")] if said == "near" else []
-            run = CheckRun(added, tuple(found), "it crashed" if said == "faulty" else None)
-            await write_runs(connection, "names", NOON, [run])
+            run = CheckRun(added, "names", tuple(found), "it crashed" if said == "faulty" else None)
+            await write_runs(connection, NOON, [run])
 
 
 async def outside(connection: Connection) -> tuple[set[str], dict[str, datetime | None]]:
@@ -395,8 +395,8 @@ async def test_explain(acme: Connection, run: Run) -> None:
         item for item in (await select_files(acme, NormalizedName("acme"))).values() if item.file.version == "2.0"
     ]
     near = Finding("near", Severity.SERIOUS, "near to acne")
-    await write_runs(acme, "names", NOON, [CheckRun(held.file.id, (near,))])
-    await write_runs(acme, "other", NOON, [CheckRun(held.file.id, fault="it crashed")])
+    await write_runs(acme, NOON, [CheckRun(held.file.id, "names", (near,))])
+    await write_runs(acme, NOON, [CheckRun(held.file.id, "other", fault="it crashed")])
     for scope, value in (("*", "30"), ("acme", "6")):
         await asked(run, "policy", "set", "window", scope, value, "--reason", f"for {scope}")
     found = await asked(run, "policy", "explain", "Acme==2.0")

@@ -11,7 +11,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from activities.checks import wire_checker
-from koschey.db.findings import select_evidence
+from koschey.db.findings import select_evidence, select_known_checks
 from koschey.db.rules import write_rule
 from koschey.inspection.archives.limits import Limits
 from koschey.inspection.attestations.trust import Trust
@@ -20,7 +20,7 @@ from koschey.inspection.checks.scanner import MAX_MEMBER
 from koschey.model import State
 from koschey.policy.findings import Evidence
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.checking import Checker, register_checks
+from koschey.quarantine.checking import CheckCounts, Checker, register_checks
 from tests.support.app_in_process import AppInProcess
 from tests.support.archives import wheel
 from tests.support.facts import wheel_with
@@ -74,14 +74,20 @@ class Worker:
         self.checker.load = partial(registry.load, limits)
         app.run(register_checks(resources.pool))
 
-    def check(self, project: str, version: str = "1.0", *names: str) -> dict[str, Any]:
-        """Run all checks of a release, or these."""
-        app = self._inside
-        done = {}
-        wanted = list(names) or app.run(self.checker.names())
-        for name in wanted:
-            done[name] = app.run(self.checker.check(canonicalize_name(project), version, name))
-        return done
+    def check(self, project: str, version: str = "1.0", *names: str) -> dict[str, CheckCounts]:
+        """Run all checks of a release, or these, one after another."""
+        wanted = list(names) or self.known()
+        return {name: self.check_together(project, version, name) for name in wanted}
+
+    def check_together(self, project: str, version: str, *names: str) -> CheckCounts:
+        """Run checks of a release in one call."""
+        return self._inside.run(self.checker.check(canonicalize_name(project), version, names))
+
+    def known(self) -> list[str]:
+        """Return the checks that are installed, then those that once were."""
+        here = [*self._inside.run(self.checker.checks())]
+        known = self._inside.run(select_known_checks(self._inside.resources.pool))
+        return [*here, *(check.name for check in known if check.name not in here)]
 
 
 def publish(app: AppInProcess, name: str, version: str = "1.0", **fields: Any) -> str:
@@ -226,7 +232,7 @@ def test_check_that_is_gone_holds_until_policy_switches_it_off(
         install(tmp_path, installed, check_source("acme", "return []"), {"acme": "acme_checks:CHECK"})
         Worker(app)
     worker = Worker(app)
-    assert app.run(worker.checker.names())[-1] == "acme"
+    assert worker.known()[-1] == "acme"
     filename = publish(app, "gone")
     assert worker.check("gone")["acme"].faults == 1
     settle_late(app, "gone")
@@ -341,7 +347,7 @@ def test_cause_from_the_workflow_is_written_for_what_was_not_seen(app: AppInProc
     worker.check("noted", "1.0", "archive")
     project = canonicalize_name("noted")
     for name in ("archive", "size"):
-        app.run(worker.checker.note_fault(project, "1.0", name, "the worker died"))
+        app.run(worker.checker.note_fault(project, "1.0", [name], "the worker died"))
     known = evidence(app, seen)
     assert known.completed == {"archive"}
     assert [(fault.check, fault.cause) for fault in known.faults] == [("size", "the worker died")]

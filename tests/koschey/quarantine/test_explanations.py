@@ -96,7 +96,7 @@ async def test_a_finding_for_a_reviewer_takes_the_date_away(pool: Pool) -> None:
     assert (await told(pool, "1.0")).release_at == NOON + timedelta(days=3)
     found = Finding("install-hook", Severity.SERIOUS, "setup.py runs curl", {})
     async with pool.acquire() as connection:
-        await write_runs(connection, "hooks", NOON, [CheckRun(file, (found,))])
+        await write_runs(connection, NOON, [CheckRun(file, "hooks", (found,))])
     explanation = await told(pool, "1.0")
     assert (explanation.state, explanation.release_at) == (Availability.HELD, None)
     assert explanation.files[0].findings == ("hooks: setup.py runs curl",)

@@ -272,7 +272,7 @@ async def add_finding(db: Connection) -> None:
     """A check finds something."""
     [item] = [item for item in await select_project_files(db, SPAM) if item.file.filename == WHEEL]
     await write_runs(
-        db, "names", NOON, [CheckRun(item.file.id, (Finding("near", Severity.WARNING, "like another", {}, "names"),))]
+        db, NOON, [CheckRun(item.file.id, "names", (Finding("near", Severity.WARNING, "like another", {}, "names"),))]
     )
 
 
