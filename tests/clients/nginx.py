@@ -4,12 +4,14 @@ One nginx has two servers for the same index: one takes the path away before it 
 """
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 from tests.clients.tls import HOST, certify
+from tests.support.bound_processes import bound
 from tests.support.koschey_up import wait_until
 from tests.support.split_processes import free_port
 
@@ -73,7 +75,8 @@ class Nginx:
         configuration.write_text(text)
         program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         assert program, "this test needs nginx: apt-get install nginx"
-        self._process = subprocess.Popen([program, "-c", str(configuration), "-e", str(self._folder / "error.log")])
+        command = [program, "-c", str(configuration), "-e", str(self._folder / "error.log")]
+        self._process = subprocess.Popen(bound(command, signal.SIGTERM))  # it stops its workers
         wait_until((self._folder / "nginx.pid").exists)
 
     def __enter__(self) -> Self:

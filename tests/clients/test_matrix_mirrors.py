@@ -18,6 +18,7 @@ from tests.clients.tls import Terminator
 from tests.clients.venvs import call, home_of, python_of, versions
 from tests.support import commands
 from tests.support.archives import wheel
+from tests.support.bound_processes import bound
 from tests.support.koschey_up import JSON, Koschey, ask, wait_until
 from tests.support.sigstore import Sigstore
 from tests.support.uploads import upload
@@ -218,7 +219,7 @@ def devpi(mirrored: Koschey, tmp_path: Path) -> Iterator[str]:
     command = [str(home_of(client) / "bin" / "devpi-server"), "--serverdir", str(tmp_path / "devpi")]
     with (tmp_path / "devpi.log").open("wb") as log:
         server = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            bound([*command, "--host", "127.0.0.1", "--port", str(port)]),
             stdout=log,
             stderr=log,
             env=commands.isolated(tmp_path),

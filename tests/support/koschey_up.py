@@ -20,6 +20,8 @@ from urllib.request import Request, urlopen
 import asyncpg
 from dotenv import dotenv_values
 
+from tests.support.bound_processes import bound
+
 JSON = "application/vnd.pypi.simple.v1+json"
 ADDRESSES = itertools.count()
 
@@ -106,7 +108,11 @@ class Koschey:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("KOSCHEY_")}
         environment |= self._variables
         self.process = subprocess.Popen(
-            self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+            bound(self._command, signal.SIGTERM),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None

@@ -35,6 +35,7 @@ from koschey.standards.negotiation import Form
 from koschey.worker.connection import ensure_search_attributes
 from koschey.worker.relay import Relay
 from koschey.worker.wiring import make_worker
+from tests.support.bound_processes import bound_program
 from tests.support.koschey_up import Koschey
 from tests.support.temporal_cli import program
 from tests.support.upstream.server import Upstream, UpstreamFile
@@ -168,10 +169,10 @@ async def skipping(
     given |= {"database_url": database, "upstream": upstream, "page_freshness": str(freshness)}
     settings = Settings(**{name: value for name, value in given.items() if name in Settings.model_fields} | changes)
     if skips:
-        path = program("temporal-test-server")
+        path = bound_program(program("temporal-test-server"))
         server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
     else:
-        server = await WorkflowEnvironment.start_local(dev_server_existing_path=program("temporal"))
+        server = await WorkflowEnvironment.start_local(dev_server_existing_path=bound_program(program("temporal")))
     async with server, open_resources(settings) as resources:
         searchable = await ensure_search_attributes(server.client, "default")
         marks = {"searchable": searchable, "webhook": settings.webhook is not None}

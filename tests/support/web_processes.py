@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.bound_processes import bound
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.split_processes import free_port
 
@@ -48,7 +49,7 @@ def web_process(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
     environment |= koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables
     output = log.open("wb") if log else None
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=output, stderr=output)
+    process = subprocess.Popen(bound([sys.executable, "-c", code]), env=environment, stdout=output, stderr=output)
     try:
         ready = is_ready or (lambda: answers(f"http://127.0.0.1:{port}"))
         wait_until(lambda: process.poll() is not None or ready(), timeout=START)

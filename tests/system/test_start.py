@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from koschey.db.pool import connect
+from tests.support.bound_processes import bound
 from tests.support.commands import isolated
 from tests.support.koschey_up import Koschey, wait_until
 from tests.support.temporal_cli import program
@@ -123,7 +124,7 @@ def test_a_namespace_that_comes_late(tmp_path: Path, database: str, koschey: Kos
     }
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "koschey", "worker", "--ready-fd", str(write_end)],
+            bound([sys.executable, "-m", "koschey", "worker", "--ready-fd", str(write_end)]),
             stderr=log,
             env=isolated(tmp_path) | _variables(settings),
             pass_fds=[write_end],

@@ -19,6 +19,7 @@ from temporalio.worker import Replayer
 
 from koschey import __version__
 from koschey.worker.wiring import WORKFLOWS
+from tests.support.bound_processes import bound_program
 from tests.support.scenarios import record, scenarios
 from tests.support.temporal_cli import program
 
@@ -75,7 +76,7 @@ async def test_lives_of_this_version_are_recorded(record_histories: Path | None,
     every = [*scenarios()]
     lives = every if record_histories else every[::9]
     target = _free_name(record_histories or tmp_path)
-    await record(lives, Path(program("temporal-test-server")), target)
+    await record(lives, Path(bound_program(program("temporal-test-server"))), target)
     archive = zipfile.ZipFile(target)
     assert len(archive.namelist()) == len(lives)
     for name in archive.namelist():

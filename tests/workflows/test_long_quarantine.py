@@ -30,6 +30,7 @@ from activities.provenance import AttachReport
 from activities.release import ReleaseStatus, SettledRelease, StoreReport
 from koschey.embedded.temporal import LIMITS
 from koschey.worker.connection import ensure_search_attributes
+from tests.support.bound_processes import bound_program
 from tests.support.temporal_cli import program
 from tests.support.waiting import eventually
 from workflows.names import TASK_QUEUE, quarantine_id
@@ -133,13 +134,13 @@ def quick(**given: Any) -> Release10k:
 async def working(release: Release10k, *, skips_time: bool = False, raised: bool = False) -> AsyncIterator[Client]:
     """A server, perhaps with the raised limits of ours, and a worker with these activities."""
     if skips_time:
-        path = program("temporal-test-server")
+        path = bound_program(program("temporal-test-server"))
         server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
     else:
         # Of signals that pour in while a run ends, only the real server makes the senders wait.
         limits = [f"--dynamic-config-value={name}={value}" for name, value in LIMITS.items() if raised]
         server = await WorkflowEnvironment.start_local(
-            dev_server_existing_path=program("temporal"), dev_server_extra_args=limits
+            dev_server_existing_path=bound_program(program("temporal")), dev_server_extra_args=limits
         )
     worker = Worker(
         server.client,

@@ -47,6 +47,7 @@ from koschey.embedded.supervisor import GaveUpError, Supervisor
 from koschey.embedded.up import start_servers
 from koschey.errors import StartError
 from koschey.settings import Settings, load_settings
+from tests.support.bound_processes import bound
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(600)")
 STRANGER = SystemAccount("stranger", os.geteuid() + 4321, os.getegid() + 4321)
@@ -400,7 +401,7 @@ def test_a_child_does_not_outlive_a_killed_parent(claimed: Path) -> None:
         f"child = Child(Part('p', 'p', {SLEEP!r}, os.environ, folder, folder / 'logs' / 'p.log'))\n"
         "print(child.pid, flush=True); time.sleep(600)"
     )
-    command = [sys.executable, "-c", script, str(claimed)]
+    command = bound([sys.executable, "-c", script, str(claimed)])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as parent:
         try:
             assert parent.stdout is not None
@@ -442,8 +443,8 @@ def test_leftovers_are_ended(claimed: Path) -> None:
     """A process that belongs to this folder is ended; one that belongs to another folder is not."""
     environment = {**os.environ, FOLDER_MARK: folder_mark(claimed)}
     with (
-        subprocess.Popen(SLEEP, env=environment, start_new_session=True) as ours,
-        subprocess.Popen(SLEEP, env={**os.environ, FOLDER_MARK: "1:1"}) as other,
+        subprocess.Popen(bound(SLEEP), env=environment, start_new_session=True) as ours,
+        subprocess.Popen(bound(SLEEP), env={**os.environ, FOLDER_MARK: "1:1"}) as other,
     ):
         end_leftovers(claimed)
         assert eventually(lambda: gone(ours.pid))

@@ -20,6 +20,7 @@ import pytest
 
 from koschey.embedded.environment import settings_file
 from koschey.settings import load_settings
+from tests.support.bound_processes import bound
 
 ROOT = Path(__file__).parents[3]
 READY = 90
@@ -45,7 +46,7 @@ def _bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def command(data: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "koschey", "up", "--data", str(data), *options]
+    return bound([sys.executable, "-m", "koschey", "up", "--data", str(data), *options], signal.SIGTERM)
 
 
 def environment() -> dict[str, str]:

@@ -30,6 +30,7 @@ from koschey.standards.osv import parse_record
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.egress import Egress
 from tests.support.advisories import GOOD, archive, parse, record
+from tests.support.bound_processes import bound_program
 from tests.support.histories import check_history
 from tests.support.mirror import DAY, Mirror, mirroring
 from tests.support.rows import NOON, WEEK, new_file
@@ -366,7 +367,8 @@ async def test_workflow_reads_every_hour_and_replays(pool: Pool, tmp_path: Path,
     feed, egress = tmp_path / "feed.json", Egress()
     feed.write_text(json.dumps(GOOD))
     activities = AdvisoryActivities(pool, AdvisoryFeed(egress, str(feed), None), FEED)
-    server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program("temporal-test-server"))
+    path = bound_program(program("temporal-test-server"))
+    server = await WorkflowEnvironment.start_time_skipping(test_server_existing_path=path)
     worker = Worker(
         server.client,
         task_queue=TASK_QUEUE,
