@@ -23,6 +23,8 @@ from koschey.settings.hosts import in_url
 from koschey.terminal.tables import Terminal
 
 ADMIN = "admin"
+LOST_OUTPUT = (OSError, SystemExit)
+"""What rich raises once nobody reads the output: the error of a terminal, and `SystemExit` if a pipe was closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,10 @@ def public_url(settings: Settings) -> str:
 
 
 class ProgressReport:
-    """Reports the progress to the user: text for people, or exactly one line of JSON on stdout."""
+    """Reports the progress to the user: text for people, or exactly one line of JSON on stdout.
+
+    The index neither stops nor skips a step because its terminal or the reader of its output has gone.
+    """
 
     def __init__(self, out: Console, *, as_json: bool) -> None:
         self._out = out
@@ -84,21 +89,23 @@ class ProgressReport:
         if not self._lines.is_terminal:
             self.say(text)
             return
-        if self._status is None:
-            self._status = self._lines.status(text)
-            self._status.start()
-        self._status.update(text)
+        with suppress(*LOST_OUTPUT):
+            if self._status is None:
+                self._status = self._lines.status(text)
+                self._status.start()
+            self._status.update(text)
 
     def say(self, text: str) -> None:
-        """Print a line. A closed output must not stop the index."""
-        with suppress(OSError):
+        """Print a line."""
+        with suppress(*LOST_OUTPUT):
             for line in text.split("\n"):
                 self._lines.print(line, soft_wrap=True)
 
     def end_steps(self) -> None:
         """Remove the changing line."""
         if self._status is not None:
-            self._status.stop()
+            with suppress(*LOST_OUTPUT):
+                self._status.stop()
             self._status = None
 
     def ready(self, shown: Announcement, settings: Settings, seconds: float) -> None:
