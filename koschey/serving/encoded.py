@@ -60,6 +60,10 @@ class Variant:
     etag: str
 
 
+type RawAnswer = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, encoded headers, and body."""
+
+
 @dataclass(slots=True)
 class EncodedPage:
     """A page in all its forms."""
@@ -70,6 +74,8 @@ class EncodedPage:
     expires_at: float = math.inf
     headers: dict[str, str] = field(default_factory=dict)
     """Additional response headers, the same for each form."""
+    answers: dict[tuple[Form, Coding], RawAnswer] = field(default_factory=dict)
+    """Whole answers as they were sent before; they share their bodies with `forms`."""
 
     @property
     def weight(self) -> int:

@@ -10,9 +10,10 @@ from packaging.utils import NormalizedName
 from quart import Quart
 
 from koschey.errors import KoscheyError
-from koschey.serving.encoded import EncodedPage
+from koschey.serving.encoded import EncodedPage, RawAnswer
 from koschey.serving.pages import Pages
 from koschey.web.answer import PageRequest, answer_page, encoded_content
+from koschey.web.conditional import Answer
 from koschey.web.fast_files import PREFIX as FILES
 from koschey.web.fast_files import FastFiles
 from koschey.web.stalls import PIECE, limit_connections, limited
@@ -56,12 +57,11 @@ class FastLayer:
         page_request = _page_request(scope) if page is not None else None
         if page is None or page_request is None or encoded_content(page, page_request):
             return False
-        answer = answer_page(page, page_request)
-        if len(answer.body) > PIECE:  # a smaller body fits into the server's buffers
+        status, headers, body = _raw_answer(page, page_request)
+        if len(body) > PIECE:  # a smaller body fits into the server's buffers
             send = limited(send)
-        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
         return True
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
@@ -93,11 +93,28 @@ def _aborting(scope: Any) -> Iterator[None]:
         raise ConnectionAbortedError(str(cause)) from None
 
 
+def _raw_answer(page: EncodedPage, page_request: PageRequest) -> RawAnswer:
+    """Answer as `answer_page` does, with headers that are encoded once for each form and coding of a page."""
+    form = page_request.form()
+    if form is None or page_request.head or page_request.if_none_match:
+        return _encode(answer_page(page, page_request))
+    key = form, page_request.coding(page.forms[form].content)
+    if key not in page.answers:
+        page.answers[key] = _encode(answer_page(page, page_request))
+    return page.answers[key]
+
+
+def _encode(answer: Answer) -> RawAnswer:
+    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+    return answer.status, headers, answer.body
+
+
 def _page_request(scope: Any) -> PageRequest:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in READ}
+    query: bytes = scope["query_string"]
     return PageRequest(
         accept=headers.get(b"accept", ""),
-        format_=parse_qs(scope["query_string"].decode("latin-1")).get("format", [""])[0],
+        format_=parse_qs(query.decode("latin-1")).get("format", [""])[0] if query else "",
         accept_encoding=headers.get(b"accept-encoding", ""),
         if_none_match=headers.get(b"if-none-match", ""),
         head=scope["method"] == "HEAD",
