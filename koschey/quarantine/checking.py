@@ -80,7 +80,7 @@ class Checker:
         return [name for name in names if name in here and here[name].reads_file]
 
     async def check(
-        self, project: NormalizedName, version: str, names: Sequence[str], *, downloads: bool = True
+        self, project: NormalizedName, version: str, names: list[str], *, downloads: bool = True
     ) -> CheckCounts:
         """Run checks on the held files of a release that are due for them, at most `AT_MOST` files.
 
@@ -101,7 +101,7 @@ class Checker:
             counts = CheckCounts(counts.checked + done.checked, counts.faults + done.faults, counts.left or done.left)
         return counts
 
-    async def note_fault(self, project: NormalizedName, version: str, names: Sequence[str], cause: str) -> None:
+    async def note_fault(self, project: NormalizedName, version: str, names: list[str], cause: str) -> None:
         """Record a fault of checks for the files that are due for them, at most `AT_MOST` of them."""
         due = await select_due(self.pool, project, version, names, AGAIN, AT_MOST)
         known = await files.select_project_files(self.pool, project) if due else []

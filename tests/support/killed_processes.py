@@ -127,7 +127,7 @@ async def _carry_out(resources: Resources, oracle: Oracle, order: Order) -> None
                 await resources.files.store(item.file)
         case "check":
             oracle.answer = order.choice
-            await checker(resources, oracle).check(order.project, order.version, oracle.name)
+            await checker(resources, oracle).check(order.project, order.version, [oracle.name])
         case "settle":
             async with resources.pool.acquire() as connection:
                 await settle(connection, order.project, order.version, resources.settings.window, resources.feed)

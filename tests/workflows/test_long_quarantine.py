@@ -58,6 +58,8 @@ class Release10k:
     sifted: list[int] = field(default_factory=list)
     broken: bool = False
     """The check cannot be run."""
+    isolated: bool = True
+    """Whether the check runs in a child process, and so in an activity of its own."""
     may_check: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the check gets on."""
 
@@ -65,7 +67,8 @@ class Release10k:
     async def plan_round(self, page: FilePage) -> Plan:
         ids = [number for number in range(page.after + 1, self.files + 1) if number not in self.stored][:PORTION]
         self.listed.append(len(ids))
-        return Plan(ids, not self.attached, [], ["names"] if self.checked < self.files else [])
+        due = ["names"] if self.checked < self.files else []
+        return Plan(ids, not self.attached, [] if self.isolated else due, due if self.isolated else [])
 
     @activity.defn
     async def store_held_files(self, file_ids: list[int]) -> StoreReport:
@@ -268,9 +271,10 @@ async def test_a_long_check_keeps_no_flooded_run_open() -> None:
     await check_replays(runs)
 
 
-async def test_check_that_cannot_run_is_told_and_tried_again() -> None:
-    """A check whose activity fails for good leaves a fault, and is run again six hours later."""
-    release = quick(files=10, waits_for=1, broken=True)
+@pytest.mark.parametrize("isolated", [True, False])
+async def test_check_that_cannot_run_is_told_and_tried_again(isolated: bool) -> None:
+    """A check whose activity, dispatched or local, fails for good leaves a fault, and is run again six hours later."""
+    release = quick(files=10, waits_for=1, broken=True, isolated=isolated)
     async with working(release, skips_time=True) as client:
         workflow = await start(client)
         await eventually(lambda: release.settled == 1, seconds=120)

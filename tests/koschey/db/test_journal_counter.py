@@ -62,7 +62,7 @@ def test_nothing_follows_the_counter(recorded: AppInProcess, recorder: Recorder)
     index.run(register(pool))
     oracle = Oracle()
     oracle.answer = "evil"
-    index.run(checker(index.resources, oracle).check(canonicalize_name("k-held"), "1.0", oracle.name))
+    index.run(checker(index.resources, oracle).check(canonicalize_name("k-held"), "1.0", [oracle.name]))
     index.settle("k-held", "1.0")
     for choice in ("unblock", "approve", "recall", "block"):
         index.decide(choice, "k-held", "1.0")

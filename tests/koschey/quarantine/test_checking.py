@@ -1,10 +1,12 @@
 """Checks of held releases, from the upstream's bytes to the verdict: over real PostgreSQL, S3 and child processes."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from koschey.inspection.checks.scanner import MAX_MEMBER
 from koschey.model import State
 from koschey.policy.findings import Evidence
 from koschey.policy.rules import Rule, RuleKind
-from koschey.quarantine.checking import CheckCounts, Checker, register_checks
+from koschey.quarantine.checking import SHORT, CheckCounts, Checker, register_checks
 from tests.support.app_in_process import AppInProcess
 from tests.support.archives import wheel
 from tests.support.facts import wheel_with
@@ -79,9 +81,10 @@ class Worker:
         wanted = list(names) or self.known()
         return {name: self.check_together(project, version, name) for name in wanted}
 
-    def check_together(self, project: str, version: str, *names: str) -> CheckCounts:
+    def check_together(self, project: str, version: str, *names: str, downloads: bool = True) -> CheckCounts:
         """Run checks of a release in one call."""
-        return self._inside.run(self.checker.check(canonicalize_name(project), version, names))
+        checking = self.checker.check(canonicalize_name(project), version, [*names], downloads=downloads)
+        return self._inside.run(checking)
 
     def known(self) -> list[str]:
         """Return the checks that are installed, then those that once were."""
@@ -338,6 +341,70 @@ def test_bytes_that_the_bucket_lost_are_a_fault(app: AppInProcess) -> None:
     assert app.file(filename).file.stored_at is None
     app.store(filename)
     assert all(one.checked == 1 for name, one in worker.check("lost").items() if not done[name].faults)
+
+
+def test_a_lost_file_is_one_fault_of_checks_that_run_together(app: AppInProcess) -> None:
+    """The checks that have not seen lost bytes run as soon as the file is stored again, without waiting an hour."""
+    worker = Worker(app)
+    filename = publish(app, "lost-whole")
+    file = app.file(filename).file
+    assert file.sha256
+    key = f"blobs/sha256/{file.sha256[:2]}/{file.sha256[2:4]}/{file.sha256}"
+    app.run(app.resources.bucket.put(key, bytes(file.size or 0)))
+    names = worker.known()
+    assert worker.check_together("lost-whole", "1.0", *names) == CheckCounts(0, 1, left=False)
+    assert [fault.check for fault in evidence(app, filename).faults] == ["archive"]
+    app.store(filename)
+    assert worker.check_together("lost-whole", "1.0", *names) == CheckCounts(len(names) - 1, 0, left=False)
+
+
+def test_without_downloads_no_file_is_compared_with_one_that_is_not_stored(app: AppInProcess) -> None:
+    """What compares waits for the predecessor; all else runs. With downloads the rest runs, and nothing twice."""
+    worker = Worker(app)
+    app.upstream.add("waiting", "1.0")
+    filename = publish(app, "waiting", "1.1", modules={"waiting.pth": "import os"})
+    names, comparing = worker.known(), {"changes", "provenance"}
+    app.upstream.forget_requests()
+    alone = worker.check_together("waiting", "1.1", *names, downloads=False)
+    assert alone == CheckCounts(len(names) - len(comparing), 0, left=True)
+    assert evidence(app, filename).completed == {*names} - comparing
+    assert app.file("waiting-1.0-py3-none-any.whl").file.stored_at is None
+    assert worker.check_together("waiting", "1.1", *names) == CheckCounts(len(comparing), 0, left=False)
+    assert evidence(app, filename).completed == {*names}
+    assert codes(app, filename) == {"changes/pth"}
+
+
+def test_what_is_stored_is_compared_without_a_download(app: AppInProcess) -> None:
+    """If the predecessor is stored, one call without downloads runs every check of every file."""
+    worker = Worker(app)
+    app.upstream.add("stored", "1.0")
+    first = publish(app, "stored", "1.1", modules={"stored.pth": "import os"})
+    app.store("stored-1.0-py3-none-any.whl")
+    names = worker.known()
+    assert worker.check_together("stored", "1.1", *names, downloads=False) == CheckCounts(len(names), 0, left=False)
+    assert codes(app, first) == {"changes/pth"}
+
+
+def test_a_call_without_downloads_is_short(app: AppInProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time no further file is begun, and the answer says that some are left; the next call begins there."""
+    worker = Worker(app)
+    for tag in ("py38", "py39", "py310"):
+        app.upstream.add(
+            "short", "1.0", filename=f"short-1.0-{tag}-none-any.whl", modules={f"{tag}.py": ""}, upload_time=app.now
+        )
+    app.refresh("short")
+    for tag in ("py38", "py39", "py310"):
+        app.store(f"short-1.0-{tag}-none-any.whl")
+    moments = itertools.chain([0.0, 1.0, 1.0, 2.0, 2.0, SHORT + 1], itertools.repeat(SHORT + 1))
+    with monkeypatch.context() as slow:
+        slow.setattr("koschey.quarantine.checking.time", SimpleNamespace(monotonic=lambda: 0.0))
+        slow.setattr("koschey.quarantine.portion_checks.time", SimpleNamespace(monotonic=lambda: next(moments)))
+        done = worker.check_together("short", "1.0", "name", downloads=False)
+    assert done.left
+    assert 1 <= done.checked < 3
+    assert worker.check_together("short", "1.0", "name", downloads=False) == CheckCounts(
+        3 - done.checked, 0, left=False
+    )
 
 
 def test_cause_from_the_workflow_is_written_for_what_was_not_seen(app: AppInProcess) -> None:
