@@ -39,8 +39,8 @@ def admit(file: UpstreamFile, path: str | None, admission: Admission) -> Standin
     policy = admission.policy.active(admission.now)
     if closed := closed_by(policy, file.version) or admission.reported.get(file.version):
         return Standing(State.BLOCKED, *closed, None, None)
-    state, grounds = _judge(file, path, policy, admission)
     start, end = _span(file, policy, admission)
+    state, grounds = _judge(file, path, policy, admission, end)
     return Standing(state, *grounds, end, None, counts_from=start)
 
 
@@ -53,9 +53,10 @@ def _span(file: UpstreamFile, policy: Policy, admission: Admission) -> tuple[dat
     return start, window_end(start, window) if window is not None else None
 
 
-def _judge(file: UpstreamFile, path: str | None, policy: Policy, admission: Admission) -> tuple[State, Grounds]:
+def _judge(
+    file: UpstreamFile, path: str | None, policy: Policy, admission: Admission, end: datetime | None
+) -> tuple[State, Grounds]:
     assert file.version is not None
-    _, end = _span(file, policy, admission)
     is_old = end is not None and end <= admission.now
     if file.sha256 is None or path is None:
         unhashed = "the upstream lists the file without a sha256; held until the bytes are hashed"

@@ -139,6 +139,8 @@ class Rules:
 
     def find(self, kind: RuleKind, version: str, subject: str = "") -> Rule | None:
         """Return the rule of that kind with the narrowest scope that covers a version; None if there is none."""
+        if not self.rules:
+            return None
         return min(self._matching(kind, version, subject), key=_narrowest_first, default=None)
 
     def find_project_wide(self, *kinds: RuleKind) -> Rule | None:

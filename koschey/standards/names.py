@@ -1,6 +1,7 @@
 """Names of projects, releases and files, and the public path of a file (PEP 503, 440, 427, 625)."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import NormalizedName, canonicalize_name
@@ -21,6 +22,18 @@ MAX_DASHES = 12
 PUBLIC_INDEX_PATH = re.compile(r"/packages/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/]+")
 """The form of file paths on the public index: blake2b-256 of the bytes, split. Koschey keeps it, so that lock files
 stay portable."""
+
+USUAL_VERSION = r"([0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.post|\.dev)[0-9]+)*)"
+USUAL_FILENAME = re.compile(
+    rf"([A-Za-z0-9](?:[A-Za-z0-9._]*[A-Za-z0-9])?)-{USUAL_VERSION}(?:-[A-Za-z0-9_.]+){{3}}\.whl"
+    rf"|([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)-{USUAL_VERSION}(?:\.tar\.gz|\.zip)"
+)
+"""Almost all filenames: a wheel without a build number, or an sdist, of a version in digits. They are read in one step;
+`split_filename` reads the same out of them."""
+SAFE_FILENAME = re.compile(r"[!$&()*+,\-0-9:;=@A-Z\[\]^_a-z{|}~][!$&()*+,\-.0-9:;=@A-Z\[\]^_a-z{|}~]*")
+UNRESERVED_PATH = re.compile(r"[A-Za-z0-9_.~/-]*")
+PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(/[A-Za-z0-9_.~/-]*)")
+"""URLs whose path contains nothing that is percent-encoded, and that end with it."""
 
 
 def parse_name(text: str) -> NormalizedName:
@@ -59,8 +72,10 @@ def version_of(filename: str, project: NormalizedName) -> str | None:
 
     It is lenient on purpose: upstreams have eggs and sdists from before PEP 440, and Koschey passes them on.
     """
+    if (usual := USUAL_FILENAME.fullmatch(filename)) and _normalised(usual[1] or usual[3]) == project:
+        return normalise_version(usual[2] or usual[4])
     parts = split_filename(filename, project)
-    if parts is None or canonicalize_name(parts.project) != project:
+    if parts is None or _normalised(parts.project) != project:
         return None
     return normalise_version(parts.version)
 
@@ -83,13 +98,7 @@ def possible_projects(filename: str) -> list[NormalizedName]:
 
 def is_safe_filename(filename: str) -> bool:
     """Return whether a filename is safe in a header, a URL and a page: printable ASCII, one segment, no delimiters."""
-    return (
-        0 < len(filename) <= MAX_FILENAME
-        and filename.isascii()
-        and filename.isprintable()
-        and not filename.startswith(".")
-        and not set(filename) & set("/\\\"'<>`?#% ")
-    )
+    return len(filename) <= MAX_FILENAME and SAFE_FILENAME.fullmatch(filename) is not None
 
 
 def public_path(url: str, filename: str, digest: Sha256 | None) -> str | None:
@@ -97,7 +106,7 @@ def public_path(url: str, filename: str, digest: Sha256 | None) -> str | None:
 
     Otherwise it is built in the same form from a digest of the bytes, and is None while no digest is known.
     """
-    path = unquote(urlsplit(url).path)
+    path = plain[1] if (plain := PLAIN_URL.fullmatch(url)) else unquote(urlsplit(url).path)
     if PUBLIC_INDEX_PATH.fullmatch(path) and path.endswith("/" + filename):
         return path
     return digest_path(digest, filename) if digest else None
@@ -115,7 +124,12 @@ def path_digest(path: str) -> str | None:
 
 def quote_path(path: str) -> str:
     """Percent-encode a public path: `+` and `!` too, since clients compare the last segment with the filename."""
-    return quote(path, safe="/")
+    return path if UNRESERVED_PATH.fullmatch(path) else quote(path, safe="/")
+
+
+@lru_cache(maxsize=10_000)
+def _normalised(name: str) -> NormalizedName:
+    return canonicalize_name(name)
 
 
 def _shown(text: str) -> str:

@@ -1,5 +1,6 @@
 """The Simple API in JSON (PEP 691, 700, 714, 792): renders Koschey's pages, and parses those of upstreams."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +12,13 @@ from packaging.utils import NormalizedName
 from koschey.errors import UpstreamMalformed
 from koschey.model import File, LeftOutCause, LeftOutFile, ProjectStatus, Serial, UpstreamFile, UpstreamPage
 from koschey.standards.charsets import decode_json
+from koschey.standards.names import PLAIN_URL
 from koschey.standards.project_page import API_VERSION, ProjectPage, yank_reason
 from koschey.standards.upstream_page import clean_digest, clean_file, clean_text, clean_time, left_out, page_of
 from koschey.texts import on_one_line
+
+PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
+"""Absolute paths without dot segments, empty segments, and anything that is percent-encoded."""
 
 
 def render_project(page: ProjectPage) -> bytes:
@@ -143,6 +148,10 @@ def _parse_file(file: Any, base: str, project: NormalizedName) -> UpstreamFile |
 
 def _absolute(base: str, url: str) -> str:
     """Resolve a file's URL. An invalid one is returned as it is, and the cleaning drops it."""
+    if PLAIN_URL.fullmatch(url):
+        return url
+    if PLAIN_PATH.fullmatch(url) and (plain := PLAIN_URL.fullmatch(base)):
+        return base[: plain.start(1)] + url
     try:
         return urljoin(base, url)
     except ValueError:

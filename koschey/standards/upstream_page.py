@@ -6,6 +6,7 @@ A file that cannot be kept is not lost silently: the page says that it was left 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urldefrag, urlsplit
 
@@ -13,7 +14,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName
 
 from koschey.model import LeftOutCause, LeftOutFile, ProjectStatus, Sha256, UpstreamFile, UpstreamPage
-from koschey.standards.names import is_safe_filename, version_of
+from koschey.standards.names import PLAIN_URL, is_safe_filename, version_of
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_LEFT_OUT = 200
@@ -112,11 +113,15 @@ def clean_text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     lines = " ".join(value.split())
+    if lines.isprintable() and len(lines) <= MAX_TEXT:
+        return lines or None
     return "".join(character for character in lines if character.isprintable())[:MAX_TEXT].strip() or None
 
 
 def _clean_url(url: str) -> str | None:
     """Return a URL without its fragment, or None if it is not http or https, or has unprintable characters."""
+    if PLAIN_URL.fullmatch(url):
+        return url
     try:
         bare = urldefrag(url).url
         is_web = urlsplit(bare).scheme in ("http", "https")
@@ -125,6 +130,7 @@ def _clean_url(url: str) -> str | None:
     return bare if is_web and bare.isprintable() else None
 
 
+@lru_cache(maxsize=1000)
 def _clean_specifier(value: str | None) -> str | None:
     """Return the specifier, or None if clients cannot parse it: they would drop the file silently."""
     try:

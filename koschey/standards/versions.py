@@ -20,6 +20,8 @@ MAX_TEXT = 2**14
 """Maximum number of characters of a requirement, or a set of specifiers. Poetry's longest markers have about 5,000."""
 NO_VERSION = Version("0")
 """Placeholder in a sort key for a missing version; no version is compared with it."""
+NORMAL_VERSION = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*")
+"""Versions that are in their normalised form, as far as that is plain: numbers with dots."""
 LONG_NUMBER = re.compile(r"[0-9]{251}")
 
 
@@ -37,6 +39,8 @@ def version_key(text: str) -> tuple[bool, Version, str]:
 
 def normalise_version(text: str) -> str:
     """Return a version as PEP 440 normalises it, or the text itself if it is not a version. Raises nothing."""
+    if len(text) <= MAX_VERSION and NORMAL_VERSION.fullmatch(text):
+        return text
     version = parse_version_or_none(text)
     return text if version is None else str(version)
 

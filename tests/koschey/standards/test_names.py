@@ -1,7 +1,8 @@
 """Names of projects, versions and files, and the public path of a file."""
 
+import re
 import string
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from koschey.errors import UsageError
 from koschey.model import Sha256
+from koschey.standards import names
 from koschey.standards.names import (
     MAX_FILENAME,
     MAX_NAME,
@@ -24,6 +26,7 @@ from koschey.standards.names import (
     quote_path,
     version_of,
 )
+from koschey.standards.versions import normalise_version, parse_version_or_none
 
 DIGEST = Sha256("ab" * 32)
 BLAKE = f"/packages/12/34/{'5' * 60}"
@@ -174,3 +177,41 @@ def test_paths_survive_quoting(filename: str) -> None:
     quoted = quote_path(digest_path(DIGEST, filename))
     assert unquote(quoted.rpartition("/")[2]) == filename
     assert not set(quoted) & set("+!?#\"'<>& ")
+
+
+STEMS = st.text(alphabet="aB1.-_", min_size=1, max_size=8)
+NUMBERS = st.text(alphabet="019.-abrcpost", min_size=1, max_size=8)
+SDIST_TAILS = (".tar.gz", ".zip", ".tgz", ".linux-x86_64.tar.gz", ".win32.zip", ".TAR.GZ", "-py3.13.egg", "")
+WHEEL_TAILS = ("-py3-none-any.whl", "-1-py3-none-any.whl", "-1-none-any.whl", ".py3-none-any.whl", "-py3-none-any.WHL")
+TAILS = st.sampled_from(SDIST_TAILS + WHEEL_TAILS)
+
+
+@given(stem=STEMS, version=NUMBERS, tail=TAILS, other=STEMS)
+def test_usual_filenames_are_read_as_all_are(stem: str, version: str, tail: str, other: str) -> None:
+    """The short way finds the same version as the long one, for the project itself and for any other."""
+    filename = f"{stem}-{version}{tail}"
+    for project in map(canonicalize_name, (stem, other, f"{stem}-{version}", filename)):
+        short = version_of(filename, project)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(names, "USUAL_FILENAME", re.compile("(?!)"))
+            assert version_of(filename, project) == short, (filename, project)
+
+
+@given(st.text(max_size=20) | st.text(alphabet=string.printable, max_size=300))
+def test_safe_filenames_are_printable_ascii_without_delimiters(filename: str) -> None:
+    """The expression says the same as the words."""
+    printable = filename.isascii() and filename.isprintable() and not set(filename) & set("/\\\"'<>`?#% ")
+    assert is_safe_filename(filename) == (0 < len(filename) <= MAX_FILENAME and printable and filename[0] != ".")
+
+
+@given(st.text(alphabet="019.ab", min_size=1, max_size=8))
+def test_plain_versions_are_normal(text: str) -> None:
+    """A version that is not parsed is as the parser would write it."""
+    version = parse_version_or_none(text)
+    assert normalise_version(text) == (text if version is None else str(version))
+
+
+@given(st.text(alphabet="aZ0_.~/-+!% é?#", max_size=20))
+def test_plain_paths_need_no_quoting(path: str) -> None:
+    """A path is quoted as the library does it, whether it needs that or not."""
+    assert quote_path(path) == quote(path, safe="/")
