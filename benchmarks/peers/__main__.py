@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,21 +45,36 @@ def main() -> None:
     }
     work = [group for group in rows.groups(tree, clients.negotiations()) if _is_wanted(group, given.rows)]
     rounds, seconds = (1, 0.5) if given.quick else (given.rounds, given.seconds)
-    results = Results(
-        machine.describe(), rounds, [row for group in work for row in group.rows if _wants(row, given.rows)]
-    )
+    shown = [row for group in work for row in group.rows if _wants(row, given.rows)]
+    results = Results(machine.describe(), rounds, shown)
+    try:
+        for column in _columns(given.only, tree, programs, work, rounds, seconds):
+            results.columns.append(column)
+    except KeyboardInterrupt:
+        _say("interrupted: the table has the columns that were complete")
+    _write(results, given.output)
+    sys.exit(any(failure.startswith("Koschey") for failure in results.failures))
+
+
+def _columns(
+    only: Sequence[str] | None,
+    tree: Path,
+    programs: Mapping[str, Path],
+    work: Sequence[Group],
+    rounds: int,
+    seconds: float,
+) -> Iterator[Column]:
     with tempfile.TemporaryDirectory(prefix="koschey-peers-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL runs under an account of its own if this is root
         with upstream.serving(tree, folder / "upstream") as source:
-            if not given.only or UPSTREAM in given.only:
+            if not only or UPSTREAM in only:
                 session = Session(f"{source.url}/simple/", tree, folder, source.process, seconds)
-                results.columns.append(_measure(session, work, rounds, Column(source.title, "the upstream itself")))
-            for contender in chosen:
-                place = Place(programs[contender.name], folder / contender.name, free_port(), source.url, tree)
-                results.columns.append(_take_part(contender, place, work, rounds, seconds))
-    _write(results, given.output)
-    sys.exit(any(failure.startswith("Koschey") for failure in results.failures))
+                yield _measure(session, work, rounds, Column(source.title, "the upstream itself"))
+            for contender in CONTENDERS:
+                if contender.name in programs:
+                    place = Place(programs[contender.name], folder / contender.name, free_port(), source.url, tree)
+                    yield _take_part(contender, place, work, rounds, seconds)
 
 
 def _take_part(contender: Contender, place: Place, work: Sequence[Group], rounds: int, seconds: float) -> Column:

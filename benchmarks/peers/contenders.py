@@ -253,7 +253,7 @@ class Pypiserver(Contender):
     """It does not mirror: it has the upstream's files in its folder, and no rows about what is new to an index."""
 
     name = "pypiserver"
-    requirements = ("pypiserver[cache]",)
+    requirements = ("pypiserver[cache]", "waitress")  # the first server that it looks for
     mirrors = False
 
     def command(self, place: Place) -> Sequence[str]:

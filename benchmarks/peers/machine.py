@@ -16,8 +16,13 @@ def describe() -> dict[str, str]:
         "machine": f"{os.cpu_count()} cores ({_processor()}), {psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
+        "other work before the start": f"{_busy():.1f} of {os.cpu_count()} cores",
         "client": run([uv(), "--version"]).split(" (")[0].strip(),
     }
+
+
+def _busy() -> float:
+    return psutil.cpu_percent(interval=2) / 100 * (os.cpu_count() or 1)
 
 
 def revision() -> str:

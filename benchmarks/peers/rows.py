@@ -71,7 +71,7 @@ def groups(tree: Path, clients: Mapping[str, Mapping[str, str]]) -> list[Group]:
         Group((Row("huge", "200 MB file, warm: total", "ms"),), _huge_warm),
     ]
     for project, files in (("page", catalogue.PAGE), ("large-0", catalogue.LARGE)):
-        title = f"warm JSON page of {files:,} files ({_size(catalogue.page_size(tree, project))})"
+        title = f"warm page of {files:,} files ({_size(catalogue.page_size(tree, project))} as JSON)"
         key = project.partition("-")[0] if project == "page" else "page-large"
         for client, headers in (("plain", PLAIN), *clients.items()):
             what = "not compressed" if client == "plain" else f"as {client} asks"
