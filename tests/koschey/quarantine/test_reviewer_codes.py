@@ -1,19 +1,12 @@
-"""Codes of reviewers: what one proves, for how long, how often, and to whom; and what a guess is worth."""
+"""Codes of reviewers: what one proves, for how long, how often, and to whom."""
 
 import asyncio
-import hashlib
-import json
-import re
-import shlex
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from koschey.auth.codes import ALPHABET, CODE, digest_code, new_code
+from koschey.auth.codes import new_code
 from koschey.db.accounts import insert_grant, upsert_account
 from koschey.db.advisories import replace_advisories
 from koschey.db.files import insert_files, select_project_files
@@ -27,103 +20,18 @@ from koschey.model import Actor, Advisory, State
 from koschey.policy.advisories import Feed
 from koschey.policy.findings import Finding, Severity
 from koschey.policy.rules import RuleKind
-from koschey.quarantine.decide import Choice, Decision
-from koschey.quarantine.reviewer_codes import (
-    KEPT,
-    LIFETIME,
-    MOST_OPEN,
-    IssuedCode,
-    issue_code,
-    redeem_code,
-    was_received_in_time,
-)
-from koschey.quarantine.signal_commands import signal_input, signal_lines
-from koschey.quarantine.signal_sifting import Candidate, Sifted, sift_by_account, sift_by_code
+from koschey.quarantine.decide import Choice
+from koschey.quarantine.reviewer_codes import KEPT, LIFETIME, MOST_OPEN, issue_code
 from tests.support.postgres import set_clock
+from tests.support.reviewer_codes import EGGS, LATER, OPERATOR, RELEASE, RITA, SDIST, SPAM, WHEEL, code_for, use
 from tests.support.rows import NOON, add_project, digest_of, new_file, select_states
 
-SPAM, EGGS = NormalizedName("spam"), NormalizedName("eggs")
-WHEEL, SDIST, LATER = "spam-1.0-py3-none-any.whl", "spam-1.0.tar.gz", "spam-2.0.tar.gz"
-RITA, OPERATOR = Actor("rita", "admin"), Actor("root", "cli")
 SECOND = timedelta(seconds=1)
-RELEASE = (SPAM, "1.0")
 HELD, RELEASED, BLOCKED = State.HELD, State.RELEASED, State.BLOCKED
-
-
-@pytest.fixture
-async def spam(connection: Connection) -> Connection:
-    """Two held releases of a project, one of another, and reviewers of all and of one."""
-    await set_clock(connection, NOON)
-    await add_project(connection, "spam", [new_file(WHEEL), new_file(SDIST), new_file(LATER)])
-    await add_project(connection, "eggs", [new_file("eggs-1.0.tar.gz")])
-    for name, role, scope in (("rita", "reviewer", "*"), ("sven", "reviewer", "eggs"), ("ulf", "uploader", "*")):
-        await insert_grant(connection, await upsert_account(connection, name, None), role, scope)
-    return connection
-
-
-async def code_for(
-    db: Connection,
-    choice: Choice = Choice.APPROVE,
-    *releases: tuple[NormalizedName, str],
-    actor: Actor = RITA,
-    days: float | None = None,
-    feed: Feed | None = None,
-) -> IssuedCode:
-    return await issue_code(db, actor, choice, releases or [RELEASE], feed, days)
-
-
-async def use(
-    db: Connection,
-    code: str,
-    choice: Choice = Choice.APPROVE,
-    release: tuple[NormalizedName, str] = RELEASE,
-    *,
-    reviewer: str = "rita",
-    days: float | None = None,
-    received: timedelta | None = None,
-    feed: Feed | None = None,
-) -> str:
-    """Send a code; `received` is how long ago Temporal received it, for codes that are late."""
-
-    async def age() -> timedelta | None:
-        return received
-
-    decision = Decision(choice, *release, "seen in Temporal", days=days)
-    in_time = await was_received_in_time(db, code, decision, age)
-    return await redeem_code(db, code, reviewer, decision, feed, in_time=in_time)
 
 
 async def states(db: Connection, project: NormalizedName = SPAM) -> set[State]:
     return set((await select_states(db, project)).values())
-
-
-# The form
-
-
-def test_codes_are_short_and_hard_to_mistake() -> None:
-    """Ten characters of 32, none of which looks like another: 50 bits."""
-    codes = {new_code() for _ in range(500)}
-    assert len(codes) == 500
-    assert all(re.fullmatch(f"[{ALPHABET}]{{5}}-[{ALPHABET}]{{5}}", code) for code in codes)
-    assert len(set(ALPHABET)) == 32
-    assert not set("ILOU") & set(ALPHABET)
-
-
-def test_a_code_may_be_typed_as_people_do() -> None:
-    """Case, hyphens, spaces and look-alikes make no other code."""
-    assert (
-        len({digest_code(text) for text in ("01ABC-DEF00", "oiabcdefoo", " O L A B C D E F 0 0 ", "01abcdef00")}) == 1
-    )
-    assert digest_code("01ABC-DEF00") == hashlib.sha256(b"01ABCDEF00").hexdigest()
-
-
-@given(st.text())
-def test_any_text_is_a_code_or_none(text: str) -> None:
-    """No text is an error, and what has a digest has the form of a code."""
-    digest = digest_code(text)
-    assert digest is None or re.fullmatch("[0-9a-f]{64}", digest)
-    assert digest_code(f"{text}!") is None
-    assert not CODE.fullmatch(f"{text}!")
 
 
 # What it proves
@@ -431,85 +339,3 @@ async def test_only_so_many_codes_are_open(spam: Connection) -> None:
     await code_for(spam)
     await set_clock(spam, NOON + LIFETIME + SECOND)
     await code_for(spam)
-
-
-# Thousands at once
-
-
-async def test_thousands_are_sifted_in_one_statement(spam: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many guess, one statement finds the signals that carry a right code."""
-    issued = await code_for(spam)
-    candidates = [Candidate("approve", "rita", new_code()) for _ in range(3_000)]
-    candidates += [Candidate("approve", "rita"), Candidate("approve", "rita", "junk"), Candidate("trust", "rita", "x")]
-    candidates[1_234] = Candidate("approve", "rita", issued.code.lower())
-    statements = 0
-
-    class Counting:
-        async def fetch(self, *args: object) -> object:
-            nonlocal statements
-            statements += 1
-            return await spam.fetch(*args)
-
-    sifted = await sift_by_code(Counting(), RELEASE, candidates, no_receipt)
-    assert statements == 1
-    assert sifted.chosen == [1_234]
-    assert sifted.wrong == 3_001
-    refused = [place for refusal in sifted.refusals for place in refusal.positions]
-    assert sorted([*refused, 1_234]) == list(range(3_003))
-    assert len(sifted.refusals) <= 3
-
-
-async def no_receipt(code: str, run: str) -> timedelta | None:
-    raise AssertionError((code, run))
-
-
-async def test_only_late_codes_are_looked_up_in_the_history(spam: Connection) -> None:
-    """Nobody can have histories read with codes that do not exist, or that were used."""
-    first, second = await code_for(spam), await code_for(spam)
-    await use(spam, first.code)
-    await set_clock(spam, NOON + 2 * LIFETIME)
-    asked: list[tuple[str, str]] = []
-
-    async def age(code: str, run: str) -> timedelta | None:
-        asked.append((code, run))
-        return LIFETIME
-
-    candidates = [
-        Candidate("approve", "rita", code, received_in="run") for code in (new_code(), first.code, second.code)
-    ]
-    assert (await sift_by_code(spam, RELEASE, candidates, age)).chosen == [2]
-    assert asked == [(second.code, "run")]
-
-
-async def test_trusted_signals_are_sifted_by_account(spam: Connection) -> None:
-    """Where no code is needed, names that may not decide are sorted out for all signals together."""
-    names = ["rita", "sven", "ulf", "nobody", "", "rita\0", "rita"]
-    sifted = await sift_by_account(spam, SPAM, [Candidate("approve", name) for name in names])
-    assert sifted.chosen == [0, 6]
-    assert [refusal.positions for refusal in sifted.refusals] == [[1, 2, 3, 4, 5]]
-    assert await sift_by_account(spam, EGGS, [Candidate("approve", "sven")]) == Sifted([0])
-
-
-# The lines
-
-
-def words(lines: Sequence[str]) -> list[list[str]]:
-    return [shlex.split(line) for line in lines]
-
-
-async def test_ready_lines_say_what_the_code_is_for(spam: Connection) -> None:
-    """Each line carries reviewer, code and reason, whatever the reason is made of, and a batch all of its releases."""
-    reason = 'it\'s "fine" $(rm -rf /) `x` \n ü \x1b[31m'
-    issued = await code_for(spam, Choice.EXTEND, days=3)
-    given = json.loads(signal_input(issued, reason))
-    assert given == {"reviewer": "rita", "reason": reason, "code": issued.code, "days": 3}
-    for line in words(signal_lines(issued, reason)):
-        assert json.loads(line[line.index("--input") + 1]) == given
-        assert "quarantine/spam/1.0" in line
-        assert "extend" in line
-    batch = await code_for(spam, Choice.BLOCK, RELEASE, (EGGS, "1.0"))
-    for line in words(signal_lines(batch, reason)):
-        query = line[line.index("--query") + 1]
-        assert query == 'WorkflowId IN ("quarantine/spam/1.0", "quarantine/eggs/1.0") AND ExecutionStatus="Running"'
-        assert "reject" in line
-    assert not [line for line in signal_lines(issued, reason) if not line.isprintable()]
