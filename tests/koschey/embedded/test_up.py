@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -25,15 +23,6 @@ from tests.support.bound_processes import bound
 ROOT = Path(__file__).parents[3]
 READY = 90
 STOPPED = 60
-
-
-@pytest.fixture
-def data() -> Iterator[Path]:
-    """A folder to be, below one that PostgreSQL's account can reach, which pytest's own, of mode 0700, are not."""
-    base = Path(tempfile.mkdtemp(prefix="koschey-"))
-    base.chmod(0o711)
-    yield base / "data"
-    shutil.rmtree(base)
 
 
 @pytest.fixture(autouse=True, scope="module")
