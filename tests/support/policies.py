@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
@@ -14,6 +15,8 @@ from koschey.policy.rules import FLAGS, Rule, RuleKind, covers
 from koschey.standards.names import digest_path
 from tests.support.rows import NOON, digest_of
 
+PROPERTY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""The settings of a property that is tested on a database, whose fixture lives as long as all examples."""
 PROJECTS = ("acme", "acme-tools", "other")
 VERSIONS = ("1.0", "2.0")
 SCOPES = ("*", "@upstream", "acme-*", "acme-tools-*", *PROJECTS)
