@@ -53,6 +53,11 @@ def wheel(
     return f"{stem}-py3-none-any.whl", _zip(members)
 
 
+def other_bytes(name: str, version: str, note: str = "other") -> tuple[str, bytes]:
+    """The wheel of that name and version with another content."""
+    return wheel(name, version, modules={f"{name}.py": f"# {note}\n"})
+
+
 def sdist(
     name: str,
     version: str,
