@@ -162,7 +162,7 @@ def held_requests(subject: Subject) -> list[SurfaceRequest]:
 PAGE = Surface(pages(lambda s: f"/simple/{s.project}/"), names_file, lists=True)
 NO_FILE = "names no file"
 CHANGES = "changes something, for accounts that may; tests/koschey/web/test_api.py asks it as everybody"
-FORM = "a form of the panel; tests/koschey/admin/test_panel.py sends it as everybody"
+FORM = "a form of the panel; tests/koschey/admin/test_guard.py sends it as everybody"
 
 TABLE: dict[tuple[str, str], Surface | str] = {
     ("/", "home.home"): NO_FILE,
