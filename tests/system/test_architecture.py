@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for folder in ("koschey", "workflows", "activities") for path in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LONGEST_MODULE = 350
+LONGEST_TEST_FILE = 500
 LONGEST_FUNCTION = 45
 
 PUBLIC = {
@@ -94,6 +95,12 @@ def test_module_is_short_and_states_its_responsibility(path: Path) -> None:
     assert len(text.splitlines()) <= LONGEST_MODULE
     for function in functions(path):
         assert (function.end_lineno or 0) - function.lineno < LONGEST_FUNCTION, function.name
+
+
+def test_no_test_file_is_long() -> None:
+    """No file of tests, nor of what supports them, is longer than 500 lines."""
+    lengths = {relative(path): len(path.read_text().splitlines()) for path in (ROOT / "tests").rglob("*.py")}
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST_TEST_FILE} == {}
 
 
 @pytest.mark.parametrize("path", TESTS, ids=relative)
