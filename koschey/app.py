@@ -34,6 +34,7 @@ from koschey.web.context import KEY
 from koschey.web.edge import Edge
 from koschey.web.fast import FastLayer
 from koschey.web.fast_files import FastFiles
+from koschey.web.fast_provenance import FastProvenance
 from koschey.web.gate import ReadGate
 from koschey.web.misdirected import OwnHosts
 from koschey.web.mount import Mount
@@ -105,6 +106,7 @@ def create_front(settings: Settings) -> FastLayer:
         resources = await stack.enter_async_context(open_resources(settings))
         app.extensions[KEY] = resources
         front.pages, front.files = resources.pages, FastFiles(resources)
+        front.provenance = FastProvenance(resources)
 
     @app.after_serving
     async def close_all() -> None:

@@ -21,7 +21,7 @@ from koschey.policy.rules import CLOSING
 from koschey.serving.encoded import EncodedPage, page_of
 from koschey.serving.project_list import ProjectList
 from koschey.serving.served import Served, seconds_left
-from koschey.serving.snapshots import Snapshot, SnapshotCache
+from koschey.serving.snapshots import Provenance, Snapshot, SnapshotCache
 from koschey.standards import simple_html, simple_json
 from koschey.standards.project_page import ProjectPage
 
@@ -66,13 +66,32 @@ class Pages:
         """Drop the snapshot of a project: PostgreSQL says that a file in it is no longer served."""
         self._cache.distrust(name)
 
+    def cached_provenance(self, path: str) -> Provenance | None:
+        """Return the provenance of a served file from memory, by `/integrity/<project>/<version>/<file>/provenance`."""
+        parts = path.split("/")
+        if len(parts) != 6 or parts[5] != "provenance":
+            return None
+        snapshot = self._cached(NormalizedName(parts[2]))
+        return snapshot.provenance.get((parts[3], parts[4])) if snapshot else None
+
     def note_metadata_stored(self, file: File) -> None:
         """Note that the core metadata of a file is stored now. That changes no page, so no process is notified."""
-        name = self._cache.find_project(file.path) if file.path else None
-        snapshot = self._cache.get(name) if name else None
+        if found := self._find_snapshot(file):
+            snapshot, known = found
+            if known.path and known.core_metadata == file.core_metadata:
+                snapshot.files[known.path] = replace(known, metadata_stored=True)
+
+    def note_provenance(self, file: File, provenance: Provenance) -> None:
+        """Note what was read of a file's provenance. A change of it is notified, and drops the snapshot."""
+        if found := self._find_snapshot(file):
+            snapshot, known = found
+            snapshot.provenance[known.version, known.filename] = provenance
+
+    def _find_snapshot(self, file: File) -> tuple[Snapshot, File] | None:
+        """Return the snapshot that serves a file, and the file in it."""
+        snapshot = self._cache.get(file.project)
         known = snapshot.files.get(file.path or "") if snapshot else None
-        if snapshot and known and file.path and known.core_metadata == file.core_metadata:
-            snapshot.files[file.path] = replace(known, metadata_stored=True)
+        return (snapshot, known) if snapshot and known else None
 
     def build_in_background(self, name: NormalizedName) -> None:
         """Build the snapshot of a project of which a client has requested a file, unless there is one."""

@@ -6,15 +6,24 @@ everything about a project.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.model import File
+from koschey.model import AttestationVerdict, File, Sha256
 from koschey.serving.cache import ProjectCache
 from koschey.serving.encoded import EncodedPage
 
 FILE = 1500
 """Estimated bytes of memory for one file."""
+
+
+class Provenance(NamedTuple):
+    """The provenance object of a file (PEP 740)."""
+
+    digest: Sha256
+    """SHA-256 of the object."""
+    verdict: AttestationVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class Snapshot:
     page: EncodedPage
     files: dict[str, File] = field(default_factory=dict)
     """The served files by their public paths."""
+    provenance: dict[tuple[str, str], Provenance] = field(default_factory=dict)
+    """Provenance objects that clients have requested, by the versions and names of their files."""
 
     @property
     def weight(self) -> int:

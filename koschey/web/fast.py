@@ -16,6 +16,8 @@ from koschey.web.answer import PageRequest, answer_page, encoded_content
 from koschey.web.conditional import Answer
 from koschey.web.fast_files import PREFIX as FILES
 from koschey.web.fast_files import FastFiles
+from koschey.web.fast_provenance import PREFIX as PROVENANCE
+from koschey.web.fast_provenance import FastProvenance
 from koschey.web.stalls import PIECE, limit_connections, limited
 
 log = structlog.get_logger()
@@ -25,7 +27,7 @@ READ = frozenset({b"accept", b"accept-encoding", b"if-none-match"})
 
 
 class FastLayer:
-    """Answers `GET` and `HEAD` of `/simple/`, `/simple/<name>/` and files if the answer is in memory or on the shelf.
+    """Answers `GET` and `HEAD` of `/simple/`, `/simple/<name>/`, files and provenance if the answer is at hand.
 
     It makes no decision. Quart answers for a page that is not in the cache, that has not been compressed yet, or whose
     name is not normalised.
@@ -36,6 +38,7 @@ class FastLayer:
         self._prefix = prefix
         self.pages: Pages | None = None
         self.files: FastFiles | None = None
+        self.provenance: FastProvenance | None = None
         self._is_limited = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,6 +56,8 @@ class FastLayer:
         if path.startswith(FILES) and self.files is not None:
             with _aborting(scope):
                 return await self.files.answer(scope, send)
+        if path.startswith(PROVENANCE) and self.provenance is not None:
+            return await self.provenance.answer(scope, send)
         page = self._find(path) if path.startswith(PREFIX) else None
         page_request = _page_request(scope) if page is not None else None
         if page is None or page_request is None or encoded_content(page, page_request):

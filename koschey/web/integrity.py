@@ -7,10 +7,13 @@ import hashlib
 import json
 
 from quart import Blueprint, Response, request
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from koschey.errors import UpstreamMissing, UsageError
-from koschey.model import AttestationVerdict
+from koschey.model import AttestationVerdict, Sha256
 from koschey.serving.files import JudgedFile
+from koschey.serving.snapshots import Provenance
 from koschey.standards.names import parse_name
 from koschey.web.conditional import full_unless_cached
 from koschey.web.context import resources
@@ -31,7 +34,7 @@ HEADERS = {
 @blueprint.get("/integrity/<project>/<version>/<filename>/provenance")
 async def provenance(project: str, version: str, filename: str) -> Response:
     """Serve the provenance object of a file, if the file itself would be served."""
-    form = _choose_form()
+    form = choose_form(request.headers.get("Accept", ""))
     if form is None:
         return _message(406, "Request not acceptable")
     judged = await _find(project, version, filename)
@@ -45,13 +48,21 @@ async def provenance(project: str, version: str, filename: str) -> Response:
         found = None
     if found is None:
         return _message(404, f"No provenance available for {filename}")
-    return _respond(found.object, found.judgement.verdict, form)
+    digest = Sha256(hashlib.sha256(found.object).hexdigest())
+    resources().shelf.keep_small(digest, found.object)
+    resources().pages.note_provenance(judged.file, Provenance(digest, found.judgement.verdict))
+    return full_unless_cached(found.object, headers_of(digest, found.judgement.verdict, form))
 
 
-def _choose_form() -> str | None:
+def choose_form(accept: str) -> str | None:
     """Return the content type of the answer, or None if the client accepts neither; the object is the same in both."""
-    accepted = request.accept_mimetypes
-    return accepted.best_match(FORMS) if request.headers.get("Accept") else INTEGRITY
+    return parse_accept_header(accept, MIMEAccept).best_match(FORMS) if accept else INTEGRITY
+
+
+def headers_of(digest: Sha256, judged: AttestationVerdict, form: str) -> dict[str, str]:
+    """Return the headers of a provenance object with this digest."""
+    mark = "i" if form == INTEGRITY else "j"
+    return {**HEADERS, "ETag": f'"{digest[:32]}{mark}"', "X-Koschey-Attestation": judged, "Content-Type": form}
 
 
 async def _find(project: str, version: str, filename: str) -> JudgedFile | None:
@@ -60,17 +71,6 @@ async def _find(project: str, version: str, filename: str) -> JudgedFile | None:
     except UsageError:
         return None
     return await resources().judged_files.of_release(name, version, filename)
-
-
-def _respond(provenance_object: bytes, judged: AttestationVerdict, form: str) -> Response:
-    mark = "i" if form == INTEGRITY else "j"
-    headers = {
-        **HEADERS,
-        "ETag": f'"{hashlib.sha256(provenance_object).hexdigest()[:32]}{mark}"',
-        "X-Koschey-Attestation": judged,
-        "Content-Type": form,
-    }
-    return full_unless_cached(provenance_object, headers)
 
 
 def _message(status: int, text: str) -> Response:

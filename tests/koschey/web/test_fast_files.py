@@ -18,6 +18,7 @@ from tests.support.app_in_process import AppInProcess, Store
 from tests.support.archives import noise, read_core_metadata, wheel
 from tests.support.koschey_up import Answer, ask
 from tests.support.postgres import Postgres
+from tests.support.sigstore import Sigstore
 from tests.support.upstream.server import Upstream, UpstreamFile
 
 DIFFERS = {"date", "server"}
@@ -266,3 +267,35 @@ def test_redirects_to_the_bucket(postgres: Postgres, s3: Store, shared_upstream:
         app.decide("block", "ff-redirect", "1.0")
         assert "x-amz" not in app.ask_all(file.path)[0].headers.get("location", "").lower()
         assert app.ask(file.path).status == 403
+
+
+def test_provenance(app: AppInProcess, upstream: Upstream, sigstore: Sigstore, alone: Callable[[], None]) -> None:
+    """A provenance object comes from memory once it was read; in each form and with its validators as from Quart."""
+    file = upstream.add("ff-proved", "1.0", provenance=sigstore.provenance)
+    app.page("ff-proved")
+    path = f"/integrity/ff-proved/1.0/{file.filename}/provenance"
+    asked: list[dict[str, Any]] = [{}, {"Accept": "application/json"}, {"Accept": "text/html, */*"}]
+    slow = [app.ask(path, **headers) for headers in asked]
+    app.hear_all()
+    app.page("ff-proved")
+    slow = [app.ask(path, **headers) for headers in asked]
+    alone()
+    fast = [app.ask(path, **headers) for headers in asked]
+    assert [(answer.status, answer.body) for answer in fast] == [(200, file.provenance)] * 3
+    assert [answer.headers for answer in fast] == [
+        {name: value for name, value in answer.headers.items() if name not in DIFFERS} for answer in slow
+    ]
+    assert app.ask(path, If_None_Match=fast[0].headers["etag"]).status == 304
+    assert app.ask(path, "HEAD").headers["content-length"] == str(len(file.provenance or b""))
+
+
+def test_provenance_of_what_was_blocked(app: AppInProcess, upstream: Upstream, sigstore: Sigstore) -> None:
+    """A block ends it, as it ends the page."""
+    file = upstream.add("ff-proved-once", "1.0", provenance=sigstore.provenance)
+    path = f"/integrity/ff-proved-once/1.0/{file.filename}/provenance"
+    for _ in range(2):
+        app.page("ff-proved-once")
+        assert app.ask(path).status == 200
+        app.hear_all()
+    app.decide("block", "ff-proved-once", "1.0")
+    assert app.ask(path).status == 403
