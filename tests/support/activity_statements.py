@@ -1,5 +1,6 @@
 """Counts the statements that each activity sends to PostgreSQL, BEGIN and COMMIT included."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from temporalio import activity
 from koschey.db import pool as pools
 
 PREPARE = pools._decode_json
+DRIVER = re.compile(r"typeinfo_tree|current_setting\('jit'\)|set_config\('jit'")
+"""What asyncpg asks by itself when a new connection first meets a type: with it the counts would depend on the pool."""
 
 
 class ActivityStatements:
@@ -24,7 +27,7 @@ class ActivityStatements:
         await PREPARE(connection)
 
         def hear(query: Any) -> None:
-            if activity.in_activity():
+            if activity.in_activity() and not DRIVER.search(query.query):
                 info = activity.info()
                 execution = f"{info.workflow_run_id}/{info.activity_id}"
                 self._said.setdefault((info.activity_type, execution), []).append(query.query)

@@ -44,14 +44,16 @@ class Earlier:
         """Receive."""
 
 
-async def start_earlier(index: SkippingKoschey, project: str) -> WorkflowHandle[Any, Any]:
-    """Have the quarantine of a release driven by the earlier type, as if that version had begun it."""
+async def start_earlier(
+    index: SkippingKoschey, project: str, kind: str = "QuarantineRelease"
+) -> WorkflowHandle[Any, Any]:
+    """Have the quarantine of a release driven by an earlier type, as if that version had begun it."""
     now = index.workflow(project, "1.0")
     await wait_until_resting(now)
     await now.terminate("an earlier version runs")
     given = {"project": project, "version": "1.0"}
     return await index.environment.client.start_workflow(
-        "QuarantineRelease", given, id=quarantine_id(project, "1.0"), task_queue=TASK_QUEUE
+        kind, given, id=quarantine_id(project, "1.0"), task_queue=TASK_QUEUE
     )
 
 
@@ -96,7 +98,7 @@ async def test_an_earlier_run_is_replaced_once_and_settled_by_its_rows(koschey: 
         await hold(index, upstream, "s-other")
         other = (await index.workflow("s-other", "1.0").describe()).run_id
         await index.stop_worker()
-        earlier = [await start_earlier(index, project) for project in ("s-held", "s-due")]
+        earlier = [await start_earlier(index, "s-held"), await start_earlier(index, "s-due", "Quarantine")]
         house = await index.environment.client.start_workflow("KeepHouse", {}, id="keep-house", task_queue=TASK_QUEUE)
         elsewhere = await index.environment.client.start_workflow(
             "QuarantineRelease", {}, id="not-ours", task_queue="another"
