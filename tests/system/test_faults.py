@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -251,6 +252,7 @@ def test_object_that_leaves_the_folder_is_fetched_again(koschey: Koschey, upstre
     assert ask(koschey.url + file.path).body == file.content
     blob = koschey.data / f"s3/koschey/blobs/sha256/{file.sha256[:2]}/{file.sha256[2:4]}/{file.sha256}"
     blob.unlink()
+    shutil.rmtree(koschey.data / "cache")  # its copy, too
     wait_until(lambda: ask(koschey.url + file.path).status == 200, timeout=20)
     assert ask(koschey.url + file.path).body == file.content
     assert hashlib.sha256(blob.read_bytes()).hexdigest() == file.sha256
