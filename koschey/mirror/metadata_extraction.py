@@ -1,12 +1,17 @@
 """Reads core metadata (PEP 658) from mirrored wheels for which the upstream serves none.
 
 It is then stored and listed like any other. When the wheel is downloaded later, its METADATA is compared with it.
+
+Each record of what was read is a change of the project's page, which every web process then builds again. So records
+are few: the first follows soon, for the newest wheels, and the time to the next one doubles.
 """
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import batched
 
 from packaging.utils import NormalizedName
 
@@ -20,10 +25,14 @@ from koschey.mirror.wheel_reader import WheelReader
 from koschey.model import SYSTEM, File, Sha256
 from koschey.storage.s3 import Bucket, blob_key
 
-BATCH = 40
-"""Maximum number of wheels in one step; each step is one change of the project's page."""
+BATCH = 2000
+"""Maximum number of wheels in one call."""
+STEP = 20
+"""Number of wheels after which a call considers a record, and ends if the upstream does not answer."""
 AT_ONCE = 4
 """Maximum number of wheels that are read at once."""
+FIRST_RECORD = 5.0
+"""Seconds until the first record, if the wheels are not all read before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +49,23 @@ class Extractor:
         Raises `UpstreamUnavailable` if the upstream does not answer now; what was read is kept.
         """
         wheels = await described.select_undescribed(self.pool, project, BATCH)
-        turns = asyncio.Semaphore(AT_ONCE)
-        found = await asyncio.gather(*(self._describe(wheel, turns) for wheel in wheels), return_exceptions=True)
-        await self._record(project, [one for one in found if isinstance(one, DescribedWheel)])
-        for one in found:
-            if isinstance(one, BaseException):
-                raise one
+        read: list[DescribedWheel] = []
+        wait, recorded_at = FIRST_RECORD, time.monotonic()
+        for step in batched(wheels, STEP):
+            found = await self._read(step)
+            read += [one for one in found if isinstance(one, DescribedWheel)]
+            errors = [one for one in found if isinstance(one, BaseException)]
+            if errors or time.monotonic() - recorded_at >= wait:
+                await self._record(project, read)
+                read, wait, recorded_at = [], 2 * wait, time.monotonic()
+            if errors:
+                raise errors[0]
+        await self._record(project, read)
         return len(wheels) == BATCH
+
+    async def _read(self, wheels: Sequence[File]) -> list[DescribedWheel | BaseException]:
+        turns = asyncio.Semaphore(AT_ONCE)
+        return await asyncio.gather(*(self._describe(wheel, turns) for wheel in wheels), return_exceptions=True)
 
     async def _describe(self, wheel: File, turns: asyncio.Semaphore) -> DescribedWheel:
         async with turns:

@@ -3,20 +3,30 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import dataclass
 from http.client import IncompleteRead
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packaging.utils import NormalizedName
 
-from koschey.errors import Refused
+from koschey.db.pool import Pool
+from koschey.errors import Refused, UpstreamUnavailable
 from koschey.inspection.archives.limits import MAX_METADATA
 from koschey.inspection.dists import partial_wheels
 from koschey.inspection.dists.partial_wheels import TAIL, read_wheel_metadata
+from koschey.mirror import metadata_extraction
+from koschey.mirror.metadata_extraction import Extractor
+from koschey.mirror.wheel_reader import WheelReader
+from koschey.model import File, State
+from koschey.storage.s3 import Bucket
 from tests.support import archives
 from tests.support.commands import pip
 from tests.support.koschey_up import Koschey, ask, wait_until
+from tests.support.rows import add_project, new_file
 from tests.support.upstream.server import Upstream
 
 NAME, CONTENT = archives.wheel("thing", "1.0", requires=["other>=1"], padding=300_000)
@@ -118,6 +128,66 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
         for name, content in members.items():
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+@dataclass
+class Reader:
+    """Reads wheels without an upstream; each takes a while on a clock of its own."""
+
+    seconds: float
+    ends_at: int | None = None
+    """The number of wheels after which the upstream does not answer any more."""
+    count: int = 0
+
+    async def read(self, wheel: File) -> bytes:
+        """Return the METADATA of a wheel."""
+        if self.count == self.ends_at:
+            raise UpstreamUnavailable("not now")
+        self.count += 1
+        return wheel.filename.encode()
+
+    def monotonic(self) -> float:
+        """The time: as much as the wheels that were read took."""
+        return self.count * self.seconds
+
+
+class Store:
+    """A bucket that keeps nothing."""
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Store an object."""
+
+
+async def extract(pool: Pool, reader: Reader, wheels: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Extract from so many wheels; returns how many wheels each change of the page described."""
+    async with pool.acquire() as connection:
+        new = [new_file(f"mfew-1.{number}-py3-none-any.whl", State.RELEASED) for number in range(wheels)]
+        await add_project(connection, "mfew", new)
+    monkeypatch.setattr(metadata_extraction, "time", reader)
+    extractor = Extractor(pool, cast(Bucket, Store()), cast(WheelReader, reader))
+    try:
+        assert await extractor.describe(NormalizedName("mfew")) is False
+    except UpstreamUnavailable:
+        assert reader.ends_at is not None
+    rows = await pool.fetch("SELECT count(*) AS files FROM journal GROUP BY xmin ORDER BY min(serial)")
+    return [row["files"] for row in rows]
+
+
+async def test_many_wheels_change_the_page_a_few_times(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first wheels are listed soon, and then twice as many each time: no page is made again for each step."""
+    assert await extract(pool, Reader(0.25), 1000, monkeypatch) == [20, 40, 80, 160, 320, 380]
+
+
+async def test_wheels_that_are_read_at_once_change_the_page_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose wheels are all read within seconds has one change."""
+    assert await extract(pool, Reader(0.01), 300, monkeypatch) == [300]
+
+
+async def test_what_was_read_is_kept(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the upstream stops answering, everything that it sent before is listed, and nothing more is requested."""
+    reader = Reader(0.01, ends_at=130)
+    assert await extract(pool, reader, 300, monkeypatch) == [130]
+    assert reader.count == 130
 
 
 def advertised(koschey: Koschey, project: str, filename: str) -> str | None:
