@@ -1,5 +1,6 @@
 """The table as an SVG: a panel for each row, a bar for each contender, in colours that suit light and dark pages."""
 
+import textwrap
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
@@ -12,6 +13,8 @@ BAR, PITCH = 14, 19
 NAMES, FIGURES = 170, 90
 """Widths left and right of the bars."""
 HEAD = 42
+CHARACTERS = 140
+"""Of a line of notes."""
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .unit, .note { fill: #59636e } .name { text-anchor: end }
@@ -28,7 +31,8 @@ def svg(results: Results) -> str:
     rows = [row for row in results.rows if results.best(row) is not None]
     height = HEAD + PITCH * len(results.columns) + GAP
     lines = -(-len(rows) // COLUMNS)
-    width, total = COLUMNS * PANEL + (COLUMNS + 1) * GAP, lines * height + 2 * GAP
+    notes = _notes(results)
+    width, total = COLUMNS * PANEL + (COLUMNS + 1) * GAP, lines * height + len(notes) * PITCH + GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {total}" width="{width}" height="{total}">',
         f"<style>{STYLE}</style>",
@@ -36,9 +40,16 @@ def svg(results: Results) -> str:
     for number, row in enumerate(rows):
         x, y = GAP + number % COLUMNS * (PANEL + GAP), GAP + number // COLUMNS * height
         parts += [f'<g transform="translate({x} {y})">', *_panel(results, row), "</g>"]
-    note = f"medians of {results.rounds}; " + "; ".join(f"{name}: {value}" for name, value in results.machine.items())
-    parts += [f'<text class="note" x="{GAP}" y="{total - 12}">{escape(note)}</text>', "</svg>", ""]
-    return "\n".join(parts)
+    for number, line in enumerate(notes):
+        y = GAP + lines * height + number * PITCH
+        parts.append(f'<text class="note" x="{GAP}" y="{y}">{escape(line)}</text>')
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def _notes(results: Results) -> list[str]:
+    facts = [f"medians of {results.rounds}", *(f"{name}: {value}" for name, value in results.machine.items())]
+    versions = [f"{column.title}: {column.version}" for column in results.columns]
+    return [*textwrap.wrap("; ".join(facts), CHARACTERS), *textwrap.wrap("; ".join(versions), CHARACTERS)]
 
 
 def _panel(results: Results, row: Row) -> Iterator[str]:
