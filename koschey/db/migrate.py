@@ -3,6 +3,10 @@
 Each step is compatible with the code that is still running when it is applied. A published step never changes: its
 digest is in `migrations/SHA256SUMS` and, once it was applied, in the database. Every start compares all three, so that
 no process works with another schema than its code expects.
+
+A step whose first line is `OUTSIDE` runs outside a transaction, because PostgreSQL builds an index without locking out
+writers only there. Each of its paragraphs is one statement, which commits by itself. A step that failed half way is
+applied again from its beginning, so that each statement has to be one that may be repeated.
 """
 
 import asyncio
@@ -17,8 +21,12 @@ from koschey.model import Sha256
 
 LOCK = 0x6B6F7363
 """Key of the advisory lock under which steps are applied."""
-PATIENCE = 3600.0
-"""Maximum seconds for a step: some steps read every row."""
+PATIENCE = 7 * 86400.0
+"""Maximum seconds for a statement: some steps read every row, and a step that is cancelled would never be applied."""
+LOCK_PATIENCE = "4s"
+"""How long a step waits for a lock. All clients of that table wait behind it."""
+OUTSIDE = "-- Outside a transaction."
+PARAGRAPH = re.compile(r"\n{2,}")
 SUMS = "SHA256SUMS"
 """The file with the digest of each step, as `sha256sum` writes it."""
 
@@ -34,6 +42,7 @@ CREATE_STEPS = """
 ADD_DIGEST = "ALTER TABLE migration ADD COLUMN IF NOT EXISTS digest text"
 # As JSON, because older databases do not have the column yet.
 SELECT_STEPS = "SELECT step, to_jsonb(migration) ->> 'digest' AS digest FROM migration ORDER BY step"
+SET_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', $1, $2::boolean)"
 INSERT_STEP = "INSERT INTO migration (step, name, digest) VALUES ($1, $2, $3)"
 # Steps that were applied before digests were stored; step 10 made differing databases have one schema.
 UPDATE_DIGESTS = """
@@ -88,15 +97,31 @@ async def migrate(connection: Connection) -> list[Step]:
         await connection.execute(ADD_DIGEST)
         pending = await _pending(connection)
         for step in pending:
-            async with connection.transaction():
-                await connection.execute("SET LOCAL lock_timeout = '4s'")
-                await connection.execute(step.sql, timeout=PATIENCE)
-                await connection.execute(INSERT_STEP, step.number, step.name, step.digest)
+            await (_apply_outside if step.sql.startswith(OUTSIDE) else _apply)(connection, step)
         steps = read_steps()
         await connection.execute(UPDATE_DIGESTS, [step.number for step in steps], [step.digest for step in steps])
         return pending
     finally:
         await connection.execute(UNLOCK, LOCK)
+
+
+async def _apply(connection: Connection, step: Step) -> None:
+    async with connection.transaction():
+        await connection.execute(SET_LOCK_TIMEOUT, LOCK_PATIENCE, True)
+        await connection.execute(step.sql, timeout=PATIENCE)
+        await connection.execute(INSERT_STEP, step.number, step.name, step.digest)
+
+
+async def _apply_outside(connection: Connection, step: Step) -> None:
+    try:
+        for statement in PARAGRAPH.split(step.sql.strip()):
+            # An index that is built concurrently waits for other transactions to end, and nobody waits behind it.
+            patience = "0" if "CONCURRENTLY" in statement else LOCK_PATIENCE
+            await connection.execute(SET_LOCK_TIMEOUT, patience, False)
+            await connection.execute(statement, timeout=PATIENCE)
+        await connection.execute(INSERT_STEP, step.number, step.name, step.digest)
+    finally:
+        await connection.execute("RESET lock_timeout")
 
 
 async def check_database(url: str) -> None:

@@ -93,6 +93,24 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.projects_in_scope(scope text) RETURNS TABLE(id bigint, name text, origin text)
+    LANGUAGE sql STABLE STRICT ROWS 10
+    AS $$
+    SELECT project.id, project.name, project.origin FROM project WHERE project.name = scope
+    UNION ALL
+    SELECT project.id, project.name, project.origin FROM project
+     WHERE right(scope, 2) = '-*' AND project.name = left(scope, -2)
+    UNION ALL
+    -- In the order of bytes, the names that begin with `acme-` come before `acme.`.
+    SELECT project.id, project.name, project.origin FROM project
+     WHERE right(scope, 2) = '-*'
+       AND project.name COLLATE "C" >= left(scope, -1) AND project.name COLLATE "C" < left(scope, -2) || '.'
+    UNION ALL
+    SELECT project.id, project.name, project.origin FROM project WHERE scope = '*'
+    UNION ALL
+    SELECT project.id, project.name, project.origin FROM project WHERE scope = '@upstream' AND project.origin = 'mirrored'
+$$;
+
 CREATE FUNCTION public.record_downloads(index_name text, files bigint[], accounts text[], tokens text[], addresses text[], user_agents text[]) RETURNS SETOF bigint
     LANGUAGE plpgsql
     AS $$
@@ -246,6 +264,30 @@ CREATE TABLE public.check_run (
     CONSTRAINT check_run_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
 );
 
+CREATE TABLE public.rule (
+    index_id smallint NOT NULL,
+    kind text NOT NULL,
+    project text NOT NULL,
+    version text DEFAULT ''::text NOT NULL,
+    reason text NOT NULL,
+    actor text NOT NULL,
+    at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
+    subject text DEFAULT ''::text NOT NULL,
+    value text DEFAULT ''::text NOT NULL,
+    ticket text,
+    expires_at timestamp with time zone,
+    seconded_by text,
+    CONSTRAINT rule_check CHECK (((kind <> 'exception'::text) OR ((project !~ '[*@]'::text) AND (version <> ''::text) AND (subject <> ''::text) AND (value ~ '^[0-9a-f]{64}$'::text) AND (expires_at IS NOT NULL)))),
+    CONSTRAINT rule_kind_check CHECK ((kind = ANY (ARRAY['trusted'::text, 'blocked'::text, 'reserved'::text, 'exception'::text, 'window'::text, 'unknown-age'::text, 'first-seen'::text, 'withdrawn'::text, 'allowed-only'::text, 'attested'::text, 'check'::text, 'observed'::text, 'announced'::text, 'second-person'::text])))
+);
+
+CREATE VIEW public.closed_origin AS
+ SELECT rule.index_id,
+    closed.origin
+   FROM (public.rule
+     JOIN ( VALUES ('hosted'::text), ('mirrored'::text)) closed(origin) ON (((closed.origin = 'mirrored'::text) OR ((rule.kind = 'blocked'::text) AND (rule.project = '*'::text)))))
+  WHERE ((rule.kind = ANY (ARRAY['blocked'::text, 'reserved'::text])) AND (rule.project = ANY (ARRAY['*'::text, '@upstream'::text])) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())));
+
 CREATE TABLE public.index (
     id smallint NOT NULL,
     name text NOT NULL
@@ -267,26 +309,10 @@ CREATE TABLE public.project (
     absence_due_at timestamp with time zone,
     recheck_at timestamp with time zone,
     left_out integer DEFAULT 0 NOT NULL,
+    wanted boolean DEFAULT false NOT NULL,
     CONSTRAINT project_name_check CHECK ((name ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)),
     CONSTRAINT project_origin_check CHECK ((origin = ANY (ARRAY['hosted'::text, 'mirrored'::text]))),
     CONSTRAINT project_status_check CHECK ((status = ANY (ARRAY['active'::text, 'archived'::text, 'quarantined'::text, 'deprecated'::text])))
-);
-
-CREATE TABLE public.rule (
-    index_id smallint NOT NULL,
-    kind text NOT NULL,
-    project text NOT NULL,
-    version text DEFAULT ''::text NOT NULL,
-    reason text NOT NULL,
-    actor text NOT NULL,
-    at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
-    subject text DEFAULT ''::text NOT NULL,
-    value text DEFAULT ''::text NOT NULL,
-    ticket text,
-    expires_at timestamp with time zone,
-    seconded_by text,
-    CONSTRAINT rule_check CHECK (((kind <> 'exception'::text) OR ((project !~ '[*@]'::text) AND (version <> ''::text) AND (subject <> ''::text) AND (value ~ '^[0-9a-f]{64}$'::text) AND (expires_at IS NOT NULL)))),
-    CONSTRAINT rule_kind_check CHECK ((kind = ANY (ARRAY['trusted'::text, 'blocked'::text, 'reserved'::text, 'exception'::text, 'window'::text, 'unknown-age'::text, 'first-seen'::text, 'withdrawn'::text, 'allowed-only'::text, 'attested'::text, 'check'::text, 'observed'::text, 'announced'::text, 'second-person'::text])))
 );
 
 CREATE VIEW public.closed_project AS
@@ -299,14 +325,8 @@ UNION ALL
  SELECT rule.index_id,
     project.id AS project_id
    FROM (public.rule
-     JOIN public.project ON ((project.name = rule.project)))
-  WHERE (((rule.kind = 'blocked'::text) OR ((rule.kind = 'reserved'::text) AND (project.origin = 'mirrored'::text))) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())))
-UNION ALL
- SELECT rule.index_id,
-    project.id AS project_id
-   FROM (public.rule
-     JOIN public.project ON (public.in_scope(rule.project, project.name, project.origin)))
-  WHERE (((rule.kind = 'blocked'::text) OR ((rule.kind = 'reserved'::text) AND (project.origin = 'mirrored'::text))) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND ((rule.project = ANY (ARRAY['*'::text, '@upstream'::text])) OR ("right"(rule.project, 2) = '-*'::text)));
+     CROSS JOIN LATERAL public.projects_in_scope(rule.project) project(id, name, origin))
+  WHERE (((rule.kind = 'blocked'::text) OR ((rule.kind = 'reserved'::text) AND (project.origin = 'mirrored'::text))) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND (rule.project <> ALL (ARRAY['*'::text, '@upstream'::text])));
 
 CREATE VIEW public.closed_release AS
  SELECT rule.index_id,
@@ -506,38 +526,6 @@ CREATE TABLE public.legal_move (
     to_state text NOT NULL
 );
 
-CREATE TABLE public.standing (
-    index_id smallint NOT NULL,
-    file_id bigint NOT NULL,
-    state text NOT NULL,
-    reason text NOT NULL,
-    release_at timestamp with time zone,
-    available_at timestamp with time zone,
-    changed_at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
-    counts_from timestamp with time zone,
-    held_until timestamp with time zone,
-    withdrawn_at timestamp with time zone,
-    state_before text,
-    cause text DEFAULT 'unknown'::text NOT NULL,
-    cause_subject text DEFAULT ''::text NOT NULL,
-    cause_scope text DEFAULT ''::text NOT NULL,
-    cause_version text,
-    cause_transaction xid8,
-    CONSTRAINT standing_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'decision'::text, 'rule'::text, 'reservation'::text, 'advisory'::text, 'check'::text, 'upstream'::text, 'archive'::text, 'filename'::text, 'upload'::text, 'status'::text, 'removal'::text, 'origin'::text, 'unknown'::text]))),
-    CONSTRAINT standing_state_before_check CHECK ((state_before = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text]))),
-    CONSTRAINT standing_state_check CHECK ((state = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text])))
-);
-
-CREATE VIEW public.let_through AS
- SELECT standing.index_id,
-    standing.file_id
-   FROM ((public.standing
-     JOIN public.file ON ((file.id = standing.file_id)))
-     JOIN public.project ON ((project.id = file.project_id)))
-  WHERE ((standing.state = 'held'::text) AND (file.sha256 IS NOT NULL) AND (file.path IS NOT NULL) AND (EXISTS ( SELECT
-           FROM public.rule
-          WHERE ((rule.index_id = standing.index_id) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND public.in_scope(rule.project, project.name, project.origin) AND ((rule.version = ''::text) OR (rule.version = file.version)) AND ((rule.kind = 'observed'::text) OR ((rule.kind = 'exception'::text) AND (rule.subject = file.filename) AND (rule.value = file.sha256) AND ((file.absent_since IS NULL) OR (file.absence_due_at IS NOT NULL))))))));
-
 CREATE UNLOGGED TABLE public.login_trace (
     kind text NOT NULL,
     subject text NOT NULL,
@@ -691,6 +679,28 @@ CREATE TABLE public.reviewer_code_release (
     CONSTRAINT reviewer_code_release_shown_check CHECK ((shown ~ '^[0-9a-f]{64}$'::text))
 );
 
+CREATE TABLE public.standing (
+    index_id smallint NOT NULL,
+    file_id bigint NOT NULL,
+    state text NOT NULL,
+    reason text NOT NULL,
+    release_at timestamp with time zone,
+    available_at timestamp with time zone,
+    changed_at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
+    counts_from timestamp with time zone,
+    held_until timestamp with time zone,
+    withdrawn_at timestamp with time zone,
+    state_before text,
+    cause text DEFAULT 'unknown'::text NOT NULL,
+    cause_subject text DEFAULT ''::text NOT NULL,
+    cause_scope text DEFAULT ''::text NOT NULL,
+    cause_version text,
+    cause_transaction xid8,
+    CONSTRAINT standing_cause_check CHECK ((cause = ANY (ARRAY['time'::text, 'decision'::text, 'rule'::text, 'reservation'::text, 'advisory'::text, 'check'::text, 'upstream'::text, 'archive'::text, 'filename'::text, 'upload'::text, 'status'::text, 'removal'::text, 'origin'::text, 'unknown'::text]))),
+    CONSTRAINT standing_state_before_check CHECK ((state_before = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text]))),
+    CONSTRAINT standing_state_check CHECK ((state = ANY (ARRAY['held'::text, 'released'::text, 'blocked'::text, 'malformed'::text, 'conflict'::text, 'removed'::text])))
+);
+
 CREATE VIEW public.served_file AS
  SELECT standing.index_id,
     standing.available_at,
@@ -705,9 +715,11 @@ CREATE VIEW public.served_file AS
    FROM ((public.standing
      JOIN public.file ON ((file.id = standing.file_id)))
      JOIN public.project ON ((project.id = file.project_id)))
-  WHERE (((standing.state = 'released'::text) OR ((standing.index_id, standing.file_id) IN ( SELECT let_through.index_id,
-            let_through.file_id
-           FROM public.let_through))) AND (NOT ((standing.index_id, file.project_id) IN ( SELECT closed_project.index_id,
+  WHERE (((standing.state = 'released'::text) OR ((standing.state = 'held'::text) AND (file.sha256 IS NOT NULL) AND (file.path IS NOT NULL) AND (EXISTS ( SELECT
+           FROM public.rule
+          WHERE ((rule.index_id = standing.index_id) AND (rule.kind = ANY (ARRAY['observed'::text, 'exception'::text])) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND public.in_scope(rule.project, project.name, project.origin) AND ((rule.version = ''::text) OR (rule.version = file.version)) AND ((rule.kind = 'observed'::text) OR ((rule.subject = file.filename) AND (rule.value = file.sha256) AND ((file.absent_since IS NULL) OR (file.absence_due_at IS NOT NULL))))))))) AND (NOT ((standing.index_id, project.origin) IN ( SELECT closed_origin.index_id,
+            closed_origin.origin
+           FROM public.closed_origin))) AND (NOT ((standing.index_id, file.project_id) IN ( SELECT closed_project.index_id,
             closed_project.project_id
            FROM public.closed_project))) AND (NOT ((standing.index_id, file.project_id, file.version) IN ( SELECT closed_release.index_id,
             closed_release.project_id,
@@ -934,6 +946,8 @@ CREATE INDEX project_recheck ON public.project USING btree (recheck_at) WHERE (r
 
 CREATE INDEX project_serial ON public.project USING btree (serial);
 
+CREATE INDEX project_stale ON public.project USING btree (wanted, COALESCE(looked_at, '-infinity'::timestamp with time zone), id) WHERE (origin = 'mirrored'::text);
+
 CREATE UNIQUE INDEX proposal_open ON public.proposal USING btree (index_id, action, project, version) WHERE (closed_at IS NULL);
 
 CREATE INDEX reviewer_code_issued ON public.reviewer_code USING btree (issued_at);
@@ -946,7 +960,9 @@ CREATE INDEX session_account ON public.session USING btree (account_id);
 
 CREATE INDEX standing_newest ON public.standing USING btree (index_id, available_at DESC, file_id DESC) WHERE (state = 'released'::text);
 
-CREATE INDEX standing_waiting ON public.standing USING btree (index_id, state) WHERE (state <> 'released'::text);
+CREATE INDEX standing_pending ON public.standing USING btree (index_id, release_at, file_id) WHERE (state = ANY (ARRAY['held'::text, 'conflict'::text, 'malformed'::text]));
+
+CREATE INDEX standing_unreleased ON public.standing USING btree (index_id, state, file_id) WHERE (state <> 'released'::text);
 
 CREATE TRIGGER debut_by_insert AFTER INSERT ON public.standing REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_debut();
 

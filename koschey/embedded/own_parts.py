@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import koschey
 from koschey.addresses import READY
+from koschey.db.migrate import PATIENCE
 from koschey.embedded.child import Child, Part
 from koschey.embedded.environment import own_environment
 from koschey.embedded.probe import http_status, reachable_host
@@ -16,7 +17,8 @@ from koschey.settings import Settings
 
 def migrate_part(folder: Path, values: Mapping[str, str]) -> Part:
     """Describe the process that migrates the database and the bucket to this version, and ends."""
-    return Part(name="migrate", title="the migration", **_common(folder, values, "migrate"))
+    common = _common(folder, values, "migrate")
+    return Part(name="migrate", title="the migration", patience=PATIENCE, **common)
 
 
 def web_part(folder: Path, values: Mapping[str, str], settings: Settings) -> Part:

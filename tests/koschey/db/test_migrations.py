@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import importlib.resources
+import itertools
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import koschey.db
 from koschey.app import create_front
 from koschey.db.files import select_project_files
 from koschey.db.journal import Entry, insert_entries
-from koschey.db.migrate import INSERT_STEP, SUMS, Step, migrate, read_steps, require_present
+from koschey.db.migrate import INSERT_STEP, OUTSIDE, PARAGRAPH, SUMS, Step, migrate, read_steps, require_present
 from koschey.db.pool import Connection, connect, open_pool
 from koschey.errors import StartError
 from koschey.events import Event
@@ -241,6 +243,72 @@ async def test_a_failed_step_leaves_nothing(empty_database: str, monkeypatch: py
     assert await other.fetchval("SELECT pg_try_advisory_lock($1)", koschey.db.migrate.LOCK)
     await other.close()
     await connection.close()
+
+
+OUTSIDE_TEXT = f"""\
+{OUTSIDE}
+CREATE TABLE IF NOT EXISTS made (id int);
+
+DROP INDEX CONCURRENTLY IF EXISTS made_id;
+
+CREATE INDEX CONCURRENTLY made_id ON made (id);
+
+-- Each paragraph commits by itself; a body may hold several statements.
+DO $$
+BEGIN
+    INSERT INTO made VALUES (1);
+    PERFORM no_such_thing();
+END $$;
+"""  # noqa: S608
+
+
+async def test_a_step_outside_a_transaction_is_repeated_until_it_is_applied(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statements commit one by one; a step that fails half way is not applied, and can be repeated."""
+    connection, other = await connect(empty_database), await connect(empty_database)
+    steps = read_steps()
+    last = steps[-1]._replace(number=len(steps) + 1, sql=OUTSIDE_TEXT)
+    monkeypatch.setattr("koschey.db.migrate.read_steps", lambda: [*steps, last])
+    with pytest.raises(Exception, match="no_such_thing"):
+        await migrate(connection)
+    built = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'made_id'::regclass"
+    assert await connection.fetchval(built)
+    assert await connection.fetchval("SELECT count(*) FROM made") == 0
+    assert await connection.fetchval("SELECT max(step) FROM migration") == len(steps)
+    assert await connection.fetchval("SHOW lock_timeout") == "0"
+    await connection.execute("CREATE FUNCTION no_such_thing() RETURNS void LANGUAGE sql AS ''")
+    # A transaction that was open before delays a concurrent build, and no longer than it lasts.
+    async with other.transaction():
+        await other.execute("INSERT INTO made VALUES (2)")
+        build = asyncio.create_task(migrate(connection))
+        await asyncio.sleep(1)
+        assert not build.done()
+    assert await build == [last]
+    assert await connection.fetchval(built)
+    assert await connection.fetchval("SELECT count(*) FROM made") == 2
+    await connection.close()
+    await other.close()
+
+
+def test_steps_outside_a_transaction_can_be_repeated() -> None:
+    """Whatever such a step makes, it makes again: what a failed attempt left is dropped, replaced, or kept."""
+    outside = [step for step in read_steps() if step.sql.startswith(OUTSIDE)]
+    assert outside
+    makes = re.compile(r"^(?!--)(CREATE|ALTER|DROP) ", re.MULTILINE)
+    for step in outside:
+        paragraphs = PARAGRAPH.split(step.sql.strip())
+        for before, paragraph in itertools.pairwise(["", *paragraphs]):
+            assert len(makes.findall(paragraph)) == 1, paragraph
+            index = re.search(r"^CREATE (?:UNIQUE )?INDEX CONCURRENTLY (\w+)", paragraph, re.MULTILINE)
+            if index:
+                assert f"DROP INDEX CONCURRENTLY IF EXISTS {index[1]};" in before
+            else:
+                assert re.search(
+                    r"^(CREATE OR REPLACE|DROP|ALTER TABLE).* (IF (NOT )?EXISTS|FUNCTION|VIEW) ",
+                    paragraph,
+                    re.MULTILINE,
+                )
 
 
 async def test_an_unmigrated_database_is_refused(empty_database: str) -> None:
