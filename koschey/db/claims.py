@@ -90,16 +90,23 @@ DELETE_MESSAGES = """
         OR starts_with(key, 'provenance_wanted/' || $1::text || '/')
 """
 SELECT_MIRRORED_COVERED = """
-    SELECT project.name, count(file.id) AS files,
-           count(file.id) FILTER (WHERE EXISTS (SELECT FROM download WHERE download.file_id = file.id)
-                                     OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
-               AS downloaded,
-           count(*) OVER () AS total
-      FROM project LEFT JOIN file ON file.project_id = project.id AND file.set_aside_at IS NULL
-     WHERE project.origin = 'mirrored' AND in_scope($1, project.name, project.origin)
-     GROUP BY project.name
-     ORDER BY project.name
-     LIMIT $2
+    WITH first AS MATERIALIZED (
+        SELECT id, name, count(*) OVER () AS total
+          FROM projects_in_scope($1) WHERE origin = 'mirrored'
+         ORDER BY name
+         LIMIT $2
+    )
+    SELECT first.name, counted.files, counted.downloaded, first.total
+      FROM first
+     CROSS JOIN LATERAL (
+        SELECT count(*) AS files,
+               count(*) FILTER (WHERE EXISTS (SELECT FROM download WHERE download.file_id = file.id)
+                                   OR EXISTS (SELECT FROM forgotten_download AS gone WHERE gone.file_id = file.id))
+                   AS downloaded
+          FROM file
+         WHERE file.project_id = first.id AND file.set_aside_at IS NULL
+     ) AS counted
+     ORDER BY first.name
 """
 
 

@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from koschey.db.pool import Connection
+from koschey.db.scopes import IN_VERSIONS
 from koschey.model import MAIN_INDEX, FileId
 from koschey.policy.rules import Rule, RuleKind
 
-# A reservation affects mirrored projects alone.
-SELECT_SERVED_COVERED = """
-    SELECT served_file.file_id
-      FROM served_file
-      JOIN index ON index.id = served_file.index_id AND index.name = $1
-      JOIN project ON project.id = served_file.project_id
-     WHERE EXISTS (SELECT FROM unnest($2::text[], $3::text[], $4::text[]) AS covering (scope, version, kind)
-                    WHERE in_scope(covering.scope, project.name, project.origin)
-                      AND covering.version IN ('', served_file.version)
-                      AND (covering.kind <> 'reserved' OR project.origin = 'mirrored'))
-"""
+# The covered projects are found by their names, then their files. A reservation affects mirrored projects alone.
+SELECT_SERVED_COVERED = f"""
+    WITH covered AS MATERIALIZED (
+        SELECT project.id, array_agg(covering.version) AS versions
+          FROM unnest($2::text[], $3::text[], $4::text[]) AS covering (scope, version, kind)
+         CROSS JOIN LATERAL projects_in_scope(covering.scope) AS project
+         WHERE covering.kind <> 'reserved' OR project.origin = 'mirrored'
+         GROUP BY project.id
+    )
+    SELECT file.file_id
+      FROM covered
+      JOIN served_file AS file ON file.project_id = covered.id AND {IN_VERSIONS}
+      JOIN index ON index.id = file.index_id AND index.name = $1
+"""  # noqa: S608
 COUNT_SERVED_COVERED = f"SELECT count(*) FROM ({SELECT_SERVED_COVERED}) AS covered"  # noqa: S608
 SELECT_DOWNLOAD_COUNTS = """
     WITH taken AS MATERIALIZED (
