@@ -7,16 +7,18 @@ from koschey.events import Event
 from koschey.model import MAIN_INDEX
 from koschey.standards.changelog import ChangelogEntry
 
+# For each entry PostgreSQL looks up its project and its file. It might plan joins with all of them otherwise.
 SELECT_CHANGES = """
     SELECT journal.serial, journal.at, journal.action AS event, project.name AS project, journal.version,
            journal.filename,
            journal.detail ->> 'state' AS state, journal.detail ->> 'status' AS status,
            journal.detail ->> 'yanked' AS yanked, journal.detail ->> 'was' AS was,
-           EXISTS (SELECT FROM served_file
-                    WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1)
-                      AND served_file.project_id = project.id
-                      AND served_file.filename = journal.filename) AS file_served
-      FROM journal LEFT JOIN project ON project.name = journal.project
+           coalesce((SELECT true FROM served_file
+                      WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1)
+                        AND served_file.project_id = project.id
+                        AND served_file.filename = journal.filename LIMIT 1), false) AS file_served
+      FROM journal
+      LEFT JOIN LATERAL (SELECT id, name FROM project WHERE project.name = journal.project OFFSET 0) AS project ON true
      WHERE journal.serial > $2
      ORDER BY journal.serial
      LIMIT $3

@@ -17,7 +17,8 @@ STATISTICS_TIMEOUT = 60.0
 # might plan EXISTS as a join with all of them.
 SELECT_NEWEST_PROJECTS = """
     SELECT project.name, NULL AS version, project.summary, debut.at
-      FROM debut JOIN project ON project.id = debut.project_id
+      FROM debut
+      JOIN LATERAL (SELECT name, summary FROM project WHERE project.id = debut.project_id OFFSET 0) AS project ON true
      WHERE debut.index_id = (SELECT id FROM index WHERE name = $1)
        AND (SELECT true FROM served_file
              WHERE served_file.index_id = debut.index_id AND served_file.project_id = debut.project_id LIMIT 1)

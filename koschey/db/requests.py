@@ -4,6 +4,7 @@ The journal has no entries about requests: a request does not change what an ind
 strangers cannot fill the journal.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ from koschey.model import MAIN_INDEX
 # Requests of one account or address wait for each other, so that nobody exceeds the limit by many requests at once.
 LOCK_WHO = "SELECT pg_advisory_xact_lock(hashtextextended('koschey_request/' || $1, 0))"
 # The only definition of an open request. A request for a release that is served by now needs no answer any more.
+# OFFSET 0 has PostgreSQL look up the files of each request; it would plan a join with all served files otherwise.
 OPEN = """
     request.answered_at IS NULL AND NOT EXISTS (
         SELECT FROM served_file
          WHERE served_file.index_id = request.index_id AND served_file.project = request.project
-           AND served_file.version = request.version)
+           AND served_file.version = request.version
+        OFFSET 0)
 """
 COUNT_OTHERS = f"""
     SELECT count(*) FROM request JOIN index ON index.id = request.index_id
@@ -51,6 +54,7 @@ SELECT_REQUEST_COUNTS = f"""
     SELECT request.project, request.version, count(*) AS asked
       FROM request JOIN index ON index.id = request.index_id
      WHERE index.name = $1 AND {OPEN}
+       AND (request.project, request.version) IN (SELECT * FROM unnest($2::text[], $3::text[]))
      GROUP BY request.project, request.version
 """  # noqa: S608
 ANSWER_REQUESTS = """
@@ -100,9 +104,11 @@ async def select_release_requests(
     return (rows[0]["asked"] if rows else 0), [Request(*tuple(row)[:-1]) for row in rows]
 
 
-async def select_request_counts(db: Database) -> dict[tuple[str, str], int]:
-    """Return the number of open requests for each release that has any."""
-    rows: list[Any] = await db.fetch(SELECT_REQUEST_COUNTS, MAIN_INDEX)
+async def select_request_counts(db: Database, releases: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the number of open requests for each of these releases that has any."""
+    wanted = list(releases)
+    columns = [project for project, _ in wanted], [version for _, version in wanted]
+    rows: list[Any] = await db.fetch(SELECT_REQUEST_COUNTS, MAIN_INDEX, *columns)
     return {(row["project"], row["version"]): row["asked"] for row in rows}
 
 
