@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.db.files import TABLES
-from koschey.db.pool import Database
+from koschey.db.pool import Database, Pool, extend_limit
 from koschey.events import AlertKind
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Origin
 
@@ -53,6 +53,8 @@ SELECT_USED_NAMES = """
      ORDER BY project.origin = 'hosted' DESC, count(DISTINCT file.version) DESC, project.name
      LIMIT $2
 """
+NAMES_TIMEOUT = 60.0
+"""Maximum seconds for reading the names of all projects in the order of their releases."""
 SELECT_ALERTED_CODES = """
     SELECT DISTINCT detail ->> 'check' AS check, detail ->> 'code' AS code FROM alert
      WHERE project = $1 AND version = $2 AND kind = $3
@@ -109,9 +111,15 @@ def _read_recorded(row: Any) -> Recorded:
     return Recorded(row["is_read"], row["report"], row["members"], verdict, row["publishers"] or ())
 
 
-async def select_used_names(db: Database, limit: int) -> list[str]:
-    """Return names of projects with released files: hosted ones first, then those with the most releases."""
-    return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
+async def select_used_names(pool: Pool, limit: int) -> list[str]:
+    """Return names of projects with released files: hosted ones first, then those with the most releases.
+
+    Reads every file's row.
+    """
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await extend_limit(connection, NAMES_TIMEOUT)
+        rows = await connection.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit, timeout=NAMES_TIMEOUT)
+    return [row["name"] for row in rows]
 
 
 async def select_alerted_codes(db: Database, project: NormalizedName, version: str) -> set[tuple[str, str]]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.pool import Database, Pool
+from koschey.db.pool import Database, Pool, extend_limit
 from koschey.model import MAIN_INDEX
 
 WINDOW = 2000
@@ -39,7 +39,7 @@ SELECT_NEWEST_RELEASES = """
     )
     SELECT project.name, release.version, project.summary, served.at
       FROM release
-      JOIN project ON project.id = release.project_id
+      JOIN LATERAL (SELECT name, summary FROM project WHERE project.id = release.project_id OFFSET 0) AS project ON true
       JOIN LATERAL (
                SELECT min(served_file.available_at) AS at, min(served_file.upload_time) AS uploaded_at
                  FROM served_file
@@ -88,8 +88,6 @@ async def select_newest_releases(db: Database, *, limit: int) -> list[Novelty]:
 async def select_sizes(pool: Pool, *, limit: int) -> Sizes:
     """Return the projects with the largest total size of served files, and the size of all. Reads every file's row."""
     async with pool.acquire() as connection, connection.transaction(readonly=True):
-        await connection.execute(
-            "SELECT set_config('statement_timeout', $1, true)", str(int(STATISTICS_TIMEOUT * 1000))
-        )
+        await extend_limit(connection, STATISTICS_TIMEOUT)
         rows = await connection.fetch(SELECT_SIZES, MAIN_INDEX, limit, timeout=STATISTICS_TIMEOUT)
     return Sizes({row["name"]: row["size"] or 0 for row in rows}, (rows[0]["total"] or 0) if rows else 0)

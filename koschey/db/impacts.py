@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from koschey.db.pool import Connection
-from koschey.db.scopes import IN_VERSIONS
+from koschey.db.scopes import IN_VERSIONS, RULE_TIMEOUT
 from koschey.model import MAIN_INDEX, FileId
 from koschey.policy.rules import Rule, RuleKind
 
@@ -45,12 +45,15 @@ class DownloadCounts(NamedTuple):
 
 async def select_served_covered(connection: Connection, rules: Sequence[Rule]) -> list[FileId]:
     """Return the files that are served now and that one of the rules covers. All of the rules block files."""
-    return [FileId(row["file_id"]) for row in await connection.fetch(SELECT_SERVED_COVERED, *_arguments(rules))]
+    rows = await connection.fetch(SELECT_SERVED_COVERED, *_arguments(rules), timeout=RULE_TIMEOUT)
+    return [FileId(row["file_id"]) for row in rows]
 
 
 async def count_served_covered(connection: Connection, rules: Sequence[Rule]) -> int:
     """Return how many files `select_served_covered` would return."""
-    return int(await connection.fetchval(COUNT_SERVED_COVERED, *_arguments(rules))) if rules else 0
+    if not rules:
+        return 0
+    return int(await connection.fetchval(COUNT_SERVED_COVERED, *_arguments(rules), timeout=RULE_TIMEOUT))
 
 
 async def select_download_counts(connection: Connection, files: Sequence[FileId]) -> DownloadCounts:

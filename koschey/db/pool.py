@@ -48,6 +48,12 @@ They do not include a wrong statement, or data that violates a constraint: those
 """
 
 
+SLOW = (asyncpg.QueryCanceledError,)
+"""Errors among them which say that PostgreSQL ended a statement at its time limit. A repetition takes as long."""
+NETWORK = 2.0
+"""Seconds for which a client waits longer than a statement may take, so that PostgreSQL says what was too slow."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Return whether an error means that PostgreSQL cannot do its work now, rather than that this code is wrong."""
     return isinstance(error, LOST)
@@ -88,7 +94,7 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) 
             url,
             min_size=1,
             max_size=size,
-            command_timeout=command_timeout,
+            command_timeout=command_timeout + NETWORK,
             init=_decode_json,
             reset=_reset,
             server_settings={
@@ -98,6 +104,11 @@ async def open_pool(url: str, *, size: int = 10, command_timeout: float = 10.0) 
             },
         ),
     )
+
+
+async def extend_limit(connection: Connection, seconds: float) -> None:
+    """Allow statements of the current transaction so many seconds. A caller of theirs has to wait as long, too."""
+    await connection.execute("SELECT set_config('statement_timeout', $1, true)", str(int(seconds * 1000)))
 
 
 async def connect(url: str) -> Connection:

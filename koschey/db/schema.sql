@@ -326,7 +326,7 @@ UNION ALL
     project.id AS project_id
    FROM (public.rule
      CROSS JOIN LATERAL public.projects_in_scope(rule.project) project(id, name, origin))
-  WHERE (((rule.kind = 'blocked'::text) OR ((rule.kind = 'reserved'::text) AND (project.origin = 'mirrored'::text))) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND (rule.project <> ALL (ARRAY['*'::text, '@upstream'::text])));
+  WHERE ((rule.kind = ANY (ARRAY['blocked'::text, 'reserved'::text])) AND ((rule.kind = 'blocked'::text) OR (project.origin = 'mirrored'::text)) AND (rule.version = ''::text) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND (rule.project <> ALL (ARRAY['*'::text, '@upstream'::text])));
 
 CREATE VIEW public.closed_release AS
  SELECT rule.index_id,
@@ -715,7 +715,7 @@ CREATE VIEW public.served_file AS
    FROM ((public.standing
      JOIN public.file ON ((file.id = standing.file_id)))
      JOIN public.project ON ((project.id = file.project_id)))
-  WHERE (((standing.state = 'released'::text) OR ((standing.state = 'held'::text) AND (file.sha256 IS NOT NULL) AND (file.path IS NOT NULL) AND (EXISTS ( SELECT
+  WHERE ((file.set_aside_at IS NULL) AND ((standing.state = 'released'::text) OR ((standing.state = 'held'::text) AND (file.sha256 IS NOT NULL) AND (file.path IS NOT NULL) AND (EXISTS ( SELECT
            FROM public.rule
           WHERE ((rule.index_id = standing.index_id) AND (rule.kind = ANY (ARRAY['observed'::text, 'exception'::text])) AND ((rule.expires_at IS NULL) OR (rule.expires_at > public.koschey_now())) AND public.in_scope(rule.project, project.name, project.origin) AND ((rule.version = ''::text) OR (rule.version = file.version)) AND ((rule.kind = 'observed'::text) OR ((rule.subject = file.filename) AND (rule.value = file.sha256) AND ((file.absent_since IS NULL) OR (file.absence_due_at IS NOT NULL))))))))) AND (NOT ((standing.index_id, project.origin) IN ( SELECT closed_origin.index_id,
             closed_origin.origin
@@ -960,7 +960,7 @@ CREATE INDEX session_account ON public.session USING btree (account_id);
 
 CREATE INDEX standing_newest ON public.standing USING btree (index_id, available_at DESC, file_id DESC) WHERE (state = 'released'::text);
 
-CREATE INDEX standing_pending ON public.standing USING btree (index_id, release_at, file_id) WHERE (state = ANY (ARRAY['held'::text, 'conflict'::text, 'malformed'::text]));
+CREATE INDEX standing_pending ON public.standing USING btree (index_id, COALESCE(release_at, 'infinity'::timestamp with time zone), file_id) WHERE (state = ANY (ARRAY['held'::text, 'conflict'::text, 'malformed'::text]));
 
 CREATE INDEX standing_unreleased ON public.standing USING btree (index_id, state, file_id) WHERE (state <> 'released'::text);
 

@@ -7,7 +7,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.files import COLUMNS, TABLES, read_file
 from koschey.db.outbox import NOTIFY
-from koschey.db.pool import Connection
+from koschey.db.pool import Connection, extend_limit
 from koschey.db.projects import COLUMNS as PROJECT_COLUMNS
 from koschey.db.projects import PORTION, read_project
 from koschey.model import MAIN_INDEX, Project, StandingFile, State
@@ -37,8 +37,7 @@ HELD_BY_PROJECT = f"""
         SELECT covered.id AS project_id, covered.name AS project, file.version
           FROM covered
           JOIN file ON file.project_id = covered.id AND {IN_VERSIONS}
-          JOIN index ON index.name = $1
-          JOIN standing ON standing.index_id = index.id AND standing.file_id = file.id
+          JOIN standing ON standing.index_id = (SELECT id FROM index WHERE name = $1) AND standing.file_id = file.id
          WHERE standing.state = 'held'
     )
 """  # noqa: S608
@@ -80,24 +79,29 @@ INSERT = """
 INSERT_HELD_BY_PROJECT = HELD_BY_PROJECT + INSERT
 INSERT_HELD_BY_STATE = HELD_BY_STATE + INSERT
 
+RULE_TIMEOUT = 120.0
+"""Maximum seconds for a statement on all that a rule covers, which may be the whole index."""
+
 
 async def lock_covered(connection: Connection, rules: Sequence[Rule]) -> None:
     """Lock the projects that the rules name, and those with held files that the rules cover, against other writers.
 
-    All transactions lock projects before anything else and in the same order, so no two of them can deadlock.
+    All transactions lock projects before anything else and in the same order, so no two of them can deadlock. From here
+    on, statements of the transaction may take `RULE_TIMEOUT`.
     """
+    await extend_limit(connection, RULE_TIMEOUT)
     held = SELECT_HELD_BY_STATE if _are_wide(rules) else SELECT_HELD_BY_PROJECT
-    found = await connection.fetch(held, MAIN_INDEX, *_columns(rules))
+    found = await connection.fetch(held, MAIN_INDEX, *_columns(rules), timeout=RULE_TIMEOUT)
     found += await connection.fetch(SELECT_NAMED, [rule.scope for rule in rules])
     # The projects are found first: a statement that finds and locks them would read all projects.
-    await connection.execute(LOCK_PROJECTS, [row["project_id"] for row in found])
+    await connection.execute(LOCK_PROJECTS, [row["project_id"] for row in found], timeout=RULE_TIMEOUT)
 
 
 async def insert_held(connection: Connection, rules: Sequence[Rule]) -> int:
     """Have every release judged again that has held files which one of the rules covers. Returns how many."""
     _, _, payload = render_message(ReleaseHeld(NormalizedName(""), ""))
     insert = INSERT_HELD_BY_STATE if _are_wide(rules) else INSERT_HELD_BY_PROJECT
-    done: str = await connection.execute(insert, MAIN_INDEX, *_columns(rules), payload)
+    done: str = await connection.execute(insert, MAIN_INDEX, *_columns(rules), payload, timeout=RULE_TIMEOUT)
     await connection.execute(NOTIFY)
     return int(done.rpartition(" ")[2])
 
@@ -107,7 +111,9 @@ async def stream_covered(
 ) -> AsyncIterator[tuple[Project, list[StandingFile]]]:
     """Yield the files in these states that one of the rules covers, by project. Needs a transaction."""
     select = SELECT_COVERED_BY_STATE if _are_wide(rules) else SELECT_COVERED_BY_PROJECT
-    cursor = connection.cursor(select, MAIN_INDEX, *_columns(rules), list(states), prefetch=PORTION)
+    await extend_limit(connection, RULE_TIMEOUT)
+    values = (*_columns(rules), list(states))
+    cursor = connection.cursor(select, MAIN_INDEX, *values, prefetch=PORTION, timeout=RULE_TIMEOUT)
     waiting: list[Any] = []
     async for row in cursor:
         if waiting and waiting[0]["project"] != row["project"]:

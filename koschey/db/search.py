@@ -21,12 +21,16 @@ SELECT_MATCHING_ALL = """
      ORDER BY name = ANY($3::text[]) DESC, length(name), name
      LIMIT $4
 """
+# OFFSET 0 has PostgreSQL look up the files of each project; it might read all files otherwise.
 SELECT_SERVED_VERSIONS = """
-    SELECT served_file.project_id, served_file.version, bool_and(served_file.yanked IS NOT NULL) AS yanked
-      FROM served_file
-     WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1)
-       AND served_file.project_id = ANY($2::bigint[])
-     GROUP BY served_file.project_id, served_file.version
+    SELECT served.project_id, served.version, bool_and(served.yanked IS NOT NULL) AS yanked
+      FROM unnest($2::bigint[]) AS wanted (id)
+     CROSS JOIN LATERAL (
+        SELECT * FROM served_file
+         WHERE served_file.index_id = (SELECT id FROM index WHERE name = $1) AND served_file.project_id = wanted.id
+        OFFSET 0
+     ) AS served
+     GROUP BY served.project_id, served.version
 """
 
 
@@ -43,7 +47,7 @@ async def select_matching(
 ) -> list[Match]:
     """Return projects whose name or summary contains one of the texts, or all of them; the best ones first."""
     statement = SELECT_MATCHING_ALL if every else SELECT_MATCHING_ANY
-    patterns = [_contains(text) for text in names], [_contains(text) for text in summaries]
+    patterns = [contains(text) for text in names], [contains(text) for text in summaries]
     return [Match(*row) for row in await db.fetch(statement, *patterns, list(names), limit)]
 
 
@@ -55,5 +59,6 @@ async def select_served_versions(db: Database, projects: Sequence[ProjectId]) ->
     return found
 
 
-def _contains(text: str) -> str:
+def contains(text: str) -> str:
+    """Return the LIKE pattern for "contains exactly this text"."""
     return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

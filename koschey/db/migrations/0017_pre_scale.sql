@@ -22,7 +22,8 @@ DROP INDEX CONCURRENTLY IF EXISTS standing_waiting;
 DROP INDEX CONCURRENTLY IF EXISTS standing_pending;
 
 CREATE INDEX CONCURRENTLY standing_pending
-    ON standing (index_id, release_at, file_id) WHERE state IN ('held', 'conflict', 'malformed');
+    ON standing (index_id, (coalesce(release_at, 'infinity'::timestamptz)), file_id)
+    WHERE state IN ('held', 'conflict', 'malformed');
 
 -- The same as `in_scope`, in the other direction: it finds projects by their names. STRICT keeps PostgreSQL from merging
 -- it into the statement around it, whose plan would then read all projects for a scope that is not known yet.
@@ -58,18 +59,20 @@ CREATE OR REPLACE VIEW closed_project AS
     UNION ALL
     SELECT rule.index_id, project.id
       FROM rule CROSS JOIN LATERAL projects_in_scope(rule.project) AS project
-     WHERE (rule.kind = 'blocked' OR (rule.kind = 'reserved' AND project.origin = 'mirrored'))
+     WHERE rule.kind IN ('blocked', 'reserved') AND (rule.kind = 'blocked' OR project.origin = 'mirrored')
        AND rule.version = '' AND (rule.expires_at IS NULL OR rule.expires_at > koschey_now())
        AND rule.project NOT IN ('*', '@upstream');
 
--- A held file is compared with the rules for it alone: all files that such rules let through are not searched first.
+-- A held file is compared with the rules for it alone: all files that such rules let through are not searched first. A
+-- file that is set aside is blocked; the condition lets the index `file_name_once` find files by their names.
 CREATE OR REPLACE VIEW served_file AS
     SELECT standing.index_id, standing.available_at, project.name AS project, file.id AS file_id,
            file.project_id, file.version, file.filename, file.size, file.upload_time, file.yanked
       FROM standing
       JOIN file ON file.id = standing.file_id
       JOIN project ON project.id = file.project_id
-     WHERE (standing.state = 'released'
+     WHERE file.set_aside_at IS NULL
+       AND (standing.state = 'released'
             OR (standing.state = 'held' AND file.sha256 IS NOT NULL AND file.path IS NOT NULL
                 AND EXISTS (
                     SELECT FROM rule
