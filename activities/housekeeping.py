@@ -8,16 +8,14 @@ from temporalio import activity
 from koschey.db.pool import Pool
 from koschey.governance.expiry import expire_rules
 from koschey.governance.retention import forget_downloads
-from koschey.quarantine.sweep import FIRST, restart_held
-from koschey.standards.names import parse_name
+from koschey.quarantine.sweep import restart_held
 
 
 @dataclass(frozen=True)
 class ReleasePosition:
-    """The release after which the walk through all held releases continues."""
+    """The file after which the walk through all held files continues."""
 
-    project: str = ""
-    version: str = ""
+    file: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,12 @@ class HousekeepingActivities:
 
     @activity.defn
     async def restart_held_releases(self, place: ReleasePosition) -> ReleasePosition | None:
-        """Start the workflow of the next held releases that have none.
+        """Start the workflows of the releases of the next held files that have none.
 
         Returns the place at which to continue, or None at the end.
         """
-        after = (parse_name(place.project) if place.project else FIRST[0], place.version)
-        last = await restart_held(self.pool, after)
-        return ReleasePosition(*last) if last else None
+        last = await restart_held(self.pool, place.file)
+        return ReleasePosition(last) if last else None
 
     @activity.defn
     async def forget_downloads(self) -> int:

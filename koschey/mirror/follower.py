@@ -13,7 +13,7 @@ from packaging.utils import NormalizedName
 
 from koschey.db.pool import Pool
 from koschey.db.projects import select_now, select_rechecked
-from koschey.db.waiting import select_stale_projects
+from koschey.db.waiting import select_stale_projects, update_wanted
 from koschey.errors import KoscheyError
 from koschey.mirror.refresh import Refresher
 
@@ -23,6 +23,8 @@ AT_ONCE = 4
 """Maximum number of refreshes at once, to spare the upstream."""
 RECENT = timedelta(days=30)
 """How long a file counts as recently downloaded or released."""
+JUDGED = 2_000
+"""Number of projects of which each step finds out whether they come first. Steps that follow each other reach all."""
 SKIP_FOR = 900.0
 """Seconds for which a project is skipped after its page could not be read, so that others get their turn."""
 MAX_SKIPPED = 10_000
@@ -50,10 +52,13 @@ class Follower:
     refresher: Refresher
     freshness: timedelta
     _skipped_until: dict[NormalizedName, float] = field(default_factory=dict)
+    _judged: int = 0
+    """The project after which the next step judges which ones come first."""
 
     async def refresh_stale(self, limit: int) -> RefreshCounts:
         """Refresh up to `limit` stale pages, a few at once. Failures are logged and retried later."""
-        names = await select_stale_projects(self.pool, self.freshness, RECENT, self._skipped(), limit)
+        self._judged = await update_wanted(self.pool, RECENT, self._judged, JUDGED)
+        names = await select_stale_projects(self.pool, self.freshness, self._skipped(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def refresh(name: NormalizedName) -> bool:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packaging.utils import NormalizedName
-
 from koschey.db import advisories, projects
 from koschey.db.fast_lane import FastLane, select_fast_lane, select_recorded_fixes
 from koschey.db.journal import Entry
-from koschey.db.outbox import insert_message
+from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
 from koschey.db.record import Record
-from koschey.db.waiting import Release, select_held_releases
+from koschey.db.waiting import select_held_files
 from koschey.events import AlertKind, Event
 from koschey.model import SYSTEM, Advisory
 from koschey.outbox import ReleaseHeld
@@ -19,7 +17,7 @@ from koschey.policy.advisories import Feed, feed_fault
 from koschey.quarantine.malware_reports import act_on_reports
 
 AT_ONCE = 1000
-"""Releases that one statement reads."""
+"""Held files that one statement reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,11 @@ async def _wake_waiting(connection: Connection, state: advisories.FeedState, fee
     """Have all held releases settled again if the feed was out of date until now."""
     if feed_fault(feed, state.read_at, await projects.select_now(connection)) is None:
         return
-    after: Release = (NormalizedName(""), "")
-    while held := await select_held_releases(connection, after, AT_ONCE):
-        for project, version in held:
-            await insert_message(connection, ReleaseHeld(project, version))
-        after = held[-1]
+    after = 0
+    while held := await select_held_files(connection, after, AT_ONCE):
+        releases = {file.release for file in held}
+        await insert_messages(connection, (ReleaseHeld(project, version) for project, version in sorted(releases)))
+        after = held[-1].id
 
 
 async def act_on_advisories(connection: Connection) -> AdvisoryEffects:

@@ -13,7 +13,7 @@ from koschey.concurrency.supervision import Background
 from koschey.db.pool import is_outage
 from koschey.errors import TaskFailed
 from koschey.mirror.follower import Follower, keep_rechecking
-from koschey.quarantine.sweep import wake_unchecked
+from koschey.quarantine.sweep import keep_waking_unchecked
 from koschey.resources import Resources, open_resources
 from koschey.settings import Settings
 from koschey.settings.signal_decisions import SignalDecisions, signal_decisions, signal_warnings
@@ -54,7 +54,6 @@ async def _work(
     if client is None:
         return
     await register_checks(resources.pool)
-    await wake_unchecked(resources.pool)
     searchable = await ensure_search_attributes(client, settings.temporal_namespace)
     webhook = settings.webhook is not None
     relay = Relay(resources.pool, client, str(settings.database_url), searchable=searchable, webhook=webhook)
@@ -72,6 +71,8 @@ async def _work(
     async with make_worker(client, resources, QUICK_RUNNER):
         permanent = permanent_workflows(settings)
         tasks.start("the start of permanent workflows", lambda: keep_running(client, permanent), _is_rpc_error)
+        unchecked = keep_waking_unchecked
+        tasks.start("the search for unchecked releases", lambda: unchecked(resources.pool), is_outage)
         ready()
         await stop.wait()
 

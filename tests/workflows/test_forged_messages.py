@@ -16,7 +16,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowHandle, WorkflowU
 from koschey.auth.codes import new_code
 from koschey.quarantine import reviewer_codes
 from koschey.quarantine.decision import Choice
-from koschey.quarantine.sweep import FIRST, restart_held
+from koschey.quarantine.sweep import restart_held
 from koschey.worker import open_codes
 from koschey.worker.open_codes import OpenCodes
 from tests.support.koschey_up import Koschey
@@ -337,7 +337,7 @@ async def test_started_terminated_and_started_again(index: SkippingKoschey, upst
     await other.terminate("enough")
     assert (await index.state_of(file.filename))[0] == "held"
     assert await index.served("z-ended") == []
-    await restart_held(index.resources.pool, FIRST)
+    await restart_held(index.resources.pool, 0)
     handle = index.workflow("z-ended", "1.0")
     await eventually(lambda: _runs(handle))
     await eventually(lambda: handle.query("status"))
@@ -357,6 +357,6 @@ async def test_restart_does_not_disturb_what_runs(index: SkippingKoschey, upstre
     await asyncio.sleep(0.5)
     before = (await workflow.describe()).history_length
     for _ in range(3):
-        await restart_held(index.resources.pool, FIRST)
+        await restart_held(index.resources.pool, 0)
     await eventually(lambda: _is(count(index, "outbox"), 0))
     assert (await workflow.describe()).history_length == before
