@@ -11,7 +11,7 @@ from koschey.auth.logins import Logins
 from koschey.concurrency.supervision import Background, end_process
 from koschey.db.listen import Listener
 from koschey.db.migrate import check_database
-from koschey.db.pool import ACQUIRE_TIMEOUT, LOST, Connection, Pool, is_outage, open_pool
+from koschey.db.pool import ACQUIRE_TIMEOUT, LOST, SLOW, Connection, Pool, is_outage, open_pool
 from koschey.errors import TaskFailed
 from koschey.inspection.attestations.trust import Trust
 from koschey.mirror.attestations import ProvenanceStore
@@ -26,6 +26,7 @@ from koschey.mirror.refresh import Refresher
 from koschey.mirror.stored_files import StoredFiles
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.policy.advisories import Feed
+from koschey.quarantine.waiting_releases import Quarantine
 from koschey.serving.cache import ProjectCache
 from koschey.serving.documents import Document
 from koschey.serving.download_log import DownloadLog
@@ -52,6 +53,8 @@ from koschey.upstream.turns import PLACES
 
 POSTGRESQL_AWAY = LOST
 """Errors that statements raise while PostgreSQL cannot do its work: the same request may succeed later."""
+POSTGRESQL_SLOW = SLOW
+"""Errors among them after which the same request would take as long again."""
 MIB = 2**20
 SNAPSHOTS = 256 * MIB
 """Maximum memory for pages and files of projects in one process, in bytes."""
@@ -77,6 +80,7 @@ class Resources:
     provenance: ProvenanceStore
     trust: Trust
     documents: ProjectDocuments
+    quarantine: Quarantine
     surveys: Surveys
     calls: MirrorCalls
     logins: Logins
@@ -192,6 +196,7 @@ def _wire(
         provenance=ProvenanceStore(pool, bucket, upstream, trust, leases),
         trust=trust,
         documents=documents,
+        quarantine=Quarantine(pool),
         surveys=Surveys(pool, refresher, served),
         calls=MirrorCalls(pool, pages),
         logins=Logins(pool),

@@ -11,7 +11,7 @@ from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, read_d
 from koschey.admin.panel import blueprint, render
 from koschey.errors import Unconfirmed, UsageError
 from koschey.model import State
-from koschey.quarantine.waiting_releases import HeldReleases, find_projects, read_quarantine
+from koschey.quarantine.waiting_releases import HeldReleases, find_projects
 from koschey.standards.names import MAX_NAME, parse_name
 from koschey.web.context import resources
 from koschey.web.errors import status_of
@@ -73,6 +73,7 @@ async def _page(
         waiting=found.releases,
         coded=[each for each in found.releases if each.state == State.HELD and may_decide(parse_name(each.project))],
         total=found.total,
+        at_least=found.at_least,
         names=names,
         place=place,
         q=request.args.get("q", ""),
@@ -84,7 +85,7 @@ async def _page(
 
 async def _read(place: dict[str, Any]) -> HeldReleases:
     offset = (int(place.get("page", 1)) - 1) * PER_PAGE
-    return await read_quarantine(resources().pool, place.get("q"), limit=PER_PAGE, offset=offset)
+    return await resources().quarantine.read(place.get("q"), limit=PER_PAGE, offset=offset)
 
 
 def _place() -> dict[str, Any]:

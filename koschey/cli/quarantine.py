@@ -2,101 +2,120 @@
 
 Security fixes come first, then the releases whose window ends the soonest.
 
-Example: koschey quarantine
+Example: koschey quarantine --project kafka --limit 20
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import groupby
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from packaging.utils import canonicalize_name
 from rich.table import Table
 
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
 from koschey.db.fast_lane import by_release, select_fast_lane
-from koschey.db.files import select_files_by_state
+from koschey.db.pending import Fixes, PendingFile, PendingRelease, choose, select_pending_files, walk_pending
+from koschey.db.pool import Pool
 from koschey.db.requests import select_request_counts
-from koschey.model import StandingFile, State
-from koschey.policy.states import PENDING
 from koschey.settings import Settings
 from koschey.standards.simple_json import format_time
-from koschey.terminal.lines import say_json
+from koschey.terminal.lines import say_json_items
 from koschey.terminal.tables import Terminal
 
-LAST = sys.maxsize
-"""The place of a release that fixes nothing."""
 
-type Fixes = Mapping[tuple[str, str], str]
-"""What the releases of the fast lane fix."""
-type RequestCounts = Mapping[tuple[str, str], int]
-"""How many people have requested each release."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of the held releases are shown."""
+
+    project: str
+    limit: int
+    offset: int
+
+
+ALL = Selection("", sys.maxsize, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A held release, with what people say about it."""
+
+    release: PendingRelease
+    fixes: str | None
+    """What it fixes, if it is in the fast lane."""
+    asked: int
+    """How many people have requested it."""
+    files: Sequence[PendingFile]
 
 
 @click.command("quarantine", help=__doc__)
+@click.option("--project", default="", metavar="TEXT", help="Only projects whose names contain this text.")
+@click.option("--limit", type=click.IntRange(1), default=sys.maxsize, show_default="all", help="Number of releases.")
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="Number of releases to skip.")
 @DATA
 @JSON
-def command(data: Path | None, *, as_json: bool) -> None:
+def command(project: str, limit: int, offset: int, data: Path | None, *, as_json: bool) -> None:
     """Print a row for each release that is held."""
-    run_on(data, lambda settings: _show(settings, as_json=as_json))
+    selection = Selection(canonicalize_name(project.strip()), limit, offset)
+    run_on(data, lambda settings: _show(settings, selection, as_json=as_json))
 
 
-async def _show(settings: Settings, *, as_json: bool) -> None:
+async def _show(settings: Settings, selection: Selection, *, as_json: bool) -> None:
     async with open_database(settings) as pool:
-        held = await select_files_by_state(pool, PENDING)
-        fixes = by_release(await select_fast_lane(pool))
-        requested = await select_request_counts(pool)
-    releases = [list(group) for _, group in groupby(sorted(held, key=_release_key), key=_release_key)]
-    releases.sort(key=lambda release: _release_at(release) or datetime.max.replace(tzinfo=UTC))
-    places = list(fixes)
-    releases.sort(key=lambda release: places.index(each) if (each := _release_key(release[0])[:2]) in fixes else LAST)
-    if as_json:
-        say_json([_as_json(release, fixes, requested) for release in releases])
-    elif releases:
-        Terminal().print(_table(releases, fixes, requested))
-    else:
-        Terminal().print("Nothing is held.")
+        # Each portion is printed before the next is read: there may be more releases than fit into memory.
+        portions = _read(pool, selection)
+        if as_json:
+            await say_json_items(_as_json(held) async for portion in portions for held in portion)
+            return
+        terminal, shown = Terminal(), 0
+        async for portion in portions:
+            terminal.print(_table(portion))
+            shown += len(portion)
+        if not shown:
+            terminal.print("Nothing is held." if selection == ALL else "Nothing of that is held.")
 
 
-def _release_key(item: StandingFile) -> tuple[str, str, State]:
-    return item.file.project, item.file.version, item.standing.state
+async def _read(pool: Pool, selection: Selection) -> AsyncIterator[list[Held]]:
+    fixes: Fixes = by_release(await select_fast_lane(pool))
+    wanted = await choose(pool, selection.project)
+    async for releases in walk_pending(pool, wanted, fixes, limit=selection.limit, offset=selection.offset):
+        files = await select_pending_files(pool, releases)
+        asked = await select_request_counts(pool, ((each.project, each.version) for each in releases))
+        yield [
+            Held(each, fixes.get(name), asked.get(name, 0), files.get((*name, each.state), ()))
+            for each in releases
+            if (name := (each.project, each.version))
+        ]
 
 
-def _release_at(release: Sequence[StandingFile]) -> datetime | None:
-    return min((item.standing.release_at for item in release if item.standing.release_at), default=None)
-
-
-def _table(releases: Sequence[Sequence[StandingFile]], fixes: Fixes, requested: RequestCounts) -> Table:
+def _table(portion: Sequence[Held]) -> Table:
     table = Table("project", "version", "files", "state", "until (UTC)", "requests", "why")
-    for release in releases:
-        first, release_at = release[0], _release_at(release)
+    for held in portion:
+        release = held.release
         table.add_row(
-            first.file.project,
-            first.file.version,
-            str(len(release)),
-            first.standing.state,
-            minute(release_at) or "a reviewer decides",
-            str(requested.get(_release_key(first)[:2], "")),
-            "; ".join(filter(None, (fixes.get(_release_key(first)[:2]), first.standing.reason))),
+            release.project,
+            release.version,
+            str(release.files),
+            release.state,
+            minute(release.release_at) or "a reviewer decides",
+            str(held.asked or ""),
+            "; ".join(filter(None, (held.fixes, release.reason))),
         )
     return table
 
 
-def _as_json(release: Sequence[StandingFile], fixes: Fixes, requested: RequestCounts) -> dict[str, object]:
-    first, release_at = release[0], _release_at(release)
+def _as_json(held: Held) -> dict[str, object]:
+    release = held.release
     return {
-        "project": first.file.project,
-        "version": first.file.version,
-        "state": first.standing.state,
-        "release_at": format_time(release_at) if release_at else None,
-        "reason": first.standing.reason,
-        "fixes": fixes.get(_release_key(first)[:2]),
-        "asked": requested.get(_release_key(first)[:2], 0),
-        "files": [
-            {"filename": item.file.filename, "sha256": item.file.sha256, "stored": item.file.stored_at is not None}
-            for item in release
-        ],
+        "project": release.project,
+        "version": release.version,
+        "state": release.state,
+        "release_at": format_time(release.release_at) if release.release_at else None,
+        "reason": release.reason,
+        "fixes": held.fixes,
+        "asked": held.asked,
+        "files": [file._asdict() for file in held.files],
     }

@@ -1,6 +1,7 @@
 """Statements on held security fixes: versions that fix an advisory about a version which clients downloaded here."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from typing import NamedTuple
 
 from packaging.utils import NormalizedName
@@ -26,12 +27,20 @@ SELECT_HELD = """
      ORDER BY project.name, file.version
 """
 SELECT_DOWNLOADED = """
-    SELECT project.name, file.version, count(*) AS downloads
-      FROM download
-      JOIN index ON index.id = download.index_id AND index.name = $1
-      JOIN file ON file.id = download.file_id
-      JOIN project ON project.id = file.project_id
+    SELECT DISTINCT project.name, file.version
+      FROM project
+      JOIN file ON file.project_id = project.id
      WHERE project.name = ANY($2::text[])
+       AND EXISTS (SELECT FROM download JOIN index ON index.id = download.index_id AND index.name = $1
+                    WHERE download.file_id = file.id)
+"""
+SELECT_DOWNLOAD_COUNTS = """
+    SELECT project.name, file.version, count(*) AS downloads
+      FROM unnest($2::text[], $3::text[]) AS wanted (project, version)
+      JOIN project ON project.name = wanted.project
+      JOIN file ON file.project_id = project.id AND file.version = wanted.version
+      JOIN download ON download.file_id = file.id
+      JOIN index ON index.id = download.index_id AND index.name = $1
      GROUP BY project.name, file.version
 """
 SELECT_ABOUT = f"""
@@ -66,21 +75,31 @@ async def select_fast_lane(db: Database) -> list[FastLane]:
     names = sorted({name for name, _ in held})
     if not names:
         return []
-    downloaded: dict[str, dict[str, int]] = defaultdict(dict)
+    downloaded: dict[str, list[str]] = defaultdict(list)
     about: dict[str, list[Advisory]] = defaultdict(list)
     for row in await db.fetch(SELECT_DOWNLOADED, MAIN_INDEX, names):
-        downloaded[row["name"]][row["version"]] = row["downloads"]
+        downloaded[row["name"]].append(row["version"])
     for row in await db.fetch(SELECT_ABOUT, names):
         about[row["project"]].append(read_advisory(row))
-    found = []
-    for name, version in held:
-        for advisory in about[name]:
-            fixed = [had for had in downloaded[name] if fixes(advisory, had, version)]
-            if fixed:
-                downloads = sum(downloaded[name][had] for had in fixed)
-                order = tuple(sorted(fixed, key=version_key))
-                found.append(FastLane(name, version, advisory.id, advisory.summary, order, downloads))
-    return sorted(found, key=lambda fix: (-fix.downloads, fix.project, fix.version, fix.advisory))
+    found = [
+        (name, version, advisory, tuple(sorted(fixed, key=version_key)))
+        for name, version in held
+        for advisory in about[name]
+        if (fixed := [had for had in downloaded[name] if fixes(advisory, had, version)])
+    ]
+    # Only the downloads of affected versions are counted: an index has many of all others.
+    counts = await _count_downloads(db, {(name, had) for name, _, _, fixed in found for had in fixed})
+    lane = [
+        FastLane(name, version, advisory.id, advisory.summary, fixed, sum(counts[name, had] for had in fixed))
+        for name, version, advisory, fixed in found
+    ]
+    return sorted(lane, key=lambda fix: (-fix.downloads, fix.project, fix.version, fix.advisory))
+
+
+async def _count_downloads(db: Database, releases: Collection[tuple[NormalizedName, str]]) -> Counter[tuple[str, str]]:
+    columns = [project for project, _ in releases], [version for _, version in releases]
+    rows = await db.fetch(SELECT_DOWNLOAD_COUNTS, MAIN_INDEX, *columns) if releases else []
+    return Counter({(row["name"], row["version"]): row["downloads"] for row in rows})
 
 
 async def select_recorded_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:

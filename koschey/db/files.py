@@ -1,6 +1,6 @@
 """Statements on `file`: the facts about a file, read together with its state in the index."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
@@ -74,11 +74,6 @@ SELECT_FILE_BY_PATH = f"""
 SELECT_FILE = f"SELECT {COLUMNS} FROM {TABLES} WHERE file.id = $2"  # noqa: S608
 SELECT_HELD_FILES = f"""
     SELECT {COLUMNS} FROM {TABLES} WHERE file.id = ANY($2::bigint[]) AND standing.state = 'held' ORDER BY file.id
-"""  # noqa: S608
-SELECT_FILES_BY_STATE = f"""
-    SELECT {COLUMNS} FROM {TABLES}
-     WHERE standing.state = ANY($2::text[])
-     ORDER BY standing.release_at NULLS LAST, project.name, file.version, file.filename
 """  # noqa: S608
 SELECT_USED_PATHS = "SELECT path FROM file WHERE path = ANY($1::text[]) AND set_aside_at IS NULL"
 ADDED = """
@@ -214,11 +209,6 @@ async def select_file(db: Database, file: FileId) -> StandingFile | None:
 async def select_held_files(db: Database, ids: Sequence[FileId]) -> list[StandingFile]:
     """Return those of the files that are held."""
     return [read_file(row) for row in await db.fetch(SELECT_HELD_FILES, MAIN_INDEX, list(ids))]
-
-
-async def select_files_by_state(db: Database, states: Iterable[State]) -> list[StandingFile]:
-    """Return all files in one of the states, in the order in which their windows end."""
-    return [read_file(row) for row in await db.fetch(SELECT_FILES_BY_STATE, MAIN_INDEX, list(states))]
 
 
 async def select_used_paths(db: Database, paths: Sequence[str]) -> set[str]:

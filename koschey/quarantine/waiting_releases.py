@@ -1,16 +1,22 @@
 """Lists the releases that are pending in quarantine, a page at a time, for reviewers."""
 
+import asyncio
+import time
 from datetime import datetime
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
-from koschey.db.browse import select_projects_like, select_waiting_releases
+from koschey.db.browse import select_projects_like
+from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.journal import select_serial
-from koschey.db.pool import Database
+from koschey.db.pending import Fixes, choose, count_pending, walk_pending
+from koschey.db.pool import Database, Pool
 from koschey.db.requests import select_request_counts
 from koschey.model import Serial, State
-from koschey.policy.states import PENDING
+
+REST = 20.0
+"""The security fixes are remembered for this multiple of the time that it takes to find them."""
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):
@@ -34,20 +40,57 @@ class HeldReleases(Struct, frozen=True, kw_only=True):
 
     serial: Serial
     total: int
+    """The number of releases, or a smaller number if `at_least` is true."""
+    at_least: bool
+    """Whether there are more releases than `total`: Koschey counts those of the first 10,000 files."""
     releases: list[WaitingRelease]
 
 
-async def read_quarantine(db: Database, name_part: str | None, *, limit: int, offset: int) -> HeldReleases:
-    """Return a part of the pending releases of the projects whose names contain a text, and how many there are."""
-    # The serial is read first: data that is read after it can only be newer.
-    serial = await select_serial(db)
-    found, total = await select_waiting_releases(db, PENDING, name_part, limit=limit, offset=offset)
-    requests = await select_request_counts(db)
-    releases = [
-        WaitingRelease(**release._asdict(), asked=requests.get((release.project, release.version), 0))
-        for release in found
-    ]
-    return HeldReleases(serial=serial, total=total, releases=releases)
+class Quarantine:
+    """Reads the pending releases. One per process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._fixes: Fixes = {}
+        self._rested_at = 0.0
+        self._finding = asyncio.Lock()
+
+    async def read(self, name_part: str | None, *, limit: int, offset: int) -> HeldReleases:
+        """Return a part of the pending releases of the projects whose names contain a text, and their number."""
+        # The serial is read first: data that is read after it can only be newer.
+        serial, fixes = await select_serial(self._pool), await self._find_fixes()
+        wanted = await choose(self._pool, name_part)
+        portions = walk_pending(self._pool, wanted, fixes, limit=limit, offset=offset)
+        found = [release async for portion in portions for release in portion]
+        total, at_least = await count_pending(self._pool, wanted)
+        if at_least:
+            # A client that reads page after page goes on as long as there are pages.
+            total = max(total, offset + len(found) + (len(found) == limit))
+        requests = await select_request_counts(self._pool, ((each.project, each.version) for each in found))
+        releases = [
+            WaitingRelease(
+                project=each.project,
+                version=each.version,
+                state=each.state,
+                files=each.files,
+                release_at=each.release_at,
+                first_seen_at=each.first_seen_at,
+                reasons=each.reasons,
+                fixes=fixes.get((each.project, each.version)),
+                asked=requests.get((each.project, each.version), 0),
+            )
+            for each in found
+        ]
+        return HeldReleases(serial=serial, total=total, at_least=at_least, releases=releases)
+
+    async def _find_fixes(self) -> Fixes:
+        """Return the security fixes among the held releases. They are remembered: finding them reads downloads."""
+        async with self._finding:
+            if time.monotonic() > self._rested_at:
+                begun = time.monotonic()
+                self._fixes = by_release(await select_fast_lane(self._pool))
+                self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
+            return self._fixes
 
 
 async def find_projects(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:

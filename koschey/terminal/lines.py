@@ -1,6 +1,7 @@
 """Prints lines, JSON and documents."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import click
@@ -18,6 +19,15 @@ def say(*lines: str, err: bool = False) -> None:
 def say_json(value: Any) -> None:
     """Print JSON in ASCII, on one line."""
     click.echo(json.dumps(msgspec.to_builtins(value)))
+
+
+async def say_json_items(items: AsyncIterator[Any]) -> None:
+    """Print a JSON array as `say_json` does, one item after another: there may be very many."""
+    before = "["
+    async for item in items:
+        click.echo(before + json.dumps(msgspec.to_builtins(item)), nl=False)
+        before = ", "
+    click.echo("[]" if before == "[" else "]")
 
 
 def write_document(text: str) -> None:

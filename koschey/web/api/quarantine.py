@@ -1,7 +1,6 @@
 """The pending releases, a page at a time: for accounts that may make decisions, as in the panel."""
 
 from koschey.auth.permissions import Action
-from koschey.quarantine import waiting_releases
 from koschey.quarantine.waiting_releases import HeldReleases
 from koschey.web.api.operations import Call, operation
 from koschey.web.api.types import QuarantineQuery
@@ -12,6 +11,4 @@ from koschey.web.context import resources
 async def read_quarantine(call: Call[QuarantineQuery]) -> HeldReleases:
     """Return held releases, until when they are held, and why."""
     query = call.sent
-    return await waiting_releases.read_quarantine(
-        resources().pool, query.project, limit=query.limit, offset=query.offset
-    )
+    return await resources().quarantine.read(query.project, limit=query.limit, offset=query.offset)

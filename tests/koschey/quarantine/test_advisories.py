@@ -15,8 +15,7 @@ from temporalio.worker import Worker
 from activities.advisories import AdvisoryActivities, FeedReport
 from koschey.causes import by_advisory
 from koschey.db.advisories import select_advisories, select_feed
-from koschey.db.browse import select_waiting_releases
-from koschey.db.fast_lane import FastLane, select_fast_lane
+from koschey.db.fast_lane import FastLane, by_release, select_fast_lane
 from koschey.db.files import insert_files
 from koschey.db.pool import Pool
 from koschey.db.projects import insert_project, select_project
@@ -25,6 +24,7 @@ from koschey.policy.advisories import Feed, feed_fault
 from koschey.policy.rules import RuleKind
 from koschey.quarantine.advisories import act_on_advisories, write_reading
 from koschey.quarantine.decide import Choice
+from koschey.quarantine.waiting_releases import Quarantine
 from koschey.settings.private_hosts import NO_HOSTS
 from koschey.standards.osv import parse_record
 from koschey.upstream.advisories import AdvisoryFeed
@@ -33,6 +33,7 @@ from tests.support.advisories import GOOD, archive, parse, record
 from tests.support.bound_processes import bound_program
 from tests.support.histories import check_history
 from tests.support.mirror import DAY, Mirror, mirroring
+from tests.support.pending import read_part
 from tests.support.rows import NOON, WEEK, new_file
 from tests.support.temporal_cli import program
 from tests.support.upstream.server import Upstream
@@ -293,14 +294,19 @@ async def test_security_fix_comes_first(mirror: Mirror) -> None:
     assert await select_fast_lane(mirror.pool) == [fix]
     [alert] = await mirror.alerts("security fix waits")
     assert (alert["project"], alert["version"], alert["detail"]["advisory"]) == ("a-fixed", "1.1", "PYSEC-7")
-    waiting, total = await select_waiting_releases(mirror.pool, [HELD], None, limit=1, offset=0)
+    listed = by_release([fix])
+    waiting, total = await read_part(mirror.pool, fixes=listed, limit=1)
     assert total == 3
-    assert [(each.project, each.version, each.fixes) for each in waiting] == [("a-fixed", "1.1", str(fix))]
-    rest, _ = await select_waiting_releases(mirror.pool, [HELD], None, limit=9, offset=1)
-    assert [(each.project, each.version, each.fixes) for each in rest] == [
+    assert [(each.project, each.version) for each in waiting] == [("a-fixed", "1.1")]
+    rest, _ = await read_part(mirror.pool, fixes=listed, offset=1)
+    assert [(each.project, each.version) for each in rest] == [("a-sooner", "1.0"), ("a-fixed", "0.9.1")]
+    page = await Quarantine(mirror.pool).read(None, limit=9, offset=0)
+    assert [(each.project, each.version, each.fixes) for each in page.releases] == [
+        ("a-fixed", "1.1", str(fix)),
         ("a-sooner", "1.0", None),
         ("a-fixed", "0.9.1", None),
     ]
+    assert (page.total, page.at_least) == (3, False)
     assert str(fix) == "fixes PYSEC-7 in 1.0, downloaded here 3 times"
     assert sooner.filename in await mirror.files("a-sooner")
 

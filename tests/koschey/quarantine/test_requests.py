@@ -35,7 +35,9 @@ async def test_asking_again_counts(pool: Pool) -> None:
     await record_request(pool, NAME, "1.0", "bob", "me too", WEEK)
     found = await select_requests(pool)
     assert [(each.who, each.times, each.reason) for each in found] == [("bob", 1, "me too"), ("ann", 2, "second")]
-    assert await select_request_counts(pool) == {("asked", "1.0"): 2}
+    releases = [("asked", "1.0"), ("asked", "2.0")]
+    assert await select_request_counts(pool, releases) == {("asked", "1.0"): 2}
+    assert await select_request_counts(pool, releases[1:]) == {}
 
 
 async def test_what_cannot_be_asked_for(pool: Pool) -> None:
@@ -67,7 +69,9 @@ async def test_nobody_waits_for_more_than_a_hundred(pool: Pool) -> None:
         "UPDATE standing SET state = 'released' FROM file WHERE file.id = file_id AND version = $1", versions[1]
     )
     await record_request(pool, NAME, versions[-1], "ann", "why", WEEK)
-    assert ("asked", versions[1]) not in await select_request_counts(pool)
+    counts = await select_request_counts(pool, [("asked", version) for version in versions])
+    assert ("asked", versions[1]) not in counts
+    assert counts["asked", versions[0]] == 1
     assert await select_release_requests(pool, NAME, versions[1], 10) == (0, [])
 
 
