@@ -11,7 +11,7 @@ from koschey.admin.guard import guard
 from koschey.admin.visit import visit
 from koschey.auth.sessions import leave_notice
 from koschey.errors import KoscheyError
-from koschey.resources import POSTGRESQL_AWAY
+from koschey.resources import POSTGRESQL_AWAY, POSTGRESQL_SLOW
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER, status_of
 
@@ -112,3 +112,13 @@ async def _store_error(error: Exception) -> Response:
 
 for lost in POSTGRESQL_AWAY:
     blueprint.register_error_handler(lost, _store_error)
+
+
+async def _slow_error(error: Exception) -> Response:
+    log.warning("a statement took too long", error=repr(error))
+    advice = "The same request would take as long again. If you sent a decision, first check whether it was made."
+    return await render_error(503, "The database did not finish in time", advice)
+
+
+for slow in POSTGRESQL_SLOW:
+    blueprint.register_error_handler(slow, _slow_error)

@@ -25,7 +25,7 @@ from koschey.errors import (
     UpstreamUnavailable,
     UsageError,
 )
-from koschey.resources import POSTGRESQL_AWAY
+from koschey.resources import POSTGRESQL_AWAY, POSTGRESQL_SLOW
 from koschey.texts import on_one_line
 
 log = structlog.get_logger()
@@ -112,14 +112,22 @@ def register(app: Quart) -> None:
 
     for lost in (*POSTGRESQL_AWAY, OSError):
         app.register_error_handler(lost, _store_error)
+    for slow in POSTGRESQL_SLOW:
+        app.register_error_handler(slow, _slow_error)
 
 
+TOO_SLOW = "PostgreSQL did not finish in time; the same request would take as long again, so request less at once"
 STORES_AWAY = "PostgreSQL, the bucket or the spool folder cannot be used now; try again soon"
 
 
 async def _store_error(error: Exception) -> Response:
     log.warning("a store does not answer", error=repr(error))
     return problem(503, "A store does not answer", STORES_AWAY)
+
+
+async def _slow_error(error: Exception) -> Response:
+    log.warning("a statement took too long", error=repr(error))
+    return problem(503, "The answer takes too long", TOO_SLOW)
 
 
 def _one_line(text: str) -> str:

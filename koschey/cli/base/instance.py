@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from koschey.db.migrate import check_database
-from koschey.db.pool import LOST, Pool, open_pool
+from koschey.db.pool import LOST, SLOW, Pool, open_pool
 from koschey.embedded.environment import settings_file
 from koschey.embedded.options import default_data_folder
 from koschey.errors import StartError
@@ -26,6 +26,8 @@ def run_on(data: Path | None, command: Callable[[Settings], Coroutine[Any, Any, 
     settings = load_instance(settings_file(data)) if data else load_settings(file=settings_file(default_data_folder()))
     try:
         asyncio.run(command(settings))
+    except SLOW:
+        raise StartError("PostgreSQL did not finish in time; the same command would take as long again") from None
     except LOST as error:
         raise StartError(f"PostgreSQL cannot do this now: {error or type(error).__name__}; try again soon") from None
 
