@@ -36,9 +36,8 @@ async def check(connection: Connection, project: str, *names: str) -> None:
     """Record runs of checks of all files of a project."""
     found = await select_files(connection, NormalizedName(project))
     async with connection.transaction():
-        for name in names:
-            runs = [CheckRun(item.file.id, (), None) for item in found.values()]
-            await write_runs(connection, name, await select_now(connection), runs)
+        runs = [CheckRun(item.file.id, name) for item in found.values() for name in names]
+        await write_runs(connection, await select_now(connection), runs)
 
 
 async def test_a_walk_reaches_every_held_file(
