@@ -21,10 +21,18 @@ BEGIN
           JOIN file ON file.id = wanted.file_id
           JOIN project ON project.id = file.project_id
          WHERE project.status <> 'quarantined'
-           AND (standing.state = 'released' OR (
-                standing.state = 'held' AND EXISTS (
-                    SELECT FROM let_through
-                     WHERE let_through.index_id = standing.index_id AND let_through.file_id = standing.file_id)))
+           AND file.set_aside_at IS NULL
+           AND (standing.state = 'released'
+                OR (standing.state = 'held' AND file.sha256 IS NOT NULL AND file.path IS NOT NULL
+                    AND EXISTS (
+                        SELECT FROM rule
+                         WHERE rule.index_id = standing.index_id AND rule.kind IN ('observed', 'exception')
+                           AND (rule.expires_at IS NULL OR rule.expires_at > koschey_now())
+                           AND in_scope(rule.project, project.name, project.origin)
+                           AND rule.version IN ('', file.version)
+                           AND (rule.kind = 'observed'
+                                OR (rule.subject = file.filename AND rule.value = file.sha256
+                                    AND (file.absent_since IS NULL OR file.absence_due_at IS NOT NULL))))))
            AND NOT EXISTS (
                 SELECT FROM rule
                  WHERE rule.index_id = standing.index_id AND rule.kind IN ('blocked', 'reserved')
