@@ -1,11 +1,13 @@
 """What all tests share: an upstream to drive, and a real `koschey up` beside it."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.absent_modules import without
 from tests.support.koschey_up import Koschey
 from tests.support.sigstore import Sigstore
 from tests.support.upstream.server import Upstream
@@ -27,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-schema", action="store_true", help="write koschey/db/schema.sql")
     parser.addoption("--index-url", help="run what only reads of tests/conformance against the index with this URL")
     parser.addoption("--index-project", action="append", default=[], help="a project of that index to look at")
+    parser.addoption("--hypercorn", action="store_true", help="run web processes as where granian is not installed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With `--hypercorn`, hide granian from every process that a test starts."""
+    if config.getoption("--hypercorn"):
+        os.environ.update(without("granian"))
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

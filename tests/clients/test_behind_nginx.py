@@ -114,7 +114,7 @@ def nginx(request: pytest.FixtureRequest, koschey: Koschey, folder: Path) -> Ite
         if request.param == "socket":
             variables |= {"KOSCHEY_HOST": f"unix:{place}", "KOSCHEY_TRUSTED_PROXIES": "unix:"}
         is_ready = (lambda: status(place) == 200) if request.param == "socket" else None
-        with web_process(koschey, "granian", is_ready, None, **variables) as web:
+        with web_process(koschey, None, is_ready, None, **variables) as web:
             if request.param == "socket":
                 place.chmod(0o666)  # the workers of nginx run under another account where it is started as root
             proxy.start(f"http://unix:{place}:" if request.param == "socket" else f"http://127.0.0.1:{web.port}")

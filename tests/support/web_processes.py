@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.absent_modules import without
 from tests.support.bound_processes import bound
 from tests.support.koschey_up import Koschey, ask, wait_until
 from tests.support.split_processes import free_port
@@ -29,7 +30,7 @@ class Web(NamedTuple):
 @contextmanager
 def web_process(
     koschey: Koschey,
-    server: str = "granian",
+    server: str | None = None,
     is_ready: Callable[[], bool] | None = None,
     log: Path | None = None,
     *,
@@ -38,16 +39,17 @@ def web_process(
 ) -> Iterator[Web]:
     """Start `koschey web` on the stores of that index; Python's start method `method` starts its workers.
 
-    Its output goes to the log, if one is given.
+    Without a server, it is the one of this run (`--hypercorn`). Its output goes to the log, if one is given.
     """
     port = free_port()
     code = (
         f"import multiprocessing; multiprocessing.set_start_method('{method}'); "
-        "from koschey import logs, serve, settings; given = settings.load_settings(); logs.configure_logs('info'); "
-        f"serve._serve_with_{server}(given, serve.find_listen_address(given))"
+        "from koschey import serve, settings; serve.serve(settings.load_settings())"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KOSCHEY_")}
     environment |= koschey.settings | {"KOSCHEY_PORT": str(port), "KOSCHEY_WEB_PROCESSES": "1"} | variables
+    if server is not None:
+        environment |= without("granian") if server == "hypercorn" else without()
     output = log.open("wb") if log else None
     process = subprocess.Popen(bound([sys.executable, "-c", code]), env=environment, stdout=output, stderr=output)
     try:
@@ -65,7 +67,7 @@ def web_process(
 @contextmanager
 def web_process_url(koschey: Koschey, **variables: str) -> Iterator[str]:
     """The URL of a further web process beside the shared ones, with counters and settings of its own."""
-    with web_process(koschey, SERVERS[0], None, None, **variables) as web:
+    with web_process(koschey, None, None, None, **variables) as web:
         yield f"http://127.0.0.1:{web.port}"
 
 

@@ -62,7 +62,7 @@ def test_download_over_a_socket(koschey: Koschey, place: Path, shared_upstream: 
     for trusted, address in (("unix:", "192.0.2.9"), ("10.0.0.0/8", "")):
         variables = {"KOSCHEY_HOST": f"unix:{place}", "KOSCHEY_BASE_URL": "https://index.example.org"}
         variables["KOSCHEY_TRUSTED_PROXIES"] = trusted
-        with web_process(koschey, "granian", lambda: status(place) == 200, None, **variables):
+        with web_process(koschey, None, lambda: status(place) == 200, None, **variables):
             assert status(place, path, X_Forwarded_For="192.0.2.9") == 200
             assert koschey.fetch_value(query, path) == address
 
