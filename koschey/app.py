@@ -3,11 +3,13 @@
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, NoReturn
 
+import structlog
 from quart import Quart, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
 from koschey import admin
+from koschey.concurrency.loops import running_loop
 from koschey.logs import configure_logs
 from koschey.parent_process import end_with_parent
 from koschey.quarantine.requests import requester_name
@@ -40,6 +42,8 @@ from koschey.web.misdirected import OwnHosts
 from koschey.web.mount import Mount
 from koschey.web.proxies import BehindProxies
 from koschey.web.redirects import without_host
+
+log = structlog.get_logger()
 
 BLUEPRINTS = (
     home.blueprint,
@@ -107,6 +111,7 @@ def create_front(settings: Settings) -> FastLayer:
         app.extensions[KEY] = resources
         front.pages, front.files = resources.pages, FastFiles(resources)
         front.provenance = FastProvenance(resources)
+        log.info("this web process is ready", loop=running_loop())
 
     @app.after_serving
     async def close_all() -> None:

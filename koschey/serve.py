@@ -8,12 +8,17 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
+from koschey.concurrency.loops import has_uvloop
 from koschey.db.migrate import check_database
 from koschey.errors import StartError
 from koschey.logs import configure_logs
 from koschey.settings import Settings
 from koschey.settings.hosts import in_url, socket_path
 from koschey.storage.spooled import check_spool
+
+log = structlog.get_logger()
 
 FACTORY = "koschey.app:create_app"
 BACKLOG = 2048
@@ -45,7 +50,9 @@ def serve(settings: Settings) -> None:
     check_spool(settings.spool)
     asyncio.run(check_database(str(settings.database_url)))
     place = find_listen_address(settings)
-    if importlib.util.find_spec("granian"):
+    has_granian = importlib.util.find_spec("granian") is not None
+    log.info("the web server starts", server="granian" if has_granian else "hypercorn")
+    if has_granian:
         _serve_with_granian(settings, place)
     else:
         _serve_with_hypercorn(settings, place)
@@ -53,7 +60,7 @@ def serve(settings: Settings) -> None:
 
 def _serve_with_granian(settings: Settings, place: ListenAddress) -> None:
     from granian import Granian  # noqa: PLC0415 - an extra
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
+    from granian.constants import HTTPModes, Interfaces, Loops  # noqa: PLC0415
     from granian.http import HTTP1Settings  # noqa: PLC0415
     from granian.log import LogLevels  # noqa: PLC0415
 
@@ -69,6 +76,7 @@ def _serve_with_granian(settings: Settings, place: ListenAddress) -> None:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=CLIENT_BUFFER),
         websockets=False,
+        loop=Loops.uvloop if has_uvloop() else Loops.asyncio,
         workers=settings.web_processes,
         backlog=BACKLOG,
         respawn_failed_workers=True,
@@ -86,6 +94,7 @@ def _serve_with_hypercorn(settings: Settings, place: ListenAddress) -> None:
     config.application_path = f"{FACTORY}()"
     config.bind = [f"unix:{place.socket}" if place.socket else f"{in_url(place.address)}:{place.port}"]
     config.umask = 0o777 & ~SOCKET_MODE
+    config.worker_class = "uvloop" if has_uvloop() else "asyncio"
     config.workers = settings.web_processes
     config.backlog = BACKLOG
     config.graceful_timeout = GRACE

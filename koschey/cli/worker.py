@@ -9,6 +9,7 @@ import signal
 
 import click
 
+from koschey.concurrency.loops import loop_factory
 from koschey.logs import configure_logs
 from koschey.settings import Settings, load_settings
 from koschey.worker.process import announce, run_worker
@@ -23,7 +24,8 @@ def command(ready_fd: int | None) -> None:
     """Run until a signal ends it."""
     settings = load_settings()
     configure_logs(settings.log_level)
-    asyncio.run(_run(settings, ready_fd))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_run(settings, ready_fd))
 
 
 async def _run(settings: Settings, ready_fd: int | None) -> None:

@@ -9,6 +9,7 @@ import structlog
 from temporalio.service import RPCError
 
 from activities.checks import register_checks
+from koschey.concurrency.loops import running_loop
 from koschey.concurrency.supervision import Background
 from koschey.db.pool import is_outage
 from koschey.errors import TaskFailed
@@ -73,6 +74,7 @@ async def _work(
         tasks.start("the start of permanent workflows", lambda: keep_running(client, permanent), _is_rpc_error)
         unchecked = keep_waking_unchecked
         tasks.start("the search for unchecked releases", lambda: unchecked(resources.pool), is_outage)
+        log.info("this worker is ready", loop=running_loop())
         ready()
         await stop.wait()
 

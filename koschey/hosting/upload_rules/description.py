@@ -14,7 +14,7 @@ from email.message import Message
 from pathlib import Path
 
 import koschey
-from koschey.inspection.sandbox.interpreter import ISOLATED
+from koschey.inspection.sandbox.interpreter import ISOLATED, close_others
 from koschey.standards.core_metadata import CoreMetadata
 
 BOOT = "import sys; sys.path.append(sys.argv[1]); from koschey.hosting.upload_rules.description import main; main()"
@@ -87,6 +87,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    close_others()
     kind, variant = sys.argv[-2:]
     text, said = sys.stdin.buffer.read().decode(), io.StringIO()
     if kind == RST:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from koschey.inspection.checks.check import GROUP, Code, FileFacts, Finding, Skipped
+from koschey.inspection.sandbox.interpreter import close_others
 from koschey.policy.findings import FindingAction, Severity
 
 
@@ -40,6 +41,7 @@ def main() -> None:
     answer_to = os.dup(1)
     os.dup2(2, 1)
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
+    close_others(answer_to, question.descriptor)
     printed = _encode(_answer(question))
     with os.fdopen(answer_to, "wb") as pipe:
         pipe.write(printed)

@@ -17,14 +17,14 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from koschey.inspection.sandbox.interpreter import close_others
+
 type Work = Callable[..., None]
 
 LONGEST = 2**16
 """Maximum number of bytes of a message. Its descriptors separate it from the next one in the stream (unix(7))."""
 PASSED = 3
 """Number of descriptors that come with a message."""
-HIGHEST = 2**16
-"""All descriptors of this process are below this number."""
 
 
 def main(work: Work) -> None:
@@ -91,7 +91,7 @@ class Forker:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.dup2(archive, 0)
             os.dup2(answer, 1)
-            os.closerange(3, HIGHEST)
+            close_others()
             self._work(*arguments)
             sys.stdout.flush()
             status = 0
