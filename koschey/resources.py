@@ -129,7 +129,7 @@ async def open_resources(
     egress, pages = Egress(settings.allowed_hosts), Egress(settings.allowed_hosts, connections=PLACES)
     try:
         async with OpenBucket(settings) as bucket:
-            resources = _wire(settings, pool, (bucket, shelf), _upstream(settings, egress, pages), egress)
+            resources = _wire(settings, pool, _Stores(bucket, shelf), _upstream(settings, egress, pages), egress)
             async with Background(on_failure) as tasks:
                 tasks.start("the listener", resources.listener.run, is_outage)
                 tasks.start("the shelf", shelf.verify, lambda error: isinstance(error, OSError))
@@ -161,15 +161,20 @@ def _upstream(settings: Settings, egress: Egress, egress_of_pages: Egress) -> Up
     )
 
 
-def _wire(
-    settings: Settings, pool: Pool, stores: tuple[Bucket, Shelf], upstream: UpstreamClient, egress: Egress
-) -> Resources:
-    bucket, shelf = stores
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Where bytes are kept."""
+
+    bucket: Bucket
+    shelf: Shelf
+
+
+def _wire(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamClient, egress: Egress) -> Resources:
+    bucket = stores.bucket
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     leases = Leases(pool)
     refresher = _refresher(settings, pool, upstream, leases, Feed(settings.feed_max_age) if advisories else None)
-    fetcher = FileFetcher(pool, bucket, upstream, Repairs(pool, bucket))
-    store = FileStore(pool, StoredFiles(pool, bucket, shelf), shelf, fetcher, leases, spool=settings.spool)
+    store = _file_store(settings, pool, stores, upstream, leases)
     snapshots = SnapshotCache(lambda: listener.is_trusted, limit=SNAPSHOTS)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
@@ -185,7 +190,7 @@ def _wire(
         settings=settings,
         pool=pool,
         bucket=bucket,
-        shelf=shelf,
+        shelf=stores.shelf,
         upstream=upstream,
         refresher=refresher,
         pages=pages,
@@ -207,6 +212,12 @@ def _wire(
         readiness=Readiness(pool, bucket, listener),
         listener=listener,
     )
+
+
+def _file_store(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamClient, leases: Leases) -> FileStore:
+    bucket, shelf = stores.bucket, stores.shelf
+    fetcher = FileFetcher(pool, bucket, upstream, Repairs(pool, bucket))
+    return FileStore(pool, StoredFiles(pool, bucket, shelf), shelf, fetcher, leases, spool=settings.spool)
 
 
 def _refresher(
