@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 from koschey.db.pool import Database
 
+UNFLUSHED = "set_config('synchronous_commit', 'off', true)"
+"""Part of a statement that is a transaction by itself: its commit does not wait for the disk.
+
+If PostgreSQL crashes at once, the lease is lost as if it had expired: two processes may do the same work, and both
+results are right. The transactions that write results wait for the disk as always.
+"""
+
 
 def acquire_by(key: str, holder: str, seconds: str) -> str:
-    """Return a statement that acquires a lease, with these parameters.
+    """Return a statement, a transaction by itself, that acquires a lease with these parameters.
 
     A holder may delete its lease in the transaction that writes the result of its work. The condition on the lease, as
     the statement sees it, keeps others from waiting for the end of that transaction: a statement that has waited sees
@@ -21,16 +28,16 @@ def acquire_by(key: str, holder: str, seconds: str) -> str:
          WHERE NOT EXISTS (SELECT FROM lease WHERE key = {key} AND holder <> {holder} AND until >= now())
         ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
                           WHERE lease.until < now() OR lease.holder = excluded.holder
-        RETURNING key
+        RETURNING key, {UNFLUSHED}
     """  # noqa: S608
 
 
 ACQUIRE_LEASE = acquire_by("$1", "$2", "$3")
 RENEW_LEASE = "UPDATE lease SET until = now() + $3 * interval '1 second' WHERE key = $1 AND holder = $2"
-RELEASE_LEASE = """
+RELEASE_LEASE = f"""
     WITH released AS (DELETE FROM lease WHERE key = $1 AND holder = $2)
-    SELECT pg_notify('koschey_lease', $1)
-"""
+    SELECT pg_notify('koschey_lease', $1), {UNFLUSHED}
+"""  # noqa: S608
 
 
 class Lease(NamedTuple):

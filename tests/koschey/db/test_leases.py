@@ -109,3 +109,13 @@ async def test_a_renewal_revives_no_lease(pool: Pool) -> None:
     assert await acquire_lease(pool, "file/1", "bob", 60)
     await renew_lease(pool, "file/1", "ada", 60)
     assert await holder_of(pool, "file/1") == "bob"
+
+
+async def test_only_the_commits_of_leases_do_not_wait_for_the_disk(pool: Pool) -> None:
+    """The next transaction on the same connection waits for the disk, whatever became of the lease."""
+    async with pool.acquire() as connection:
+        for holder in ("ada", "bob"):
+            await acquire_lease(connection, "file/1", holder, 60)
+            assert await connection.fetchval("SHOW synchronous_commit") == "on"
+        await release_lease(connection, "file/1", "ada")
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"

@@ -52,6 +52,7 @@ PIECES = frozenset(
         "SUMS",
         "TABLES",
         "UNATTESTED",
+        "UNFLUSHED",
         "UNSEEN",
         "VIEW",
         "WAKE",
