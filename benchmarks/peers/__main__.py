@@ -11,6 +11,7 @@ Every page and file that an index serves is compared with the upstream's. Exit c
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ FAILURES = (DifferentError, HttpError, ServerError, OSError, subprocess.Subproce
 def main() -> None:
     """Parse the command line, measure, and write the reports."""
     given = _parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers are stopped then too
     cache: Path = given.cache
     cache.mkdir(parents=True, exist_ok=True)
     _say(f"upstream and environments are in {cache}")
@@ -70,7 +72,7 @@ def _columns(
         with upstream.serving(tree, folder / "upstream") as source:
             if not only or UPSTREAM in only:
                 session = Session(f"{source.url}/simple/", tree, folder, source.process, seconds)
-                yield _measure(session, work, rounds, Column(source.title, "the upstream itself"))
+                yield _measure(session, work, rounds, Column(source.title, "the upstream itself", limit=True))
             for contender in CONTENDERS:
                 if contender.name in programs:
                     place = Place(programs[contender.name], folder / contender.name, free_port(), source.url, tree)

@@ -28,7 +28,7 @@ text { fill: #f0f6fc } .unit, .note { fill: #9198a1 }
 
 def svg(results: Results) -> str:
     """Return the drawing."""
-    rows = [row for row in results.rows if results.best(row) is not None]
+    rows = [row for row in results.rows if any(row.key in column.figures for column in results.columns)]
     height = HEAD + PITCH * len(results.columns) + GAP
     lines = -(-len(rows) // COLUMNS)
     notes = _notes(results)
@@ -60,14 +60,14 @@ def _panel(results: Results, row: Row) -> Iterator[str]:
     for number, column in enumerate(results.columns):
         y = HEAD + number * PITCH
         yield f'<text class="name" x="{NAMES - 8}" y="{y + 11}">{escape(column.title)}</text>'
-        yield from _bar(column, row, longest, y, "limit" if number == 0 else "bar")
+        yield from _bar(column, row, longest, y)
 
 
-def _bar(column: Column, row: Row, longest: float, y: int, kind: str) -> Iterator[str]:
+def _bar(column: Column, row: Row, longest: float, y: int) -> Iterator[str]:
     figure = column.figures.get(row.key, Figure())
     middle = figure.median
     length = 0.0 if middle is None else max(1.0, (PANEL - NAMES - FIGURES) * middle / longest)
-    kind = "own" if column.title.startswith("Koschey") else kind
+    kind = "limit" if column.limit else "own" if column.title.startswith("Koschey") else "bar"
     if middle is not None:
         yield f'<rect class="{kind}" x="{NAMES}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>'
     label = str(figure) if middle is None else written(middle)

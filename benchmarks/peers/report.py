@@ -27,7 +27,7 @@ def text(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """Return the same as Markdown; the best figure of a row is bold."""
+    """Return the same as Markdown; the best index of a row is bold."""
     heads = [f"{column.title}<br>{column.version}" for column in results.columns]
     lines = [_line(["", "", *heads]), _line(["---", "---", *("---:" for _ in heads)])]
     for row in results.rows:

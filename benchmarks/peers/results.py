@@ -38,6 +38,8 @@ class Column:
 
     title: str
     version: str
+    limit: bool = False
+    """Whether this is the upstream, which no index can surpass."""
     figures: dict[str, Figure] = field(default_factory=dict)
     pages: int = 0
     files: int = 0
@@ -54,10 +56,9 @@ class Results:
     columns: list[Column] = field(default_factory=list)
 
     def best(self, row: Row) -> float | None:
-        """Return the best median of a row."""
-        medians = [
-            each for column in self.columns if (each := column.figures.get(row.key, Figure()).median) is not None
-        ]
+        """Return the best median of a row among the indexes."""
+        figures = [column.figures.get(row.key, Figure()) for column in self.columns if not column.limit]
+        medians = [figure.median for figure in figures if figure.median is not None]
         if not medians:
             return None
         return min(medians) if row.less_is_better else max(medians)
