@@ -94,17 +94,17 @@ def replacing(index: SkippingKoschey) -> SupersededRuns:
 async def test_an_earlier_run_is_replaced_once_and_settled_by_its_rows(koschey: Koschey, upstream: Upstream) -> None:
     """Two workers replace it once; what is held stays held, what is due is released, and other runs are left alone."""
     async with forging(koschey, upstream, "code", skips=False) as index:
-        held, due = await hold(index, upstream, "s-held"), await hold(index, upstream, "s-due")
-        await hold(index, upstream, "s-other")
-        other = (await index.workflow("s-other", "1.0").describe()).run_id
+        held, due = await hold(index, upstream, "earlier-held"), await hold(index, upstream, "earlier-due")
+        await hold(index, upstream, "earlier-other")
+        other = (await index.workflow("earlier-other", "1.0").describe()).run_id
         await index.stop_worker()
-        earlier = [await start_earlier(index, "s-held"), await start_earlier(index, "s-due", "Quarantine")]
+        earlier = [await start_earlier(index, "earlier-held"), await start_earlier(index, "earlier-due", "Quarantine")]
         house = await index.environment.client.start_workflow("KeepHouse", {}, id="keep-house", task_queue=TASK_QUEUE)
         elsewhere = await index.environment.client.start_workflow(
             "QuarantineRelease", {}, id="not-ours", task_queue="another"
         )
         async with index.resources.pool.acquire() as connection, connection.transaction():
-            longer = Decision(Choice.EXTEND, canonicalize_name("s-held"), "1.0", "we read it", days=30)
+            longer = Decision(Choice.EXTEND, canonicalize_name("earlier-held"), "1.0", "we read it", days=30)
             await decide(connection, Actor("rita", "api"), longer)
             await connection.execute("UPDATE test_clock SET ahead = interval '8 days'")
         await be_seen(index, 4)
@@ -117,10 +117,10 @@ async def test_an_earlier_run_is_replaced_once_and_settled_by_its_rows(koschey: 
         assert (await elsewhere.describe()).status is WorkflowExecutionStatus.RUNNING
         await index.start_worker()
         await index.wait_for_state(due.filename, "released")
-        await eventually(lambda: index.workflow("s-held", "1.0").query("status"))
+        await eventually(lambda: index.workflow("earlier-held", "1.0").query("status"))
         assert (await index.state_of(held.filename))[0] == "held"
-        assert await runs_of(index, "s-held") == ["HeldRelease", "QuarantineRelease", "HeldRelease"]
-        assert (await index.workflow("s-other", "1.0").describe()).run_id == other
+        assert await runs_of(index, "earlier-held") == ["HeldRelease", "QuarantineRelease", "HeldRelease"]
+        assert (await index.workflow("earlier-other", "1.0").describe()).run_id == other
 
 
 async def test_what_an_earlier_run_had_not_decided_is_decided(
