@@ -18,7 +18,8 @@ PLAN = 2
 """The work of a release, and the rules that decide which checks are required; only one if no check is due."""
 CHECK = 16
 """Rules, due files, all files, records and one report for each of three files; once a process, a transaction with a
-longer limit that reads the names of all projects; then a transaction: the lock, the earlier evidence, the runs of all checks.
+longer limit that reads the names of all projects; then a transaction: the lock, the earlier evidence, the runs of all
+checks.
 """
 SETTLE = 8
 """A transaction: the lock, files, rules, checks, evidence; then requests, which the summary shows."""
