@@ -8,7 +8,7 @@ from pathlib import Path
 
 import koschey
 from koschey.embedded.data_folder import write_private
-from koschey.embedded.options import UpOptions
+from koschey.embedded.options import UpOptions, settings_file
 from koschey.embedded.ports import LOOPBACK, Ports
 from koschey.embedded.secret_file import Secrets
 from koschey.errors import StartError
@@ -26,11 +26,6 @@ PASSED_ON = ("PATH", "HOME", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 
 FOLDER_MARK = "FOLDER_OF_KOSCHEY_UP"
 """The variable that marks a process as part of a data folder, whatever became of its `koschey up`."""
-
-
-def settings_file(data: Path) -> Path:
-    """Return the path of the file with the settings of the instance that runs on this folder, for other commands."""
-    return data / "koschey.env"
 
 
 def folder_mark(folder: Path) -> str:

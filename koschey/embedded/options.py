@@ -1,4 +1,4 @@
-"""The options of `koschey up`."""
+"""The options of `koschey up`, and where other commands find its settings."""
 
 import os
 from dataclasses import dataclass
@@ -31,3 +31,8 @@ def default_data_folder() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/koschey")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "koschey"
+
+
+def settings_file(data: Path) -> Path:
+    """Return the path of the file with the settings of the instance that runs on this folder, for other commands."""
+    return data / "koschey.env"

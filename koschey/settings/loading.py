@@ -1,8 +1,8 @@
 """Reads the settings from the environment and from the file of `koschey up`, and reports invalid ones."""
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
@@ -13,6 +13,8 @@ from koschey.settings.settings import PREFIX, Settings
 
 NOT_SETTINGS = frozenset({PREFIX + "DATA"})
 """Variables that only the commands read, such as the folder of `koschey up`."""
+VARIABLES = frozenset(PREFIX + name.upper() for name in Settings.model_fields)
+"""The variables of all settings."""
 
 
 def load_settings(*, file: Path | None = None) -> Settings:
@@ -20,10 +22,9 @@ def load_settings(*, file: Path | None = None) -> Settings:
 
     Raises `StartError` with one line that names every unknown or invalid setting.
     """
-    _refuse_unknown()
-    if file is not None and file.exists():
-        _require_readable(file)
-    return _parse(_env_file=file)
+    environment = _read_environment()
+    stated = _read_file(file) if file is not None and file.exists() else {}
+    return _parse(stated | environment)
 
 
 def load_instance(file: Path) -> Settings:
@@ -31,29 +32,36 @@ def load_instance(file: Path) -> Settings:
 
     Raises `StartError` as `load_settings` does, and if the file does not exist.
     """
-    _refuse_unknown()
+    environment = _read_environment()
     if not file.exists():
         raise StartError(f"{file} does not exist; run `koschey up --data {file.parent}` first")
-    _require_readable(file)
-    stated = {name: value for name, value in dotenv_values(file, interpolate=False).items() if value}
-    return _parse(**{name.removeprefix(PREFIX).lower(): value for name, value in stated.items()})
+    return _parse(environment | _read_file(file))
 
 
-def _refuse_unknown() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | NOT_SETTINGS
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-    if unknown:
-        raise StartError(f"unknown setting {', '.join(unknown)}; docs/reference/settings.md lists all settings")
+def _read_environment() -> dict[str, str]:
+    """Return the variables that are not empty. Refuses those that only look like settings."""
+    known = VARIABLES | NOT_SETTINGS
+    _refuse(name for name in os.environ.keys() - known if name.startswith(PREFIX) or name.upper() in known)
+    return {name: value for name, value in os.environ.items() if name in VARIABLES and value}
 
 
-def _require_readable(file: Path) -> None:
+def _read_file(file: Path) -> dict[str, str]:
+    """Return what the file states. Refuses every other name."""
     if not os.access(file, os.R_OK):
         raise StartError(f"{file} belongs to another user; set KOSCHEY_DATABASE_URL or run as its owner")
+    stated = dotenv_values(file, interpolate=False)
+    _refuse(stated.keys() - VARIABLES)
+    return {name: value for name, value in stated.items() if value}
 
 
-def _parse(**given: Any) -> Settings:
+def _refuse(unknown: Iterable[str]) -> None:
+    if names := sorted(unknown):
+        raise StartError(f"unknown setting {', '.join(names)}; docs/reference/settings.md lists all settings")
+
+
+def _parse(variables: Mapping[str, str]) -> Settings:
     try:
-        return Settings(**given)
+        return Settings.model_validate({name.removeprefix(PREFIX).lower(): value for name, value in variables.items()})
     except ValidationError as error:
         raise StartError("; ".join(_explain(problem) for problem in error.errors())) from None
 
@@ -61,8 +69,6 @@ def _parse(**given: Any) -> Settings:
 def _explain(problem: ErrorDetails) -> str:
     where = "_".join(str(part) for part in problem["loc"]).upper()
     what = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":  # only the file can contain one, and its names have the prefix
-        return f"unknown setting {where}; docs/reference/settings.md lists all settings"
     if problem["type"] == "missing":
         return f"{PREFIX}{where} is not set; run `koschey up`, or set it to your own server"
     return f"{PREFIX}{where}: {what}" if where else what

@@ -8,8 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, PostgresDsn, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, PostgresDsn, SecretStr, field_validator, model_validator
 
 from koschey.addresses import Addresses, check_public_address
 from koschey.settings.hosts import (
@@ -34,12 +33,10 @@ MAX_MINUTES = 43_200
 """Maximum minutes after which a further request confirms an absence: 30 days."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """One field per setting; the name of its variable is the field's in capitals behind `KOSCHEY_`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", allow_inf_nan=False
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     database_url: PostgresDsn = Field(
         repr=False, description="PostgreSQL, as a URL: `postgresql://user:password@host:port/name`"

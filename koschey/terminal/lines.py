@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import click
-import msgspec
 
 from koschey.texts import on_one_line
 
@@ -18,6 +17,8 @@ def say(*lines: str, err: bool = False) -> None:
 
 def say_json(value: Any) -> None:
     """Print JSON in ASCII, on one line."""
+    import msgspec  # noqa: PLC0415 - the help, and what is said to people, needs none
+
     click.echo(json.dumps(msgspec.to_builtins(value)))
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from koschey.db.migrate import check_database
 from koschey.db.pool import LOST, SLOW, Pool, open_pool
-from koschey.embedded.environment import settings_file
-from koschey.embedded.options import default_data_folder
+from koschey.embedded.options import default_data_folder, settings_file
 from koschey.errors import StartError
 from koschey.model import Actor
 from koschey.settings import Settings, load_instance, load_settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from koschey.embedded.banner import announce
-from koschey.embedded.environment import bare_environment, own_environment, settings_file, settle_settings
-from koschey.embedded.options import UpOptions
+from koschey.embedded.environment import bare_environment, own_environment, settle_settings
+from koschey.embedded.options import UpOptions, settings_file
 from koschey.embedded.ports import Ports, choose_ports
 from koschey.embedded.secret_file import Secrets, load_secrets
 from koschey.errors import StartError

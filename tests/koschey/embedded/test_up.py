@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from koschey.embedded.environment import settings_file
+from koschey.embedded.options import settings_file
 from koschey.settings import load_settings
 from tests.support.bound_processes import bound
 

@@ -154,7 +154,7 @@ def test_all_bad_values_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["KOSCHEY_QUARANTINE", "KOSCHEY_", "KOSCHEY_port", "KOSCHEY_DATABASE_URI"])
+@pytest.mark.parametrize("name", ["KOSCHEY_QUARANTINE", "KOSCHEY_", "KOSCHEY_port", "koschey_port", "KOSCHEY_DSN"])
 def test_unknown_variables(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A misspelt setting is refused by name, for it would silently not be in force."""
     monkeypatch.setenv(name, "x")
