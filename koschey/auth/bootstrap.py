@@ -5,7 +5,7 @@ Tokens are stored in files, shell histories and on build servers, so the token's
 
 from koschey.auth.passwords import hash_password
 from koschey.auth.tokens import digest_secret, parse_token
-from koschey.db.accounts import insert_grant, upsert_account, upsert_token
+from koschey.db.accounts import insert_grant, select_account, upsert_account, upsert_token
 from koschey.db.pool import connect
 from koschey.errors import UsageError
 
@@ -21,9 +21,12 @@ async def ensure_accounts(database_url: str, *, admin_password: str, upload_toke
     parts = parse_token(upload_token)
     if parts is None:
         raise UsageError("the upload token is not of the form kos_<id>_<secret>")
-    password = await hash_password(admin_password)
     connection = await connect(database_url)
     try:
+        existing = await select_account(connection, ADMIN)
+        # An existing password stays, and to hash another one takes a quarter of a second of a core.
+        has_password = existing is not None and existing.password_hash is not None
+        password = None if has_password else await hash_password(admin_password)
         async with connection.transaction():
             admin = await upsert_account(connection, ADMIN, password)
             await insert_grant(connection, admin, "admin")

@@ -135,8 +135,22 @@ async def check_database(url: str) -> None:
 
 async def require_present(connection: Connection) -> None:
     """Raise `StartError` unless the database has exactly the steps of this code."""
-    if not await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL") or await _pending(connection):
+    if not await _is_present(connection):
         raise StartError("the database is older than this Koschey; run `koschey migrate`")
+
+
+async def is_migrated(url: str) -> bool:
+    """Return whether no step is missing. Raises `StartError` as `check_database` does for everything else."""
+    connection = await connect_at_start(url)
+    try:
+        return await _is_present(connection)
+    finally:
+        await connection.close()
+
+
+async def _is_present(connection: Connection) -> bool:
+    exists = await connection.fetchval("SELECT to_regclass('migration') IS NOT NULL")
+    return bool(exists) and not await _pending(connection)
 
 
 async def _pending(connection: Connection) -> list[Step]:

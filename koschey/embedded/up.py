@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from koschey.auth.bootstrap import ensure_accounts
+from koschey.db.migrate import is_migrated
 from koschey.embedded.account import check_reachable, postgres_account, reachable_tree
 from koschey.embedded.banner import Announcement, ProgressReport, announce
 from koschey.embedded.binaries import Binaries, find_binaries
@@ -95,18 +96,20 @@ def _start_in_order(
     start_servers(folder, binaries, ports, secrets, supervisor, web_processes=options.web_processes)
     supervisor.wait_for("postgres", "s3")
 
-    report.step("Preparing the database")
-    supervisor.run(migrate_part(folder, values))
+    # A process of its own needs seconds, also to find that there is nothing to do. S3's part has made the bucket.
+    if not asyncio.run(is_migrated(str(settings.database_url))):
+        report.step("Preparing the database")
+        supervisor.run(migrate_part(folder, values))
 
     report.step("Starting web and worker")
     supervisor.start(web_part(folder, values, settings))
-    supervisor.wait_for("temporal")
+    # It imports for longer than Temporal needs to start, and waits for Temporal itself.
     supervisor.start(worker_part(folder, values))
     asyncio.run(
         ensure_accounts(
             str(settings.database_url), admin_password=secrets.admin_password, upload_token=secrets.upload_token
         )
     )
-    supervisor.wait_for("web", "worker")
+    supervisor.wait_for("temporal", "web", "worker")
     pids = {"up": os.getpid(), **supervisor.pids()}
     return announce(settings, secrets, ports.temporal_ui, folder, pids), settings

@@ -139,12 +139,16 @@ def test_a_second_up_is_refused(data: Path) -> None:
 
 
 def test_the_second_start_keeps_what_was(data: Path) -> None:
-    """Address, token and password stay the same from start to start."""
+    """Address, token and password stay the same from start to start, and what is migrated is not migrated again."""
     kept = ("index_url", "upload_token", "admin_password", "temporal_ui")
     with running(data) as (_, told):
         first = {name: told[name] for name in kept}
+    migrated = data / "logs" / "migrate.log"
+    assert "applied 0001" in migrated.read_text()
+    migrated.unlink()
     with running(data) as (_, told):
         assert {name: told[name] for name in kept} == first
+    assert not migrated.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
