@@ -17,16 +17,14 @@ def say(*lines: str, err: bool = False) -> None:
 
 def say_json(value: Any) -> None:
     """Print JSON in ASCII, on one line."""
-    import msgspec  # noqa: PLC0415 - the help, and what is said to people, needs none
-
-    click.echo(json.dumps(msgspec.to_builtins(value)))
+    click.echo(_as_json(value))
 
 
 async def say_json_items(items: AsyncIterator[Any]) -> None:
     """Print a JSON array as `say_json` does, one item after another: there may be very many."""
     before = "["
     async for item in items:
-        click.echo(before + json.dumps(msgspec.to_builtins(item)), nl=False)
+        click.echo(before + _as_json(item), nl=False)
         before = ", "
     click.echo("[]" if before == "[" else "]")
 
@@ -34,3 +32,9 @@ async def say_json_items(items: AsyncIterator[Any]) -> None:
 def write_document(text: str) -> None:
     """Write a document for programs unchanged; its format must escape what it may not contain."""
     click.echo(text, nl=False)
+
+
+def _as_json(value: Any) -> str:
+    import msgspec  # noqa: PLC0415 - the help, and what is said to people, needs none
+
+    return json.dumps(msgspec.to_builtins(value))
