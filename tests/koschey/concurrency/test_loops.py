@@ -1,7 +1,6 @@
 """Which event loop web and worker run on, and that children of both loops behave alike."""
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.support.app_in_process import Store
 from tests.support.archives import wheel
 from tests.support.facts import facts_of
 from tests.support.koschey_up import wait_until
+from tests.support.log_lines import events
 from tests.support.plugins import check_source, install
 from tests.support.postgres import Postgres
 from tests.support.split_processes import split_processes
@@ -42,12 +42,6 @@ def run(request: pytest.FixtureRequest) -> Runs:
             return runner.run(main)
 
     return on_loop
-
-
-def events(log: str, event: str) -> list[dict[str, Any]]:
-    """The lines of a log with this event."""
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["event"] == event]
 
 
 @pytest.mark.parametrize("server", ["granian", "hypercorn"])
