@@ -27,6 +27,13 @@ def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(turns, "EVERY", 0.002)
 
 
+@pytest.fixture(name="mirrored")
+def _mirrored(shared_upstream: Upstream) -> Iterator[Upstream]:
+    """The upstream of the whole index."""
+    yield shared_upstream
+    shared_upstream.clear_faults()
+
+
 @contextmanager
 def asked_by(client: str) -> Iterator[None]:
     """Fetch on somebody's behalf."""
@@ -121,12 +128,13 @@ async def test_nothing_is_given_up_while_nobody_waits() -> None:
     await fetches.close()
 
 
-async def test_fetch_that_hears_something_is_not_given_up() -> None:
+async def test_fetch_that_hears_something_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others wait, the fetches that have heard nothing give their places up, and those that have do not."""
+    monkeypatch.setattr(turns, "LEAST", 0.3)  # a busy machine may be late with what they hear
     fetches = Fetches()
-    fetches.start("alice", *many("large", 2), seconds=0.4)
+    fetches.start("alice", *many("large", 2), seconds=1.0)
     fetches.start("alice", *many("silent", 20))
-    for _ in range(40):
+    for _ in range(100):
         await asyncio.sleep(0.01)
         for name in ("large-0", "large-1"):
             fetches.places[name].hear()
@@ -187,12 +195,12 @@ async def test_own_timeout_stays_one() -> None:
             await asyncio.sleep(1)
 
 
-def test_cold_page_comes_while_unknown_names_are_silent(app: AppInProcess, upstream: Upstream) -> None:
+def test_cold_page_comes_while_unknown_names_are_silent(app: AppInProcess, mirrored: Upstream) -> None:
     """Five hundred names of which the upstream says nothing: cold pages come, for clients of the same address too."""
     wanted = many("tu-wanted", 5)
     for name in wanted:
-        upstream.add(name, "1.0")
-    upstream.fault("tu-silent-*", delay=600)
+        mirrored.add(name, "1.0")
+    mirrored.fault("tu-silent-*", delay=600)
 
     async def ask(name: str) -> int:
         return (await app._follow("GET", f"/simple/{name}/", {}, b""))[-1].status
