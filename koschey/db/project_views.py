@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
-from koschey.db.files import COLUMNS, TABLES
+from koschey.db.files import COLUMNS, PROJECT_TABLES
 from koschey.db.leases import acquire_by
 from koschey.db.pool import Database
 from koschey.db.projects import read_project
@@ -27,7 +27,7 @@ ACQUIRE_VIEW = f"""
 SELECT_WITH_FILES = f"""
     SELECT view.*, known.*
       FROM (SELECT {VIEW} FROM project WHERE project.name = $2) AS view
-      FULL JOIN (SELECT {COLUMNS} FROM {TABLES} WHERE project.name = $2 AND file.set_aside_at IS NULL) AS known ON false
+      FULL JOIN (SELECT {COLUMNS} FROM {PROJECT_TABLES}) AS known ON false
      ORDER BY known.id NULLS FIRST
 """  # noqa: S608
 

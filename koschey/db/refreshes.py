@@ -27,18 +27,27 @@ from koschey.model import MAIN_INDEX, Advisory, FileId, Project, ProjectId, Sha2
 from koschey.outbox import Message
 from koschey.policy.verdict import Policy
 
+# Each inner query has one condition, and so one index: while tables are small all plans cost the same, and PostgreSQL
+# may keep one that walks through a whole partial index.
 FACTS = f"""
     {RULES} AS rules, {CHECKS} AS checks, {ADVISORIES} AS advisories,
-    (SELECT read_at FROM advisory_feed) AS feed_read_at, {IS_ESTRANGED} AS is_estranged,
+    (SELECT read_at FROM advisory_feed) AS feed_read_at,
+    ARRAY(SELECT used.path
+            FROM unnest($3::text[]) AS listed (path)
+           CROSS JOIN LATERAL (SELECT path, set_aside_at FROM file WHERE file.path = listed.path OFFSET 0) AS used
+           WHERE used.set_aside_at IS NULL) AS used_paths
+"""  # noqa: S608
+FILE_FACTS = f"""
+    {IS_ESTRANGED} AS is_estranged,
     ARRAY(SELECT filename FROM file
-           WHERE project_id = project.id AND filename = ANY($3::text[]) AND set_aside_at IS NULL) AS existing,
-    ARRAY(SELECT path FROM file WHERE path = ANY($4::text[]) AND set_aside_at IS NULL) AS used_paths,
+           WHERE project_id = project.id AND filename = ANY($4::text[]) AND set_aside_at IS NULL) AS existing,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(file.filename, file.sha256) ORDER BY file.id), '[]')
-       FROM file WHERE file.project_id = project.id AND file.filename = ANY($3::text[]) AND {IS_USED_NAME})
+       FROM file WHERE file.project_id = project.id AND file.filename = ANY($4::text[]) AND {IS_USED_NAME})
         AS used_names
 """  # noqa: S608
+"""The facts that a new project cannot have."""
 LOCK_PROJECT = f"SELECT koschey_now() AS now, {COLUMNS} FROM project WHERE name = $1 FOR UPDATE"  # noqa: S608
-SELECT_FACTS = f"SELECT {FACTS} FROM project WHERE project.name = $2"  # noqa: S608
+SELECT_FACTS = f"SELECT {FACTS}, {FILE_FACTS} FROM project WHERE project.name = $2"  # noqa: S608
 # The advisories about the project count when its first files are judged.
 INSERT_PROJECT = f"""
     WITH created AS (
@@ -48,7 +57,9 @@ INSERT_PROJECT = f"""
     ), applied AS (
         UPDATE advisory SET pending = false WHERE project = $2 AND pending AND EXISTS (SELECT FROM created)
     )
-    SELECT koschey_now() AS now, {COLUMNS}, {FACTS} FROM created AS project
+    SELECT koschey_now() AS now, {COLUMNS}, {FACTS}, false AS is_estranged, '{{}}'::text[] AS existing,
+           '[]'::jsonb AS used_names
+      FROM created AS project
 """  # noqa: S608
 WAKE = "(SELECT pg_notify('koschey_lease', key) FROM released)"
 WRITE_PORTION = f"""
@@ -115,10 +126,13 @@ class Refresh:
 
 
 async def insert_project(
-    connection: Connection, name: NormalizedName, filenames: Sequence[str], paths: Sequence[str]
+    connection: Connection, name: NormalizedName, paths: Sequence[str]
 ) -> tuple[LockedProject, Facts] | None:
-    """Add a mirrored project. Returns None if the name already exists, whatever its origin."""
-    row = await connection.fetchrow(INSERT_PROJECT, MAIN_INDEX, name, list(filenames), list(paths))
+    """Add a mirrored project, and return what decides about files with these public paths.
+
+    Returns None if the name already exists, whatever its origin.
+    """
+    row = await connection.fetchrow(INSERT_PROJECT, MAIN_INDEX, name, list(paths))
     if row is None:
         return None
     project = read_project(row)
@@ -135,7 +149,7 @@ async def select_facts(
     connection: Connection, project: Project, filenames: Sequence[str], paths: Sequence[str]
 ) -> Facts:
     """Return what decides about files with these names and public paths."""
-    row = await connection.fetchrow(SELECT_FACTS, MAIN_INDEX, project.name, list(filenames), list(paths))
+    row = await connection.fetchrow(SELECT_FACTS, MAIN_INDEX, project.name, list(paths), list(filenames))
     return _read_facts(row, project)
 
 

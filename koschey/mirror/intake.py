@@ -130,7 +130,7 @@ class PageIntake:
 async def _begin(connection: Connection, intake: "_Plan", portion: Portion) -> tuple[bool, LockedProject, Facts | None]:
     """Add the project or lock it; returns whether it was added, and in that case the facts too."""
     if intake.is_new and portion.is_first:
-        created = await refreshes.insert_project(connection, intake.name, portion.filenames, portion.paths)
+        created = await refreshes.insert_project(connection, intake.name, portion.paths)
         if created is not None:
             return True, *created
     locked = await refreshes.lock_project(connection, intake.name)
