@@ -69,15 +69,19 @@ class SplitProcesses(Koschey):
         """Start a web process, and return its root URL. The first one becomes the index's own."""
         port = free_port()
         self._variables.setdefault("KOSCHEY_PORT", str(port))
-        values = self._variables | {"KOSCHEY_PORT": str(port)} | dict(environment)
+        values = self._variables | {"KOSCHEY_PORT": str(port), **self._disk_of(name)} | dict(environment)
         settings = Settings.model_validate({"database_url": values["KOSCHEY_DATABASE_URL"], "port": port})
         self._start(name, web_part(self.data, values, settings))
         return f"http://127.0.0.1:{port}"
 
     def start_worker(self, name: str = "worker", environment: Environment = USUAL) -> int:
         """Start a worker and return its process id."""
-        self._start(name, worker_part(self.data, self._variables | dict(environment)))
+        self._start(name, worker_part(self.data, self._variables | self._disk_of(name) | dict(environment)))
         return self.pid_of(name)
+
+    def _disk_of(self, name: str) -> dict[str, str]:
+        """Where a process keeps copies of files: each is a host of its own."""
+        return {"KOSCHEY_CACHE_DIR": str(self.data / "caches" / name)}
 
     def pid_of(self, name: str) -> int:
         """The process id of a part."""

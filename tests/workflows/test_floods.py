@@ -25,6 +25,7 @@ from tests.support.releases import hold_settled
 from tests.support.temporal_cli import review, temporal
 from tests.support.time_skipping import add_account, code_for, new_database, skipping
 from tests.support.upstream.server import Upstream
+from tests.support.waiting import eventually
 from workflows.options import SIGNALS
 
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -107,7 +108,11 @@ async def test_signals_are_sifted_together(koschey: Koschey, upstream: Upstream)
     workflow = await handle_of(koschey, "flood-counted")
     first = (await workflow.describe()).run_id
     assert await flood(workflow, "wrong codes", 3_000) == {}
-    await asyncio.sleep(2)
+
+    async def has_gone_on() -> bool:
+        return (await workflow.describe()).run_id != first
+
+    await eventually(has_gone_on)
     kinds: Counter[int] = Counter()
     lengths, run_id = [], first
     client = await Client.connect(koschey.settings["KOSCHEY_TEMPORAL_ADDRESS"])
