@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.absent_modules import without
 from tests.support.koschey_up import Koschey
@@ -21,6 +22,10 @@ pytest_plugins = [
     "tests.conformance.examined",
     "tests.clients.matrix_index",
 ]
+
+# No test fails because a busy machine was slow; `--hypothesis-profile` still chooses another profile.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
