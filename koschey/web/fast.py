@@ -18,7 +18,7 @@ from koschey.web.fast_files import PREFIX as FILES
 from koschey.web.fast_files import FastFiles
 from koschey.web.fast_provenance import PREFIX as PROVENANCE
 from koschey.web.fast_provenance import FastProvenance
-from koschey.web.stalls import PIECE, limit_connections, limited
+from koschey.web.stalls import AT_ONCE, LargeAnswers, limit_connections, limited
 
 log = structlog.get_logger()
 
@@ -40,6 +40,7 @@ class FastLayer:
         self.files: FastFiles | None = None
         self.provenance: FastProvenance | None = None
         self._is_limited = False
+        self._large = LargeAnswers()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
@@ -63,10 +64,13 @@ class FastLayer:
         if page is None or page_request is None or encoded_content(page, page_request):
             return False
         status, headers, body = _raw_answer(page, page_request)
-        if len(body) > PIECE:  # a smaller body fits into the server's buffers
-            send = limited(send)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        if len(body) > AT_ONCE:
+            with _aborting(scope):
+                await self._large.send(send, start, body)
+        else:
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
         return True
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:

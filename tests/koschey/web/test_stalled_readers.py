@@ -192,22 +192,6 @@ def test_answer_that_nobody_takes_is_broken_off(
     assert app.resources.bucket.lines.count == 0
 
 
-def test_large_page_is_sent_in_pieces(app: AppInProcess, upstream: Upstream) -> None:
-    """A page that is too large to be taken at once arrives in pieces, and is the same page."""
-    for number in range(600):
-        upstream.add("stalled-page", f"{number}.0", content=b"x", filename=f"stalled_page-{number}.0.tar.gz")
-    body = app.ask("/simple/stalled-page/").body
-    sent: list[Any] = []
-
-    async def take(message: Any) -> None:
-        sent.append(message)
-
-    app.run(app.app(scope_of("/simple/stalled-page/"), never, take))
-    assert len(body) > stalls.PIECE
-    assert b"".join(message.get("body", b"") for message in sent) == body
-    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
-
-
 def scope_of(path: str) -> dict[str, Any]:
     """The scope of a GET."""
     return {
