@@ -3,8 +3,8 @@
 A server's `send` returns once there is room for more, under granian and under hypercorn. While a client reads nothing,
 it never returns: without a limit such a client keeps its answer, and all that the answer holds, as long as it likes.
 Granian buffers several messages for each client, so messages are small; only a bounded number of bytes leaves in large
-ones. When an answer is aborted, granian still tries
-to send the messages in its buffer, and only the kernel can end that.
+ones. When an answer is aborted, granian still tries to send the messages in its buffer, and only the kernel can end
+that.
 """
 
 import asyncio
