@@ -45,7 +45,7 @@ from koschey.settings import Settings
 from koschey.storage.s3 import Bucket, OpenBucket
 from koschey.storage.shelf import Shelf
 from koschey.storage.shelf_folder import open_shelf
-from koschey.storage.spooled import check_spool
+from koschey.storage.spool_folder import check_spool
 from koschey.upstream.advisories import AdvisoryFeed
 from koschey.upstream.client import UpstreamClient
 from koschey.upstream.egress import Egress

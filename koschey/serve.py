@@ -16,7 +16,7 @@ from koschey.errors import StartError
 from koschey.logs import configure_logs
 from koschey.settings import Settings
 from koschey.settings.hosts import in_url, socket_path
-from koschey.storage.spooled import check_spool
+from koschey.storage.spool_folder import check_spool
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ FIRST_PAUSE = 0.2
 """Seconds before the first restart; doubled with each further one."""
 
 LAST_TO_STOP = ("temporal", "s3", "postgres")
-"""The parts that others use, in the order in which they can be stopped."""
+"""The parts that others use. They do not use each other."""
 
 
 class StopRequestedError(KoscheyError):
@@ -81,7 +81,7 @@ class Supervisor:
     def stop(self) -> None:
         """Stop everything: each part before those that it uses. Safe at any time."""
         names = [name for name in self._supervised if name not in LAST_TO_STOP]
-        for group in (names, *([name] for name in LAST_TO_STOP)):
+        for group in (names, LAST_TO_STOP):
             supervised = [self._supervised.pop(name) for name in group if name in self._supervised]
             stop_all(one.child for one in supervised if one.child)
 

@@ -8,16 +8,14 @@ import asyncio
 import hashlib
 import io
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from mmap import mmap
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from koschey.errors import StartError, StoreUnavailable
+from koschey.errors import StoreUnavailable
 from koschey.model import Sha256
 from koschey.storage.faults import translated
 from koschey.storage.s3 import PART_SIZE, Bucket, blob_key
@@ -28,16 +26,6 @@ PARTS_IN_MEMORY = 4
 """Parts of 8 MiB that one process reads and sends at a time, of all uploads together."""
 PARTS_OF_ONE = 2
 """Parts of one upload among them, so that a small file does not wait for a large one."""
-
-
-def check_spool(folder: Path | None) -> None:
-    """Raise `StartError` if no file can be written to the folder; None means the system's temporary folder."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        where = folder or "the system's temporary folder"
-        raise StartError(f"KOSCHEY_SPOOL: no file can be written to {where}: {error.strerror or error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,3 +90,10 @@ def test_processes_start_without_what_is_rare() -> None:
     """Neither web nor worker loads Sigstore, or the reader of HTML pages, before it is needed."""
     for module in ("koschey.app", "koschey.cli.worker"):
         assert modules_after(f"import {module}") & (SIGNATURES | PAGES) == set(), module
+
+
+def test_the_parent_of_web_processes() -> None:
+    """`koschey web` loads the application only in the processes that it starts."""
+    loaded = modules_after("import koschey.serve")
+    assert {"asyncpg", "pydantic"} <= loaded
+    assert loaded & (RARE - {"structlog"} | {"aiohttp", "koschey.app"}) == set()
