@@ -316,6 +316,8 @@ class Actor:
     """`system`, or the account's name."""
     door: str
     """`system`, `cli`, `upload`, `api`, `admin`; `code` is a signal with a reviewer's code, `signal` is one without."""
+    token: str | None = None
+    """The public id of the token that the actor used, whose limits apply to the change; None without a token."""
 
 
 SYSTEM = Actor("system", "system")

@@ -144,6 +144,7 @@ async def open_resources(
                     await resources.pages.close()
                     await resources.refresher.close()
                     await resources.downloads.close()
+                    await resources.logins.close()
     finally:
         await egress.close()
         await pages.close()
@@ -179,7 +180,8 @@ def _wire(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamCli
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
-    listener = _listener(settings, leases, project_list, (snapshots, document_cache))
+    logins = Logins(pool)
+    listener = _listener(settings, leases, logins, project_list, (snapshots, document_cache))
     served = Served(pool, settings.addresses, settings.upstream_url, settings.window)
     freshness = settings.page_freshness
     pages = Pages(pool, snapshots, refresher, project_list, served, freshness=freshness)
@@ -204,7 +206,7 @@ def _wire(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamCli
         quarantine=Quarantine(pool),
         surveys=Surveys(pool, refresher, served),
         calls=MirrorCalls(pool, pages),
-        logins=Logins(pool),
+        logins=logins,
         downloads=DownloadLog(pool),
         advisories=advisories,
         preflight=Preflight(pool, refresher, settings.window, freshness),
@@ -237,6 +239,7 @@ def _refresher(
 def _listener(
     settings: Settings,
     leases: Leases,
+    logins: Logins,
     project_list: ProjectList,
     caches: Sequence[SnapshotCache | ProjectCache[Document]],
 ) -> Listener:
@@ -247,13 +250,17 @@ def _listener(
         for cache in caches:
             cache.forget(name)
 
+    def hear_account(_: str) -> None:
+        logins.forget_tokens()
+
     def lose() -> None:
+        logins.forget_tokens()
         project_list.change()
         for cache in caches:
             cache.forget_all()
 
     return Listener(
         str(settings.database_url),
-        {"koschey_project": hear_project, "koschey_lease": leases.hear},
+        {"koschey_project": hear_project, "koschey_lease": leases.hear, "koschey_account": hear_account},
         on_lost=lose,
     )

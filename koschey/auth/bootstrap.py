@@ -20,7 +20,7 @@ async def ensure_accounts(database_url: str, *, admin_password: str, upload_toke
     """
     parts = parse_token(upload_token)
     if parts is None:
-        raise UsageError("the upload token is not of the form kos_<id>_<secret>")
+        raise UsageError("the upload token is not of the form kos_<id>_<secret>_<checksum>")
     connection = await connect(database_url)
     try:
         existing = await select_account(connection, ADMIN)
@@ -31,7 +31,7 @@ async def ensure_accounts(database_url: str, *, admin_password: str, upload_toke
             admin = await upsert_account(connection, ADMIN, password)
             await insert_grant(connection, admin, "admin")
             uploader = await upsert_account(connection, UPLOADER, None)
-            await insert_grant(connection, uploader, "upload-only")
+            await insert_grant(connection, uploader, "uploader")
             await upsert_token(connection, parts.id, uploader, digest_secret(parts.secret), "made by koschey up")
     finally:
         await connection.close()

@@ -25,3 +25,7 @@ class ExpiringCache[T]:
         self._values.move_to_end(key)
         if len(self._values) > AT_MOST:
             self._values.popitem(last=False)
+
+    def clear(self) -> None:
+        """Remove all values."""
+        self._values.clear()

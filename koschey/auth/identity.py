@@ -4,7 +4,7 @@ import base64
 
 from koschey.accounts import Account
 from koschey.auth.tokens import parse_token, proves
-from koschey.db.accounts import select_account, select_token
+from koschey.db.accounts import select_identity, select_token
 from koschey.db.pool import Database
 
 TOKEN_USER = "__token__"
@@ -26,9 +26,11 @@ def parse_authorization(header: str | None) -> tuple[str, str] | None:
 
 
 async def authenticate_token(db: Database, token: str) -> Account | None:
-    """Return the account of an active token, or None."""
+    """Return the account of an active token, with the limits of the token; None if the token proves nothing."""
     parts = parse_token(token)
     found = await select_token(db, parts.id) if parts else None
     if parts is None or found is None or not proves(parts.secret, found[1]):
         return None
-    return await select_account(db, found[0])
+    identity = await select_identity(db, found[0], parts.id)
+    # It may have been revoked between the two statements.
+    return identity if identity is not None and identity.token is not None else None

@@ -1,9 +1,10 @@
 """Finds the account of credentials, for every door: panel, API, uploads, pages and files.
 
-`koschey.auth.guesses` limits wrong credentials. Two results are cached, and can outlive a revocation for a time:
+`koschey.auth.guesses` limits wrong credentials. Two results are cached:
 
-* A right token is not looked up again for 1 second, so a revoked token may read for that long. Only reading uses this
-  cache.
+* A right token is not looked up again for 0.9 seconds. Only reading uses this cache. A change of accounts, grants or
+  tokens clears it in every process at once; if the notification does not arrive, a revoked token may read for that
+  long.
 * A right password is not hashed again for 5 minutes. The account and its hash are read each time, so a new password, a
   disabled account and a removed role take effect at once. Limits are checked first: a client that has reached one
   cannot try passwords against this cache either.
@@ -14,7 +15,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -24,7 +25,7 @@ from koschey.auth.expiring_cache import ExpiringCache
 from koschey.auth.guesses import Attempt, Guesses
 from koschey.auth.identity import TOKEN_USER, authenticate_token, parse_authorization
 from koschey.auth.passwords import PasswordCheck, PasswordChecks
-from koschey.auth.tokens import parse_token
+from koschey.auth.token_uses import TokenUses
 from koschey.concurrency.flights import Flights
 from koschey.db.accounts import select_account
 from koschey.db.pool import LOST, Pool
@@ -32,8 +33,9 @@ from koschey.errors import Busy, TooManyGuesses
 
 log = structlog.get_logger()
 
-REMEMBERED = 1.0
-"""Seconds for which a token that reads is not looked up again."""
+REMEMBERED = 0.9
+"""Seconds for which a token that reads is not looked up again. With the time that a response needs to leave this
+process, a revocation is active everywhere one second after its commit, also if no notification arrives."""
 COUNTING = 4
 """Maximum number of attempts that a process counts at once. Those on one account wait for each other in PostgreSQL."""
 PROVEN = 300.0
@@ -45,10 +47,12 @@ type Credentials = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """The name of an account, and the public id of the token, if the client used one."""
+    """The name of an account, the public id of the token, if the client used one, and who they are."""
 
     account: str
     token: str | None
+    identity: Account = field(repr=False, compare=False)
+    """The account with its rights; the token's limits are part of it."""
 
 
 class Logins:
@@ -61,6 +65,8 @@ class Logins:
         self._counting = asyncio.Semaphore(COUNTING)
         self._flights = Flights[tuple[str, ...], Account | None](outlive_clients=False)
         self._tokens = ExpiringCache[Login](REMEMBERED)
+        self._changes = 0
+        self.uses = TokenUses(pool)
         self._proven = ExpiringCache[str](PROVEN)
         self._secret = secrets.token_bytes(32)
         self._beside: set[asyncio.Task[None]] = set()
@@ -73,7 +79,10 @@ class Logins:
         credentials = parse_authorization(header)
         if credentials is None:
             return None
-        return self._cached(credentials) or self._login(credentials, await self.prove(credentials, address))
+        if (cached := self._cached(credentials, address)) is not None:
+            return cached
+        changes = self._changes
+        return self._login(credentials, await self.prove(credentials, address), changes)
 
     async def find_named(self, header: str | None, address: str | None) -> Login | None:
         """Do the same as `find`, if reading needs no credentials: the account is only recorded.
@@ -84,8 +93,11 @@ class Logins:
         credentials = parse_authorization(header)
         if credentials is None:
             return None
+        if (cached := self._cached(credentials, address)) is not None:
+            return cached
+        changes = self._changes
         try:
-            return self._cached(credentials) or self._login(credentials, await self._name(credentials, address))
+            return self._login(credentials, await self._name(credentials, address), changes)
         except (TooManyGuesses, Busy):
             return None
 
@@ -97,10 +109,19 @@ class Logins:
         user, password = credentials
         if user != TOKEN_USER:
             return await self.prove_password(user, password, address)
-        account = await authenticate_token(self._pool, password)
+        account = await self._authenticate_token(password, address)
         if account is None:
             await self._guesses.count_token(address)
         return account
+
+    def forget_tokens(self) -> None:
+        """Look up every token again, because an account, a grant or a token has changed or may have."""
+        self._changes += 1
+        self._tokens.clear()
+
+    async def close(self) -> None:
+        """Record the last uses of tokens."""
+        await self.uses.close()
 
     async def prove_password(self, user: str, password: str, address: str | None) -> Account | None:
         """Do the same as `prove`, but accept no tokens. Concurrent requests with equal credentials are one attempt."""
@@ -113,7 +134,7 @@ class Logins:
     async def _name(self, credentials: Credentials, address: str | None) -> Account | None:
         user, password = credentials
         if user == TOKEN_USER:
-            return await authenticate_token(self._pool, password)
+            return await self._authenticate_token(password, address)
 
         async def attempt() -> Account | None:
             return await self._check(user, password, await self._guesses.judge_reader(address))
@@ -145,17 +166,25 @@ class Logins:
         await self._guesses.succeed(attempt)
         return account
 
-    def _cached(self, credentials: Credentials) -> Login | None:
-        return self._tokens.get(_digest(credentials[1])) if credentials[0] == TOKEN_USER else None
+    async def _authenticate_token(self, text: str, address: str | None) -> Account | None:
+        account = await authenticate_token(self._pool, text)
+        if account is not None and account.token is not None:
+            self.uses.note(account.token.id, address)
+        return account
 
-    def _login(self, credentials: Credentials, account: Account | None) -> Login | None:
+    def _cached(self, credentials: Credentials, address: str | None) -> Login | None:
+        login = self._tokens.get(_digest(credentials[1])) if credentials[0] == TOKEN_USER else None
+        if login is not None and login.token is not None:
+            self.uses.note(login.token, address)
+        return login
+
+    def _login(self, credentials: Credentials, account: Account | None, changes: int) -> Login | None:
+        """Return the login of an account. It is cached if nothing has changed since the caller read `changes`."""
         if account is None:
             return None
-        parts = parse_token(credentials[1]) if credentials[0] == TOKEN_USER else None
-        if parts is None:
-            return Login(account.name, None)
-        login = Login(account.name, parts.id)
-        self._tokens.put(_digest(credentials[1]), login)
+        login = Login(account.name, account.token.id if account.token else None, account)
+        if account.token is not None and changes == self._changes:
+            self._tokens.put(_digest(credentials[1]), login)
         return login
 
     def _run_in_background(self, work: Coroutine[Any, Any, None]) -> None:

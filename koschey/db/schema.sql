@@ -93,6 +93,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
+CREATE FUNCTION public.notify_account() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    PERFORM pg_notify('koschey_account', '');
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.projects_in_scope(scope text) RETURNS TABLE(id bigint, name text, origin text)
     LANGUAGE sql STABLE STRICT ROWS 10
     AS $$
@@ -189,7 +197,8 @@ CREATE TABLE public.account (
     id bigint NOT NULL,
     name text NOT NULL,
     password_hash text,
-    disabled_at timestamp with time zone
+    disabled_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT public.koschey_now()
 );
 
 CREATE TABLE public.account_grant (
@@ -206,6 +215,12 @@ ALTER TABLE public.account ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.account_membership (
+    account_id bigint NOT NULL,
+    group_name text NOT NULL,
+    CONSTRAINT account_membership_group_name_check CHECK ((group_name <> ''::text))
 );
 
 CREATE TABLE public.advisory (
@@ -687,6 +702,30 @@ CREATE TABLE public.reviewer_code_release (
     CONSTRAINT reviewer_code_release_shown_check CHECK ((shown ~ '^[0-9a-f]{64}$'::text))
 );
 
+CREATE TABLE public.role_grant (
+    id bigint NOT NULL,
+    account_id bigint,
+    group_name text,
+    role text NOT NULL,
+    index_id smallint,
+    scope text DEFAULT '*'::text NOT NULL,
+    granted_at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
+    granted_by text NOT NULL,
+    CONSTRAINT role_grant_check CHECK ((num_nonnulls(account_id, group_name) = 1)),
+    CONSTRAINT role_grant_group_name_check CHECK ((group_name <> ''::text)),
+    CONSTRAINT role_grant_role_check CHECK ((role = ANY (ARRAY['reader'::text, 'uploader'::text, 'maintainer'::text, 'reviewer'::text, 'auditor'::text, 'admin'::text]))),
+    CONSTRAINT role_grant_scope_check CHECK ((scope <> ''::text))
+);
+
+ALTER TABLE public.role_grant ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.role_grant_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.standing (
     index_id smallint NOT NULL,
     file_id bigint NOT NULL,
@@ -750,7 +789,13 @@ CREATE TABLE public.token (
     description text NOT NULL,
     created_at timestamp with time zone DEFAULT public.koschey_now() NOT NULL,
     expires_at timestamp with time zone,
-    revoked_at timestamp with time zone
+    revoked_at timestamp with time zone,
+    actions text[],
+    scopes text[],
+    index_id smallint,
+    created_by text,
+    last_used_at timestamp with time zone,
+    last_used_from text
 );
 
 CREATE TABLE public.upload_switch (
@@ -770,6 +815,9 @@ CREATE TABLE public.worker (
 
 ALTER TABLE ONLY public.account_grant
     ADD CONSTRAINT account_grant_pkey PRIMARY KEY (account_id, role, scope);
+
+ALTER TABLE ONLY public.account_membership
+    ADD CONSTRAINT account_membership_pkey PRIMARY KEY (account_id, group_name);
 
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_name_key UNIQUE (name);
@@ -888,6 +936,12 @@ ALTER TABLE ONLY public.reviewer_code
 ALTER TABLE ONLY public.reviewer_code_release
     ADD CONSTRAINT reviewer_code_release_pkey PRIMARY KEY (digest, index_id, project, version);
 
+ALTER TABLE ONLY public.role_grant
+    ADD CONSTRAINT role_grant_account_id_group_name_role_index_id_scope_key UNIQUE NULLS NOT DISTINCT (account_id, group_name, role, index_id, scope);
+
+ALTER TABLE ONLY public.role_grant
+    ADD CONSTRAINT role_grant_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.rule
     ADD CONSTRAINT rule_pkey PRIMARY KEY (index_id, kind, project, version, subject);
 
@@ -905,6 +959,8 @@ ALTER TABLE ONLY public.upload_switch
 
 ALTER TABLE ONLY public.worker
     ADD CONSTRAINT worker_pkey PRIMARY KEY (name);
+
+CREATE INDEX account_membership_group ON public.account_membership USING btree (group_name);
 
 CREATE INDEX advisory_pending ON public.advisory USING btree (project) WHERE pending;
 
@@ -960,6 +1016,8 @@ CREATE UNIQUE INDEX proposal_open ON public.proposal USING btree (index_id, acti
 
 CREATE INDEX reviewer_code_issued ON public.reviewer_code USING btree (issued_at);
 
+CREATE INDEX role_grant_group ON public.role_grant USING btree (group_name) WHERE (group_name IS NOT NULL);
+
 CREATE INDEX rule_expiry ON public.rule USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX rule_pattern ON public.rule USING btree (index_id, kind) WHERE (("right"(project, 2) = '-*'::text) OR (project = ANY (ARRAY['*'::text, '@upstream'::text])));
@@ -971,6 +1029,10 @@ CREATE INDEX standing_newest ON public.standing USING btree (index_id, available
 CREATE INDEX standing_pending ON public.standing USING btree (index_id, COALESCE(release_at, 'infinity'::timestamp with time zone), file_id) WHERE (state = ANY (ARRAY['held'::text, 'conflict'::text, 'malformed'::text]));
 
 CREATE INDEX standing_unreleased ON public.standing USING btree (index_id, state, file_id) WHERE (state <> 'released'::text);
+
+CREATE INDEX token_account ON public.token USING btree (account_id);
+
+CREATE TRIGGER account_changed AFTER DELETE OR UPDATE OF name, password_hash, disabled_at ON public.account FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
 
 CREATE TRIGGER debut_by_insert AFTER INSERT ON public.standing REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_debut();
 
@@ -990,9 +1052,13 @@ CREATE TRIGGER forgotten_download_is_never_deleted BEFORE DELETE ON public.forgo
 
 CREATE TRIGGER forgotten_download_is_never_emptied BEFORE TRUNCATE ON public.forgotten_download FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
 
+CREATE TRIGGER grant_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_grant FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
+
 CREATE TRIGGER journal_is_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_is_never_emptied BEFORE TRUNCATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER membership_changed AFTER INSERT OR DELETE OR UPDATE ON public.account_membership FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
 
 CREATE TRIGGER origin_change_is_append_only BEFORE DELETE OR UPDATE ON public.origin_change FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
@@ -1016,8 +1082,13 @@ CREATE TRIGGER standing_is_never_emptied BEFORE TRUNCATE ON public.standing FOR 
 
 CREATE TRIGGER standing_moves_legally BEFORE UPDATE OF state ON public.standing FOR EACH ROW EXECUTE FUNCTION public.refuse_illegal_move();
 
+CREATE TRIGGER token_changed AFTER DELETE OR UPDATE OF account_id, secret_sha256, expires_at, revoked_at, actions, scopes, index_id ON public.token FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
+
 ALTER TABLE ONLY public.account_grant
     ADD CONSTRAINT account_grant_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.account_membership
+    ADD CONSTRAINT account_membership_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
 
 ALTER TABLE ONLY public.alert
     ADD CONSTRAINT alert_serial_fkey FOREIGN KEY (serial) REFERENCES public.journal(serial);
@@ -1079,6 +1150,12 @@ ALTER TABLE ONLY public.reviewer_code_release
 ALTER TABLE ONLY public.reviewer_code_release
     ADD CONSTRAINT reviewer_code_release_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
 
+ALTER TABLE ONLY public.role_grant
+    ADD CONSTRAINT role_grant_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id);
+
+ALTER TABLE ONLY public.role_grant
+    ADD CONSTRAINT role_grant_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
+
 ALTER TABLE ONLY public.rule
     ADD CONSTRAINT rule_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
 
@@ -1093,6 +1170,9 @@ ALTER TABLE ONLY public.standing
 
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.token
+    ADD CONSTRAINT token_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
 
 ALTER TABLE ONLY public.upload_switch
     ADD CONSTRAINT upload_switch_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);

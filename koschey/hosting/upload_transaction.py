@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from koschey.accounts import Account
+from koschey.auth.authorization import authorize_actor
+from koschey.auth.permissions import Action
 from koschey.causes import Cause, CauseKind, Grounds
 from koschey.db import files, journal, projects
 from koschey.db.files import NewFile
@@ -38,12 +40,18 @@ class Addition:
     switched: Mapping[str, bool]
     """The upload rules that were switched on or off, by name."""
 
+    @property
+    def actor(self) -> Actor:
+        """The account and the token that upload."""
+        return Actor(self.account.name, "upload", self.account.token.id if self.account.token else None)
+
     async def write(self, connection: Connection, pending: PendingUpload) -> Serial | None:
         """Add the file; None if another upload has added the same file meanwhile. Needs a transaction.
 
-        Raises `Refused` or `NotAllowed` if another upload or a decision came first, and `StoreUnavailable` if the
-        objects are being deleted because the upload took too long.
+        Raises `Refused` if another upload or a decision came first, `NotAllowed` if the account or its token may not
+        upload any more, and `StoreUnavailable` if the objects are being deleted because the upload took too long.
         """
+        await authorize_actor(connection, self.actor, Action.UPLOAD, self.upload.form.project)
         project = await self._begin(connection)
         if project is None:
             return None
@@ -56,7 +64,7 @@ class Addition:
         # The last statement: its lock makes all other writers wait.
         return await journal.insert_entries(
             connection,
-            Actor(self.account.name, "upload"),
+            self.actor,
             Event.ADD_FILE,
             project.name,
             [Entry(facts.version, facts.filename, detail)],

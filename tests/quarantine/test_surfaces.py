@@ -190,9 +190,9 @@ def everybody(app: AppInProcess) -> dict[str, Who]:
     return {
         "nobody": NOBODY,
         "an account without rights": app.account(None),
-        "an uploader of another project": app.account("uploader", UPLOADERS_OWN),
+        "an uploader of another project": app.account("maintainer", UPLOADERS_OWN),
         "a session without rights": app.person(None),
-        "an uploader's session": app.person("uploader", UPLOADERS_OWN),
+        "an uploader's session": app.person("maintainer", UPLOADERS_OWN),
     }
 
 

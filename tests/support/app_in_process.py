@@ -7,7 +7,7 @@ themselves, and no worker runs. So one test can send hundreds of requests a seco
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -262,9 +262,9 @@ class AppInProcess:
         """Advance the clock."""
         self.set_clock(self.now + span)
 
-    def account(self, role: str | None, scope: str = "*") -> Who:
-        """A client with a token, and with one role or none."""
-        return self.run(self._add_account(role, scope))
+    def account(self, role: str | None, scope: str = "*", **limits: Sequence[str] | None) -> Who:
+        """A client with a token, and with one role or none; `actions` and `scopes` are limits of the token."""
+        return self.run(self._add_account(role, scope, limits))
 
     def person(self, role: str | None, scope: str = "*") -> Who:
         """A client with a session of the panel, and with one role or none."""
@@ -297,13 +297,15 @@ class AppInProcess:
                 account = await accounts.upsert_account(connection, name, None)
                 await accounts.insert_grant(connection, account, "admin")
 
-    async def _add_account(self, role: str | None, scope: str) -> Who:
+    async def _add_account(self, role: str | None, scope: str, limits: Mapping[str, Sequence[str] | None]) -> Who:
         token = new_token()
         parts = parse_token(token)
         assert parts
         async with self.resources.pool.acquire() as connection:
             name, account = await self._new_account(connection, role, scope)
             await accounts.insert_token(connection, parts.id, account, digest_secret(parts.secret), "a test")
+            narrowed = limits.get("actions"), limits.get("scopes")
+            await connection.execute("UPDATE token SET actions = $2, scopes = $3 WHERE id = $1", parts.id, *narrowed)
         return Who(name, {"Authorization": f"Bearer {token}"})
 
     async def _add_session(self, role: str | None, scope: str) -> Who:

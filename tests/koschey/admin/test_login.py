@@ -71,7 +71,7 @@ def test_a_role_taken_away_ends_the_session(koschey: Koschey) -> None:
     person.log_in(add_account(koschey, "fired", ("reviewer", "*")))
     assert person.ask("/admin/").status == 200
     koschey.fetch_value(
-        "DELETE FROM account_grant USING account WHERE account.id = account_id AND name = 'fired' RETURNING 1"
+        "DELETE FROM role_grant USING account WHERE account.id = account_id AND name = 'fired' RETURNING 1"
     )
     assert person.ask("/admin/").location == "/admin/login"
 

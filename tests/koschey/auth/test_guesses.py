@@ -369,7 +369,7 @@ async def test_memory_is_no_way_around_the_limit(pool: Pool, ada: str) -> None:
 async def test_a_revoked_token_reads_for_a_second_at_most(
     pool: Pool, ada: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading remembers a token for a second; every other door looks it up each time."""
+    """Reading remembers a token for less than a second, or until a change; other doors look it up each time."""
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     logins = Logins(pool)
@@ -379,9 +379,26 @@ async def test_a_revoked_token_reads_for_a_second_at_most(
     assert found.account == "ada"
     await pool.execute("UPDATE token SET revoked_at = now()")
     assert await logins.prove((TOKEN_USER, ada), HERE) is None
-    now += 0.9
+    now += 0.89
     assert await logins.find(header, HERE) == found
-    now += 0.2
+    now += 0.01
+    assert await logins.find(header, HERE) is None
+    await pool.execute("UPDATE token SET revoked_at = NULL")
+    assert await logins.find(header, HERE) == found
+    await pool.execute("UPDATE token SET revoked_at = now()")
+    logins.forget_tokens()
+    assert await logins.find(header, HERE) is None
+
+
+async def test_what_was_looked_up_before_a_change_is_not_kept(pool: Pool, ada: str) -> None:
+    """A token that is looked up while it is revoked is not remembered, because the rows were read before."""
+    logins = Logins(pool)
+    header = f"Bearer {ada}"
+    looking = asyncio.create_task(logins.find(header, HERE))
+    await asyncio.sleep(0)
+    await pool.execute("UPDATE token SET revoked_at = now()")
+    logins.forget_tokens()
+    await looking
     assert await logins.find(header, HERE) is None
 
 

@@ -1,8 +1,10 @@
 """Which account a header names: tokens, passwords, and the accounts that an index begins with."""
 
 import base64
+import binascii
 import itertools
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import NormalizedName
 
-from koschey.accounts import Account, Grant
+from koschey.accounts import Account, Grant, TokenRights
 from koschey.auth import passwords
 from koschey.auth.bootstrap import ensure_accounts
 from koschey.auth.guesses import Rank
@@ -19,7 +21,7 @@ from koschey.auth.identity import TOKEN_USER, parse_authorization
 from koschey.auth.logins import Logins
 from koschey.auth.passwords import PasswordCheck, PasswordChecks, hash_password
 from koschey.auth.permissions import Action, allows
-from koschey.auth.tokens import TokenParts, digest_secret, new_token, parse_token, proves
+from koschey.auth.tokens import TokenParts, checksum, digest_secret, new_token, parse_token, proves
 from koschey.db.accounts import insert_grant, insert_token, select_account, select_token, upsert_account
 from koschey.db.pool import Connection, Database
 from koschey.errors import UsageError
@@ -48,12 +50,29 @@ def test_tokens_have_one_form() -> None:
     """A token says that it is one, has a public id, and 256 bits that nobody can guess."""
     tokens = [new_token() for _ in range(50)]
     assert len({parse_token(token) for token in tokens}) == 50
-    assert all(re.fullmatch(r"kos_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}", token) for token in tokens)
+    assert all(re.fullmatch(r"kos_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}_[A-Za-z0-9]{6}", token) for token in tokens)
 
 
-@pytest.mark.parametrize("text", [TOKEN, f" {TOKEN}\n"])
+def test_a_scanner_can_verify_a_token() -> None:
+    """The last six characters are the CRC-32 of the others in base 62, as a scanner would compute it."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    for token in [new_token() for _ in range(50)]:
+        checked, _, sent = token[:60], token[60], token[61:]
+        number = sum(digits.index(digit) * 62**place for place, digit in enumerate(reversed(sent)))
+        assert number == binascii.crc32(checked.encode())
+
+
+@given(st.integers(0, 59), st.sampled_from("abcXYZ019_-"))
+def test_a_mistyped_token_is_none(place: int, letter: str) -> None:
+    """A token with another letter has another checksum, so it is not even looked up."""
+    token = TOKEN + "_" + checksum(TOKEN)
+    changed = token[:place] + letter + token[place + 1 :]
+    assert (parse_token(changed) is not None) is (changed == token)
+
+
+@pytest.mark.parametrize("text", [TOKEN, f" {TOKEN}\n", f"{TOKEN}_{checksum(TOKEN)}"])
 def test_tokens_are_parsed(text: str) -> None:
-    """A token is taken apart, with the white space of a copied one forgiven."""
+    """A token is taken apart, with the white space of a copied one forgiven. Earlier tokens have no checksum."""
     assert parse_token(text) == TokenParts("a" * 12, "b" * 43)
 
 
@@ -62,6 +81,7 @@ def test_tokens_are_parsed(text: str) -> None:
     [
         *("", "kos", "kos_", TOKEN[:-1], TOKEN + "b", TOKEN.upper(), "x" + TOKEN, TOKEN.replace("_", "-")),
         *(f"kos_{'a' * 11}é_{'b' * 43}", f"kos_{'a' * 12}_{'b' * 42}=", f"kos_{'a' * 12}\0_{'b' * 43}"),
+        *(f"{TOKEN}_", f"{TOKEN}_AAAAAA", f"{TOKEN}_{checksum(TOKEN)[:-1]}", f"{TOKEN}_{checksum(TOKEN)}0"),
         f"pypi-{'a' * 60}",
     ],
 )
@@ -193,6 +213,14 @@ async def add_account(connection: Connection, name: str = "ada", *, with_passwor
     return account, token
 
 
+def with_another_secret(token: str) -> str:
+    """A token of the same id, with the right checksum and a secret that is wrong."""
+    parts = parse_token(token)
+    assert parts is not None
+    checked = f"kos_{parts.id}_{'x' * 43}"
+    return f"{checked}_{checksum(checked)}"
+
+
 async def authenticate(db: Database, user: str, password: str) -> Account | None:
     """Whom credentials prove to a process that has just started, from an address that nobody has used."""
     return await Logins(db).prove((user, password), f"192.0.2.{next(ADDRESSES)}")
@@ -212,8 +240,10 @@ async def test_authenticate(connection: Connection) -> None:
     found = await authenticate(connection, "ada", "open sesame")
     assert found is not None
     assert (found.name, found.grants) == ("ada", (Grant("reviewer", "spam"),))
-    assert await authenticate(connection, TOKEN_USER, token) == found
-    wrong_secret = token[:-1] + ("A" if token[-1] != "A" else "B")
+    parts = parse_token(token)
+    assert parts is not None
+    assert await authenticate(connection, TOKEN_USER, token) == replace(found, token=TokenRights(parts.id))
+    wrong_secret = with_another_secret(token)
     for user, password in [
         ("ada", "wrong"),
         ("ada", ""),
@@ -309,5 +339,5 @@ async def test_the_first_token_stays_revoked(connection: Connection, database: s
     await ensure_accounts(database, admin_password="x", upload_token=token)
     assert await name_of(connection, TOKEN_USER, token) is None
     await connection.execute("UPDATE token SET revoked_at = NULL, account_id = $1", account)
-    await ensure_accounts(database, admin_password="x", upload_token=token[:-1] + ("A" if token[-1] != "A" else "B"))
+    await ensure_accounts(database, admin_password="x", upload_token=with_another_secret(token))
     assert await name_of(connection, TOKEN_USER, token) == "admin"

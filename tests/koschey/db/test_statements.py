@@ -14,6 +14,14 @@ FIRST_WORDS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER"
 PIECES = frozenset(
     {
         "ADDED",
+        "GRANTS",
+        "INDEX",
+        "IS_ACTIVE_TOKEN",
+        "SHOWN",
+        "SHOWN_GRANT",
+        "SHOWN_TOKEN",
+        "TOKENS",
+        "WHO",
         "ADVISORIES",
         "CHECKS",
         "COLUMNS",

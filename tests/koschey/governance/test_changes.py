@@ -117,7 +117,9 @@ async def test_a_rule_of_one_release_wakes_that_release(connection: Connection) 
     assert (await journal(connection))[0][2:4] == ("acme", "2.0")
 
 
-@pytest.mark.parametrize(("role", "grant"), [(None, None), ("reviewer", "*"), ("uploader", "*"), ("admin", "six")])
+@pytest.mark.parametrize(
+    ("role", "grant"), [(None, None), ("reviewer", "*"), ("maintainer", "*"), ("auditor", "*"), ("admin", "six")]
+)
 async def test_only_who_manages_the_scope_changes_it(
     connection: Connection, role: str | None, grant: str | None
 ) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from koschey.auth.tokens import digest_secret, new_token, parse_token
+from koschey.db.accounts import insert_grant
 from koschey.model import Sha256
 from koschey.storage.s3 import manifest_key
 from tests.support.archives import core_metadata, other_bytes, sdist, wheel
@@ -215,7 +216,7 @@ def grant_upload(koschey: Koschey, name: str, scope: str) -> str:
         connection = await asyncpg.connect(koschey.settings["KOSCHEY_DATABASE_URL"])
         try:
             account = await connection.fetchval("INSERT INTO account (name) VALUES ($1) RETURNING id", name)
-            await connection.execute("INSERT INTO account_grant VALUES ($1, 'uploader', $2)", account, scope)
+            await insert_grant(connection, account, "uploader", scope)
             await connection.execute(
                 "INSERT INTO token (id, account_id, secret_sha256, description) VALUES ($1, $2, $3, '')",
                 parts.id,

@@ -355,7 +355,8 @@ async def test_a_reason_is_asked_for(
 
 def matrix() -> Iterator[tuple[str, str, Operation, Scope, bool]]:
     """Every role, granted for this project, another and all, with every change."""
-    allowed = {"uploader": {yank, unyank}, "reviewer": set(), "admin": {yank, unyank, remove, archive}}
+    allowed: dict[str, set[Operation]] = {role: set() for role in ("reader", "uploader", "reviewer", "auditor")}
+    allowed |= {"maintainer": {yank, unyank}, "admin": {yank, unyank, remove, archive}}
     changes: list[tuple[Operation, Scope]] = [(yank, RELEASE), (unyank, RELEASE), (remove, FILE), (archive, PROJECT)]
     for role, may in allowed.items():
         for granted in ("acme", "*", "other"):
@@ -373,7 +374,7 @@ async def test_who_may(
     scope: Scope,
     allowed: bool,
 ) -> None:
-    """An uploader may yank, an admin may do all, a reviewer decides other things; each in the granted scope."""
+    """A maintainer may yank, an admin may do all, a reviewer decides other things; each in the granted scope."""
     await insert_grant(connection, await upsert_account(connection, "bob", None), role, granted)
     change = because(scope, actor=Actor("bob", "api"))
     if allowed:

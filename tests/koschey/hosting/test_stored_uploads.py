@@ -17,7 +17,9 @@ from asyncpg.transaction import Transaction
 
 from activities.uploads import UploadActivities
 from koschey.accounts import Account, Grant
-from koschey.errors import Busy, StoreUnavailable
+from koschey.db.accounts import insert_grant, insert_token, select_identity, upsert_account
+from koschey.db.pool import Pool
+from koschey.errors import Busy, NotAllowed, StoreUnavailable
 from koschey.hosting import accept as accepting
 from koschey.hosting import pending_uploads
 from koschey.hosting.accept import Accepted, UploadIntake, accept
@@ -43,8 +45,15 @@ def intake(app: AppInProcess) -> UploadIntake:
     """What the process of the index accepts uploads with, by itself."""
     resources = app.resources
     app.run(resources.bucket.ensure())
+    app.run(add_admin(resources.pool))
     store = UploadStore(resources.bucket, asyncio.Semaphore(PARTS_IN_MEMORY))
     return UploadIntake(resources.pool, store, Inspector(), resources.trust)
+
+
+async def add_admin(pool: Pool) -> None:
+    """Add the account that uploads: the transaction of an upload reads its rights again."""
+    async with pool.acquire() as connection:
+        await insert_grant(connection, await upsert_account(connection, ADMIN.name, None), "admin")
 
 
 @asynccontextmanager
@@ -63,10 +72,10 @@ async def arrived(file: File) -> AsyncIterator[Upload]:
         yield Upload(parse_upload_form(fields, filename), spool.fileno(), len(content), digests)
 
 
-async def take(intake: UploadIntake, file: File) -> Accepted:
+async def take(intake: UploadIntake, file: File, account: Account = ADMIN) -> Accepted:
     """Accept a file."""
     async with arrived(file) as upload:
-        return await accept(intake, ADMIN, upload)
+        return await accept(intake, account, upload)
 
 
 def digest_of(body: bytes) -> Sha256:
@@ -263,6 +272,46 @@ def test_failed_transaction_leaves_no_object(
     assert app.run(objects_of(intake, file)) == [False] * 3
     assert app.run(rows_of(intake, file)) == (0, 0)
     assert app.run(take(intake, file)).serial is not None
+
+
+@pytest.mark.parametrize("ended", ["revoked", "narrowed", "disabled", "without a role"])
+def test_rights_that_end_during_an_upload_end_it(
+    app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    """The transaction of an upload, which may have begun long before, reads the rights again, and leaves nothing."""
+    name = f"us-{ended.replace(' ', '-')}"
+    file = wheel(name, "1.0")
+    made = app.run(new_uploader(intake.pool, name))
+    changes = {
+        "revoked": "UPDATE token SET revoked_at = now() WHERE id = $1",
+        "narrowed": "UPDATE token SET scopes = '{other}' WHERE id = $1",
+        "disabled": "UPDATE account SET disabled_at = now() FROM token WHERE token.id = $1 AND account_id = account.id",
+        "without a role": "DELETE FROM role_grant USING token AS t WHERE t.id = $1 AND role_grant.account_id = t.account_id",
+    }
+    write = Addition.write
+
+    async def end_first(addition: Addition, *arguments: Any) -> Any:
+        await intake.pool.execute(changes[ended], made.token.id if made.token else "")
+        return await write(addition, *arguments)
+
+    monkeypatch.setattr(Addition, "write", end_first)
+    with pytest.raises(NotAllowed):
+        app.run(take(intake, file, made))
+    assert app.run(rows_of(intake, file)) == (0, 0)
+    assert app.run(objects_of(intake, file)) == [False] * 3
+    monkeypatch.undo()
+    assert app.run(take(intake, file)).serial
+
+
+async def new_uploader(pool: Pool, name: str) -> Account:
+    """Add an account that may upload, with a token."""
+    async with pool.acquire() as connection:
+        account = await upsert_account(connection, name, None)
+        await insert_grant(connection, account, "uploader")
+        await insert_token(connection, name.ljust(12, "0")[:12], account, "", "a test")
+        found = await select_identity(connection, name, name.ljust(12, "0")[:12])
+    assert found is not None
+    return found
 
 
 def test_transaction_is_tried_again(app: AppInProcess, intake: UploadIntake, monkeypatch: pytest.MonkeyPatch) -> None:

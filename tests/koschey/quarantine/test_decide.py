@@ -291,6 +291,8 @@ async def test_an_unknown_project_cannot_be_approved(connection: Connection) -> 
         ("admin", "*", True),
         ("reviewer", "eggs", False),
         ("uploader", "*", False),
+        ("maintainer", "*", False),
+        ("auditor", "*", False),
         (None, "", False),
     ],
 )

@@ -262,7 +262,7 @@ async def test_who_gets_a_code(spam: Connection) -> None:
 async def test_the_reviewer_must_still_be_one(spam: Connection) -> None:
     """A code does not outlive the account's right to decide."""
     issued, other = await code_for(spam), await code_for(spam)
-    await spam.execute("DELETE FROM account_grant USING account WHERE account.id = account_id AND name = 'rita'")
+    await spam.execute("DELETE FROM role_grant USING account WHERE account.id = account_id AND name = 'rita'")
     assert "rita may not decide spam" in await use(spam, issued.code)
     await spam.execute("UPDATE account SET disabled_at = now() WHERE name = 'rita'")
     assert "there is no account" in await use(spam, other.code)
