@@ -32,6 +32,7 @@ from koschey.web import (
     upload,
     xmlrpc,
 )
+from koschey.web.access import check_declared
 from koschey.web.context import KEY
 from koschey.web.edge import Edge
 from koschey.web.fast import FastLayer
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
     """Return the ASGI application. Its resources open when the server starts it."""
     settings = settings or load_settings()
     front = create_front(settings)
-    gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY].logins)
+    gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY])
     hosts = OwnHosts(settings.own_hosts, settings.public_url)
     edge = Edge(gate, hosts, Mount(settings.addresses.prefix, front.quart.url_map))
     if not settings.proxy_networks and not settings.proxy_at_socket:
@@ -96,6 +97,7 @@ def create_front(settings: Settings) -> FastLayer:
     app.url_map.merge_slashes = False
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    check_declared(app)
     errors.register(app)
     conditional.register(app)
     front, stack = FastLayer(app, settings.addresses.prefix), AsyncExitStack()

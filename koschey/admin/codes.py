@@ -5,6 +5,7 @@ from quart import Response, request
 from koschey.admin.decisions import DOOR, parse_choice, parse_days
 from koschey.admin.panel import blueprint, render
 from koschey.admin.visit import account
+from koschey.auth.permissions import Action
 from koschey.errors import UsageError
 from koschey.model import Actor
 from koschey.policy.reasons import parse_reason
@@ -14,12 +15,14 @@ from koschey.quarantine.shown_releases import Release
 from koschey.quarantine.signal_commands import SIGNALS, signal_input, signal_lines
 from koschey.settings.signal_decisions import signal_decisions
 from koschey.standards.names import parse_name
+from koschey.web.access import needs
 from koschey.web.context import resources
 
 SEPARATOR = "=="
 
 
 @blueprint.post("/codes", merge_slashes=False)
+@needs(Action.DECIDE)
 async def show_code() -> Response:
     """Make a code for the release that the form names, or for all releases that it lists, and show it."""
     check_codes_decide(signal_decisions(resources().settings.decisions_by_signal))

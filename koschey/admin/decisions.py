@@ -76,6 +76,11 @@ def may_decide(project: NormalizedName) -> bool:
     return may(account(), Action.DECIDE, project)
 
 
+def may_see(project: NormalizedName) -> bool:
+    """Return whether to show what waits for a decision about a project, and who downloaded its files."""
+    return may(account(), Action.AUDIT, project)
+
+
 def parse_choice(text: str) -> Choice:
     """Parse a choice. Raises `UsageError`."""
     try:

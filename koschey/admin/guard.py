@@ -1,19 +1,21 @@
 """Checks every request to the panel, so that no route can forget it: same origin, CSRF token, a session."""
 
+from typing import cast
 from urllib.parse import urlsplit
 
-from quart import redirect, request, url_for
+from quart import Quart, current_app, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import Forbidden
 
 from koschey.admin.visit import find_person, visit
+from koschey.auth.authorization import authorize_somewhere
+from koschey.auth.permissions import Action
 from koschey.auth.sessions import is_csrf_token
+from koschey.web.access import Access, declared
 from koschey.web.context import resources
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN = frozenset({"admin.login", "admin.log_in"})
-"""Endpoints that need no login. The style sheet needs none either, nor a visit."""
 STATIC = "admin.static"
 FORM = "application/x-www-form-urlencoded"
 FORM_TIMEOUT = 15
@@ -21,14 +23,23 @@ FORM_TIMEOUT = 15
 
 
 async def guard() -> ResponseReturnValue | None:
-    """Let a request pass, or answer it."""
-    if request.endpoint == STATIC:
+    """Let a request pass, or answer it.
+
+    Raises `NotAllowed` if the account may not do what the view needs, for any project. The function that makes a change
+    checks the permission for its project.
+    """
+    if request.endpoint == STATIC:  # needs no visit either
         return None
     if request.method not in SAFE:
         await _check_form()
     await find_person()
-    if visit().session is None and request.endpoint not in OPEN:
+    found, session = declared(cast(Quart, current_app), request.endpoint), visit().session
+    if found is not None and found.needs is Access.OPEN:
+        return None
+    if session is None:
         return redirect(url_for("admin.login"), 303)
+    if found is not None and isinstance(found.needs, Action):
+        authorize_somewhere(session.account, found.needs)
     return None
 
 

@@ -3,9 +3,11 @@
 from quart import Response, request
 
 from koschey.admin.panel import blueprint, render
+from koschey.auth.permissions import Action
 from koschey.errors import UsageError
 from koschey.governance.journal import read_journal_before
 from koschey.model import Serial
+from koschey.web.access import needs
 from koschey.web.context import resources
 
 PER_PAGE = 100
@@ -14,6 +16,7 @@ MAX_DIGITS = 18
 
 
 @blueprint.get("/journal", merge_slashes=False)
+@needs(Action.AUDIT)
 async def journal() -> Response:
     """Show the last changes before a serial, or the last ones in total."""
     before = _parse_serial(request.args.get("before"))

@@ -5,8 +5,10 @@ from quart import Response, redirect, request, url_for
 
 from koschey.admin.panel import blueprint, render
 from koschey.admin.visit import drop_cookie, may_enter, set_cookie, visit
+from koschey.auth.permissions import Action
 from koschey.auth.sessions import close_session, open_session
 from koschey.errors import Busy, KoscheyError, TooManyGuesses
+from koschey.web.access import Access, needs
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER, status_of
 
@@ -16,6 +18,7 @@ WRONG = "User name or password is wrong."
 
 
 @blueprint.get("/login", merge_slashes=False)
+@needs(Access.OPEN)
 async def login() -> Response:
     """Show the form, and give the browser an id, so that this form has a CSRF token like every other."""
     if visit().session is not None:
@@ -24,6 +27,7 @@ async def login() -> Response:
 
 
 @blueprint.post("/login", merge_slashes=False)
+@needs(Access.OPEN)
 async def log_in() -> Response:
     """Verify the password and open a session.
 
@@ -50,6 +54,7 @@ async def log_in() -> Response:
 
 
 @blueprint.post("/logout", merge_slashes=False)
+@needs(Action.AUDIT)
 async def logout() -> Response:
     """Delete the session and the browser's cookie."""
     await close_session(resources().pool, visit().id)

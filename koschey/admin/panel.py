@@ -9,9 +9,11 @@ from werkzeug.exceptions import HTTPException, NotFound
 from koschey.admin import show
 from koschey.admin.guard import guard
 from koschey.admin.visit import visit
+from koschey.auth.permissions import Action
 from koschey.auth.sessions import leave_notice
 from koschey.errors import KoscheyError
 from koschey.resources import POSTGRESQL_AWAY, POSTGRESQL_SLOW
+from koschey.web.access import Access, needs
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER, status_of
 
@@ -68,6 +70,7 @@ async def render_error(status: int, title: str, detail: str) -> Response:
 
 
 @blueprint.get("/static/<path:filename>", merge_slashes=False)
+@needs(Access.OPEN)
 async def static(filename: str) -> Response:
     """Serve the style sheet and the icon.
 
@@ -79,6 +82,7 @@ async def static(filename: str) -> Response:
 
 
 @blueprint.route("/<path:rest>", methods=METHODS, merge_slashes=False)
+@needs(Action.AUDIT)
 async def nothing(rest: str) -> Response:
     """Answer every other path below `/admin/`, so that the guard and the headers cover it too."""
     raise NotFound(f"There is no page {rest!r} in this panel.")

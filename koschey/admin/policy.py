@@ -20,6 +20,7 @@ from koschey.governance.terms import SETTABLE, Terms
 from koschey.model import Actor
 from koschey.policy.findings import FindingAction
 from koschey.policy.rules import EVERYTHING, FLAGS, Rule, RuleKind
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 
@@ -41,12 +42,14 @@ class RuleDraft:
 
 
 @blueprint.get("/policy", merge_slashes=False)
+@needs(Action.AUDIT)
 async def policy() -> Response:
     """Show all rules."""
     return await _page()
 
 
 @blueprint.post("/policy", merge_slashes=False)
+@needs(Action.MANAGE)
 async def change_policy() -> ResponseReturnValue:
     """Set or lift one rule."""
     form = await request.form

@@ -7,13 +7,15 @@ from quart import Response, redirect, request, url_for
 from quart.typing import ResponseReturnValue
 
 from koschey.admin.confirmation import Confirmation, confirmation_for
-from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, read_draft
+from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, may_see, read_draft
 from koschey.admin.panel import blueprint, render
 from koschey.admin.show import without_login
+from koschey.auth.permissions import Action
 from koschey.errors import NotKnown, Unconfirmed, UsageError
 from koschey.quarantine.project_review import review_project
 from koschey.standards.names import parse_name
 from koschey.standards.upstream_page import CAUSES
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 from koschey.web.redirects import moved_here
@@ -23,6 +25,7 @@ PER_PAGE = 50
 
 
 @blueprint.get("/projects/<project>", merge_slashes=False)
+@needs(Action.AUDIT)
 async def project(project: str) -> ResponseReturnValue:
     """Show a project."""
     name = parse_name(project)
@@ -32,6 +35,7 @@ async def project(project: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/projects/<project>", merge_slashes=False)
+@needs(Action.DECIDE)
 async def decide_on_project(project: str) -> ResponseReturnValue:
     """Decide on the project or on one of its releases."""
     name = parse_name(project)
@@ -77,6 +81,7 @@ async def _page(
         entries=review.entries,
         choices=review.choices if may_decide(name) else [],
         may_decide=may_decide(name),
+        may_see=may_see(name),
     )
 
 

@@ -9,10 +9,12 @@ from quart.typing import ResponseReturnValue
 from koschey.admin.confirmation import Confirmation, confirmation_for
 from koschey.admin.decisions import DecisionDraft, carry_out, may_decide, read_draft
 from koschey.admin.panel import blueprint, render
+from koschey.auth.permissions import Action
 from koschey.errors import Unconfirmed, UsageError
 from koschey.model import State
 from koschey.quarantine.waiting_releases import HeldReleases, find_projects
 from koschey.standards.names import MAX_NAME, parse_name
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.errors import status_of
 
@@ -23,18 +25,21 @@ NAMES = 20
 
 
 @blueprint.get("", merge_slashes=False)
+@needs(Action.AUDIT)
 async def without_slash() -> ResponseReturnValue:
     """Redirect to the panel. Quart's own redirect would go to the host that the request names."""
     return redirect(url_for("admin.quarantine"), 308)
 
 
 @blueprint.get("/", merge_slashes=False)
+@needs(Action.AUDIT)
 async def quarantine() -> Response:
     """List the pending releases."""
     return await _page()
 
 
 @blueprint.post("/", merge_slashes=False)
+@needs(Action.DECIDE)
 async def decide_on_release() -> ResponseReturnValue:
     """Make a decision about one release."""
     draft = await read_draft()

@@ -7,7 +7,7 @@ from quart import Response, g, request
 
 from koschey.accounts import Account
 from koschey.addresses import ADMIN
-from koschey.auth.permissions import Action, may_somewhere
+from koschey.auth.permissions import Action, permits_somewhere
 from koschey.auth.sessions import Session, SessionId, csrf_token, find_session, new_id, parse_id
 from koschey.web.context import resources
 
@@ -56,8 +56,8 @@ async def find_person() -> None:
 
 
 def may_enter(person: Account) -> bool:
-    """Return whether any role of the account, for any project, lets it make decisions."""
-    return may_somewhere(person.grants, Action.DECIDE)
+    """Return whether any role of the account, for any project, lets it see the quarantine."""
+    return permits_somewhere(person, Action.AUDIT)
 
 
 def is_secure() -> bool:

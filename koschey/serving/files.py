@@ -44,6 +44,11 @@ class JudgedFiles:
         item = await files.select_file_by_path(self.pool, path) or await self.cold_paths.find(path)
         return await self._judge(item) if item else None
 
+    async def project_at(self, path: str) -> NormalizedName | None:
+        """Return the project of the file under exactly this path; None if the file has no row."""
+        item = await files.select_file_by_path(self.pool, path)
+        return item.file.project if item else None
+
     async def of_release(self, project: NormalizedName, version: str, filename: str) -> JudgedFile | None:
         """Return a file of a release. A project without a row is first refreshed from its upstream.
 

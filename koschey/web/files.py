@@ -6,10 +6,12 @@ from contextlib import aclosing, suppress
 
 from quart import Blueprint, Response, request
 
+from koschey.auth.permissions import Action
 from koschey.errors import Damaged, JustChanged
 from koschey.mirror.ranges import Piece
 from koschey.model import File, Origin, Sha256
 from koschey.storage.s3 import blob_key
+from koschey.web.access import needs
 from koschey.web.caching import immutable
 from koschey.web.conditional import (
     Unsatisfiable,
@@ -35,6 +37,7 @@ RECORD = ".provenance_url.json"
 
 
 @blueprint.get("/packages/<path:rest>")
+@needs(Action.READ)
 async def package(rest: str) -> Response:
     """Serve a file, its core metadata or its record."""
     path = f"/packages/{rest}"

@@ -2,7 +2,7 @@
 
 Every path is closed, except the health of the process and the paths that check credentials themselves: the panel, the
 API and uploads. So a new route is closed by default. pip answers a 401 that has a challenge with a login; a 404 would
-send installers to the next index.
+send installers to the next index. A token that may not read, or not this project, gets 403.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,15 @@ from typing import Any
 import structlog
 from quart import Response
 
+from koschey.accounts import EVERYWHERE, Account
+from koschey.auth.authorization import authorize, may
 from koschey.auth.identity import TOKEN_USER, parse_authorization
-from koschey.auth.logins import Logins
-from koschey.errors import Busy, TooManyGuesses
-from koschey.resources import POSTGRESQL_AWAY
+from koschey.auth.permissions import Action
+from koschey.errors import Busy, NotAllowed, TooManyGuesses
+from koschey.resources import POSTGRESQL_AWAY, Resources
 from koschey.web.asgi import send_response
 from koschey.web.errors import problem, problem_of
+from koschey.web.read_targets import projects_read
 from koschey.web.watched import ClientGone, WatchedReceive
 
 log = structlog.get_logger()
@@ -27,15 +30,15 @@ CHALLENGE = 'Basic realm="koschey", charset="UTF-8"'
 
 
 class ReadGate:
-    """Requires a login before the application behind it sees a request."""
+    """Requires a login that may read before the application behind it sees a request."""
 
-    def __init__(self, application: Any, logins: Callable[[], Logins]) -> None:
+    def __init__(self, application: Any, resources: Callable[[], Resources]) -> None:
         self._application = application
-        self._logins = logins
+        self._resources = resources
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] != "http" or _is_open(scope["path"]):
+        if scope["type"] != "http" or is_open(scope["path"]):
             await self._application(scope, receive, send)
             return
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
@@ -60,9 +63,11 @@ class ReadGate:
     async def _refusal(self, scope: Any, header: str) -> Response | None:
         """Return the refusal of a request, or None if it may pass."""
         try:
-            if await self._logins().find(header, (scope.get("client") or [None])[0]) is not None:
+            login = await self._resources().logins.find(header, (scope.get("client") or [None])[0])
+            if login is not None:
+                await self._authorize(login.identity, scope["path"])
                 return None
-        except (TooManyGuesses, Busy) as error:
+        except (NotAllowed, TooManyGuesses, Busy) as error:
             return problem_of(error)
         except POSTGRESQL_AWAY as error:
             log.warning("a login cannot be looked up", error=repr(error))
@@ -75,8 +80,17 @@ class ReadGate:
         response.headers["WWW-Authenticate"] = CHALLENGE
         return response
 
+    async def _authorize(self, identity: Account, path: str) -> None:
+        """Raise `NotAllowed` if the identity may not read what is under the path."""
+        if may(identity, Action.READ, EVERYWHERE):
+            return
+        projects = await projects_read(path, self._resources().judged_files)
+        for scope in projects or {EVERYWHERE}:
+            authorize(identity, Action.READ, scope)
 
-def _is_open(path: str) -> bool:
+
+def is_open(path: str) -> bool:
+    """Return whether requests for this path pass the gate without a login."""
     return path in OPEN or path.startswith(OPEN_BELOW)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from quart import Blueprint, Response
 
 from koschey.serving.readiness import ages_of
+from koschey.web.access import Access, needs
 from koschey.web.context import resources
 from koschey.web.errors import RETRY_AFTER
 
@@ -19,12 +20,14 @@ blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/_/live")
+@needs(Access.OPEN)
 async def live() -> Response:
     """Answer 200 while this process answers requests at all."""
     return _answer(200, {"status": "live"})
 
 
 @blueprint.get("/_/ready")
+@needs(Access.OPEN)
 async def ready() -> Response:
     """Answer 200 while PostgreSQL answers and this process hears of every commit; only report all other facts."""
     found = await resources().readiness.check()
@@ -34,6 +37,7 @@ async def ready() -> Response:
 
 
 @blueprint.get("/_/health")
+@needs(Access.OPEN)
 async def health() -> Response:
     """Answer 200 while PostgreSQL answers; Temporal is not needed to serve."""
     pulse = await resources().readiness.pulse()

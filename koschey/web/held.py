@@ -10,10 +10,12 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from koschey import addresses
+from koschey.auth.permissions import Action
 from koschey.model import File, State
 from koschey.policy.availability import describe
 from koschey.standards.names import parse_name, quote_path
 from koschey.web import held_html
+from koschey.web.access import needs
 from koschey.web.answer import NOTHING_RUNS
 from koschey.web.context import resources
 from koschey.web.errors import problem
@@ -30,6 +32,7 @@ SAFE = {"Content-Security-Policy": NOTHING_RUNS}
 
 
 @blueprint.get("/held/<project>/")
+@needs(Action.READ)
 async def project(project: str) -> Response:
     """List the files of one project that are not served, except removed ones."""
     name = parse_name(project)
@@ -45,6 +48,7 @@ async def project(project: str) -> Response:
 
 
 @blueprint.get("/held/<project>/<version>/")
+@needs(Action.READ)
 async def release(project: str, version: str) -> Response:
     """Explain the state of one release, served or not."""
     name = parse_name(project)
@@ -53,6 +57,7 @@ async def release(project: str, version: str) -> Response:
 
 
 @blueprint.get("/held/<release>/<state>/<ask>/<path:filename>")
+@needs(Action.READ)
 async def file(release: str, state: str, ask: str, filename: str) -> Response:
     """Refuse a file with all details; redirect to the file if it has been released since."""
     del state, ask  # They only inform the reader of the URL.

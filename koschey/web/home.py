@@ -5,6 +5,8 @@ from html import escape
 from quart import Blueprint, Response
 
 from koschey import __version__, addresses
+from koschey.auth.permissions import Action
+from koschey.web.access import needs
 from koschey.web.context import resources
 
 blueprint = Blueprint("home", __name__)
@@ -26,6 +28,7 @@ releases them.</p>
 
 
 @blueprint.get("/")
+@needs(Action.READ)
 async def home() -> Response:
     """Show what this index is and how clients use it."""
     own_addresses = resources().addresses

@@ -10,11 +10,13 @@ from quart import Blueprint, Response, request
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
+from koschey.auth.permissions import Action
 from koschey.errors import UpstreamMissing, UsageError
 from koschey.model import AttestationVerdict, Sha256
 from koschey.serving.files import JudgedFile
 from koschey.serving.snapshots import Provenance
 from koschey.standards.names import parse_name
+from koschey.web.access import needs
 from koschey.web.conditional import full_unless_cached
 from koschey.web.context import resources
 from koschey.web.refusals import refuse
@@ -32,6 +34,7 @@ HEADERS = {
 
 
 @blueprint.get("/integrity/<project>/<version>/<filename>/provenance")
+@needs(Action.READ)
 async def provenance(project: str, version: str, filename: str) -> Response:
     """Serve the provenance object of a file, if the file itself would be served."""
     form = choose_form(request.headers.get("Accept", ""))

@@ -5,7 +5,9 @@ import json
 from quart import Blueprint, Response, request
 
 from koschey import addresses
+from koschey.auth.permissions import Action
 from koschey.standards.names import parse_name
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.documents import answer_document
 from koschey.web.redirects import moved
@@ -15,6 +17,7 @@ blueprint = Blueprint("project_json", __name__)
 
 @blueprint.get("/pypi/<project>/json")
 @blueprint.get("/pypi/<project>/json/")
+@needs(Action.READ)
 async def project_json(project: str) -> Response:
     """Describe a project and its latest release."""
     return await _respond(project, None)
@@ -22,6 +25,7 @@ async def project_json(project: str) -> Response:
 
 @blueprint.get("/pypi/<project>/<version>/json")
 @blueprint.get("/pypi/<project>/<version>/json/")
+@needs(Action.READ)
 async def release_json(project: str, version: str) -> Response:
     """Describe one release of a project."""
     return await _respond(project, version)

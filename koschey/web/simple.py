@@ -5,8 +5,10 @@ import asyncio
 from quart import Blueprint, Response, request
 
 from koschey import addresses
+from koschey.auth.permissions import Action
 from koschey.serving.encoded import EncodedPage
 from koschey.standards.names import parse_name
+from koschey.web.access import needs
 from koschey.web.answer import PageRequest, answer_page, encoded_content
 from koschey.web.conditional import as_response
 from koschey.web.context import resources
@@ -20,18 +22,21 @@ UPLOADED_DEPTH = 3
 
 
 @blueprint.get("/simple/")
+@needs(Action.READ)
 async def project_list() -> Response:
     """List all projects."""
     return await _respond(await resources().pages.project_list())
 
 
 @blueprint.get("/simple")
+@needs(Action.READ)
 async def project_list_without_slash() -> Response:
     """Redirect to the URL that ends with a slash (PEP 503)."""
     return moved(addresses.PROJECT_LIST)
 
 
 @blueprint.get("/simple/<project>/")
+@needs(Action.READ)
 async def project_detail(project: str) -> Response:
     """List a project's files."""
     name = parse_name(project)
@@ -44,6 +49,7 @@ async def project_detail(project: str) -> Response:
 
 
 @blueprint.get("/legacy/+simple/<project>/")
+@needs(Action.READ)
 async def uploaded_project(project: str) -> Response:
     """List the same files below the upload URL: hatch reads that page before an upload, to skip existing files."""
     name = parse_name(project)
@@ -52,6 +58,7 @@ async def uploaded_project(project: str) -> Response:
 
 
 @blueprint.get("/simple/<project>")
+@needs(Action.READ)
 async def project_detail_without_slash(project: str) -> Response:
     """Redirect to the URL that ends with a slash (PEP 503)."""
     return moved(addresses.project_page(parse_name(project)))

@@ -9,7 +9,9 @@ from quart import Blueprint, Quart, Response, current_app, request
 from quart.blueprints import BlueprintSetupState
 
 from koschey.accounts import Account
+from koschey.auth.authorization import authorize_somewhere
 from koschey.auth.identity import parse_authorization
+from koschey.auth.permissions import Action
 from koschey.errors import NotAllowed, Refused, TooManyGuesses, UsageError
 from koschey.hosting.accept import Accepted, UploadIntake, accept
 from koschey.hosting.upload import Upload
@@ -17,6 +19,7 @@ from koschey.inspection.sandbox.inspector import Inspector
 from koschey.resources import MIB
 from koschey.standards.upload_form import parse_upload_form
 from koschey.storage.spooled import PARTS_IN_MEMORY, UploadStore
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.errors import problem
 from koschey.web.form_limits import FormBudget, FormLimits
@@ -42,6 +45,7 @@ def prepare(state: BlueprintSetupState) -> None:
 
 @blueprint.post("/legacy/")
 @blueprint.post("/legacy")
+@needs(Action.UPLOAD)
 async def legacy() -> Response:
     """Accept an uploaded file, or refuse it with a reason."""
     try:
@@ -61,11 +65,15 @@ async def legacy() -> Response:
 
 
 async def _account() -> Account:
-    """Return the account that uploads, before a byte of the body is read. Raises `NotAllowed` if there is none."""
+    """Return the account that uploads, before a byte of the body is read.
+
+    Raises `NotAllowed` if there is none, or if it may upload to no project.
+    """
     credentials = parse_authorization(request.headers.get("Authorization"))
     account = await resources().logins.prove(credentials, request.remote_addr) if credentials else None
     if account is None:
         raise NotAllowed(NOBODY)
+    authorize_somewhere(account, Action.UPLOAD)
     return account
 
 

@@ -4,8 +4,10 @@ from typing import cast
 
 from quart import Blueprint, Response, request
 
+from koschey.auth.permissions import Action
 from koschey.errors import Refused
 from koschey.standards.xmlrpc import CallFault, parse_call, render_fault
+from koschey.web.access import needs
 from koschey.web.context import resources
 from koschey.web.documents import answer_document
 from koschey.web.errors import problem
@@ -22,6 +24,7 @@ ACCEPTED = ("text/xml", "application/xml")
 @blueprint.post("/pypi")
 @blueprint.post("/pypi/")
 @blueprint.post("/RPC2")
+@needs(Action.READ)
 async def xmlrpc() -> Response:
     """Answer one call. An error in the call is a fault, which is sent with status 200."""
     if request.mimetype not in ACCEPTED:

@@ -25,7 +25,7 @@ class Alerts(Struct, frozen=True, kw_only=True):
     alerts: list[RaisedAlert]
 
 
-@operation("GET", "/alerts", AlertsQuery, Alerts, needs=Action.DECIDE)
+@operation("GET", "/alerts", AlertsQuery, Alerts, needs=Action.AUDIT, overview=True)
 async def read_alerts(call: Call[AlertsQuery]) -> Alerts:
     """Return alerts, the newest first, and when the webhook received each."""
     query = call.sent

@@ -13,6 +13,8 @@ import msgspec
 from quart import Response
 
 from koschey import __version__
+from koschey.auth.permissions import Action
+from koschey.web.access import Access, needs
 from koschey.web.api.operations import JSON, OPERATIONS, TAGGED, Operation, blueprint
 from koschey.web.api.types import Problem, Unconfirmed
 from koschey.web.context import resources
@@ -46,10 +48,12 @@ IF_MATCH = {
 }
 ETAG = {"description": "The project's serial, or the policy's tag, for `If-Match`.", "schema": {"type": "string"}}
 OPEN = "Open to every client that may read the index."
+OWN = "For every account, with its password or with a token that may `administer`."
 ABOUT = "Manage hosted projects and held files of a Koschey index. Most operations need an account; open ones say so."
 
 
 @blueprint.get("/openapi.json")
+@needs(Access.OPEN)
 async def openapi() -> Response:
     """Return this document."""
     headers = {"Content-Type": JSON, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -75,7 +79,7 @@ def build_document(prefix: str = "") -> dict[str, Any]:
             "schemas": schemas,
             "responses": {str(status): _error(status) for status in ERRORS},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "kos_<id>_<secret>"},
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "kos_<id>_<secret>_<checksum>"},
                 "password": {"type": "http", "scheme": "basic"},
             },
         },
@@ -101,15 +105,29 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     described = {
         "operationId": operation.name,
         "summary": operation.about,
-        "description": f"Needs the permission `{operation.needs}`." if operation.needs else OPEN,
+        "description": _said(operation),
         "parameters": _parameters(operation, schemas),
         "responses": {"200": ok, **errors},
     }
-    if operation.needs is None:
+    if operation.needs is Action.READ:
         described["security"] = [{}, {"token": []}, {"password": []}]
     if operation.reads_body:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(operation.takes)}}}
     return described
+
+
+def _said(operation: Operation) -> str:
+    """Return who may call an operation."""
+    match operation.needs:
+        case Action.READ:
+            return OPEN
+        case Access.OWNER:
+            return OWN
+        case Action() as action:
+            return f"Needs the permission `{action}`."
+        case Access.LOGIN:
+            return "For every account."
+    raise AssertionError(f"{operation.name} has no words for {operation.needs}")
 
 
 def _parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:

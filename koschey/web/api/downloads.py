@@ -23,7 +23,7 @@ class Downloads(Struct, frozen=True, kw_only=True):
     downloads: list[FileDownload]
 
 
-@operation("GET", "/projects/<project>/downloads", DownloadsQuery, Downloads, needs=Action.DECIDE)
+@operation("GET", "/projects/<project>/downloads", DownloadsQuery, Downloads, needs=Action.AUDIT)
 async def read_downloads(call: Call[DownloadsQuery]) -> Downloads:
     """Return the downloads of a project, or of one release; after a recall the list is complete."""
     query = call.sent

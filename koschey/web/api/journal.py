@@ -8,7 +8,7 @@ from koschey.web.api.types import JournalQuery
 from koschey.web.context import resources
 
 
-@operation("GET", "/journal", JournalQuery, Journal, needs=Action.DECIDE)
+@operation("GET", "/journal", JournalQuery, Journal, needs=Action.AUDIT, overview=True)
 async def read_journal(call: Call[JournalQuery]) -> Journal:
     """Return the changes after a serial, the oldest first; serials have no gaps."""
     return await read_journal_after(resources().pool, Serial(call.sent.after), limit=call.sent.limit)

@@ -13,15 +13,17 @@ from packaging.utils import NormalizedName
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from koschey.accounts import Account
+from koschey.accounts import EVERYWHERE, Account
 from koschey.addresses import API
-from koschey.auth.authorization import authorize
+from koschey.auth.authorization import authorize, authorize_overview, authorize_somewhere
 from koschey.auth.identity import parse_authorization
-from koschey.auth.permissions import Action, may_somewhere
-from koschey.errors import NotAllowed, UsageError
+from koschey.auth.permissions import Action
+from koschey.errors import UsageError
 from koschey.model import Actor
 from koschey.quarantine.project_files import ProjectDetail
 from koschey.standards.names import parse_name
+from koschey.web.access import Access, Needed
+from koschey.web.access import needs as declare
 from koschey.web.api.types import Changed, Input, Tagged
 from koschey.web.context import resources
 from koschey.web.errors import problem
@@ -48,7 +50,8 @@ class Call[T: Input]:
     @property
     def actor(self) -> Actor:
         """The actor that the journal names."""
-        return Actor(self.account.name, "api")
+        token = self.account.token
+        return Actor(self.account.name, "api", token.id if token else None)
 
     @property
     def project(self) -> NormalizedName:
@@ -70,8 +73,8 @@ class Operation:
     """The path below the prefix of the API."""
     takes: type[Input]
     answers: type[msgspec.Struct]
-    needs: Action | None
-    """None if every client that may read the index may call it, without an account if reading needs none."""
+    needs: Needed
+    """`Action.READ` if every client that may read the index may call it, without an account if reading needs none."""
     max_body: int = MAX_BODY
     also: tuple[int, ...] = ()
     """Statuses with which it can be refused, in addition to the usual ones."""
@@ -79,6 +82,8 @@ class Operation:
     """Whether a change can name something that does not exist."""
     alters: bool = True
     """Whether it alters what the index serves, if its method is not GET."""
+    overview: bool = False
+    """Whether it shows all projects, so that a token for some projects may not call it."""
 
     @property
     def reads_body(self) -> bool:
@@ -88,7 +93,7 @@ class Operation:
     @property
     def changes(self) -> bool:
         """Whether it changes what the index serves, and therefore accepts `If-Match`."""
-        return self.method != "GET" and self.needs is not None and self.alters
+        return self.method != "GET" and self.needs is not Action.READ and self.alters
 
     @property
     def errors(self) -> list[int]:
@@ -96,7 +101,7 @@ class Operation:
         about_project = (404,) if (self.changes and self.misses) or "<project>" in self.rule else ()
         return sorted(
             {400, 401, 429, 503, *about_project, *self.also}
-            | ({403} if self.needs else set())
+            | (set() if self.needs is Access.LOGIN else {403})
             | ({412} if self.changes else set())
             | ({413, 415} if self.reads_body else set())
         )
@@ -111,23 +116,24 @@ def operation[T: Input](
     takes: type[T],
     answers: type[msgspec.Struct],
     *,
-    needs: Action | None,
+    needs: Needed,
     max_body: int = MAX_BODY,
     also: tuple[int, ...] = (),
     misses: bool = True,
     alters: bool = True,
+    overview: bool = False,
 ) -> Callable[[Handler[T]], Handler[T]]:
     """Register a handler. The OpenAPI document contains its name and docstring."""
 
     def register(handler: Handler[T]) -> Handler[T]:
         name, about = getattr(handler, "__name__", ""), handler.__doc__ or ""
-        added = Operation(name, about, method, rule, takes, answers, needs, max_body, also, misses, alters)
+        added = Operation(name, about, method, rule, takes, answers, needs, max_body, also, misses, alters, overview)
         OPERATIONS.append(added)
 
         async def view(**path: str) -> Response:
             return await _answer(added, takes, handler, path)
 
-        blueprint.add_url_rule(rule, name, view, methods=[method])
+        blueprint.add_url_rule(rule, name, declare(needs, overview=overview)(view), methods=[method])
         return handler
 
     return register
@@ -139,8 +145,7 @@ async def _answer[T: Input](
     account = await _identify(operation)
     if account is None:
         return _request_login()
-    if operation.needs is not None:
-        _check_permission(account, operation.needs, path)
+    _check_permission(account, operation, path)
     sent = await _read_body(takes, operation.max_body) if operation.reads_body else _read_query(takes)
     return _render(await handler(Call(account, path, sent)))
 
@@ -151,7 +156,7 @@ async def _identify(operation: Operation) -> Account | None:
     Returns None if the credentials are missing or wrong. Raises as `Logins.prove` does.
     """
     header = request.headers.get("Authorization")
-    if header is None and operation.needs is None and resources().settings.anonymous_reading:
+    if header is None and operation.needs is Action.READ and resources().settings.anonymous_reading:
         return ANYBODY
     credentials = parse_authorization(header)
     return await resources().logins.prove(credentials, request.remote_addr) if credentials else None
@@ -164,12 +169,18 @@ def _request_login() -> Response:
     return response
 
 
-def _check_permission(account: Account, action: Action, path: Mapping[str, str]) -> None:
+def _check_permission(account: Account, operation: Operation, path: Mapping[str, str]) -> None:
     """Raise `NotAllowed` before the input is read; the function that makes a change checks the permission again."""
-    if "project" in path:
-        authorize(account, action, parse_name(path["project"]))
-    elif not may_somewhere(account.grants, action):
-        raise NotAllowed(f"{account.name} may not {action} anything here; an admin can grant it")
+    match operation.needs:
+        case Access.OPEN | Access.LOGIN:
+            return
+        case Access.OWNER:
+            if account.token is not None:
+                authorize(account, Action.ADMINISTER, EVERYWHERE, EVERYWHERE)
+        case Action() as action if "project" in path:
+            authorize(account, action, parse_name(path["project"]))
+        case Action() as action:
+            (authorize_overview if operation.overview else authorize_somewhere)(account, action)
 
 
 async def _read_body[T: Input](takes: type[T], max_body: int) -> T:

@@ -18,7 +18,7 @@ class Proposals(Struct, frozen=True, kw_only=True):
     proposals: list[OpenProposal]
 
 
-@operation("GET", "/proposals", Nothing, Proposals, needs=Action.DECIDE)
+@operation("GET", "/proposals", Nothing, Proposals, needs=Action.AUDIT, overview=True)
 async def read_proposals(_call: Call[Nothing]) -> Proposals:
     """Return decisions that need a second person, the oldest first."""
     return Proposals(proposals=await attention.read_proposals(resources().pool))
@@ -38,7 +38,7 @@ class Exceptions(Struct, frozen=True, kw_only=True):
     exceptions: list[FileException]
 
 
-@operation("GET", "/exceptions", ExceptionsQuery, Exceptions, needs=Action.DECIDE)
+@operation("GET", "/exceptions", ExceptionsQuery, Exceptions, needs=Action.AUDIT, overview=True)
 async def read_exceptions(call: Call[ExceptionsQuery]) -> Exceptions:
     """Return the active exceptions, those that expire first at the top."""
     return Exceptions(exceptions=await attention.read_exceptions(resources().pool, call.sent.within))

@@ -39,7 +39,7 @@ MAX_POLICY = 2**20
 """Maximum bytes of a whole policy."""
 
 
-@operation("GET", "/policy", PolicyQuery, PolicyState, needs=Action.DECIDE)
+@operation("GET", "/policy", PolicyQuery, PolicyState, needs=Action.AUDIT, overview=True)
 async def read_policy(call: Call[PolicyQuery]) -> PolicyState:
     """Return all active rules, or those that cover one project, and the defaults."""
     shown = await resources().with_connection(show_policy, call.sent.name)

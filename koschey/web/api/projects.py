@@ -8,7 +8,7 @@ from koschey.web.api.types import Nothing
 from koschey.web.context import resources
 
 
-@operation("GET", "/projects/<project>", Nothing, ProjectDetail, needs=Action.READ)
+@operation("GET", "/projects/<project>", Nothing, ProjectDetail, needs=Action.INSPECT)
 async def read_project(call: Call[Nothing]) -> ProjectDetail:
     """Return a project with its status, its versions and all its files, served or not."""
     return await project_files.read_project(resources().pool, call.project)

@@ -7,7 +7,7 @@ from koschey.web.api.types import QuarantineQuery
 from koschey.web.context import resources
 
 
-@operation("GET", "/quarantine", QuarantineQuery, HeldReleases, needs=Action.DECIDE)
+@operation("GET", "/quarantine", QuarantineQuery, HeldReleases, needs=Action.AUDIT, overview=True)
 async def read_quarantine(call: Call[QuarantineQuery]) -> HeldReleases:
     """Return held releases, until when they are held, and why."""
     query = call.sent

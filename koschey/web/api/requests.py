@@ -79,14 +79,14 @@ class OpenRequests(Struct, frozen=True, kw_only=True):
     requests: list[OpenRequest]
 
 
-@operation("POST", "/preflight", NewPreflight, Preflight, needs=None, max_body=MAX_LOCK)
+@operation("POST", "/preflight", NewPreflight, Preflight, needs=Action.READ, overview=True, max_body=MAX_LOCK)
 async def check_lock(call: Call[NewPreflight]) -> Preflight:
     """Return for each pin of a lock whether it is served, until when it is held, and which older version is served."""
     pins = [Pin(parse_name(pin.name), pin.version, tuple(pin.hashes)) for pin in call.sent.pins]
     return Preflight(pins=[_show(explanation) for explanation in await resources().preflight.check(pins)])
 
 
-@operation("POST", "/requests", NewRequest, Requested, needs=None, also=(404, 429))
+@operation("POST", "/requests", NewRequest, Requested, needs=Action.READ, overview=True, also=(404, 429))
 async def request_release(call: Call[NewRequest]) -> Requested:
     """Request a release that is held or blocked."""
     sent, who = call.sent, requester_name(call.account.name or None, request.remote_addr)
@@ -103,7 +103,7 @@ async def request_release(call: Call[NewRequest]) -> Requested:
     )
 
 
-@operation("GET", "/requests", Nothing, OpenRequests, needs=Action.DECIDE)
+@operation("GET", "/requests", Nothing, OpenRequests, needs=Action.AUDIT, overview=True)
 async def read_requests(_: Call[Nothing]) -> OpenRequests:
     """Return open requests for releases, and who made them."""
     return OpenRequests(requests=await attention.read_requests(resources().pool))
