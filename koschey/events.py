@@ -69,6 +69,17 @@ class Event(Explained):
     SECURITY_FIX_WAITS = "security fix waits", "A held release fixes a vulnerability of a release downloaded from here."
     ADVISORY_WITHDRAWN = "advisory withdrawn", "An advisory for which a file is blocked no longer calls it malware."
 
+    # Accounts. These entries have no project; `detail` names the account, the token or the grant.
+    ADD_ACCOUNT = "add account", "An account was added."
+    DISABLE_ACCOUNT = "disable account", "An account was disabled: its sessions ended, and its tokens prove nothing."
+    ENABLE_ACCOUNT = "enable account", "A disabled account was enabled again."
+    SET_PASSWORD = "set password", "The password of an account was set; its sessions ended."
+    SET_GROUPS = "set groups", "The groups of an account were set."
+    ADD_TOKEN = "add token", "A token was made for an account."
+    REVOKE_TOKEN = "revoke token", "A token was revoked."
+    ADD_GRANT = "add grant", "A role was granted to an account or to a group."
+    REMOVE_GRANT = "remove grant", "A grant was removed."
+
     FORGET_DOWNLOADS = "forget downloads", "Old rows of the download log were deleted, as the settings require."
 
 

@@ -10,22 +10,29 @@ import click
 from koschey.db.migrate import Step, migrate
 from koschey.db.pool import connect_at_start
 from koschey.errors import StartError, StoreUnavailable
+from koschey.governance.accounts import has_admin
 from koschey.settings import Settings, load_settings
 from koschey.storage.s3 import OpenBucket
 from koschey.terminal.lines import say
+
+NO_ADMIN = "No account may administer this index yet. Make the first: koschey account add NAME --role admin"
 
 
 @click.command("migrate", help=__doc__)
 def command() -> None:
     """Apply what is missing, and print it."""
-    steps = asyncio.run(_migrate(load_settings()))
+    steps, has_one = asyncio.run(_migrate(load_settings()))
     say(*([f"applied {step.number:04} {step.name}" for step in steps] or ["nothing to apply"]))
+    if not has_one:
+        say(NO_ADMIN)
 
 
-async def _migrate(settings: Settings) -> list[Step]:
+async def _migrate(settings: Settings) -> tuple[list[Step], bool]:
+    """Return the steps that were applied, and whether there is an admin."""
     connection = await connect_at_start(str(settings.database_url))
     try:
         steps = await migrate(connection)
+        has_one = await has_admin(connection)
     finally:
         await connection.close()
     try:
@@ -33,4 +40,4 @@ async def _migrate(settings: Settings) -> list[Step]:
             await bucket.ensure()
     except StoreUnavailable as error:
         raise StartError(f"the bucket {settings.s3_bucket} cannot be used: {error}") from None
-    return steps
+    return steps, has_one

@@ -40,7 +40,7 @@ INSERT_ENTRIES = """
     )
     SELECT max(serial) AS serial,
            (SELECT count(pg_notify('koschey_project', name))
-              FROM (SELECT DISTINCT project AS name FROM entry) AS told) AS told,
+              FROM (SELECT DISTINCT project AS name FROM entry WHERE project IS NOT NULL) AS told) AS told,
            (SELECT count(pg_notify('koschey_outbox', '')) FROM message) AS sent
       FROM entry
 """
@@ -61,7 +61,8 @@ class JournalLine(NamedTuple):
     """One row to be written to the journal."""
 
     event: Event
-    project: str
+    project: str | None
+    """None for a change that is not about projects: no page is forgotten."""
     entry: Entry
 
 
@@ -71,12 +72,12 @@ class News(NamedTuple):
     number: int
     """The position of the row among those that are written together, from 1."""
     kind: AlertKind
-    project: str
+    project: str | None
     entry: Entry
 
 
 async def insert_entries(
-    connection: Connection, actor: Actor, event: Event, project: str, entries: Sequence[Entry]
+    connection: Connection, actor: Actor, event: Event, project: str | None, entries: Sequence[Entry]
 ) -> Serial:
     """Record changes that have the event and the project in common; see `write_lines`."""
     return await write_lines(connection, actor, [JournalLine(event, project, entry) for entry in entries])

@@ -14,10 +14,14 @@ import asyncpg
 
 from koschey.auth.bootstrap import ADMIN
 from koschey.auth.tokens import digest_secret, new_token, parse_token
+from koschey.db.accounts import insert_grant
+from koschey.web.api.accounts import NewAccount, NewGroups, NewPassword
 from koschey.web.api.codes import NewCode
+from koschey.web.api.grants import NewGrant
 from koschey.web.api.operations import Operation
 from koschey.web.api.policy_types import LiftedRule, NewPolicy, NewRule
 from koschey.web.api.requests import NewPreflight, NewRequest
+from koschey.web.api.tokens import NewToken, TokensQuery
 from koschey.web.api.types import NewClaim, NewDecision, NewStatus, Why
 from tests.support.archives import wheel
 from tests.support.koschey_up import Answer, Koschey
@@ -36,11 +40,19 @@ BODIES: dict[type, dict[str, object]] = {
     NewRequest: {"project": "api-none", "version": "1.0", "reason": "why"},
     NewCode: {"choice": "approve", "releases": [{"project": "api-none", "version": "1.0"}]},
     NewDecision: {"choice": "approve", "project": "api-none", "version": "1.0", "reason": "why"},
+    NewAccount: {"name": "api-none"},
+    NewPassword: {"password": "a long enough password"},
+    NewGroups: {"groups": []},
+    NewToken: {"name": "a test", "actions": ["upload"], "account": "api-none"},
+    NewGrant: {"role": "reader", "account": "api-none", "reason": "why"},
 }
 QUERIES: dict[type, dict[str, object]] = {
     Why: {"reason": "why"},
     LiftedRule: {"kind": "trusted", "scope": "api-none", "reason": "why"},
+    TokensQuery: {"account": "api-none"},
 }
+NO_GRANT = "999999999"
+"""An id that no grant has."""
 
 
 @dataclass
@@ -48,7 +60,7 @@ class Api:
     """A client of a running index's API."""
 
     koschey: Koschey
-    _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    _tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def admin(self) -> str:
@@ -92,45 +104,49 @@ class Api:
             connection.close()
 
     def run(self, operation: Operation, project: str = "api-none", **changes: Any) -> Answer:
-        """Call an operation as it is documented, except for the changes."""
-        path = operation.rule.replace("<project>", project).replace("<version>", "1.0")
+        """Call an operation as it is documented, except for the changes. Accounts and tokens are named as projects."""
+        path = operation.rule.replace("<project>", project).replace("<version>", "1.0").replace("<grant>", NO_GRANT)
+        path = path.replace("<account>", project).replace("<token>", project)
         path = path.replace("<filename>", f"{project.replace('-', '_')}-1.0-py3-none-any.whl")
         given: dict[str, Any] = {}
         if operation.reads_body:
             about: dict[type, dict[str, object]] = {
                 NewDecision: {"project": project},
                 NewCode: {"releases": [{"project": project, "version": "1.0"}]},
+                NewAccount: {"name": f"api-{secrets.token_hex(6)}"},
             }
             given["body"] = BODIES[operation.takes] | about.get(operation.takes, {})
         elif operation.takes in QUERIES:
             given["query"] = QUERIES[operation.takes]
         return self.call(operation.method, API + path, **given | changes)
 
-    def token(self, role: str | None, scope: str = "*") -> str:
-        """The token of an account with one role, or with none."""
-        key = (role or "", scope)
+    def token(self, role: str | None, scope: str = "*", *, actions: tuple[str, ...] | None = None) -> str:
+        """The token of an account with one role, or with none; with all actions, or some."""
+        key = (role or "", scope, *(actions or ()))
         if key not in self._tokens:
             self._tokens[key] = new_token()
-            asyncio.run(self._add_account(self._tokens[key], role, scope))
+            asyncio.run(self._add_account(self._tokens[key], role, scope, actions))
         return self._tokens[key]
 
-    async def _add_account(self, token: str, role: str | None, scope: str) -> None:
+    async def _add_account(
+        self, token: str, role: str | None, scope: str, actions: tuple[str, ...] | None = None
+    ) -> None:
         async with self._connection() as connection:
             name = f"{role}-{secrets.token_hex(4)}"
             account = await connection.fetchval("INSERT INTO account (name) VALUES ($1) RETURNING id", name)
             if role:
-                await connection.execute("INSERT INTO account_grant VALUES ($1, $2, $3)", account, role, scope)
-        await self._add_token(token, name)
+                await insert_grant(connection, account, role, scope)
+        await self._add_token(token, name, actions)
 
-    async def _add_token(self, token: str, account: str) -> None:
+    async def _add_token(self, token: str, account: str, actions: tuple[str, ...] | None = None) -> None:
         parts = parse_token(token)
         assert parts
         insert = """
-            INSERT INTO token (id, account_id, secret_sha256, description)
-            SELECT $1, id, $3, '' FROM account WHERE name = $2
+            INSERT INTO token (id, account_id, secret_sha256, description, actions)
+            SELECT $1, id, $3, '', $4 FROM account WHERE name = $2
         """
         async with self._connection() as connection:
-            await connection.execute(insert, parts.id, account, digest_secret(parts.secret))
+            await connection.execute(insert, parts.id, account, digest_secret(parts.secret), actions)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:

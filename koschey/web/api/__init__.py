@@ -1,12 +1,14 @@
 """The management API, `/api/v1/`: JSON for programs, with credentials in a header and problem+json for every error."""
 
 from koschey.web.api import (
+    accounts,
     alerts,
     claims,
     codes,
     decisions,
     document,
     downloads,
+    grants,
     hosted,
     journal,
     pending,
@@ -14,10 +16,12 @@ from koschey.web.api import (
     projects,
     quarantine,
     requests,
+    tokens,
 )
 from koschey.web.api.operations import blueprint
 
 __all__ = [
+    "accounts",
     "alerts",
     "blueprint",
     "claims",
@@ -25,6 +29,7 @@ __all__ = [
     "decisions",
     "document",
     "downloads",
+    "grants",
     "hosted",
     "journal",
     "pending",
@@ -32,4 +37,5 @@ __all__ = [
     "projects",
     "quarantine",
     "requests",
+    "tokens",
 ]

@@ -18,6 +18,7 @@ from openapi_spec_validator import validate
 from koschey.app import create_front
 from koschey.auth.logins import Logins
 from koschey.auth.passwords import hash_password
+from koschey.auth.permissions import Action
 from koschey.auth.tokens import new_token, parse_token
 from koschey.settings import Settings
 from koschey.web.api.document import build_document
@@ -28,25 +29,31 @@ from tests.support.api import API, BODIES, NOBODY, Api, is_problem
 from tests.support.koschey_up import Koschey, ask
 
 NAMED = [pytest.param(operation, id=operation.name) for operation in OPERATIONS]
-OPEN = {operation.name for operation in OPERATIONS if operation.needs is None}
+OPEN = {operation.name for operation in OPERATIONS if operation.needs is Action.READ}
 """Operations for readers; `tests/koschey/serving/test_preflight.py` and `test_requests.py` say more."""
+OWN = {"read_own_account", "revoke_token"}
+"""Operations for every account."""
+SEEN = {
+    "read_requests",
+    "read_quarantine",
+    "read_journal",
+    "read_downloads",
+    "read_alerts",
+    "read_proposals",
+    "read_exceptions",
+    "read_policy",
+    "read_accounts",
+    "read_account",
+    "read_grants",
+}
+"""Operations for those who see what waits and what was done."""
+YANKS = {"yank_release", "unyank_release", "yank_file", "unyank_file"}
 MAY: dict[str, set[str]] = {
-    "upload-only": {*OPEN},
-    "uploader": {*OPEN, "read_project", "yank_release", "unyank_release", "yank_file", "unyank_file"},
-    "reviewer": {
-        *OPEN,
-        "read_requests",
-        "read_project",
-        "read_quarantine",
-        "read_journal",
-        "make_decision",
-        "make_code",
-        "read_downloads",
-        "read_alerts",
-        "read_proposals",
-        "read_exceptions",
-        "read_policy",
-    },
+    "uploader": {*OPEN, *OWN},
+    "reader": {*OPEN, *OWN, "read_project"},
+    "maintainer": {*OPEN, *OWN, "read_project", *YANKS},
+    "auditor": {*OPEN, *OWN, "read_project", *SEEN},
+    "reviewer": {*OPEN, *OWN, "read_project", *SEEN, "make_decision", "make_code"},
     "admin": {operation.name for operation in OPERATIONS},
 }
 """What each role may, written down once more."""
@@ -111,7 +118,7 @@ def test_every_documented_error_is_a_problem(api: Api, operation: Operation) -> 
         if status == 400:
             changes = {"body": {"unknown": 1}} if operation.reads_body else {"query": {"unknown": 1}}
         if status == 403:
-            changes = {"token": api.token(None)}
+            changes = {"token": api.token("admin", actions=("upload",))}
         assert is_problem(api.run(operation, project, **changes), status), (operation.name, status)
 
 
@@ -142,7 +149,7 @@ def test_nobody_may_anything_without_credentials(api: Api, operation: Operation)
     """Without an account, or with a wrong secret, every operation is 401 and names the ways to prove one."""
     secret = api.admin[:-4] + "AAAA"
     wrong = [{"Authorization": said} for said in (f"Bearer {secret}", "Basic !", "Digest x")]
-    wrong += [] if operation.needs is None else [{}]
+    wrong += [] if operation.needs is Action.READ else [{}]
     for headers in wrong:
         answer = api.run(operation, token=NOBODY, **headers)
         assert is_problem(answer, 401)
@@ -156,6 +163,8 @@ IN_BODY = {
     "put_rule": ("*", "api-none"),
     "lift_rule": ("*", "api-none"),
     "put_policy": ("*",),
+    **dict.fromkeys(("add_account", "put_password", "put_groups", "disable_account", "enable_account"), ("*",)),
+    **dict.fromkeys(("read_tokens", "add_token", "add_grant"), ("*",)),
 }
 """Operations that name what they are about elsewhere than in the path, and for which grants they are allowed."""
 
@@ -170,7 +179,7 @@ def matrix() -> Iterator[Any]:
                 # These name what they are about in the body or the query: refused later, with the same status.
                 allowed = allowed and scope in IN_BODY.get(operation.name, (scope,))
                 yield pytest.param(operation, role, scope, allowed, id=f"{operation.name}-{role}-{scope}")
-        yield pytest.param(operation, None, "*", operation.name in OPEN, id=f"{operation.name}-none")
+        yield pytest.param(operation, None, "*", operation.name in OPEN | OWN, id=f"{operation.name}-none")
 
 
 @pytest.mark.parametrize(("operation", "role", "scope", "allowed"), list(matrix()))
@@ -188,7 +197,7 @@ def test_the_printed_token_uploads_and_nothing_else(api: Api) -> None:
     printed = str(api.koschey.ready["upload_token"])
     assert api.upload("api-printed", token=printed).status == 200
     for operation in OPERATIONS:
-        if operation.name not in OPEN:
+        if operation.name not in OPEN | OWN:
             assert is_problem(api.run(operation, "api-printed", token=printed), 403), operation.name
 
 
@@ -209,7 +218,7 @@ def test_passwords_are_taken_too(api: Api) -> None:
     password = secrets.token_urlsafe(12)
     insert = "INSERT INTO account (name, password_hash) VALUES ($1, $2) RETURNING id"
     account = api.koschey.fetch_value(insert, "api-password", asyncio.run(hash_password(password)))
-    grant = "INSERT INTO account_grant VALUES ($1, 'reviewer', '*') RETURNING 1"
+    grant = "INSERT INTO role_grant (account_id, role, granted_by) VALUES ($1, 'reviewer', 'a test') RETURNING 1"
     api.koschey.fetch_value(grant, account)
     for user, secret, status in (
         ("__token__", api.admin, 200),
