@@ -40,6 +40,16 @@ CLOSE_PROPOSALS = """
        AND proposal.project = $2 AND ($3::text IS NULL OR proposal.version = $3)
        AND ($4::text IS NULL OR proposal.action = $4)
 """
+# An answered request does not count: it was about another moment.
+SELECT_INVOLVEMENT = """
+    SELECT coalesce(
+        (SELECT 'uploaded' FROM journal
+          WHERE project = $2 AND action = 'add file' AND door = 'upload' AND actor = $4
+            AND ($3::text IS NULL OR version = $3) LIMIT 1),
+        (SELECT 'requested' FROM request JOIN index ON index.id = request.index_id
+          WHERE index.name = $1 AND request.project = $2 AND request.who = $4 AND request.answered_at IS NULL
+            AND ($3::text IS NULL OR request.version = $3) LIMIT 1))
+"""
 
 
 class Proposal(NamedTuple):
@@ -83,3 +93,12 @@ async def close_proposals(
 ) -> None:
     """Close the proposals of an action, or of all. Version None means the project and all its releases, '' it alone."""
     await connection.execute(CLOSE_PROPOSALS, MAIN_INDEX, project, version, action, closed_by)
+
+
+async def select_involvement(db: Database, project: NormalizedName, version: str | None, account: str) -> str | None:
+    """Return `uploaded` or `requested` if the account did that with a release or, without a version, with any of them.
+
+    Returns None if it did neither.
+    """
+    found: str | None = await db.fetchval(SELECT_INVOLVEMENT, MAIN_INDEX, project, version, account)
+    return found

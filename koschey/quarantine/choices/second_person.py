@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from koschey.auth.authorization import is_authorized
+from koschey.auth.authorization import COMMAND_LINE, is_authorized
 from koschey.auth.permissions import Action
 from koschey.db import journal
 from koschey.db.journal import Entry
-from koschey.db.proposals import Proposal, close_proposals, insert_proposal, select_open_proposal
-from koschey.errors import UsageError
+from koschey.db.proposals import Proposal, close_proposals, insert_proposal, select_involvement, select_open_proposal
+from koschey.errors import NotAllowed, UsageError
 from koschey.events import Event
 from koschey.model import Actor, StandingFile
 from koschey.policy.rules import RuleKind, Rules
@@ -34,13 +34,15 @@ async def agree(
     """Return the change with the proposal that it agrees to; or propose it, and return an outcome that is pending.
 
     A proposal about other bytes is stale, and the new proposal replaces it. Raises `UsageError` for a signal: a signal
-    proves no name, so its sender can be neither the first person nor the second.
+    proves no name, so its sender can be neither the first person nor the second. Raises `NotAllowed` for an account
+    that uploaded or requested the release: both people have to be others.
     """
     if change.actor.door == "signal":
         raise UsageError(
             "this decision needs two people, and a signal does not prove who sent it; decide in the panel or by the API"
         )
     decision = change.decision
+    await _require_independence(change)
     digests = sorted({known.file.sha256 or known.file.filename for known in bound})
     found = await select_open_proposal(change.connection, decision.choice, decision.project, decision.version)
     if found is None or found.digests != digests or not await _still_may(change, found):
@@ -48,6 +50,15 @@ async def agree(
     if found.actor == change.actor.name:
         return DecisionOutcome(None, (), waits=True)
     return replace(change, seconds=found)
+
+
+async def _require_independence(change: DecisionChange) -> None:
+    if change.actor.door == COMMAND_LINE:  # the name of its user is none of an account
+        return
+    decision, name = change.decision, change.actor.name
+    involved = await select_involvement(change.connection, decision.project, decision.version, name)
+    if involved is not None:
+        raise NotAllowed(f"{name} {involved} {decision.scope}, and where two people are needed, others must decide")
 
 
 async def _still_may(change: DecisionChange, proposal: Proposal) -> bool:

@@ -278,3 +278,53 @@ async def test_of_many_at_once_one_agrees(pool: Pool, spam: Connection) -> None:
         f"{WAITS}, serial 1",
         "serial 3, 2 files moved",
     ]
+
+
+RITA, SAUL = Actor("rita", "api"), Actor("saul", "admin")
+REQUEST = """
+    INSERT INTO request (index_id, project, version, who, reason, answered_at)
+    SELECT id, 'spam', $1, 'rita', 'I need it', $2 FROM index
+"""
+UPLOAD = """
+    INSERT INTO journal (serial, at, actor, door, action, project, version, filename)
+    SELECT serial + 1, now(), 'rita', 'upload', 'add file', 'spam', $1, 'spam.whl' FROM journal_head
+"""
+INVOLVED = [
+    pytest.param((REQUEST, "1.0", None), "requested spam==1.0", id="requested"),
+    pytest.param((UPLOAD, "1.0"), "uploaded spam==1.0", id="uploaded"),
+    pytest.param((REQUEST, "2.0", None), None, id="requested another release"),
+    pytest.param((UPLOAD, "2.0"), None, id="uploaded another release"),
+    pytest.param((REQUEST, "1.0", NOON), None, id="requested, and answered"),
+]
+
+
+@pytest.mark.parametrize("choice", LETTING_OUT)
+@pytest.mark.parametrize(("involved", "words"), INVOLVED)
+async def test_nobody_decides_an_own_request_or_upload(
+    spam: Connection, choice: Choice, involved: tuple[Any, ...], words: str | None
+) -> None:
+    """Where two people are needed, an account that requested or uploaded the release is neither of them."""
+    for name in ("rita", "saul"):
+        await insert_grant(spam, await upsert_account(spam, name, None), "reviewer")
+    await spam.execute(*involved)
+    await spam.execute("UPDATE journal_head SET serial = (SELECT coalesce(max(serial), 0) FROM journal)")
+    if words is None:
+        assert (await choose(spam, choice, RITA)).waits
+        return
+    for first in (None, SAUL):
+        if first:
+            assert (await choose(spam, choice, first)).waits
+        with pytest.raises(NotAllowed, match=f"rita {words}, and where two people are needed, others must decide"):
+            await choose(spam, choice, RITA)
+        assert not await in_force(spam, choice)
+    await choose(spam, choice, ADA)  # the command line is another person
+    assert await in_force(spam, choice)
+
+
+async def test_without_the_rule_a_reviewer_decides_an_own_request(spam: Connection) -> None:
+    """One reviewer decides, also about an own request, where no rule asks for two people."""
+    await insert_grant(spam, await upsert_account(spam, "rita", None), "reviewer")
+    await spam.execute(REQUEST, "1.0", None)
+    await spam.execute("DELETE FROM rule")
+    await choose(spam, Choice.APPROVE, RITA)
+    assert await in_force(spam, Choice.APPROVE)
