@@ -14,8 +14,8 @@ from typing import Any
 
 import click
 
-import koschey.app  # noqa: F401 - registers all operations of the API
-from koschey.auth.permissions import ROLES, Action
+from koschey.app import create_front
+from koschey.auth.permissions import EVERY_ACCOUNT, ROLES, Action, Role
 from koschey.causes import CauseKind, UpstreamCause
 from koschey.cli import cli
 from koschey.cli.base.lazy_group import LazyGroup
@@ -27,6 +27,7 @@ from koschey.inspection.checks.registry import BUILT_IN
 from koschey.inspection.checks.scanner import SCANNER
 from koschey.policy.rules import FLAGS, RuleKind
 from koschey.settings import PREFIX, Settings
+from koschey.web.access import routes
 from koschey.web.api.document import build_document
 from tests.conformance.assertions import ASSERTIONS
 
@@ -207,15 +208,34 @@ def _bounds(schema: Mapping[str, Any]) -> str:
 
 def roles_page() -> str:
     """Who may do what."""
-    actions = member_docs(Action)
-    rows = [(f"`{role}`", *("yes" if action in ROLES[role] else "" for action in Action)) for role in ROLES]
+    actions, roles = member_docs(Action), member_docs(Role)
+    rows = [
+        (f"`{role}`", *("yes" if action in ROLES[role] | EVERY_ACCOUNT else "" for action in Action)) for role in Role
+    ]
     return page(
         "Roles",
-        "A grant gives an account a role for one project, or for all. An action that no role of an account "
-        "contains is refused. Reading pages and files needs no role.",
+        "A grant gives an account or a group a role for all projects, for a pattern or for one project. An action that "
+        "no role of an account contains is refused. Every account may read; a token only if it has the action. How to "
+        "manage accounts, grants and tokens: [Accounts](../accounts.md).",
         table(("role", *(f"`{action}`" for action in Action)), rows),
-        table(("permission", "what it allows"), [(f"`{name}`", text) for name, text in actions.items()]),
+        table(("role", "what it is for"), [(f"`{name}`", text) for name, text in roles.items()]),
+        table(("action", "what it allows"), [(f"`{name}`", text) for name, text in actions.items()]),
+        "## Routes",
+        "What each route of the index needs. `open` is for every client, `login` for every account, and `owner` for an "
+        "account about itself: with its password, or with a token that may `administer`. The views declare this in the "
+        "code, the index does not start if one of them does not, and a test calls each route as every kind of client.",
+        table(("route", "needs"), _route_rows()),
     )
+
+
+def _route_rows() -> list[tuple[str, str]]:
+    settings = Settings.model_validate({"database_url": "postgresql://localhost/none"})
+    found = sorted((rule.rule, method, declared) for rule, method, declared in routes(create_front(settings).quart))
+    return [
+        (f"`{method} {rule}`", f"`{declared.needs}`{', for all projects' if declared.overview else ''}")
+        for rule, method, declared in found
+        if declared is not None
+    ]
 
 
 def checks_page() -> str:
