@@ -144,6 +144,10 @@ class JustChanged(Busy):
     """A file is no longer served: it was blocked, for example, after it was judged."""
 
 
+class JournalAltered(KoscheyError):
+    """The journal is not the one that was written."""
+
+
 class TaskFailed(KoscheyError):
     """A background task gave up, so its process cannot do its work any more."""
 

@@ -2,6 +2,34 @@
 -- A test compares it with a migrated database. Write it again with:
 --     pytest -n 0 --write-schema tests/koschey/db/test_schema.py
 
+CREATE FUNCTION public.chain_journal() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    entry record;
+    last bytea;
+    serials bigint[];
+    digests bytea[];
+BEGIN
+    SELECT digest INTO last FROM journal_digest WHERE serial = (SELECT min(serial) - 1 FROM added);
+    last := coalesce(last, '');
+    FOR entry IN
+        SELECT serial,
+               jsonb_build_array(
+                   serial, (extract(epoch FROM at) * 1000000)::bigint, actor, door, action,
+                   project, version, filename, detail
+               )::text AS text
+          FROM added ORDER BY serial
+    LOOP
+        last := sha256(last || convert_to(entry.text, 'UTF8'));
+        serials := serials || entry.serial;
+        digests := digests || last;
+    END LOOP;
+    INSERT INTO journal_digest (serial, digest) SELECT * FROM unnest(serials, digests);
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION public.forget_cause() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -518,6 +546,12 @@ CREATE TABLE public.journal (
     detail jsonb DEFAULT '{}'::jsonb NOT NULL
 );
 
+CREATE TABLE public.journal_digest (
+    serial bigint NOT NULL,
+    digest bytea NOT NULL,
+    CONSTRAINT journal_digest_digest_check CHECK ((octet_length(digest) = 32))
+);
+
 CREATE TABLE public.journal_head (
     only_row boolean DEFAULT true NOT NULL,
     serial bigint NOT NULL,
@@ -876,6 +910,9 @@ ALTER TABLE ONLY public.index
 ALTER TABLE ONLY public.index
     ADD CONSTRAINT index_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.journal_digest
+    ADD CONSTRAINT journal_digest_pkey PRIMARY KEY (serial);
+
 ALTER TABLE ONLY public.journal_head
     ADD CONSTRAINT journal_head_pkey PRIMARY KEY (only_row);
 
@@ -1053,8 +1090,13 @@ CREATE TRIGGER forgotten_download_is_never_deleted BEFORE DELETE ON public.forgo
 CREATE TRIGGER forgotten_download_is_never_emptied BEFORE TRUNCATE ON public.forgotten_download FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER grant_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_grant FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
+CREATE TRIGGER journal_digest_is_append_only BEFORE DELETE OR UPDATE ON public.journal_digest FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER journal_digest_is_never_emptied BEFORE TRUNCATE ON public.journal_digest FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_is_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER journal_is_chained AFTER INSERT ON public.journal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.chain_journal();
 
 CREATE TRIGGER journal_is_never_emptied BEFORE TRUNCATE ON public.journal FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 

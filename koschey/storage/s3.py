@@ -116,6 +116,15 @@ class Bucket:
             async with answer["Body"] as response:
                 return bytes(await response.read())
 
+    async def keys_below(self, prefix: str) -> list[str]:
+        """Return the keys of all objects that begin with a prefix, in their order."""
+        found: list[str] = []
+        with translated(prefix):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+            async for page in pages:
+                found += [str(each["Key"]) for each in page.get("Contents", ())]
+        return sorted(found)
+
     async def sign_url(self, key: str, seconds: int) -> str:
         """Return a URL from which every client can download an object for so many seconds."""
         # The type is that of files of this index: clients would decode a guessed encoding.

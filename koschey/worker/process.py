@@ -12,7 +12,8 @@ from activities.checks import register_checks
 from koschey.concurrency.loops import running_loop
 from koschey.concurrency.supervision import Background
 from koschey.db.pool import is_outage
-from koschey.errors import TaskFailed
+from koschey.errors import StoreUnavailable, TaskFailed
+from koschey.governance.anchors import keep_anchoring
 from koschey.mirror.follower import Follower, keep_rechecking
 from koschey.quarantine.sweep import keep_waking_unchecked
 from koschey.resources import Resources, open_resources
@@ -62,6 +63,8 @@ async def _work(
     tasks.start("the report of this worker", lambda: keep_reporting(resources.pool, client), is_outage)
     follower = Follower(resources.pool, resources.refresher, timedelta(seconds=settings.page_freshness))
     tasks.start("the re-checks that confirm absences", lambda: keep_rechecking(follower), is_outage)
+    anchoring = "the anchoring of the journal"
+    tasks.start(anchoring, lambda: keep_anchoring(resources.pool, resources.bucket), _is_store_outage)
     if signal_decisions(settings.decisions_by_signal) is SignalDecisions.CODE:
         codes = OpenCodes(resources.pool, client, resources.feed)
         tasks.start("the reading of signals with open codes", codes.run, _is_any_outage)
@@ -77,6 +80,10 @@ async def _work(
         log.info("this worker is ready", loop=running_loop())
         ready()
         await stop.wait()
+
+
+def _is_store_outage(error: Exception) -> bool:
+    return isinstance(error, StoreUnavailable) or is_outage(error)
 
 
 def _is_rpc_error(error: Exception) -> bool:
