@@ -17,8 +17,7 @@ from rich.table import Table
 from koschey.cli.base.instance import open_database, run_on
 from koschey.cli.base.options import DATA, JSON
 from koschey.cli.base.rows import minute
-from koschey.db.fast_lane import by_release, select_fast_lane
-from koschey.db.pending import Fixes, PendingFile, PendingRelease, choose, select_pending_files, walk_pending
+from koschey.db.pending import PendingFile, PendingRelease, choose, select_pending_files, walk_pending
 from koschey.db.pool import Pool
 from koschey.db.requests import select_request_counts
 from koschey.settings import Settings
@@ -44,8 +43,6 @@ class Held:
     """A held release, with what people say about it."""
 
     release: PendingRelease
-    fixes: str | None
-    """What it fixes, if it is in the fast lane."""
     asked: int
     """How many people have requested it."""
     files: Sequence[PendingFile]
@@ -79,13 +76,12 @@ async def _show(settings: Settings, selection: Selection, *, as_json: bool) -> N
 
 
 async def _read(pool: Pool, selection: Selection) -> AsyncIterator[list[Held]]:
-    fixes: Fixes = by_release(await select_fast_lane(pool))
     wanted = await choose(pool, selection.project)
-    async for releases in walk_pending(pool, wanted, fixes, limit=selection.limit, offset=selection.offset):
+    async for releases in walk_pending(pool, wanted, limit=selection.limit, offset=selection.offset):
         files = await select_pending_files(pool, releases)
         asked = await select_request_counts(pool, ((each.project, each.version) for each in releases))
         yield [
-            Held(each, fixes.get(name), asked.get(name, 0), files.get((*name, each.state), ()))
+            Held(each, asked.get(name, 0), files.get((*name, each.state), ()))
             for each in releases
             if (name := (each.project, each.version))
         ]
@@ -102,7 +98,7 @@ def _table(portion: Sequence[Held]) -> Table:
             release.state,
             minute(release.release_at) or "a reviewer decides",
             str(held.asked or ""),
-            "; ".join(filter(None, (held.fixes, release.reason))),
+            "; ".join(filter(None, (release.fixes, release.reason))),
         )
     return table
 
@@ -115,7 +111,7 @@ def _as_json(held: Held) -> dict[str, object]:
         "state": release.state,
         "release_at": format_time(release.release_at) if release.release_at else None,
         "reason": release.reason,
-        "fixes": held.fixes,
+        "fixes": release.fixes,
         "asked": held.asked,
         "files": [file._asdict() for file in held.files],
     }

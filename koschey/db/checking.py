@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.db.files import TABLES
-from koschey.db.pool import Database, Pool, extend_limit
+from koschey.db.pool import Database
 from koschey.events import AlertKind
 from koschey.model import MAIN_INDEX, AttestationVerdict, FileId, Origin
 
@@ -43,18 +43,57 @@ SELECT_RECORDED = """
       LEFT JOIN attestation ON attestation.file_id = file.id
      WHERE file.id = ANY($1::bigint[] || $2::bigint[])
 """
+# Hosted projects are few. The others are read in the order of the index `debut_releases`, until there are enough.
 SELECT_USED_NAMES = """
-    SELECT project.name
-      FROM project
-      JOIN file ON file.project_id = project.id
-      JOIN standing ON standing.file_id = file.id AND standing.state = 'released'
-      JOIN index ON index.id = standing.index_id AND index.name = $1
-     GROUP BY project.id
-     ORDER BY project.origin = 'hosted' DESC, count(DISTINCT file.version) DESC, project.name
+    SELECT name FROM (
+        (SELECT 1 AS place, project.name, debut.releases
+           FROM project JOIN debut ON debut.project_id = project.id
+          WHERE project.origin = 'hosted' AND debut.releases > 0
+            AND debut.index_id = (SELECT id FROM index WHERE name = $1)
+          ORDER BY debut.releases DESC, project.name
+          LIMIT $2)
+        UNION ALL
+        (SELECT 2, project.name, debut.releases
+           FROM debut
+          CROSS JOIN LATERAL (SELECT name, origin FROM project WHERE project.id = debut.project_id OFFSET 0) AS project
+          WHERE debut.index_id = (SELECT id FROM index WHERE name = $1) AND debut.releases > 0
+            AND project.origin = 'mirrored'
+          ORDER BY debut.releases DESC, debut.project_id
+          LIMIT $2)
+    ) AS used
+     ORDER BY place, releases DESC, name
      LIMIT $2
 """
-NAMES_TIMEOUT = 60.0
-"""Maximum seconds for reading the names of all projects in the order of their releases."""
+# This waits for no lock: another process that counts the same projects writes the same numbers. A locked row stays in
+# its place.
+UPDATE_RELEASES = """
+    WITH portion AS MATERIALIZED (
+        SELECT index_id, project_id, releases FROM debut
+         WHERE index_id = (SELECT id FROM index WHERE name = $1) AND project_id > $2
+         ORDER BY project_id
+         LIMIT $3
+    ), counted AS MATERIALIZED (
+        SELECT portion.index_id, portion.project_id, portion.releases, (
+               SELECT count(DISTINCT file.version)
+                 FROM file
+                CROSS JOIN LATERAL (SELECT state FROM standing
+                                     WHERE standing.index_id = portion.index_id AND standing.file_id = file.id
+                                    OFFSET 0) AS standing
+                WHERE file.project_id = portion.project_id AND standing.state = 'released') AS now
+          FROM portion
+    ), free AS (
+        SELECT debut.place, counted.now
+          FROM counted
+         CROSS JOIN LATERAL (SELECT ctid AS place FROM debut
+                              WHERE debut.index_id = counted.index_id AND debut.project_id = counted.project_id
+                                AND debut.releases <> counted.now
+                                FOR NO KEY UPDATE SKIP LOCKED) AS debut
+    ), changed AS (
+        UPDATE debut SET releases = (SELECT free.now FROM free WHERE free.place = debut.ctid)
+         WHERE debut.ctid = ANY(ARRAY(SELECT place FROM free))
+    )
+    SELECT count(*) AS count, max(project_id) AS last FROM portion
+"""
 SELECT_ALERTED_CODES = """
     SELECT DISTINCT detail ->> 'check' AS check, detail ->> 'code' AS code FROM alert
      WHERE project = $1 AND version = $2 AND kind = $3
@@ -111,15 +150,18 @@ def _read_recorded(row: Any) -> Recorded:
     return Recorded(row["is_read"], row["report"], row["members"], verdict, row["publishers"] or ())
 
 
-async def select_used_names(pool: Pool, limit: int) -> list[str]:
+async def select_used_names(db: Database, limit: int) -> list[str]:
     """Return names of projects with released files: hosted ones first, then those with the most releases.
 
-    Reads every file's row.
+    The numbers of releases are those of the last `update_releases`. A project with a new first release has one.
     """
-    async with pool.acquire() as connection, connection.transaction(readonly=True):
-        await extend_limit(connection, NAMES_TIMEOUT)
-        rows = await connection.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit, timeout=NAMES_TIMEOUT)
-    return [row["name"] for row in rows]
+    return [row["name"] for row in await db.fetch(SELECT_USED_NAMES, MAIN_INDEX, limit)]
+
+
+async def update_releases(db: Database, after: int, limit: int) -> int:
+    """Count the releases of the next projects that ever had one. Returns the last id, 0 at the end."""
+    row = await db.fetchrow(UPDATE_RELEASES, MAIN_INDEX, after, limit)
+    return int(row["last"]) if row["count"] == limit else 0
 
 
 async def select_alerted_codes(db: Database, project: NormalizedName, version: str) -> set[tuple[str, str]]:

@@ -1,38 +1,51 @@
 """Statements on held security fixes: versions that fix an advisory about a version which clients downloaded here."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
 from koschey.db.advisories import COLUMNS, read_advisory
 from koschey.db.pool import Connection, Database
 from koschey.events import Event
-from koschey.model import MAIN_INDEX, Advisory
+from koschey.model import MAIN_INDEX, Advisory, ProjectId
 from koschey.policy.advisories import fixes
 from koschey.standards.versions import version_key
 
-# Few projects have both a held version and an advisory. The other statements read these projects alone.
+# A walk through all projects with advisories, in the order of their names.
+SELECT_ADVISED = """
+    SELECT advised.name, project.id IS NOT NULL AS is_known
+      FROM (SELECT DISTINCT project AS name FROM advisory WHERE project > $1 ORDER BY project LIMIT $2) AS advised
+      LEFT JOIN LATERAL (SELECT id FROM project WHERE project.name = advised.name OFFSET 0) AS project ON true
+     ORDER BY advised.name
+"""
+SELECT_CONCERNED = """
+    SELECT EXISTS (SELECT FROM advisory WHERE advisory.project = $1 AND withdrawn_at IS NULL)
+        OR EXISTS (SELECT FROM security_fix JOIN project ON project.id = security_fix.project_id
+                    WHERE project.name = $1)
+"""
 SELECT_HELD = """
     SELECT DISTINCT project.name, file.version
-      FROM standing
-      JOIN index ON index.id = standing.index_id AND index.name = $1
-      JOIN file ON file.id = standing.file_id
-      JOIN project ON project.id = file.project_id
-     WHERE standing.state = 'held' AND file.yanked IS NULL AND file.absent_since IS NULL
-       AND project.origin = 'mirrored'
-       AND EXISTS (SELECT FROM advisory
-                    WHERE advisory.project = project.name AND advisory.withdrawn_at IS NULL)
+      FROM unnest($2::text[]) AS wanted (name)
+     CROSS JOIN LATERAL (SELECT id, name FROM project
+                          WHERE project.name = wanted.name AND project.origin = 'mirrored' OFFSET 0) AS project
+     CROSS JOIN LATERAL (SELECT id, version FROM file
+                          WHERE file.project_id = project.id AND file.yanked IS NULL AND file.absent_since IS NULL
+                         OFFSET 0) AS file
+     WHERE EXISTS (SELECT FROM standing
+                    WHERE standing.index_id = (SELECT id FROM index WHERE name = $1)
+                      AND standing.file_id = file.id AND standing.state = 'held' OFFSET 0)
      ORDER BY project.name, file.version
 """
 SELECT_DOWNLOADED = """
     SELECT DISTINCT project.name, file.version
-      FROM project
-      JOIN file ON file.project_id = project.id
-     WHERE project.name = ANY($2::text[])
-       AND EXISTS (SELECT FROM download JOIN index ON index.id = download.index_id AND index.name = $1
-                    WHERE download.file_id = file.id)
+      FROM unnest($2::text[]) AS wanted (name)
+     CROSS JOIN LATERAL (SELECT id, name FROM project WHERE project.name = wanted.name OFFSET 0) AS project
+     CROSS JOIN LATERAL (SELECT id, version FROM file WHERE file.project_id = project.id OFFSET 0) AS file
+     WHERE EXISTS (SELECT FROM download
+                    WHERE download.index_id = (SELECT id FROM index WHERE name = $1)
+                      AND download.file_id = file.id OFFSET 0)
 """
 SELECT_DOWNLOAD_COUNTS = """
     SELECT project.name, file.version, count(*) AS downloads
@@ -46,6 +59,22 @@ SELECT_DOWNLOAD_COUNTS = """
 SELECT_ABOUT = f"""
     SELECT {COLUMNS} FROM advisory WHERE project = ANY($1::text[]) AND withdrawn_at IS NULL ORDER BY id
 """  # noqa: S608
+SELECT_STORED_FIXES = """
+    SELECT project.name, fix.version, fix.fixes
+      FROM unnest($2::text[]) AS wanted (name)
+      JOIN project ON project.name = wanted.name
+      JOIN security_fix AS fix ON fix.project_id = project.id AND fix.index_id = (SELECT id FROM index WHERE name = $1)
+"""
+REPLACE_FIXES = """
+    WITH deleted AS (
+        DELETE FROM security_fix
+         WHERE index_id = (SELECT id FROM index WHERE name = $1) AND project_id = $2 AND version <> ALL ($3::text[])
+    )
+    INSERT INTO security_fix (index_id, project_id, version, downloads, fixes)
+    SELECT (SELECT id FROM index WHERE name = $1), $2, row.version, row.downloads, row.fixes -> 'all'
+      FROM unnest($3::text[], $4::bigint[], $5::jsonb[]) AS row (version, downloads, fixes)
+    ON CONFLICT (index_id, project_id, version) DO UPDATE SET downloads = excluded.downloads, fixes = excluded.fixes
+"""
 SELECT_RECORDED_FIXES = """
     SELECT detail ->> 'advisory' AS advisory FROM journal
      WHERE project = $1 AND version = $2 AND action = $3
@@ -64,14 +93,34 @@ class FastLane(NamedTuple):
     downloads: int
     """How often clients downloaded these versions."""
 
-    def __str__(self) -> str:
-        times = "once" if self.downloads == 1 else f"{self.downloads} times"
-        return f"fixes {self.advisory} in {', '.join(self.fixes)}, downloaded here {times}"
+
+type Stored = Mapping[str, list[dict[str, Any]]]
+"""What is stored of the fixes of one project: by version, the column `fixes` of `security_fix`."""
 
 
-async def select_fast_lane(db: Database) -> list[FastLane]:
-    """Return the held security fixes; those of the most downloaded versions first."""
-    held = [(row["name"], row["version"]) for row in await db.fetch(SELECT_HELD, MAIN_INDEX)]
+class Advised(NamedTuple):
+    """A part of the projects with advisories."""
+
+    names: list[NormalizedName]
+    """Those that this index knows."""
+    last: str
+    """The name after which the next part begins; empty at the end."""
+
+
+async def select_advised(db: Database, after: str, limit: int) -> Advised:
+    """Return the known ones of the next projects with advisories, withdrawn ones too, in the order of their names."""
+    rows = await db.fetch(SELECT_ADVISED, after, limit)
+    return Advised([row["name"] for row in rows if row["is_known"]], rows[-1]["name"] if len(rows) == limit else "")
+
+
+async def is_concerned(db: Database, project: NormalizedName) -> bool:
+    """Return whether there are advisories about a project, or stored fixes of it."""
+    return bool(await db.fetchval(SELECT_CONCERNED, project))
+
+
+async def find_fixes(db: Database, projects: Sequence[NormalizedName]) -> list[FastLane]:
+    """Find the held security fixes of some projects; those of the most downloaded versions first."""
+    held = [(row["name"], row["version"]) for row in await db.fetch(SELECT_HELD, MAIN_INDEX, projects)]
     names = sorted({name for name, _ in held})
     if not names:
         return []
@@ -102,17 +151,45 @@ async def _count_downloads(db: Database, releases: Collection[tuple[NormalizedNa
     return Counter({(row["name"], row["version"]): row["downloads"] for row in rows})
 
 
+async def select_stored_fixes(db: Database, projects: Sequence[NormalizedName]) -> dict[NormalizedName, Stored]:
+    """Return what is stored of the fixes of some projects; projects without any are missing."""
+    found: dict[NormalizedName, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
+    for row in await db.fetch(SELECT_STORED_FIXES, MAIN_INDEX, projects):
+        found[row["name"]][row["version"]] = row["fixes"]
+    return dict(found)
+
+
+def to_stored(found: Iterable[FastLane]) -> dict[NormalizedName, Stored]:
+    """Return fixes in the form in which they are stored. Their order is kept."""
+    stored: dict[NormalizedName, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for fix in found:
+        item = {"advisory": fix.advisory, "versions": list(fix.fixes), "downloads": fix.downloads}
+        stored[fix.project][fix.version].append(item)
+    return {project: dict(versions) for project, versions in stored.items()}
+
+
+async def replace_fixes(connection: Connection, project: ProjectId, stored: Stored) -> None:
+    """Store the fixes of a project in place of those found earlier. The caller has locked the project."""
+    versions = sorted(stored)
+    downloads = [max(item["downloads"] for item in stored[version]) for version in versions]
+    # asyncpg would encode lists within a column's list as an array of more dimensions.
+    items = [{"all": stored[version]} for version in versions]
+    await connection.execute(REPLACE_FIXES, MAIN_INDEX, project, versions, downloads, items)
+
+
+def describe_fixes(stored: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text that says what a release fixes, from the column `fixes` of `security_fix`."""
+    return "; ".join(_describe(item["advisory"], item["versions"], item["downloads"]) for item in stored)
+
+
+def _describe(advisory: str, versions: Sequence[str], downloads: int) -> str:
+    times = "once" if downloads == 1 else f"{downloads} times"
+    return f"fixes {advisory} in {', '.join(versions)}, downloaded here {times}"
+
+
 async def select_recorded_fixes(connection: Connection, project: NormalizedName, version: str) -> set[str]:
     """Return the ids of the advisories for which the journal already says that this version fixes them."""
     return {
         row["advisory"]
         for row in await connection.fetch(SELECT_RECORDED_FIXES, project, version, Event.SECURITY_FIX_WAITS)
     }
-
-
-def by_release(found: list[FastLane]) -> dict[tuple[str, str], str]:
-    """Return a text for each release that says what it fixes, in the order of the list."""
-    said: dict[tuple[str, str], list[str]] = {}
-    for fix in found:
-        said.setdefault((fix.project, fix.version), []).append(str(fix))
-    return {release: "; ".join(sentences) for release, sentences in said.items()}

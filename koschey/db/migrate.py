@@ -97,12 +97,17 @@ async def migrate(connection: Connection) -> list[Step]:
         await connection.execute(ADD_DIGEST)
         pending = await _pending(connection)
         for step in pending:
-            await (_apply_outside if step.sql.startswith(OUTSIDE) else _apply)(connection, step)
+            await apply_step(connection, step)
         steps = read_steps()
         await connection.execute(UPDATE_DIGESTS, [step.number for step in steps], [step.digest for step in steps])
         return pending
     finally:
         await connection.execute(UNLOCK, LOCK)
+
+
+async def apply_step(connection: Connection, step: Step) -> None:
+    """Apply one step, which must be the next."""
+    await (_apply_outside if step.sql.startswith(OUTSIDE) else _apply)(connection, step)
 
 
 async def _apply(connection: Connection, step: Step) -> None:

@@ -1,15 +1,16 @@
-"""Statements on the quarantine: pending releases, in the order in which their windows end.
+"""Statements on the quarantine: pending releases, security fixes first, then in the order in which their windows end.
 
-The first file of a release stands for it. So a list is a walk along the index `standing_pending`, which ends after the
-rows that were asked for, however many releases are pending.
+The first file of a release stands for it. So a list is a walk along the indexes `security_fix_first` and
+`standing_pending`, which ends after the requested rows, however many releases are pending.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from packaging.utils import NormalizedName
 
+from koschey.db.fast_lane import describe_fixes
 from koschey.db.pool import Database
 from koschey.db.search import contains
 from koschey.model import MAIN_INDEX, FileId, ProjectId, State
@@ -30,7 +31,7 @@ IS_FIRST = f"""
            AND (coalesce(before.release_at, 'infinity'), before.file_id) < ({DUE}, standing.file_id)
         OFFSET 0)
 """
-AFTER = "(coalesce($4::timestamptz, 'infinity'), $5::bigint)"
+AFTER = "(coalesce($2::timestamptz, 'infinity'), $3::bigint)"
 FIRST = f"file.project_id, file.version, standing.index_id, standing.state, {DUE} AS due, standing.file_id"
 ORDER = "due, file_id"
 FILE = """
@@ -45,7 +46,8 @@ STANDING = """
 """
 DETAILS = """
     SELECT project.name AS project, page.version, page.state, whole.files,
-           nullif(page.due, 'infinity') AS release_at, whole.first_seen_at, whole.reasons, first.reason, page.file_id
+           nullif(page.due, 'infinity') AS release_at, whole.first_seen_at, whole.reasons, first.reason, page.file_id,
+           fix.fixes
       FROM page
       JOIN project ON project.id = page.project_id
       JOIN standing AS first ON first.index_id = page.index_id AND first.file_id = page.file_id
@@ -57,20 +59,42 @@ DETAILS = """
          WHERE file.project_id = page.project_id AND file.version = page.version AND file.set_aside_at IS NULL
            AND standing.state = page.state
      ) AS whole
+      LEFT JOIN security_fix AS fix
+             ON fix.index_id = page.index_id AND fix.project_id = page.project_id AND fix.version = page.version
 """
-OTHERS = """
-    (file.project_id, file.version) NOT IN (
-        SELECT project.id, other.version
-          FROM unnest($2::text[], $3::text[]) AS other (project, version) JOIN project ON project.name = other.project)
+IS_OTHER = """
+    NOT EXISTS (SELECT FROM security_fix AS fix
+                 WHERE fix.index_id = standing.index_id AND fix.project_id = file.project_id
+                   AND fix.version = file.version
+                OFFSET 0)
 """
+# As many rows of `security_fix` are read as the answer, and the part before it, have releases.
+FIXES = f"""
+    SELECT {FIRST}, fix.downloads
+      FROM security_fix AS fix
+     CROSS JOIN LATERAL (SELECT * FROM file WHERE file.project_id = fix.project_id AND file.version = fix.version
+                         OFFSET 0) AS file
+    {STANDING}
+     WHERE fix.index_id = (SELECT id FROM index WHERE name = $1) AND {IS_PENDING} AND {IS_FIRST}
+       AND ($2::bigint[] IS NULL OR fix.project_id = ANY($2))
+       AND ($3::text IS NULL OR EXISTS (SELECT FROM project WHERE project.id = fix.project_id AND name LIKE $3))
+"""  # noqa: S608
+SELECT_PENDING_FIXES = f"""
+    WITH page AS MATERIALIZED (
+        {FIXES} ORDER BY fix.downloads DESC, fix.project_id, fix.version, standing.state LIMIT $4 OFFSET $5
+    )
+    {DETAILS}
+     ORDER BY page.downloads DESC, page.project_id, page.version, page.state
+"""
+COUNT_PENDING_FIXES = f"SELECT count(*) FROM ({FIXES}) AS first"  # noqa: S608
 SELECT_PENDING = f"""
     WITH page AS MATERIALIZED (
         SELECT {FIRST} FROM standing {FILE}
-         WHERE {IS_PENDING} AND {OTHERS} AND ({DUE}, standing.file_id) > {AFTER}
-           AND ($6::text IS NULL OR EXISTS (SELECT FROM project WHERE project.id = file.project_id AND name LIKE $6))
+         WHERE {IS_PENDING} AND {IS_OTHER} AND ({DUE}, standing.file_id) > {AFTER}
+           AND ($4::text IS NULL OR EXISTS (SELECT FROM project WHERE project.id = file.project_id AND name LIKE $4))
            AND {IS_FIRST}
          ORDER BY {ORDER}
-         LIMIT $7 OFFSET $8
+         LIMIT $5 OFFSET $6
     )
     {DETAILS}
      ORDER BY {ORDER}
@@ -79,25 +103,13 @@ SELECT_PENDING = f"""
 SELECT_PENDING_OF = f"""
     WITH found AS MATERIALIZED (
         SELECT {FIRST} FROM file {STANDING}
-         WHERE file.project_id = ANY($6::bigint[]) AND {IS_PENDING} AND {OTHERS}
+         WHERE file.project_id = ANY($4::bigint[]) AND {IS_PENDING} AND {IS_OTHER}
            AND ({DUE}, standing.file_id) > {AFTER} AND {IS_FIRST}
     ), page AS MATERIALIZED (
-        SELECT * FROM found ORDER BY {ORDER} LIMIT $7 OFFSET $8
+        SELECT * FROM found ORDER BY {ORDER} LIMIT $5 OFFSET $6
     )
     {DETAILS}
      ORDER BY {ORDER}
-"""  # noqa: S608
-SELECT_PENDING_NAMED = f"""
-    WITH page AS MATERIALIZED (
-        SELECT {FIRST}, named.place
-          FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS named (project, version, place)
-          JOIN project ON project.name = named.project
-          JOIN file ON file.project_id = project.id AND file.version = named.version
-          JOIN standing ON standing.file_id = file.id
-         WHERE {IS_PENDING} AND {IS_FIRST} AND ($4::text IS NULL OR project.name LIKE $4)
-    )
-    {DETAILS}
-     ORDER BY page.place, page.state
 """  # noqa: S608
 COUNT_PENDING = f"""
     SELECT count(*) AS files, count(DISTINCT (project_id, version, state)) AS releases
@@ -135,9 +147,6 @@ COUNTED = 10_000
 FEW = 2_000
 """Maximum number of projects whose files are read first; more projects have files everywhere in the list."""
 
-type Fixes = Mapping[tuple[str, str], str]
-"""By project and version, what the releases fix that come first, in their order."""
-
 
 class PendingRelease(NamedTuple):
     """The files of one release in the same state."""
@@ -154,6 +163,8 @@ class PendingRelease(NamedTuple):
     """That of the first of them."""
     file: FileId
     """The first file whose window ends: the place of the release in the list."""
+    fixes: str | None
+    """The security fixes that the release contains, as text; None if it contains none."""
 
 
 class Place(NamedTuple):
@@ -193,15 +204,23 @@ async def choose(db: Database, name_part: str | None) -> Wanted:
 
 
 async def walk_pending(
-    db: Database, wanted: Wanted, fixes: Fixes, *, limit: int, offset: int = 0
+    db: Database, wanted: Wanted, *, limit: int, offset: int = 0
 ) -> AsyncIterator[list[PendingRelease]]:
-    """Yield the pending releases in portions: first those in `fixes`, then those whose windows end first."""
-    first = await _select_named(db, wanted, fixes) if fixes else []
-    if chosen := first[offset : offset + limit]:
-        yield chosen
-    limit, offset, after = limit - len(chosen), max(0, offset - len(first)), START
+    """Yield the pending releases in portions: security fixes first, then those whose windows end first.
+
+    A release whose place changes meanwhile may be listed twice, or be left out.
+    """
     while limit > 0:
-        found = await _select_others(db, wanted, fixes, after, limit=min(PORTION, limit), offset=offset)
+        found = await _select_fixes(db, wanted, limit=min(PORTION, limit), offset=offset)
+        if not found:
+            break
+        yield found
+        limit, offset = limit - len(found), offset + len(found)
+    # Without an offset there are no fixes to skip.
+    skipped = await _count_fixes(db, wanted) if limit > 0 and offset else 0
+    offset, after = max(0, offset - skipped), START
+    while limit > 0:
+        found = await _select_others(db, wanted, after, limit=min(PORTION, limit), offset=offset)
         if not found:
             return
         yield found
@@ -228,17 +247,21 @@ async def select_pending_files(
     return found
 
 
-async def _select_named(db: Database, wanted: Wanted, fixes: Fixes) -> list[PendingRelease]:
-    rows = await db.fetch(SELECT_PENDING_NAMED, MAIN_INDEX, *_columns(fixes), wanted.pattern)
+async def _select_fixes(db: Database, wanted: Wanted, *, limit: int, offset: int) -> list[PendingRelease]:
+    rows = await db.fetch(SELECT_PENDING_FIXES, MAIN_INDEX, wanted.projects, wanted.pattern, limit, offset)
     return [_read(row) for row in rows]
 
 
+async def _count_fixes(db: Database, wanted: Wanted) -> int:
+    return int(await db.fetchval(COUNT_PENDING_FIXES, MAIN_INDEX, wanted.projects, wanted.pattern))
+
+
 async def _select_others(
-    db: Database, wanted: Wanted, fixes: Fixes, after: Place, *, limit: int, offset: int
+    db: Database, wanted: Wanted, after: Place, *, limit: int, offset: int
 ) -> list[PendingRelease]:
     few = wanted.projects is not None
     select, which = (SELECT_PENDING_OF, wanted.projects) if few else (SELECT_PENDING, wanted.pattern)
-    rows = await db.fetch(select, MAIN_INDEX, *_columns(fixes), *after, which, limit, offset)
+    rows = await db.fetch(select, MAIN_INDEX, *after, which, limit, offset)
     return [_read(row) for row in rows]
 
 
@@ -248,4 +271,5 @@ def _columns(releases: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]
 
 
 def _read(row: Any) -> PendingRelease:
-    return PendingRelease(*row)._replace(state=State(row["state"]), reasons=tuple(row["reasons"]))
+    fixes = describe_fixes(row["fixes"]) if row["fixes"] else None
+    return PendingRelease(*row)._replace(state=State(row["state"]), reasons=tuple(row["reasons"]), fixes=fixes)

@@ -397,7 +397,8 @@ CREATE TABLE public.content (
 CREATE TABLE public.debut (
     index_id smallint NOT NULL,
     project_id bigint NOT NULL,
-    at timestamp with time zone NOT NULL
+    at timestamp with time zone NOT NULL,
+    releases integer DEFAULT 1 NOT NULL
 );
 
 CREATE TABLE public.decision (
@@ -758,6 +759,12 @@ ALTER TABLE public.role_grant ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+CREATE TABLE public.security_fix (
+    index_id smallint NOT NULL,
+    project_id bigint NOT NULL,
+    version text NOT NULL,
+    downloads bigint NOT NULL,
+    fixes jsonb NOT NULL
 );
 
 CREATE TABLE public.standing (
@@ -982,6 +989,9 @@ ALTER TABLE ONLY public.role_grant
 ALTER TABLE ONLY public.rule
     ADD CONSTRAINT rule_pkey PRIMARY KEY (index_id, kind, project, version, subject);
 
+ALTER TABLE ONLY public.security_fix
+    ADD CONSTRAINT security_fix_pkey PRIMARY KEY (index_id, project_id, version);
+
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (id_sha256);
 
@@ -1006,6 +1016,8 @@ CREATE INDEX advisory_project ON public.advisory USING btree (project);
 CREATE INDEX alert_newest ON public.alert USING btree (at DESC);
 
 CREATE INDEX debut_newest ON public.debut USING btree (index_id, at DESC, project_id DESC);
+
+CREATE INDEX debut_releases ON public.debut USING btree (index_id, releases DESC, project_id);
 
 CREATE INDEX decision_project ON public.decision USING btree (project, version);
 
@@ -1037,6 +1049,8 @@ CREATE INDEX outbox_first_due ON public.outbox USING btree (first_due_at);
 
 CREATE INDEX pending_upload_metadata ON public.pending_upload USING btree (metadata);
 
+CREATE INDEX project_hosted ON public.project USING btree (id) WHERE (origin = 'hosted'::text);
+
 CREATE INDEX project_lookalike ON public.project USING btree (translate(name, 'lio-'::text, '110'::text));
 
 CREATE INDEX project_name_bytes ON public.project USING btree (name COLLATE "C");
@@ -1058,6 +1072,8 @@ CREATE INDEX role_grant_group ON public.role_grant USING btree (group_name) WHER
 CREATE INDEX rule_expiry ON public.rule USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX rule_pattern ON public.rule USING btree (index_id, kind) WHERE (("right"(project, 2) = '-*'::text) OR (project = ANY (ARRAY['*'::text, '@upstream'::text])));
+
+CREATE INDEX security_fix_first ON public.security_fix USING btree (index_id, downloads DESC, project_id, version);
 
 CREATE INDEX session_account ON public.session USING btree (account_id);
 
@@ -1200,6 +1216,12 @@ ALTER TABLE ONLY public.role_grant
 
 ALTER TABLE ONLY public.rule
     ADD CONSTRAINT rule_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
+
+ALTER TABLE ONLY public.security_fix
+    ADD CONSTRAINT security_fix_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
+
+ALTER TABLE ONLY public.security_fix
+    ADD CONSTRAINT security_fix_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from packaging.utils import NormalizedName
 
+from koschey.db.checking import update_releases
 from koschey.db.pool import Pool
 from koschey.db.projects import select_now, select_rechecked
 from koschey.db.waiting import select_stale_projects, update_wanted
@@ -25,6 +26,8 @@ RECENT = timedelta(days=30)
 """How long a file counts as recently downloaded or released."""
 JUDGED = 2_000
 """Number of projects of which each step finds out whether they come first. Steps that follow each other reach all."""
+COUNTED = 2_000
+"""Number of projects whose releases each step counts."""
 SKIP_FOR = 900.0
 """Seconds for which a project is skipped after its page could not be read, so that others get their turn."""
 MAX_SKIPPED = 10_000
@@ -54,10 +57,13 @@ class Follower:
     _skipped_until: dict[NormalizedName, float] = field(default_factory=dict)
     _judged: int = 0
     """The project after which the next step judges which ones come first."""
+    _counted: int = 0
+    """The project after which the next step counts releases."""
 
     async def refresh_stale(self, limit: int) -> RefreshCounts:
         """Refresh up to `limit` stale pages, a few at once. Failures are logged and retried later."""
         self._judged = await update_wanted(self.pool, RECENT, self._judged, JUDGED)
+        self._counted = await update_releases(self.pool, self._counted, COUNTED)
         names = await select_stale_projects(self.pool, self.freshness, self._skipped(), limit)
         turns = asyncio.Semaphore(AT_ONCE)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from koschey.db import advisories, projects
-from koschey.db.fast_lane import FastLane, select_fast_lane, select_recorded_fixes
+from koschey.db.fast_lane import FastLane, select_recorded_fixes
 from koschey.db.journal import Entry
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import Connection
@@ -15,6 +15,7 @@ from koschey.model import SYSTEM, Advisory
 from koschey.outbox import ReleaseHeld
 from koschey.policy.advisories import Feed, feed_fault
 from koschey.quarantine.malware_reports import act_on_reports
+from koschey.quarantine.security_fixes import walk_fixes
 
 AT_ONCE = 1000
 """Held files that one statement reads."""
@@ -62,13 +63,16 @@ async def act_on_advisories(connection: Connection) -> AdvisoryEffects:
     for project in await advisories.select_pending_projects(connection):
         blocked += await act_on_reports(connection, project)
     fixes = 0
-    for fix in await select_fast_lane(connection):
+    async for fix in walk_fixes(connection):
         fixes += await _alert_fix(connection, fix)
     return AdvisoryEffects(blocked, fixes)
 
 
 async def _alert_fix(connection: Connection, fix: FastLane) -> bool:
     """Notify people of a held security fix, unless they were notified before; return whether they are now."""
+    if fix.advisory in await select_recorded_fixes(connection, fix.project, fix.version):
+        # As most are, so their projects need not be locked.
+        return False
     async with connection.transaction():
         await projects.lock_project(connection, fix.project)
         if fix.advisory in await select_recorded_fixes(connection, fix.project, fix.version):

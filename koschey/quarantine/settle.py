@@ -21,6 +21,7 @@ from koschey.policy.findings import Evidence
 from koschey.policy.verdict import NOTHING_KNOWN, Policy, Verdict, verdict
 from koschey.policy.windows import renew
 from koschey.quarantine.evidence import gather_evidence
+from koschey.quarantine.security_fixes import renew_fixes
 
 SOONEST = timedelta(seconds=5)
 """Minimum time before a release is settled again, so that a persistent cause does not make a busy loop."""
@@ -77,7 +78,10 @@ async def settle(
         due = [(item, judgement) for item, judgement in judged if judgement.state is not item.standing.state]
         if _preserves_states(found):
             due = []
-        await _move(connection, project, due)
+        await _move(connection, due)
+        if held:
+            await renew_fixes(connection, found)
+        await _record(connection, project, due)
         checks = tuple(check.name for check in policy.checks)
         return replace(_summarise(judged, now), files=_moved(known, due), evidence=evidence, checks=checks)
 
@@ -114,12 +118,15 @@ def _preserves_states(project: Project) -> bool:
     return project.origin is Origin.HOSTED and project.status is ProjectStatus.QUARANTINED
 
 
-async def _move(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
+async def _move(connection: Connection, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     alike = defaultdict[tuple[State, Grounds], list[FileId]](list)
     for item, judgement in due:
         alike[judgement.state, judgement.grounds].append(item.file.id)
     for (state, grounds), ids in alike.items():
         await standings.update_states(connection, ids, state, grounds)
+
+
+async def _record(connection: Connection, project: NormalizedName, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
     record = Record(connection, SYSTEM, project)
     for item, judgement in due:
         record.add(Event(judgement.state), [Entry(item.file.version, item.file.filename, {"reason": judgement.reason})])

@@ -1,22 +1,16 @@
 """Lists the releases that are pending in quarantine, a page at a time, for reviewers."""
 
-import asyncio
-import time
 from datetime import datetime
 
 from msgspec import Struct
 from packaging.utils import NormalizedName
 
 from koschey.db.browse import select_projects_like
-from koschey.db.fast_lane import by_release, select_fast_lane
 from koschey.db.journal import select_serial
-from koschey.db.pending import Fixes, choose, count_pending, walk_pending
+from koschey.db.pending import choose, count_pending, walk_pending
 from koschey.db.pool import Database, Pool
 from koschey.db.requests import select_request_counts
 from koschey.model import Serial, State
-
-REST = 20.0
-"""The security fixes are remembered for this multiple of the time that it takes to find them."""
 
 
 class WaitingRelease(Struct, frozen=True, kw_only=True):
@@ -51,16 +45,13 @@ class Quarantine:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._fixes: Fixes = {}
-        self._rested_at = 0.0
-        self._finding = asyncio.Lock()
 
     async def read(self, name_part: str | None, *, limit: int, offset: int) -> HeldReleases:
         """Return a part of the pending releases of the projects whose names contain a text, and their number."""
         # The serial is read first: data that is read after it can only be newer.
-        serial, fixes = await select_serial(self._pool), await self._find_fixes()
+        serial = await select_serial(self._pool)
         wanted = await choose(self._pool, name_part)
-        portions = walk_pending(self._pool, wanted, fixes, limit=limit, offset=offset)
+        portions = walk_pending(self._pool, wanted, limit=limit, offset=offset)
         found = [release async for portion in portions for release in portion]
         total, at_least = await count_pending(self._pool, wanted)
         if at_least:
@@ -76,21 +67,12 @@ class Quarantine:
                 release_at=each.release_at,
                 first_seen_at=each.first_seen_at,
                 reasons=each.reasons,
-                fixes=fixes.get((each.project, each.version)),
+                fixes=each.fixes,
                 asked=requests.get((each.project, each.version), 0),
             )
             for each in found
         ]
         return HeldReleases(serial=serial, total=total, at_least=at_least, releases=releases)
-
-    async def _find_fixes(self) -> Fixes:
-        """Return the security fixes among the held releases. They are remembered: finding them reads downloads."""
-        async with self._finding:
-            if time.monotonic() > self._rested_at:
-                begun = time.monotonic()
-                self._fixes = by_release(await select_fast_lane(self._pool))
-                self._rested_at = time.monotonic() + REST * (time.monotonic() - begun)
-            return self._fixes
 
 
 async def find_projects(db: Database, name_part: str, *, limit: int) -> list[NormalizedName]:

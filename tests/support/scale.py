@@ -5,11 +5,14 @@ all checks, a finding and a provenance record. Five projects have 5,000 files ea
 project in a hundred. Names, digests and paths are in no particular order.
 """
 
+import json
 from collections.abc import Callable
 from string import Template
 from typing import NamedTuple
 
+from koschey.db.checking import update_releases
 from koschey.db.pool import Connection
+from koschey.quarantine.security_fixes import walk_fixes
 
 STEP = 10_000
 """Number of projects that one statement adds."""
@@ -183,6 +186,7 @@ async def fill(
 ) -> None:
     """Add so many projects to an empty index, and have PostgreSQL count its rows. `tell` hears of each portion.
 
+    What the worker counts and finds in portions is not there: `find_ready_answers` adds it.
     A superuser may set `session_replication_role` to `replica` before: then no row is checked.
     """
     await connection.execute(ADD_CHECKS, list(CHECKS))
@@ -194,3 +198,13 @@ async def fill(
         tell(last)
     for statement in END:
         await connection.execute(shape.shaped(statement), timeout=PATIENCE)
+
+
+async def find_ready_answers(connection: Connection) -> None:
+    """Count releases and find security fixes, as the worker does, so that answers are ready."""
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    after = 0
+    while after := await update_releases(connection, after, 2_000):
+        pass
+    async for _ in walk_fixes(connection):
+        pass

@@ -305,7 +305,7 @@ def test_steps_outside_a_transaction_can_be_repeated() -> None:
                 assert f"DROP INDEX CONCURRENTLY IF EXISTS {index[1]};" in before
             else:
                 assert re.search(
-                    r"^(CREATE OR REPLACE|DROP|ALTER TABLE).* (IF (NOT )?EXISTS|FUNCTION|VIEW) ",
+                    r"^(CREATE OR REPLACE|CREATE TABLE|DROP|ALTER TABLE).* (IF (NOT )?EXISTS|FUNCTION|VIEW) ",
                     paragraph,
                     re.MULTILINE,
                 )

@@ -15,6 +15,7 @@ import pytest
 from koschey.db import (
     browse,
     changelog,
+    checking,
     claims,
     fast_lane,
     feeds,
@@ -29,7 +30,7 @@ from koschey.db import (
 from koschey.db.pool import Connection, connect
 from koschey.model import MAIN_INDEX
 from tests.support.postgres import MIGRATED, Postgres
-from tests.support.scale import RARE, Shape, fill
+from tests.support.scale import RARE, Shape, fill, find_ready_answers
 
 PROJECTS = 4_000
 SHAPE = Shape(versions=3, big=2, big_versions=500)
@@ -39,12 +40,24 @@ GROWING = frozenset(
     {
         *("project", "file", "standing", "journal", "download", "check_run", "finding", "provenance", "attestation"),
         *("debut", "content", "decision", "outbox", "left_out_file", "forgotten_download", "alert", "advisory"),
+        "security_fix",
     }
 )
 """Tables that have more rows the more projects there are."""
+CROWD = """
+    INSERT INTO advisory (id, project, malicious, summary)
+        SELECT 'PYSEC-2020-' || n, 'unknown-' || n, true, 'malware' FROM generate_series(1, 20000) AS n;
+    INSERT INTO index (name) VALUES ('other');
+    INSERT INTO security_fix (index_id, project_id, version, downloads, fixes)
+        SELECT index.id, project.id, '1.' || n, n, '[]' FROM index, project, generate_series(1, 5) AS n
+         WHERE index.name = 'other'
+"""
+"""Rows that no answer needs, in tables that have few others: PostgreSQL may well scan a table of one page."""
 START = (pending.START.release_at, pending.START.file)
 RARE_RULE = (MAIN_INDEX, ["corp-rare-*"], [""])
 PER_PROJECT = 2 * SHAPE.versions
+FIXES = PROJECTS // 50
+"""Held security fixes: one of two projects with an advisory has a held release."""
 
 
 class Fixed(NamedTuple):
@@ -72,10 +85,12 @@ STATEMENTS = {
     "served": Fixed(impacts.COUNT_SERVED_COVERED, (*RARE_RULE, ["blocked"]), RARE * PER_PROJECT),
     "mirrored": Fixed(claims.SELECT_MIRRORED_COVERED, ("corp-rare-*", 10), RARE * PER_PROJECT),
     # Pages of the panel and the API.
-    "quarantine": Fixed(pending.SELECT_PENDING, (MAIN_INDEX, [], [], *START, None, 50, 0), 400),
-    "quarantine, page 5": Fixed(pending.SELECT_PENDING, (MAIN_INDEX, [], [], *START, None, 50, 200), 2_000),
-    "quarantine, found": Fixed(pending.SELECT_PENDING_OF, (MAIN_INDEX, [], [], *START, [22, 24, 402], 50, 0), 100),
-    "quarantine, first": Fixed(pending.SELECT_PENDING_NAMED, (MAIN_INDEX, ["corp-rare-6"], ["1.2.0"], None), 10),
+    "quarantine": Fixed(pending.SELECT_PENDING, (MAIN_INDEX, *START, None, 50, 0), 400),
+    "quarantine, page 5": Fixed(pending.SELECT_PENDING, (MAIN_INDEX, *START, None, 50, 200), 2_000),
+    "quarantine, found": Fixed(pending.SELECT_PENDING_OF, (MAIN_INDEX, *START, [22, 24, 402], 50, 0), 100),
+    "quarantine, fixes": Fixed(pending.SELECT_PENDING_FIXES, (MAIN_INDEX, None, None, 10, 0), 10 * PER_PROJECT),
+    "quarantine, fixes found": Fixed(pending.SELECT_PENDING_FIXES, (MAIN_INDEX, [54], None, 10, 0), FIXES),
+    "quarantine, number of fixes": Fixed(pending.COUNT_PENDING_FIXES, (MAIN_INDEX, None, None), FIXES * PER_PROJECT),
     "quarantine, number": Fixed(pending.COUNT_PENDING, (MAIN_INDEX, None, 500), 500),
     "quarantine, number found": Fixed(pending.COUNT_PENDING_OF, (MAIN_INDEX, [22, 24, 402], 500), 100),
     "quarantine, files": Fixed(pending.SELECT_FILES, (MAIN_INDEX, ["corp-rare-6"], ["1.2.0"]), 10),
@@ -83,6 +98,14 @@ STATEMENTS = {
     "requests of a page": Fixed(requests.SELECT_REQUEST_COUNTS, (MAIN_INDEX, ["corp-rare-6"], ["1.2.0"]), 100),
     "journal": Fixed(browse.SELECT_JOURNAL, (None, 50), 50),
     "journal of a project": Fixed(browse.SELECT_PROJECT_JOURNAL, ("corp-rare-6", 50), 50),
+    # The worker's search for security fixes: a portion of it.
+    "projects with advisories": Fixed(fast_lane.SELECT_ADVISED, ("", 20), 20),
+    "advisories of a project": Fixed(fast_lane.SELECT_CONCERNED, ("corp-rare-6",), 10),
+    "held fixes": Fixed(fast_lane.SELECT_HELD, (MAIN_INDEX, ["corp-rare-6"]), PER_PROJECT),
+    "downloaded versions": Fixed(fast_lane.SELECT_DOWNLOADED, (MAIN_INDEX, ["corp-rare-6"]), PER_PROJECT),
+    "stored fixes": Fixed(fast_lane.SELECT_STORED_FIXES, (MAIN_INDEX, ["corp-rare-6"]), 10),
+    "used names": Fixed(checking.SELECT_USED_NAMES, (MAIN_INDEX, 20), 40),
+    "numbers of releases": Fixed(checking.UPDATE_RELEASES, (MAIN_INDEX, 2_000, 100), 100 * PER_PROJECT),
     "downloads of fixes": Fixed(fast_lane.SELECT_DOWNLOAD_COUNTS, (MAIN_INDEX, ["corp-rare-6"], ["1.0.0"]), 10),
     # Feeds, search, changelog.
     "newest projects": Fixed(feeds.SELECT_NEWEST_PROJECTS, (MAIN_INDEX, 40), 40 * PER_PROJECT),
@@ -106,6 +129,9 @@ async def _fill(url: str) -> None:
     connection = await connect(url)
     try:
         await fill(connection, PROJECTS, SHAPE)
+        await find_ready_answers(connection)
+        await connection.execute(CROWD)
+        await connection.execute("VACUUM ANALYZE")
     finally:
         await connection.close()
 

@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 from activities.advisories import AdvisoryActivities, FeedReport
 from koschey.causes import by_advisory
 from koschey.db.advisories import select_advisories, select_feed
-from koschey.db.fast_lane import FastLane, by_release, select_fast_lane
+from koschey.db.fast_lane import FastLane, find_fixes
 from koschey.db.files import insert_files
 from koschey.db.pool import Pool
 from koschey.db.projects import insert_project, select_project
@@ -44,6 +44,7 @@ from workflows.names import ADVISORIES_ID, TASK_QUEUE
 OLD = NOON - 400 * DAY
 BLOCKED, HELD, RELEASED = State.BLOCKED, State.HELD, State.RELEASED
 FEED = Feed(timedelta(hours=48))
+FIXED, SOONER = NormalizedName("a-fixed"), NormalizedName("a-sooner")
 
 
 def test_feed_counts_while_it_is_fresh() -> None:
@@ -286,29 +287,57 @@ async def test_security_fix_comes_first(mirror: Mirror) -> None:
         await mirror.refresh(name)
     advisory = record("PYSEC-7", "a-fixed", {"introduced": "0"}, {"fixed": "1.1"})
     await say(mirror, advisory)
-    assert await select_fast_lane(mirror.pool) == []
+    assert await find_fixes(mirror.pool, [FIXED, SOONER]) == []
     await take(mirror, old.filename, 3)
     await say(mirror, advisory)
     await say(mirror, advisory)
-    fix = FastLane(NormalizedName("a-fixed"), "1.1", "PYSEC-7", "about a-fixed", ("1.0",), 3)
-    assert await select_fast_lane(mirror.pool) == [fix]
+    fix = FastLane(FIXED, "1.1", "PYSEC-7", "about a-fixed", ("1.0",), 3)
+    assert await find_fixes(mirror.pool, [FIXED, SOONER]) == [fix]
     [alert] = await mirror.alerts("security fix waits")
     assert (alert["project"], alert["version"], alert["detail"]["advisory"]) == ("a-fixed", "1.1", "PYSEC-7")
-    listed = by_release([fix])
-    waiting, total = await read_part(mirror.pool, fixes=listed, limit=1)
+    waiting, total = await read_part(mirror.pool, limit=1)
     assert total == 3
     assert [(each.project, each.version) for each in waiting] == [("a-fixed", "1.1")]
-    rest, _ = await read_part(mirror.pool, fixes=listed, offset=1)
+    rest, _ = await read_part(mirror.pool, offset=1)
     assert [(each.project, each.version) for each in rest] == [("a-sooner", "1.0"), ("a-fixed", "0.9.1")]
     page = await Quarantine(mirror.pool).read(None, limit=9, offset=0)
     assert [(each.project, each.version, each.fixes) for each in page.releases] == [
-        ("a-fixed", "1.1", str(fix)),
+        ("a-fixed", "1.1", "fixes PYSEC-7 in 1.0, downloaded here 3 times"),
         ("a-sooner", "1.0", None),
         ("a-fixed", "0.9.1", None),
     ]
     assert (page.total, page.at_least) == (3, False)
-    assert str(fix) == "fixes PYSEC-7 in 1.0, downloaded here 3 times"
     assert sooner.filename in await mirror.files("a-sooner")
+
+
+async def fixes_shown(mirror: Mirror) -> dict[str, str | None]:
+    """What the pending releases of `b-fixed` fix, by version, in the order of the list."""
+    found, _ = await read_part(mirror.pool, "b-fixed")
+    return {each.version: each.fixes for each in found}
+
+
+async def test_security_fix_is_found_when_its_release_is_settled(mirror: Mirror) -> None:
+    """A fix that is held after the feed was read comes first once it is settled, and until it is held no more."""
+    old = mirror.upstream.add("b-fixed", "1.0", upload_time=OLD)
+    await mirror.refresh("b-fixed")
+    await take(mirror, old.filename, 1)
+    await say(mirror, record("PYSEC-8", "b-fixed", {"introduced": "0"}, {"fixed": "1.1"}))
+    mirror.upstream.add("b-fixed", "1.1", upload_time=NOON)
+    mirror.upstream.add("b-fixed", "1.2", upload_time=NOON)
+    await mirror.refresh("b-fixed")
+    assert await fixes_shown(mirror) == {"1.1": None, "1.2": None}
+    await mirror.settle("b-fixed", "1.2")
+    said = "fixes PYSEC-8 in 1.0, downloaded here once"
+    assert await fixes_shown(mirror) == {"1.1": said, "1.2": said}
+    skipped, _ = await read_part(mirror.pool, "b-fixed", offset=2)
+    assert skipped == []
+    await say(mirror, record("PYSEC-8", "b-fixed", {"introduced": "0"}, {"fixed": "1.2"}))
+    assert await fixes_shown(mirror) == {"1.2": said, "1.1": None}
+    first, _ = await read_part(mirror.pool, "b-fixed", limit=1)
+    second, _ = await read_part(mirror.pool, "b-fixed", limit=1, offset=1)
+    assert [each.version for each in (*first, *second)] == ["1.2", "1.1"]
+    await say(mirror)
+    assert await fixes_shown(mirror) == {"1.1": None, "1.2": None}
 
 
 async def followed(mirror: Mirror, source: str, *, allow_private: bool = True) -> FeedReport:

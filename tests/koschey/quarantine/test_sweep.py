@@ -7,11 +7,12 @@ import pytest
 from packaging.utils import NormalizedName
 
 from koschey.concurrency.waiting import cancelled
+from koschey.db.checking import select_used_names, update_releases
 from koschey.db.findings import CheckRun, write_known_checks, write_runs
 from koschey.db.pool import Connection, Pool
-from koschey.db.projects import select_now
+from koschey.db.projects import insert_project, select_now
 from koschey.db.waiting import select_stale_projects, update_wanted
-from koschey.model import State
+from koschey.model import Origin, State
 from koschey.quarantine import sweep
 from koschey.quarantine.sweep import keep_waking_unchecked, restart_held, wake_unchecked
 from tests.support.rows import NOON, add_project, new_file, select_files
@@ -111,3 +112,29 @@ async def test_wanted_projects_come_first(pool: Pool, connection: Connection) ->
     await connection.execute("UPDATE project SET looked_at = koschey_now() WHERE name = 'never'")
     expected = ["downloaded", "old", "held", "new"]
     assert await select_stale_projects(pool, timedelta(minutes=10), [], 9) == expected
+
+
+async def test_names_are_in_the_order_of_their_releases(pool: Pool, connection: Connection) -> None:
+    """A name is used from its first release on, its rank is counted later, and a name without releases is not used."""
+    await insert_project(connection, NormalizedName("private"), "private", Origin.HOSTED)
+    for name, number in {"few": 1, "gone": 2, "many": 3, "some": 2, "private": 1}.items():
+        files = [new_file(f"{name}-{n}.0-py3-none-any.whl", State.RELEASED) for n in range(number)]
+        await add_project(connection, name, files)
+    await add_project(connection, "pending", [new_file("pending-1.0-py3-none-any.whl")])
+    assert await select_used_names(pool, 9) == ["private", "few", "gone", "many", "some"]
+    await connection.execute(
+        "UPDATE standing SET state = 'blocked' FROM file WHERE file.id = file_id AND filename LIKE 'gone-%'"
+    )
+    last = await update_releases(pool, 0, 3)
+    assert await update_releases(pool, last, 3) == 0
+    assert await select_used_names(pool, 9) == ["private", "many", "some", "few"]
+    assert await select_used_names(pool, 2) == ["private", "many"]
+    # One that another process counts keeps its value, and delays nobody.
+    await connection.execute("UPDATE standing SET state = 'blocked' WHERE state = 'released'")
+    async with connection.transaction():
+        await connection.execute("SELECT FROM debut FOR UPDATE")
+        async with asyncio.timeout(5):
+            await update_releases(pool, 0, 9)
+    assert len(await select_used_names(pool, 9)) == 4
+    await update_releases(pool, 0, 9)
+    assert await select_used_names(pool, 9) == []
