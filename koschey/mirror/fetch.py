@@ -83,12 +83,12 @@ class FileFetcher:
             digest = _verified(fetch, found)
             async with self.bucket.writer(blob_key(digest)) as writer:
                 await fetch.copy_to(writer)
-                await writer.commit()
+                await writer.commit(digest)
             return digest
         async with self.bucket.writer(blob_key(file.sha256)) as writer:
             await self._spool(fetch, download, hasher, writer)
             digest = _verified(fetch, hasher.hexdigest())
-            await writer.commit()
+            await writer.commit(digest)
             return digest
 
     async def _spool(
@@ -104,7 +104,7 @@ class FileFetcher:
                     fetch.total = None
                 await fetch.append(chunk)
                 if writer is not None:
-                    await writer.write(chunk)
+                    await writer.write([chunk])
 
     async def _inspect(self, fetch: Fetch, file: File, url: str) -> Fetched:
         """Read METADATA of a wheel while its bytes are still in the spool."""

@@ -74,7 +74,7 @@ class Fetch:
         """Write all bytes that have arrived to a blob."""
         for start in range(0, self._received, CHUNK):
             stop = min(start + CHUNK, self._received)
-            await writer.write(await asyncio.to_thread(self._read_at, start, stop))
+            await writer.write([await asyncio.to_thread(self._read_at, start, stop)])
 
     async def append(self, chunk: bytes) -> None:
         """Append bytes that have arrived."""

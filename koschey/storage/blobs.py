@@ -60,10 +60,10 @@ async def ensure_blob(bucket: Bucket, digest: Sha256, size: int, read: Callable[
     async with bucket.writer(blob_key(digest)) as writer:
         async for chunk in read():
             hasher.update(chunk)
-            await writer.write(chunk)
+            await writer.write([chunk])
         if hasher.hexdigest() != digest:
             raise StoreUnavailable(f"the given bytes do not match {blob_key(digest)}; nothing was written")
-        await writer.commit()
+        await writer.commit(digest)
     if await bucket.size_of(blob_key(digest)) != size:
         raise StoreUnavailable(f"the bucket acknowledged {blob_key(digest)} and did not keep it")
     return True

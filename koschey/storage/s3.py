@@ -5,8 +5,9 @@ one PUT, a large one by a multipart upload that is completed only after the call
 """
 
 import asyncio
+import hashlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from botocore.config import Config
 from koschey.errors import ObjectAltered, ObjectMissing, StoreUnavailable
 from koschey.model import Sha256
 from koschey.settings import Settings
+from koschey.storage.direct import DirectRequests, direct_requests
 from koschey.storage.faults import translated
 from koschey.storage.lines import Lines
 
@@ -64,6 +66,8 @@ class Bucket:
     client: Any
     name: str
     lines: Lines = field(default_factory=lambda: Lines(STREAMS))
+    direct: DirectRequests | None = None
+    """Sends what is frequent and small; None if only the client sends requests."""
 
     async def ensure(self) -> None:
         """Create the bucket if it does not exist."""
@@ -84,6 +88,8 @@ class Bucket:
         """Return the size of an object in bytes, or None if it does not exist."""
         try:
             with translated(key):
+                if self.direct and (size := await self.direct.size_of(key)) is not None:
+                    return size
                 head = await self.client.head_object(Bucket=self.name, Key=key)
         except ObjectMissing:
             return None
@@ -94,8 +100,10 @@ class Bucket:
 
         Raises `StoreUnavailable` if the bucket has other bytes, or none.
         """
+        digest = hashlib.sha256(body).hexdigest()
         with translated(key):
-            await self.client.put_object(Bucket=self.name, Key=key, Body=body)
+            if not (self.direct and await self.direct.put(key, body, digest)):
+                await self.client.put_object(Bucket=self.name, Key=key, Body=body)
         fault = StoreUnavailable(f"the bucket acknowledged {key} and did not keep it")
         for pause in READ_BACK:
             await asyncio.sleep(pause)
@@ -112,6 +120,8 @@ class Bucket:
     async def get(self, key: str) -> bytes:
         """Return a small object. Raises `ObjectMissing`."""
         with translated(key):
+            if self.direct and (body := await self.direct.get(key)) is not None:
+                return body
             answer = await self.client.get_object(Bucket=self.name, Key=key)
             async with answer["Body"] as response:
                 return bytes(await response.read())
@@ -171,7 +181,7 @@ class Bucket:
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator["BlobWriter"]:
         """Write a blob of any size. It exists only after `BlobWriter.commit`."""
-        writer = BlobWriter(self.client, self.name, key)
+        writer = BlobWriter(self, key)
         try:
             yield writer
         finally:
@@ -181,27 +191,30 @@ class Bucket:
 class BlobWriter:
     """Collects bytes into parts, and sends them while more arrive."""
 
-    def __init__(self, client: Any, bucket: str, key: str) -> None:
-        self._client = client
-        self._where = {"Bucket": bucket, "Key": key}
-        self._buffer = bytearray()
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._client = bucket.client
+        self._direct = bucket.direct
+        self._where = {"Bucket": bucket.name, "Key": key}
+        self._chunks: list[bytes] = []
+        self._size = 0
         self._upload_id: str | None = None
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
 
-    async def write(self, chunk: bytes) -> None:
+    async def write(self, chunks: Sequence[bytes]) -> None:
         """Accept more bytes. Waits while too many parts are in transfer."""
-        self._buffer += chunk
-        if len(self._buffer) >= PART_SIZE:
+        self._chunks += chunks
+        self._size += sum(map(len, chunks))
+        if self._size >= PART_SIZE:
             with translated(self._where["Key"]):
                 await self._send_part()
 
-    async def commit(self) -> None:
-        """Create the blob. Call it only after all bytes are verified."""
+    async def commit(self, digest: Sha256) -> None:
+        """Create the blob. Call it only after all bytes are verified; `digest` is their SHA-256."""
         with translated(self._where["Key"]):
             if self._upload_id is None:
-                await self._client.put_object(**self._where, Body=bytes(self._buffer))
+                await self._put(b"".join(self._chunks), digest)
                 return
-            if self._buffer:
+            if self._chunks:
                 await self._send_part()
             parts = await asyncio.gather(*self._parts)
             await self._client.complete_multipart_upload(
@@ -223,17 +236,34 @@ class BlobWriter:
             # The caller must receive the reason why the blob was not committed.
             log.warning("parts of an upload stay in the bucket", key=self._where["Key"], error=str(error))
 
+    async def _put(self, body: bytes, digest: Sha256) -> None:
+        if not (self._direct and await self._direct.put(self._where["Key"], body, digest)):
+            await self._client.put_object(**self._where, Body=body)
+
     async def _send_part(self) -> None:
         if self._upload_id is None:
             self._upload_id = (await self._client.create_multipart_upload(**self._where))["UploadId"]
         if len(self._parts) >= PARTS_AT_ONCE:
             await self._parts[-PARTS_AT_ONCE]
-        body, self._buffer = bytes(self._buffer), bytearray()
-        self._parts.append(asyncio.create_task(self._upload_part(len(self._parts) + 1, body)))
+        chunks, self._chunks, self._size = self._chunks, [], 0
+        self._parts.append(asyncio.create_task(self._upload_part(len(self._parts) + 1, chunks)))
 
-    async def _upload_part(self, number: int, body: bytes) -> dict[str, Any]:
-        sent = await self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=body)
-        return {"PartNumber": number, "ETag": sent["ETag"]}
+    async def _upload_part(self, number: int, chunks: Sequence[bytes]) -> dict[str, Any]:
+        body, digest = await asyncio.to_thread(_join, chunks)
+        assert self._upload_id is not None
+        etag = None
+        if self._direct:
+            etag = await self._direct.put_part(self._where["Key"], self._upload_id, number, body, digest)
+        if etag is None:
+            where = self._where | {"UploadId": self._upload_id}
+            etag = (await self._client.upload_part(**where, PartNumber=number, Body=body))["ETag"]
+        return {"PartNumber": number, "ETag": etag}
+
+
+def _join(chunks: Sequence[bytes]) -> tuple[bytes, str]:
+    """Return the chunks as one, with the SHA-256."""
+    body = b"".join(chunks)
+    return body, hashlib.sha256(body).hexdigest()
 
 
 class OpenBucket:
@@ -257,7 +287,7 @@ class OpenBucket:
                     config=_config(own_server=settings.s3_endpoint is not None),
                 )
             )
-        return Bucket(client, settings.s3_bucket)
+        return Bucket(client, settings.s3_bucket, direct=await direct_requests(client, settings.s3_bucket))
 
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
