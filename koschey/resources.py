@@ -1,10 +1,12 @@
 """The resources of a process: one function opens them all, and closes them in the opposite order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Concatenate
+
+from packaging.utils import NormalizedName
 
 from koschey.addresses import Addresses
 from koschey.auth.logins import Logins
@@ -175,8 +177,8 @@ def _wire(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamCli
     advisories = AdvisoryFeed(egress, settings.advisories, settings.spool) if settings.advisories else None
     leases = Leases(pool)
     refresher = _refresher(settings, pool, upstream, leases, Feed(settings.feed_max_age) if advisories else None)
-    store = _file_store(settings, pool, stores, upstream, leases)
     snapshots = SnapshotCache(lambda: listener.is_trusted, limit=SNAPSHOTS)
+    store = _file_store(settings, pool, stores, upstream, leases, snapshots)
     document_cache = ProjectCache[Document](lambda: listener.is_trusted, limit=DOCUMENT_CACHE)
     project_list = ProjectList(pool, lambda: listener.is_trusted)
 
@@ -216,10 +218,24 @@ def _wire(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamCli
     )
 
 
-def _file_store(settings: Settings, pool: Pool, stores: _Stores, upstream: UpstreamClient, leases: Leases) -> FileStore:
+def _file_store(
+    settings: Settings,
+    pool: Pool,
+    stores: _Stores,
+    upstream: UpstreamClient,
+    leases: Leases,
+    snapshots: SnapshotCache,
+) -> FileStore:
     bucket, shelf = stores.bucket, stores.shelf
-    fetcher = FileFetcher(pool, bucket, upstream, Repairs(pool, bucket))
-    return FileStore(pool, StoredFiles(pool, bucket, shelf), shelf, fetcher, leases, spool=settings.spool)
+    return FileStore(
+        pool,
+        StoredFiles(pool, bucket, shelf),
+        shelf,
+        FileFetcher(pool, bucket, upstream, Repairs(pool, bucket)),
+        leases,
+        spool=settings.spool,
+        on_stored=snapshots.correct,
+    )
 
 
 def _refresher(
@@ -241,9 +257,10 @@ def _listener(
     leases: Leases,
     logins: Logins,
     project_list: ProjectList,
-    caches: Sequence[SnapshotCache | ProjectCache[Document]],
+    caches: tuple[SnapshotCache, ProjectCache[Document]],
 ) -> Listener:
     """Return the listener that hears of every commit, and removes changed projects from the caches."""
+    snapshots, documents = caches
 
     def hear_project(name: str) -> None:
         project_list.change()
@@ -253,6 +270,12 @@ def _listener(
     def hear_account(_: str) -> None:
         logins.forget_tokens()
 
+    def hear_stored(payload: str) -> None:
+        project, slash, rest = payload.partition("/")
+        name = NormalizedName(project)
+        documents.distrust(name)
+        snapshots.hear_stored(name, slash + rest)
+
     def lose() -> None:
         logins.forget_tokens()
         project_list.change()
@@ -261,6 +284,11 @@ def _listener(
 
     return Listener(
         str(settings.database_url),
-        {"koschey_project": hear_project, "koschey_lease": leases.hear, "koschey_account": hear_account},
+        {
+            "koschey_project": hear_project,
+            "koschey_file": hear_stored,
+            "koschey_lease": leases.hear,
+            "koschey_account": hear_account,
+        },
         on_lost=lose,
     )

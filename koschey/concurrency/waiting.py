@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
@@ -24,3 +24,13 @@ async def all_done(*work: Coroutine[Any, Any, None]) -> None:
     for result in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(result, BaseException):
             raise result
+
+
+async def both[A, B](first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Do both at the same time, and wait for the end of both. Raises the first one's error, or else the second's."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    one, other = results
+    return cast(tuple[A, B], (one, other))

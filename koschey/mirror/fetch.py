@@ -7,15 +7,16 @@ is found again by its digest, and the spool has no name.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
+from koschey.concurrency.waiting import both
 from koschey.db import files
 from koschey.db.pool import Pool
 from koschey.errors import (
     EgressRefused,
     Refused,
+    StoreUnavailable,
     UpstreamError,
     UpstreamMalformed,
     UpstreamMismatch,
@@ -24,10 +25,12 @@ from koschey.errors import (
 )
 from koschey.inspection.dists.partial_wheels import read_wheel_metadata
 from koschey.mirror.damage import Repairs, unrepaired
-from koschey.mirror.fetched_files import Fetched, store_fetched
+from koschey.mirror.fetched_files import Fetched, put_descriptions, store_fetched
+from koschey.mirror.leases import Holding
+from koschey.mirror.read_ahead import ReadAhead
 from koschey.mirror.spool import Fetch
 from koschey.model import File, Sha256
-from koschey.storage.s3 import CHUNK, BlobWriter, Bucket, blob_key
+from koschey.storage.s3 import BlobWriter, Bucket, blob_key
 from koschey.upstream.client import UpstreamClient, UpstreamDownload
 
 GZIP = (("gzip",), ("x-gzip",))
@@ -43,9 +46,10 @@ class FileFetcher:
     upstream: UpstreamClient
     repairs: Repairs
 
-    async def obtain(self, fetch: Fetch) -> File:
+    async def obtain(self, fetch: Fetch, holding: Holding[File]) -> File:
         """Return the file after it is stored: downloaded, verified and committed, or found whole in the bucket again.
 
+        `holding` is the lease under which the file is fetched; the statement that stores the file may release it.
         Raises `KoscheyError`, and `OSError` if the spool cannot be written.
         """
         file = fetch.file
@@ -54,7 +58,7 @@ class FileFetcher:
         if file.upstream_url is None:
             raise unrepaired(file)
         try:
-            return await self._fetch(fetch, file.upstream_url)
+            return await self._fetch(fetch, file.upstream_url, holding)
         except (UpstreamError, EgressRefused) as error:
             if isinstance(error, UpstreamMismatch):
                 await files.update_mismatched(self.pool, file.id)
@@ -63,48 +67,55 @@ class FileFetcher:
             # The file exists here, whatever its upstream answers now, so the client must not receive a 404.
             raise unrepaired(file, f"its upstream does not replace them: {error}") from error
 
-    async def _fetch(self, fetch: Fetch, url: str) -> File:
+    async def _fetch(self, fetch: Fetch, url: str, holding: Holding[File]) -> File:
         file = fetch.file
         async with self.upstream.fetch_file(url) as download:
             fetch.total = _expected_size(file, download)
-            digest = await self._receive(fetch, download)
-            whole = replace(file, sha256=digest, size=fetch.received)
-            fetched = await self._check_promise(await self._inspect(fetch, whole, download.url), url)
-            return await store_fetched(self.pool, self.bucket, fetched)
+            if file.sha256 is None or fetch.total is None:
+                digest = await self._receive(fetch, download, None)
+                async with self.bucket.writer(blob_key(digest)) as writer:
+                    await fetch.copy_to(writer)
+                    return await self._store(fetch, download.url, digest, writer, holding)
+            async with self.bucket.writer(blob_key(file.sha256)) as writer:
+                digest = await self._receive(fetch, download, writer)
+                return await self._store(fetch, download.url, digest, writer, holding)
 
-    async def _receive(self, fetch: Fetch, download: UpstreamDownload) -> Sha256:
-        """Read all bytes, and commit the blob if and only if they are the right ones."""
+    async def _receive(self, fetch: Fetch, download: UpstreamDownload, writer: BlobWriter | None) -> Sha256:
+        """Read all bytes, and return their digest if they are the right ones."""
         file, hasher = fetch.file, hashlib.sha256()
-        if file.sha256 is None or fetch.total is None:
-            await self._spool(fetch, download, hasher, None)
-            found = hasher.hexdigest()
-            if file.sha256 is not None and found != file.sha256 and download.codings in GZIP:
-                found = await fetch.gunzip(download.limit) or found
-            digest = _verified(fetch, found)
-            async with self.bucket.writer(blob_key(digest)) as writer:
-                await fetch.copy_to(writer)
-                await writer.commit(digest)
-            return digest
-        async with self.bucket.writer(blob_key(file.sha256)) as writer:
-            await self._spool(fetch, download, hasher, writer)
-            digest = _verified(fetch, hasher.hexdigest())
-            await writer.commit(digest)
-            return digest
-
-    async def _spool(
-        self, fetch: Fetch, download: UpstreamDownload, hasher: "hashlib._Hash", writer: BlobWriter | None
-    ) -> None:
-        async with aclosing(_gather(download.chunks)) as chunks:
-            async for chunk in chunks:
-                hasher.update(chunk)
-                if fetch.total is not None and fetch.received + len(chunk) > fetch.total:
-                    if fetch.file.sha256 is None:
-                        raise UpstreamMalformed(f"{fetch.file.filename} is longer upstream than its page says")
+        async with aclosing(ReadAhead(download.chunks).batches()) as batches:
+            async for chunks in batches:
+                if fetch.total is not None and fetch.received + sum(map(len, chunks)) > fetch.total:
+                    if file.sha256 is None:
+                        raise UpstreamMalformed(f"{file.filename} is longer upstream than its page says")
                     # The digest decides. Until then clients read no more, because they were promised another size.
                     fetch.total = None
-                await fetch.append(chunk)
+                await fetch.append(chunks, hasher)
                 if writer is not None:
-                    await writer.write([chunk])
+                    await writer.write(chunks)
+        found = hasher.hexdigest()
+        if writer is None and file.sha256 is not None and found != file.sha256 and download.codings in GZIP:
+            found = await fetch.gunzip(download.limit) or found
+        return _verified(fetch, found)
+
+    async def _store(self, fetch: Fetch, url: str, digest: Sha256, writer: BlobWriter, holding: Holding[File]) -> File:
+        """Commit the blob, describe the file from its bytes in the spool, and then write its rows."""
+        whole = replace(fetch.file, sha256=digest, size=fetch.received)
+        _, fetched = await both(self._keep(writer, whole), self._describe(fetch, whole, url))
+        return await store_fetched(self.pool, fetched, holding)
+
+    async def _keep(self, writer: BlobWriter, file: File) -> None:
+        """Commit the blob, and read back that the bucket has it. Raises `StoreUnavailable`."""
+        assert file.sha256 is not None
+        await writer.commit(file.sha256)
+        if await self.bucket.size_of(blob_key(file.sha256)) != file.size:
+            raise StoreUnavailable(f"the bucket did not keep {file.filename}")
+
+    async def _describe(self, fetch: Fetch, file: File, url: str) -> Fetched:
+        """Return what the bytes say, after it is stored beside the blob."""
+        fetched = await self._check_promise(await self._inspect(fetch, file, url), url)
+        await put_descriptions(self.bucket, fetched)
+        return fetched
 
     async def _inspect(self, fetch: Fetch, file: File, url: str) -> Fetched:
         """Read METADATA of a wheel while its bytes are still in the spool."""
@@ -163,16 +174,3 @@ def _verified(fetch: Fetch, digest: str) -> Sha256:
             "nothing was kept"
         )
     return Sha256(digest)
-
-
-async def _gather(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Join small chunks, to save writes. The first chunk is passed on at once, for a quick first byte."""
-    buffer, least = bytearray(), 0
-    async for chunk in chunks:
-        buffer += chunk
-        if len(buffer) >= least:
-            yield bytes(buffer)
-            buffer.clear()
-            least = CHUNK
-    if buffer:
-        yield bytes(buffer)

@@ -1,4 +1,4 @@
-"""Writes the rows of a downloaded file in one transaction, after its bytes are verified and in the bucket.
+"""Writes the rows of a downloaded file at once, after its bytes are verified and in the bucket.
 
 Koschey reads a wheel's METADATA from these bytes. It blocks the file if the upstream serves other core metadata beside
 it (PEP 658), if this index has served other core metadata, or if core metadata is promised but the wheel's METADATA
@@ -14,14 +14,17 @@ from koschey.concurrency.waiting import all_done
 from koschey.db import described, files, journal, projects, standings
 from koschey.db.damage import StoredPart
 from koschey.db.described import DescribedWheel
+from koschey.db.fetches import write_changed, write_stored
 from koschey.db.journal import Entry
-from koschey.db.outbox import delete_message, insert_message
+from koschey.db.leases import Lease
+from koschey.db.outbox import insert_message
 from koschey.db.pool import Connection, Pool
 from koschey.db.record import Record
-from koschey.errors import StoreUnavailable, UpstreamMalformed
+from koschey.errors import UpstreamMalformed
 from koschey.events import Event
+from koschey.mirror.leases import Holding
 from koschey.model import SYSTEM, File, Origin, Sha256, StandingFile, State
-from koschey.outbox import FileWanted, ProvenanceWanted
+from koschey.outbox import ProvenanceWanted
 from koschey.standards.names import digest_path
 from koschey.standards.provenance import render_provenance
 from koschey.storage.manifests import write_manifest
@@ -30,7 +33,7 @@ from koschey.storage.s3 import Bucket, blob_key
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file whose bytes are in the bucket."""
+    """A file whose bytes have arrived and are verified."""
 
     file: File
     """The file with the SHA-256 and the size of these bytes."""
@@ -48,44 +51,71 @@ class Fetched:
         """SHA-256 of the METADATA."""
         return Sha256(hashlib.sha256(self.metadata).hexdigest()) if self.metadata is not None else None
 
+    @property
+    def path(self) -> str:
+        """The public path."""
+        assert self.file.sha256 is not None
+        return self.file.path or digest_path(self.file.sha256, self.file.filename)
 
-async def store_fetched(pool: Pool, bucket: Bucket, fetched: Fetched) -> File:
-    """Write the rows. From now on the file is served from the bucket.
+    @property
+    def record(self) -> str:
+        """The PEP 710 record."""
+        assert self.file.sha256 is not None
+        return render_provenance(self.url, self.file.sha256)
 
-    Raises `StoreUnavailable` if the bucket lost the bytes, and `UpstreamMalformed` if the wheel does not contain the
-    METADATA that the page promised; the bytes are then kept and the file is blocked.
-    """
-    file, digest = fetched.file, fetched.core_metadata
-    assert file.sha256 is not None
-    path = file.path or digest_path(file.sha256, file.filename)
-    record = render_provenance(fetched.url, file.sha256)
+
+async def put_descriptions(bucket: Bucket, fetched: Fetched) -> None:
+    """Store the METADATA and the manifest beside the blob. Raises `StoreUnavailable`."""
+    file = fetched.file
     promised = None if fetched.broken_promise else file.core_metadata
-    shown = replace(file, path=path, core_metadata=promised or digest)
-    await all_done(
-        _require_kept(bucket, file, file.sha256),
-        _put_metadata(bucket, fetched),
-        write_manifest(bucket, shown, Origin.MIRRORED, record),
-    )
+    shown = replace(file, path=fetched.path, core_metadata=promised or fetched.core_metadata)
+    await all_done(_put_metadata(bucket, fetched), write_manifest(bucket, shown, Origin.MIRRORED, fetched.record))
+
+
+async def store_fetched(pool: Pool, fetched: Fetched, holding: Holding[File]) -> File:
+    """Write the rows of a file whose objects are all in the bucket. From now on the file is served from there.
+
+    `holding` is the lease of the download, with the row from its beginning. If the bytes are what that row says, one
+    statement records them and releases the lease.
+
+    Raises `UpstreamMalformed` if the wheel does not contain the METADATA that the page promised; the bytes are then
+    kept and the file is blocked.
+    """
+    if _is_as_listed(holding.found, fetched):
+        stored = await write_stored(pool, holding.found, fetched.core_metadata, fetched.record, holding.lease)
+        if stored is not None:
+            holding.is_released = True
+            return stored
+    return await _write_changed(pool, fetched, holding)
+
+
+def _is_as_listed(known: File, fetched: Fetched) -> bool:
+    """Return whether the bytes change no fact about the file but that they are stored, and nothing about its state."""
+    file = fetched.file
+    is_described = known.core_metadata == fetched.core_metadata and fetched.metadata_error is None
+    has_facts = known.path is not None and (known.sha256, known.size) == (file.sha256, file.size)
+    return has_facts and is_described and known.damage is None
+
+
+async def _write_changed(pool: Pool, fetched: Fetched, holding: Holding[File]) -> File:
+    """Record a file of which a fact has changed: with a serial, and perhaps with another state."""
+    file = fetched.file
     async with pool.acquire() as connection, connection.transaction():
         # All transactions lock in this order: project, files, journal.
         await projects.lock_project(connection, file.project)
         before = await files.select_file(connection, file.id)
         assert before is not None
         changes = Record(connection, SYSTEM, file.project)
-        refused = await _FetchTransaction(connection, fetched, before, changes).write(path, record)
-        # The page has the PEP 710 record from now on.
-        await journal.notify(connection, file.project)
-        await changes.write()
+        refused = await _FetchTransaction(connection, fetched, before, changes).write(holding.lease)
+        if await changes.write() is None:
+            # The page has the PEP 710 record from now on.
+            await journal.notify(connection, file.project)
+    holding.is_released = True
     stored = await files.select_file(pool, file.id)
     assert stored is not None
     if refused:
         raise UpstreamMalformed(refused)
     return stored.file
-
-
-async def _require_kept(bucket: Bucket, file: File, digest: Sha256) -> None:
-    if await bucket.size_of(blob_key(digest)) != file.size:
-        raise StoreUnavailable(f"the bucket did not keep {file.filename}")
 
 
 async def _put_metadata(bucket: Bucket, fetched: Fetched) -> None:
@@ -104,14 +134,10 @@ class _FetchTransaction:
     before: StandingFile
     record: Record
 
-    async def write(self, path: str, record: str) -> str | None:
+    async def write(self, lease: Lease) -> str | None:
         """Write all rows. Returns why the METADATA blocks the file, or None if it does not."""
-        file, known = self.fetched.file, self.before.file
-        assert file.sha256 is not None
-        assert file.size is not None
-        await files.update_stored(self.connection, file.id, file.sha256, file.size, path)
-        await files.insert_provenance(self.connection, file.id, record)
-        await delete_message(self.connection, FileWanted(file.id))
+        file, known, path = self.fetched.file, self.before.file, self.fetched.path
+        await write_changed(self.connection, file, path, self.fetched.record, lease)
         if known.provenance_url:
             await insert_message(self.connection, ProvenanceWanted(file.project, file.version))
         refused = await self._compare_metadata()

@@ -5,17 +5,19 @@ import tempfile
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import structlog
 
 from koschey.db import files
-from koschey.db.outbox import delete_message, insert_message
+from koschey.db.fetches import begin_fetch
+from koschey.db.outbox import delete_message
 from koschey.db.pool import LOST, Pool
 from koschey.errors import Busy, KoscheyError, StoreUnavailable
 from koschey.mirror.fetch import FileFetcher
-from koschey.mirror.leases import Leases
+from koschey.mirror.leases import Holding, Leases
 from koschey.mirror.spool import Fetch
 from koschey.mirror.stored_files import StoredFiles
 from koschey.model import File, FileId
@@ -60,13 +62,16 @@ class FileStore:
         leases: Leases,
         *,
         spool: Path | None,
+        on_stored: Callable[[File], None] = lambda _: None,
     ) -> None:
+        """Fetch files under leases, by `fetcher`. `on_stored` is called with each file that this process has stored."""
         self._pool = pool
         self._stored = stored
         self._shelf = shelf
         self._fetcher = fetcher
         self._leases = leases
         self._spool = spool
+        self._on_stored = on_stored
         self._fetches: dict[FileId, Fetch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._behind: set[FileId] = set()
@@ -149,9 +154,11 @@ class FileStore:
     async def _run(self, fetch: Fetch) -> None:
         """Wait for other processes, fetch, and notify all waiting clients of the result, whatever is raised."""
         file = fetch.file
+        # The lease, the row, and the message for the worker: if this process dies, the worker downloads the file.
+        begin = partial(begin_fetch, file.id, timedelta(seconds=LEASE))
         try:
-            async with self._leases.hold(f"file/{file.id}", LEASE, file.filename):
-                await self._fetch(fetch)
+            async with self._leases.hold_by(begin, f"file/{file.id}", LEASE, file.filename) as holding:
+                await self._fetch(fetch, holding)
         except BaseException as error:
             self._fail(fetch, error)
             if not isinstance(error, Exception):
@@ -160,24 +167,25 @@ class FileStore:
             self._forget(fetch)
             self._failing.discard(file.id)
 
-    async def _fetch(self, fetch: Fetch) -> None:
+    async def _fetch(self, fetch: Fetch, holding: Holding[File]) -> None:
         """Fetch a file unless another process has stored it. If that fails, record the failure and raise its error."""
         try:
-            if current := await files.select_file(self._pool, fetch.file.id):
-                fetch.file, fetch.total = current.file, current.file.size
+            fetch.file, fetch.total = holding.found, holding.found.size
             if fetch.file.stored_at:
+                self._on_stored(fetch.file)
                 fetch.succeed(fetch.file)
                 return
-            await self._queue_for_worker(fetch.file)
-            stored = await self._fetcher.obtain(fetch)
+            stored = await self._fetcher.obtain(fetch, holding)
+            # The lease may be returned: a client that finds the stored bytes damaged must not join this fetch.
+            self._forget(fetch)
             await self._put_on_shelf(fetch, stored)
+            self._on_stored(stored)
             fetch.succeed(stored)
         except BaseException as error:
             self._fail(fetch, error)
             await self._note_failure(fetch)
             raise
         finally:
-            # Before the lease is returned: a client that finds the stored bytes damaged must not join this fetch.
             self._forget(fetch)
 
     def _new_spool(self, file: File) -> Callable[[], IO[bytes]]:
@@ -219,14 +227,6 @@ class FileStore:
             await delete_message(self._pool, FileWanted(fetch.file.id))
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a failed fetch could not be recorded", file=fetch.file.filename, error=repr(error))
-
-    async def _queue_for_worker(self, file: File) -> None:
-        """Queue the file for the worker before the fetch begins.
-
-        The transaction that stores the file deletes the message.
-        """
-        async with self._pool.acquire() as connection:
-            await insert_message(connection, FileWanted(file.id), delay=timedelta(seconds=LEASE))
 
 
 def _client_error(file: File, error: BaseException) -> KoscheyError:

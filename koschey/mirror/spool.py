@@ -10,13 +10,18 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import IO
 
 from koschey.errors import KoscheyError, UpstreamMalformed
 from koschey.model import File
 from koschey.storage.blobs import HELD_BACK
 from koschey.storage.s3 import CHUNK, BlobWriter
+
+READ = 2**20
+"""Maximum number of bytes that a client reads at a time."""
+AT_ONCE = 512
+"""Maximum number of chunks in one call of `pwritev`; the system allows at least 1,024."""
 
 
 class Fetch:
@@ -57,7 +62,7 @@ class Fetch:
                 await self._until(lambda: self._readable > start)  # noqa: B023 - called before `start` changes
                 if self.total != size:
                     raise UpstreamMalformed(f"{self.file.filename} does not have the {size} bytes that were announced")
-                end = min(stop, self._readable, start + CHUNK)
+                end = min(stop, self._readable, start + READ)
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
                 self.has_sent_bytes = self.has_sent_bytes or not self.stored
@@ -76,10 +81,9 @@ class Fetch:
             stop = min(start + CHUNK, self._received)
             await writer.write([await asyncio.to_thread(self._read_at, start, stop)])
 
-    async def append(self, chunk: bytes) -> None:
-        """Append bytes that have arrived."""
-        await asyncio.to_thread(_write_at, self._spool, self._received, chunk)
-        self._received += len(chunk)
+    async def append(self, chunks: Sequence[bytes], hasher: "hashlib._Hash | None" = None) -> None:
+        """Append bytes that have arrived, and hash them in the same thread."""
+        self._received += await asyncio.to_thread(_append, self._spool, self._received, chunks, hasher)
         self._wake()
 
     async def gunzip(self, limit: int) -> str | None:
@@ -154,6 +158,20 @@ class Fetch:
 
     def _read_at(self, start: int, stop: int) -> bytes:
         return os.pread(self._spool.fileno(), stop - start, start)
+
+
+def _append(spool: IO[bytes], offset: int, chunks: Sequence[bytes], hasher: "hashlib._Hash | None") -> int:
+    """Write chunks one after another, and hash them. Returns their size."""
+    for start in range(0, len(chunks), AT_ONCE):
+        some = chunks[start : start + AT_ONCE]
+        size, written = sum(map(len, some)), os.pwritev(spool.fileno(), some, offset)
+        if written < size:
+            _write_at(spool, offset + written, b"".join(some)[written:])
+        offset += size
+    if hasher is not None:
+        for chunk in chunks:
+            hasher.update(chunk)
+    return sum(map(len, chunks))
 
 
 # Writes at a position, so that the writer and all readers share one open file.

@@ -92,7 +92,7 @@ class StoredFiles:
         try:
             async with aclosing(stream_blob(self._bucket, digest, size)) as chunks:
                 async for chunk in chunks:
-                    await fill.append(chunk)
+                    await fill.append([chunk])
             await asyncio.to_thread(self._shelf.put, fill.descriptor, digest, size)
             fill.succeed(fill.file)
         except BaseException as error:

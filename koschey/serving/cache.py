@@ -1,6 +1,6 @@
 """A cache, in memory, of pages and documents that were built from projects' rows.
 
-The notification of a commit removes everything about its project. While the listening connection is lost, the cache
+The notification of a change removes everything about its project. While the listening connection is lost, the cache
 stores nothing and returns nothing. It does not store what was built while its project changed.
 
 Changes are numbered. The cache remembers the number of each project's last change, and forgets the oldest of them: what
@@ -31,6 +31,30 @@ REMEMBERED = 10_000
 """Maximum number of projects whose last change is remembered."""
 
 
+class LastChanges:
+    """The number of each project's last change. The oldest are forgotten: then every project may have changed."""
+
+    def __init__(self) -> None:
+        self._numbers: OrderedDict[str, int] = OrderedDict()
+        self._all = 0
+
+    def of(self, name: str) -> int:
+        """Return the number of the last change that may have been one of this project."""
+        return max(self._numbers.get(name, 0), self._all)
+
+    def note(self, name: str, number: int) -> None:
+        """Note a change of a project."""
+        self._numbers[name] = number
+        self._numbers.move_to_end(name)
+        if len(self._numbers) > REMEMBERED:
+            _, self._all = self._numbers.popitem(last=False)
+
+    def note_all(self, number: int) -> None:
+        """Note that every project may have changed."""
+        self._numbers.clear()
+        self._all = number
+
+
 class ProjectCache[T: Cacheable]:
     """Values by project and key, up to `limit` bytes. The least recently used projects are dropped first."""
 
@@ -40,8 +64,7 @@ class ProjectCache[T: Cacheable]:
         self._values: OrderedDict[NormalizedName, dict[str, T]] = OrderedDict()
         self._weight = 0
         self._changes = 0
-        self._changed: OrderedDict[str, int] = OrderedDict()
-        self._all_changed = 0
+        self._changed = LastChanges()
 
     def get(self, name: NormalizedName, key: str = "") -> T | None:
         """Return the value, or None unless it is certain that nothing has changed since it was built."""
@@ -58,7 +81,7 @@ class ProjectCache[T: Cacheable]:
 
     def changed(self, name: NormalizedName) -> int:
         """Return the number of the last change that may have been one of this project."""
-        return max(self._changed.get(name, 0), self._all_changed)
+        return self._changed.of(name)
 
     def put(self, name: NormalizedName, built: T, changes: int, key: str = "") -> None:
         """Store a value, unless its project has changed since the caller read `changes`."""
@@ -79,20 +102,20 @@ class ProjectCache[T: Cacheable]:
         else:
             self.distrust(NormalizedName(name))
 
+    def peek(self, name: NormalizedName, key: str = "") -> T | None:
+        """Return the value even if it is not certain that nothing has changed; it must not be served."""
+        return self._values.get(name, {}).get(key)
+
     def distrust(self, name: NormalizedName) -> None:
         """Remove the values of a project, because its rows say otherwise."""
         self._changes += 1
-        self._changed[name] = self._changes
-        self._changed.move_to_end(name)
-        if len(self._changed) > REMEMBERED:
-            _, self._all_changed = self._changed.popitem(last=False)
+        self._changed.note(name, self._changes)
         self._drop(name)
 
     def forget_all(self) -> None:
         """Remove all values, because any project may have changed."""
         self._changes += 1
-        self._all_changed = self._changes
-        self._changed.clear()
+        self._changed.note_all(self._changes)
         self._values.clear()
         self._weight = 0
 

@@ -1,6 +1,8 @@
 """Builds the snapshot of a project once per change, from the files that the verdict serves, and keeps it in memory.
 
 A snapshot that was built while its project changed is used once and not kept.
+
+A page may lack the PEP 710 record of a file that was stored less than `SPACING` seconds ago.
 """
 
 import asyncio
@@ -27,6 +29,10 @@ from koschey.standards.project_page import ProjectPage
 
 RENDER_IN_THREAD = 500
 """Number of files above which a page is rendered in a thread, so that other requests continue."""
+SPACING = 1.0
+"""Minimum number of seconds between two readings of a project's rows for nothing but records of stored files.
+
+Meanwhile its page lacks them, unless it is so small that this process renders it from memory."""
 
 
 class Pages:
@@ -49,11 +55,13 @@ class Pages:
         self._freshness = freshness
         self._served = served
         self._behind = Flights[NormalizedName, EncodedPage | None]()
-        self._building = Flights[tuple[NormalizedName, int, int], Snapshot]()
+        self._building = Flights[tuple[NormalizedName, int, int, int], Snapshot]()
 
     def cached(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page from memory, or None. The project of an old page is refreshed in the background."""
         snapshot = self._cached(name)
+        if snapshot is not None and snapshot.lacks_records:
+            return self._completed(name, snapshot)
         return snapshot.page if snapshot else None
 
     def cached_file(self, path: str) -> File | None:
@@ -117,18 +125,13 @@ class Pages:
         if page := self.cached(name):
             return page
         changes = self._cache.changes
-        project = await self._refresher.find(name)
-        if project is None:
-            page = await self._closed(name)
-            snapshot = Snapshot(page) if page else None
-        else:
-            # `_build` reads the rows again: what was read before this line may be outdated.
-            changes = self._cache.changes
-            snapshot = await self._build(name)
-        if snapshot is None:
-            return None
-        self._cache.put(name, snapshot, changes)
-        return snapshot.page
+        if await self._refresher.find(name) is not None:
+            # This reads the rows again: what was read before this line may be outdated.
+            return await self._rebuild(name)
+        page = await self._closed(name)
+        if page is not None:
+            self._cache.put(name, Snapshot(page), changes)
+        return page
 
     async def project_below(self, name: NormalizedName, depth: int) -> EncodedPage | None:
         """Return a page for another URL than its own, `depth` folders below the root. The page is not kept.
@@ -138,6 +141,25 @@ class Pages:
         if await self._refresher.find(name) is None:
             return await self._closed(name)
         return (await self._build(name, depth)).page
+
+    def _completed(self, name: NormalizedName, snapshot: Snapshot) -> EncodedPage | None:
+        """Return a page that lacks records: with them if this process has them, or as it is; None to read the rows."""
+        current = snapshot.current
+        if snapshot.has_records and current is not None and len(current.files) <= RENDER_IN_THREAD:
+            page = _render(current)
+            page.expires_at, page.built_at = snapshot.page.expires_at, snapshot.page.built_at
+            completed = replace(snapshot, page=page, source=current, lacks_records=False)
+            self._cache.put(name, completed, self._cache.changes)
+            return page
+        return snapshot.page if time.monotonic() - snapshot.completed_at < SPACING else None
+
+    async def _rebuild(self, name: NormalizedName) -> EncodedPage:
+        before, changes = self._cache.peek(name), self._cache.changes
+        snapshot = await self._build(name)
+        if before is not None:
+            snapshot.completed_at = time.monotonic() if before.lacks_records else before.completed_at
+        self._cache.put(name, snapshot, changes)
+        return snapshot.page
 
     def _cached(self, name: NormalizedName) -> Snapshot | None:
         snapshot = self._cache.get(name)
@@ -160,7 +182,7 @@ class Pages:
 
     async def _build(self, name: NormalizedName, depth: int = 2) -> Snapshot:
         """Return the current snapshot, built once for all callers between two changes."""
-        key = name, depth, self._cache.changed(name)
+        key = name, depth, self._cache.changed(name), self._cache.stored(name)
         return await self._building.join(key, lambda: self._build_once(name, depth))
 
     async def _build_once(self, name: NormalizedName, depth: int) -> Snapshot:
@@ -171,7 +193,7 @@ class Pages:
         served = replace(served, depth=depth)
         page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
         page.expires_at = begun + served.lasts
-        return Snapshot(page, {file.path: file for file in served.files if file.path})
+        return Snapshot(page, {file.path: file for file in served.files if file.path}, source=served)
 
 
 def _render(page: ProjectPage) -> EncodedPage:

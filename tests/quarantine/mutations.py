@@ -10,6 +10,7 @@ from koschey.causes import BY_TIME
 from koschey.db import files, findings, journal, standings
 from koschey.mirror import intake, new_files, news
 from koschey.mirror.fetch import FileFetcher
+from koschey.mirror.leases import Holding
 from koschey.mirror.spool import Fetch
 from koschey.model import File, Standing, StandingFile, State
 from koschey.policy import admission, verdict
@@ -107,13 +108,13 @@ async def recall_untold(change: DecisionChange) -> DecisionOutcome:
         return await blocking.recall(change)
 
 
-async def write_row_first(self: FileFetcher, fetch: Fetch) -> File:
+async def write_row_first(self: FileFetcher, fetch: Fetch, holding: Holding[File]) -> File:
     """A row that says stored before the bytes are."""
     file = fetch.file
     if file.sha256 and file.size is not None and file.path:
         async with self.pool.acquire() as connection:
             await files.update_stored(connection, file.id, file.sha256, file.size, file.path)
-    return await FETCH(self, fetch)
+    return await FETCH(self, fetch, holding)
 
 
 def recalling(recall: Any) -> tuple[Any, str, Any]:

@@ -1,9 +1,10 @@
-"""How often a page waits for PostgreSQL: a number for each kind of refresh, `BEGIN` and `COMMIT` included."""
+"""How often a page and a file wait for PostgreSQL: a number for each case, `BEGIN` and `COMMIT` included."""
 
 import asyncio
 import itertools
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +15,7 @@ from koschey.mirror import portions
 from tests.support.app_in_process import AppInProcess, Store
 from tests.support.postgres import Postgres
 from tests.support.statements import Recorder
-from tests.support.upstream.server import Upstream
+from tests.support.upstream.server import Upstream, UpstreamFile
 
 DAY = timedelta(days=1)
 NAMES = itertools.count()
@@ -136,3 +137,72 @@ def test_clients_of_one_first_page_share_its_round_trips(index: AppInProcess, re
         index.run(ask_together())
     assert trips.count("query") == 2, trips
     assert index.upstream.count(f"/simple/{name}/") == 1
+
+
+def keep_snapshot(index: AppInProcess, project: str) -> None:
+    """Have the process keep a snapshot of a project that it has just mirrored."""
+    index.page(project)
+    index.hear_all()
+    index.page(project)
+
+
+def download(index: AppInProcess, recorder: Recorder, file: UpstreamFile) -> list[str]:
+    """Request a file; returns the round trips. Nothing is left of its lease and of the message for the worker."""
+    with recorder.round_trips() as trips:
+        answer = index.ask(file.path)
+    assert (answer.status, answer.body) == (200, file.content)
+    assert index.fetch("SELECT key FROM lease") == []
+    assert index.fetch("SELECT key FROM outbox WHERE key LIKE 'file_wanted/%'") == []
+    index.hear_all()
+    return trips
+
+
+def listed(index: AppInProcess, recorder: Recorder, project: str) -> tuple[Any, list[str]]:
+    """The only file on a project's page, and the round trips of a request for that page."""
+    with recorder.round_trips() as trips:
+        [file] = index.page(project)["files"]
+    return file, trips
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_first_download(index: AppInProcess, recorder: Recorder, kind: str) -> None:
+    """The lease with the row and the message for the worker; the stored row; the record of the download."""
+    for name in (f"rt-warm-{kind}", f"rt-{kind}"):
+        file = index.upstream.add(name, "1.0", sdist=kind == "sdist")
+        keep_snapshot(index, name)
+        assert "_koschey" not in listed(index, recorder, name)[0]
+        trips = download(index, recorder, file)
+    assert trips == ["bind_execute"] * 3, trips
+    # The snapshot is corrected in place: the next client waits for the record of its download alone, and the page that
+    # lists the record of the file's origin is rendered from memory.
+    assert len(download(index, recorder, file)) == 1
+    page, trips = listed(index, recorder, name)
+    assert page["_koschey"]["provenance-url"]["url"] == file.url
+    assert page["_koschey"]["fetched-at"]
+    assert trips == []
+
+
+def test_first_download_that_changes_the_page(index: AppInProcess, recorder: Recorder) -> None:
+    """A wheel whose page promises no core metadata is a change with a serial: one transaction more."""
+    for number in range(3):
+        name = f"rt-silent-{number}"
+        file = index.upstream.add(name, "1.0", core_metadata=False)
+        keep_snapshot(index, name)
+        assert "core-metadata" not in listed(index, recorder, name)[0]
+        trips = download(index, recorder, file)
+    assert trips.count("query") == 2, trips
+    assert len([trip for trip in trips if trip != "prepare"]) == 10, trips
+    assert listed(index, recorder, name)[0]["core-metadata"]
+
+
+def test_downloads_of_one_project_build_its_page_once(index: AppInProcess, recorder: Recorder) -> None:
+    """Each of several files costs three round trips, and the page shows all of them without one more."""
+    for name in (f"rt-{next(NAMES)}", f"rt-{next(NAMES)}"):  # each connection prepares a statement once
+        files = [index.upstream.add(name, f"1.{number}") for number in range(5)]
+        keep_snapshot(index, name)
+        counts = [len(download(index, recorder, file)) for file in files]
+    assert counts == [3] * 5
+    with recorder.round_trips() as trips:
+        records = [file["_koschey"]["provenance-url"]["url"] for file in index.page(name)["files"]]
+    assert sorted(records) == sorted(file.url for file in files)
+    assert trips == []
