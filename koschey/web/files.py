@@ -60,7 +60,9 @@ async def _respond(file: File, beside: str) -> Response:
     if beside == METADATA:
         return await _metadata(file)
     if beside == RECORD:
-        return _record(file)
+        # Another process may have stored the file since the snapshot was built.
+        is_unknown = file.record is None and file.upstream_url is not None
+        return _record(await resources().files.reload(file) if is_unknown else file)
     return await _file(file)
 
 

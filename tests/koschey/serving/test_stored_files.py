@@ -103,6 +103,15 @@ def test_stored_file_is_not_fetched_again(app: AppInProcess, upstream: Upstream)
     assert kept.files[file.path].stored_at == stored_at
 
 
+def test_record_of_a_file_that_is_stored_elsewhere(app: AppInProcess, upstream: Upstream) -> None:
+    """A record that the snapshot lacks is read from its row: a process may have stored the file."""
+    [file] = listed(app, upstream, "recorded")
+    path = f"{file.path}.provenance_url.json"
+    assert app.ask(path).status == 404
+    store_elsewhere(app, file)
+    assert app.ask(path).json["url"] == file.url
+
+
 def test_change_that_narrows_drops_the_snapshot(app: AppInProcess, upstream: Upstream) -> None:
     """A block during a burst of stored files is active at once: it is notified as a change of the project."""
     files = listed(app, upstream, "narrowed", 2)
