@@ -1,7 +1,7 @@
 """What goes wrong, in the model test: processes restart, their clocks are wrong, they die amid a step."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -9,8 +9,9 @@ from unittest.mock import patch
 from hypothesis.stateful import rule
 from hypothesis.strategies import sampled_from
 
-from koschey.db import files, journal
+from koschey.db import journal
 from koschey.errors import KoscheyError
+from koschey.mirror import fetched_files
 from koschey.model import FileId
 from koschey.storage.s3 import BlobWriter
 from tests.quarantine.example import DAY, MANAGER, VERSIONS
@@ -25,6 +26,9 @@ KILLS = 2
 DELAYS = sampled_from([0, 1, 2, 3, 5, 8, 13, 21, 34])
 """Milliseconds."""
 ORDERS = sampled_from(["look", "store", "store", "check", "settle", "decide"])
+BYTES = ((BlobWriter, "commit"),)
+ROWS = ((fetched_files, "write_stored"), (fetched_files, "write_changed"))
+"""Both statements that record stored bytes."""
 SESSIONS = "SELECT count(*) AS left FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()"
 END_LEASES = "UPDATE lease SET until = now() - interval '1 second'"
 
@@ -51,11 +55,13 @@ class FaultSteps(WorkerSteps, PeopleSteps, Invariants):
             for version in ("1.0", "2.0"):
                 self.settle(version)
 
-    @rule(where=sampled_from([(BlobWriter, "commit"), (files, "update_stored")]))
-    def die_around_the_bytes(self, where: tuple[Any, str]) -> None:
+    @rule(where=sampled_from([BYTES, ROWS]))
+    def die_around_the_bytes(self, where: Sequence[tuple[Any, str]]) -> None:
         """A process dies before the bytes are in the bucket, or before a row says so: nothing is stored, nor lost."""
         before = self.stored()
-        with _dying(*where):
+        with ExitStack() as dying:
+            for place in where:
+                dying.enter_context(_dying(*place))
             for name in self.states():
                 with suppress(KoscheyError, OSError):
                     self.app.store(name)
