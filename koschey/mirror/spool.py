@@ -18,8 +18,6 @@ from koschey.model import File
 from koschey.storage.blobs import HELD_BACK
 from koschey.storage.s3 import CHUNK, BlobWriter
 
-READ = 2**20
-"""Maximum number of bytes that a client reads at a time."""
 AT_ONCE = 512
 """Maximum number of chunks in one call of `pwritev`; the system allows at least 1,024."""
 
@@ -62,7 +60,7 @@ class Fetch:
                 await self._until(lambda: self._readable > start)  # noqa: B023 - called before `start` changes
                 if self.total != size:
                     raise UpstreamMalformed(f"{self.file.filename} does not have the {size} bytes that were announced")
-                end = min(stop, self._readable, start + READ)
+                end = min(stop, self._readable, start + CHUNK)
                 chunk = await asyncio.to_thread(self._read_at, start, end)
                 start += len(chunk)
                 self.has_sent_bytes = self.has_sent_bytes or not self.stored
