@@ -759,6 +759,8 @@ ALTER TABLE public.role_grant ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
 CREATE TABLE public.security_fix (
     index_id smallint NOT NULL,
     project_id bigint NOT NULL,
@@ -1106,6 +1108,7 @@ CREATE TRIGGER forgotten_download_is_never_deleted BEFORE DELETE ON public.forgo
 CREATE TRIGGER forgotten_download_is_never_emptied BEFORE TRUNCATE ON public.forgotten_download FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER grant_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_grant FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
+
 CREATE TRIGGER journal_digest_is_append_only BEFORE DELETE OR UPDATE ON public.journal_digest FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_digest_is_never_emptied BEFORE TRUNCATE ON public.journal_digest FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();

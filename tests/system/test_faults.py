@@ -26,6 +26,8 @@ from tests.support.running_parts import frozen, kill, tree
 from tests.support.temporal_cli import review, temporal
 from tests.support.upstream.server import Upstream, UpstreamFile
 
+pytestmark = pytest.mark.soak
+
 
 @pytest.fixture(scope="module")
 def koschey(folder: Path, shared_upstream: Upstream) -> Iterator[Koschey]:
@@ -220,7 +222,6 @@ def test_everything_killed_at_once(koschey: Koschey, upstream: Upstream) -> None
     wait_until(lambda: koschey.filenames("f-all-held") == [waiting.filename], timeout=60)
 
 
-@pytest.mark.soak
 def test_large_file_over_a_slow_line(koschey: Koschey, upstream: Upstream) -> None:
     """A 1 GiB file that takes more than a minute to download arrives whole, in less than 200 MiB of web memory."""
     file = upstream.add_large("f-large", "1.0", size=2**30)

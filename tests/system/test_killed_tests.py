@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.bound_processes import bound
 
+pytestmark = pytest.mark.soak
+
 ROOT = Path(__file__).parents[2]
 SERVERS = ("koschey up", "koschey web", "koschey worker", "/postgres", "/rclone", "/temporal ", "/temporal-test-server")
 ENDED = 60

@@ -15,6 +15,8 @@ from tests.support.uploads import upload
 from tests.support.upstream.server import Upstream
 from tests.support.web_processes import web_process
 
+pytestmark = pytest.mark.soak
+
 
 def listens(port: int) -> bool:
     """Whether somebody takes connections there."""

@@ -45,6 +45,7 @@ def run(request: pytest.FixtureRequest) -> Runs:
 
 
 @pytest.mark.parametrize("server", ["granian", "hypercorn"])
+@pytest.mark.soak
 @pytest.mark.parametrize("loop", LOOPS)
 def test_loop_of_web_processes(
     folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream, server: str, loop: str
@@ -58,6 +59,7 @@ def test_loop_of_web_processes(
     assert [line["loop"] for line in events(log, "this web process is ready")] == [loop]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("loop", LOOPS)
 def test_loop_of_a_worker(folder: Path, postgres: Postgres, s3: Store, shared_upstream: Upstream, loop: str) -> None:
     """A worker too."""

@@ -286,7 +286,7 @@ def test_rights_that_end_during_an_upload_end_it(
         "revoked": "UPDATE token SET revoked_at = now() WHERE id = $1",
         "narrowed": "UPDATE token SET scopes = '{other}' WHERE id = $1",
         "disabled": "UPDATE account SET disabled_at = now() FROM token WHERE token.id = $1 AND account_id = account.id",
-        "without a role": "DELETE FROM role_grant USING token AS t WHERE t.id = $1 AND role_grant.account_id = t.account_id",
+        "without a role": "DELETE FROM role_grant WHERE account_id = (SELECT account_id FROM token WHERE id = $1)",
     }
     write = Addition.write
 
