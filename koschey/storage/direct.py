@@ -1,19 +1,18 @@
 """Sends the most frequent requests to the bucket without the S3 client's machinery: small objects, parts, and HEAD.
 
 The S3 client needs more than a millisecond of processor time to build a request and to parse its answer, and it hashes
-each body again, on the event loop. Here a request
-is built and signed by one function (AWS Signature Version 4), and sent over the client's own connections. Only a plain
-success is an answer: after anything else the caller repeats the request with the S3 client, which knows redirects,
-retries and errors.
+each body again, on the event loop. Here a request is signed by botocore (AWS Signature Version 4) with a digest that is
+known, and sent over the client's own connections. Only a plain success is an answer: after anything else the caller
+repeats the request with the S3 client, which knows redirects, retries and errors.
 """
 
 import hashlib
-import hmac
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ConnectTimeoutError, ReadTimeoutError
 
 PLACEHOLDER = "koschey"
@@ -42,7 +41,6 @@ class DirectRequests:
     region: str
     base: str
     """The URL of the bucket, as the S3 client builds it, with a slash at the end."""
-    _keys: dict[tuple[str, str], bytes] = field(default_factory=dict)
     _is_refused: bool = False
 
     async def put(self, key: str, body: bytes, sha256: str) -> bool:
@@ -89,29 +87,18 @@ class DirectRequests:
 
     def _sign(self, method: str, url: str, sha256: str, credentials: Any) -> dict[str, str]:
         """Return the headers that authenticate a request with a body of this digest."""
-        parts = urlsplit(url)
-        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        headers = {"host": parts.netloc, "x-amz-content-sha256": sha256, "x-amz-date": at}
-        if credentials.token:
-            headers["x-amz-security-token"] = credentials.token
-        names, lines = ";".join(headers), "".join(f"{name}:{value}\n" for name, value in headers.items())
-        canonical = f"{method}\n{parts.path}\n{parts.query}\n{lines}\n{names}\n{sha256}"
-        scope = f"{at[:8]}/{self.region}/s3/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.new(self._key(credentials.secret_key, at[:8]), text.encode(), hashlib.sha256).hexdigest()
-        signer = f"{credentials.access_key}/{scope}"
-        stated = f"Credential={signer}, SignedHeaders={names}, Signature={signature}"
-        return headers | {"Authorization": f"AWS4-HMAC-SHA256 {stated}"}
+        request = AWSRequest(method=method, url=url)
+        request.context["sha256"] = sha256
+        KnownDigest(credentials, "s3", self.region).add_auth(request)
+        return dict(request.headers.items())
 
-    def _key(self, secret: str, day: str) -> bytes:
-        """Return the signing key of a day."""
-        found = self._keys.get((secret, day))
-        if found is None:
-            found = f"AWS4{secret}".encode()
-            for part in (day, self.region, "s3", "aws4_request"):
-                found = hmac.new(found, part.encode(), hashlib.sha256).digest()
-            self._keys = {(secret, day): found}
-        return found
+
+class KnownDigest(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signs with a digest of the body that is known."""
+
+    def payload(self, request: AWSRequest) -> str:
+        """Return the digest in place of computing it."""
+        return str(request.context["sha256"])
 
 
 async def direct_requests(client: Any, bucket: str) -> DirectRequests | None:

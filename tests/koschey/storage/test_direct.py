@@ -72,8 +72,8 @@ async def test_signature_is_that_of_the_s3_client(token: str | None, base: str, 
         await sender.put(key, body, sha256(body))
     sent = session.request
     theirs = AWSRequest(sent.method, sent.url, data=body)
-    theirs.context["timestamp"] = sent.headers["x-amz-date"]
-    theirs.headers["X-Amz-Date"] = sent.headers["x-amz-date"]
+    theirs.context["timestamp"] = sent.headers["X-Amz-Date"]
+    theirs.headers["X-Amz-Date"] = sent.headers["X-Amz-Date"]
     theirs.headers["X-Amz-Content-SHA256"] = sha256(body)
     if token:
         theirs.headers["X-Amz-Security-Token"] = token
