@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.bulk import without_indexes
 from koschey.db import checking, fast_lane, feeds, waiting
 from koschey.db.pool import Connection, Pool, open_pool
 from koschey.embedded.secret_file import NAME, Secrets
@@ -41,7 +42,7 @@ from koschey.model import Actor
 from tests.support.api import Api
 from tests.support.koschey_up import JSON, Koschey, ask
 from tests.support.panel import Person, add_account
-from tests.support.scale import fill
+from tests.support.scale import PATIENCE, fill, find_ready_answers
 from tests.support.upstream.server import Upstream
 
 ADMIN = "scale-admin"
@@ -152,6 +153,10 @@ def measure_statements(measures: Measures, url: str) -> None:
         async def unchecked() -> set[Any]:
             return await waiting.select_unchecked(pool, await waiting.select_held_files(pool, 0, 1000))
 
+        async def fixes() -> list[fast_lane.FastLane]:
+            names, _ = await fast_lane.select_advised(pool, "", 200)
+            return await fast_lane.find_fixes(pool, names)
+
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             "1,000 held files, first": lambda: waiting.select_held_files(pool, 0, 1000),
             "1,000 held files, last": lambda: waiting.select_held_files(pool, last - 20_000, 1000),
@@ -159,7 +164,8 @@ def measure_statements(measures: Measures, url: str) -> None:
             "2,000 projects: which are wanted": lambda: waiting.update_wanted(pool, timedelta(days=30), 0, 2000),
             "stale projects, none": lambda: waiting.select_stale_projects(pool, NEVER, [], 200),
             "stale projects, all": lambda: waiting.select_stale_projects(pool, EVER, [], 200),
-            "security fixes that are held": lambda: fast_lane.select_fast_lane(pool),
+            "200 projects with advisories: security fixes": fixes,
+            "2,000 projects: number of releases": lambda: checking.update_releases(pool, 0, 2000),
             "used names": lambda: checking.select_used_names(pool, 5000),
             "sizes": lambda: feeds.select_sizes(pool, limit=100),
             "rule blocked bigone-1": lambda: change(pool, Terms(**BLOCK, scope="bigone-1")),
@@ -234,9 +240,12 @@ async def load(koschey: Koschey, projects: int) -> int:
     connection: Connection = await asyncpg.connect(place._replace(netloc=own).geturl())
     try:
         await connection.execute("SET session_replication_role = replica")
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("projects", total=projects)
-            await fill(connection, projects, tell=lambda done: progress.update(task, completed=done))
+        async with without_indexes(connection):
+            with Progress(console=Console(stderr=True)) as progress:
+                task = progress.add_task("projects", total=projects)
+                await fill(connection, projects, tell=lambda done: progress.update(task, completed=done))
+        await find_ready_answers(connection)
+        await connection.execute("VACUUM ANALYZE", timeout=PATIENCE)
         await connection.execute("CHECKPOINT", timeout=LIMIT)
         return int(await connection.fetchval("SELECT serial FROM journal_head"))
     finally:
@@ -249,6 +258,9 @@ def measure(folder: Path, given: argparse.Namespace) -> Measures:
     with Upstream() as upstream:
         koschey = Koschey(folder, upstream.url, freshness=1e9)
         with koschey:
+            end(koschey)
+        measure_start(measures, koschey, "koschey up of an empty index, until it is ready")
+        with koschey:
             with halted(koschey):
                 serial = asyncio.run(load(koschey, given.projects))
                 measure_pages(measures, koschey, serial)
@@ -256,11 +268,16 @@ def measure(folder: Path, given: argparse.Namespace) -> Measures:
                 if not given.without_commands:
                     measure_commands(measures, koschey)
             end(koschey)
-        begun = time.perf_counter()
-        with koschey:
-            taken = time.perf_counter() - begun
-            measures.rows.append(("koschey up, until it is ready", f"{taken * 1000:,.0f}", ""))
+        measure_start(measures, koschey, "koschey up, until it is ready")
     return measures
+
+
+def measure_start(measures: Measures, koschey: Koschey, what: str) -> None:
+    """Start and end it."""
+    begun = time.perf_counter()
+    with koschey:
+        measures.rows.append((what, f"{(time.perf_counter() - begun) * 1000:,.0f}", ""))
+        end(koschey)
 
 
 def main() -> None:

@@ -104,8 +104,8 @@ class Postgres:
 
 
 @contextmanager
-def new_server(home: Path) -> Iterator[Postgres]:
-    """Run a server as `koschey up` starts it, except that it does not wait for the disk."""
+def new_server(home: Path, *, fsync: bool = False) -> Iterator[Postgres]:
+    """Run a server as `koschey up` starts it, except that it does not wait for the disk unless `fsync` is true."""
     home.mkdir()
     home.chmod(0o711)
     private_folder(home / "logs")
@@ -114,7 +114,7 @@ def new_server(home: Path) -> Iterator[Postgres]:
     make_cluster(home, tree, secrets, account, _run)
     server = Postgres(_free_port(), secrets)
     part = postgres_part(home, tree, server.port, account, web_processes=1)
-    child = Child(replace(part, command=(*part.command, "--fsync=off")))
+    child = Child(part if fsync else replace(part, command=(*part.command, "--fsync=off")))
     try:
         wait_until_ready(child)
         yield server
