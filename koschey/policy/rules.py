@@ -129,7 +129,7 @@ class Rules:
 
     def active(self, now: datetime) -> "Rules":
         """Return the rules that have not expired."""
-        if all(rule.expires_at is None for rule in self.rules):
+        if not self.rules or all(rule.expires_at is None for rule in self.rules):
             return self
         return replace(self, rules=tuple(r for r in self.rules if r.expires_at is None or r.expires_at > now))
 

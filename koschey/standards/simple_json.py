@@ -90,7 +90,7 @@ def private_fields(file: File, page: ProjectPage) -> dict[str, object]:
 
 def format_time(time: datetime) -> str:
     """Return a time as in PEP 700: `yyyy-mm-ddThh:mm:ss.ffffffZ`, always UTC."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_project(

@@ -33,7 +33,7 @@ class PageRequest:
 
 def coding_of(content: Encoded, accept_encoding: str) -> Coding:
     """Return the content coding in which a body is sent."""
-    return choose_coding(accept_encoding) if len(content.plain) >= COMPRESS_FROM else Coding.IDENTITY
+    return choose_coding(accept_encoding) if content.size >= COMPRESS_FROM else Coding.IDENTITY
 
 
 def encoded_content(page: EncodedPage, page_request: PageRequest) -> tuple[Encoded, Coding] | None:

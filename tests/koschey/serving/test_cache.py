@@ -20,7 +20,7 @@ from koschey.model import SYSTEM, File, Origin, Serial
 from koschey.serving import cache as module
 from koschey.serving import encoded
 from koschey.serving.cache import ProjectCache
-from koschey.serving.encoded import Encoded, EncodedPage, Variant
+from koschey.serving.encoded import Encoded, EncodedPage, Variant, page_of
 from koschey.serving.pages import Pages
 from koschey.serving.project_list import ProjectList
 from koschey.serving.snapshots import Snapshot, SnapshotCache
@@ -226,6 +226,35 @@ def test_large_bodies_are_compressed_elsewhere() -> None:
     assert large.is_at_hand(Coding.GZIP)
     assert not large.is_at_hand(Coding.ZSTD)
     assert large.is_at_hand(Coding.IDENTITY)
+
+
+def test_html_is_rendered_when_a_client_requests_it() -> None:
+    """It is rendered once, has the ETags that its bytes determine, and weighs the same before and after."""
+    calls: list[bytes] = []
+
+    def render() -> bytes:
+        calls.append(b"<html>" * 10)
+        return calls[-1]
+
+    later, at_once = page_of(Serial(1), b"{}" * 20, render), page_of(Serial(1), b"{}" * 20, b"<html>" * 10)
+    weight = later.weight
+    assert later.forms[Form.JSON].etag == at_once.forms[Form.JSON].etag
+    assert calls == []
+    for form in (Form.HTML, Form.TEXT_HTML, Form.JSON):
+        assert later.forms[form].content.get(Coding.IDENTITY) == at_once.forms[form].content.plain
+        assert later.forms[form].content.get(Coding.GZIP) == at_once.forms[form].content.get(Coding.GZIP)
+    assert {form: later.forms[form].etag for form in Form} == {form: at_once.forms[form].etag for form in Form}
+    assert len({later.forms[form].etag for form in Form}) == 3
+    assert len(calls) == 1
+    assert later.weight == weight
+
+
+def test_long_html_is_rendered_elsewhere() -> None:
+    """Where the other form of a page is long, rendering this one is not at hand in any coding."""
+    content = page_of(Serial(1), b"x" * (encoded.SMALL + 1), lambda: b"<html>").forms[Form.HTML].content
+    assert not content.is_at_hand(Coding.IDENTITY)
+    assert content.get(Coding.IDENTITY) == b"<html>"
+    assert content.is_at_hand(Coding.IDENTITY)
 
 
 class Looks:
