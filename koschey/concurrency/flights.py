@@ -51,6 +51,10 @@ class Flights[Key: Hashable, Result]:
                 flight.task.cancel()
                 self._forget(key, flight)  # the next client must not join what ends without a result
 
+    def is_under_way(self, key: Key) -> bool:
+        """Return whether work with this key is in progress."""
+        return key in self._under_way
+
     def begin(self, key: Key, work: Callable[[], Coroutine[Any, Any, Result]]) -> None:
         """Start `work` in the background, unless work with this key is in progress. Errors are logged."""
         self._find(key, work)

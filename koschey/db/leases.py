@@ -15,8 +15,8 @@ results are right. The transactions that write results wait for the disk as alwa
 """
 
 
-def acquire_by(key: str, holder: str, seconds: str) -> str:
-    """Return a statement, a transaction by itself, that acquires a lease with these parameters.
+def acquire_by(key: str, holder: str, seconds: str, condition: str = "true") -> str:
+    """Return a statement, a transaction by itself, that acquires a lease with these parameters on a condition.
 
     A holder may delete its lease in the transaction that writes the result of its work. The condition on the lease, as
     the statement sees it, keeps others from waiting for the end of that transaction: a statement that has waited sees
@@ -25,7 +25,8 @@ def acquire_by(key: str, holder: str, seconds: str) -> str:
     return f"""
         INSERT INTO lease (key, holder, until)
         SELECT {key}, {holder}, now() + {seconds} * interval '1 second'
-         WHERE NOT EXISTS (SELECT FROM lease WHERE key = {key} AND holder <> {holder} AND until >= now())
+         WHERE {condition}
+           AND NOT EXISTS (SELECT FROM lease WHERE key = {key} AND holder <> {holder} AND until >= now())
         ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, until = excluded.until
                           WHERE lease.until < now() OR lease.holder = excluded.holder
         RETURNING key, {UNFLUSHED}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.db.files import COLUMNS, PROJECT_TABLES
+from koschey.db.first_pages import FIRST_FACTS, FirstFacts, read_first_facts
 from koschey.db.leases import acquire_by
 from koschey.db.pool import Database
 from koschey.db.projects import read_project
@@ -19,9 +20,20 @@ from koschey.policy.rules import Rules
 
 VIEW = f"koschey_now() AS now, {RULES} AS rules, {OWNER}"
 SELECT_VIEW = f"SELECT {VIEW} FROM (SELECT) AS always LEFT JOIN project ON project.name = $2"  # noqa: S608
+# OFFSET 0 keeps PostgreSQL from reading the rules twice.
 ACQUIRE_VIEW = f"""
     WITH acquired AS ({acquire_by("$3", "$4", "$5")})
-    SELECT {VIEW} FROM acquired LEFT JOIN project ON project.name = $2
+    SELECT view.*, md5(view.rules::text || view.first_facts::text) AS digest
+      FROM (SELECT {VIEW}, CASE WHEN project.id IS NULL THEN {FIRST_FACTS} END AS first_facts
+              FROM acquired LEFT JOIN project ON project.name = $2 OFFSET 0) AS view
+"""  # noqa: S608
+# A project that is in the database needs no lease to be served.
+SELECT_OR_ACQUIRE = f"""
+    WITH acquired AS ({acquire_by("$3", "$4", "$5", "NOT EXISTS (SELECT FROM project WHERE name = $2)")})
+    SELECT view.*, md5(view.rules::text || view.first_facts::text) AS digest,
+           EXISTS (SELECT FROM acquired) AS is_acquired
+      FROM (SELECT {VIEW}, CASE WHEN project.id IS NULL THEN {FIRST_FACTS} END AS first_facts
+              FROM (SELECT) AS always LEFT JOIN project ON project.name = $2 OFFSET 0) AS view
 """  # noqa: S608
 # The first row is the project, without a file; the other rows are the files.
 SELECT_WITH_FILES = f"""
@@ -40,6 +52,8 @@ class ProjectView(NamedTuple):
     rules: Rules
     """The active rules that cover the project; a name that is not in the database would become a mirrored project."""
     now: datetime
+    first: FirstFacts | None = None
+    """What else decides about the files of a name that is not in the database, if the holder of its lease reads it."""
 
 
 async def select_view(db: Database, name: NormalizedName) -> ProjectView:
@@ -53,7 +67,18 @@ async def acquire_view(name: NormalizedName, db: Database, key: str, holder: str
     If a former holder released the lease in the transaction that wrote the project, the view has what it wrote.
     """
     row = await db.fetchrow(ACQUIRE_VIEW, MAIN_INDEX, name, key, holder, seconds)
-    return _read_view(row) if row else None
+    return _read_first_view(row) if row else None
+
+
+async def select_or_acquire(
+    name: NormalizedName, db: Database, key: str, holder: str, seconds: float
+) -> tuple[ProjectView, bool]:
+    """Return a project with its rules; acquire a lease as `acquire_view` does if the name is not in the database.
+
+    Returns also whether the lease was acquired.
+    """
+    row = await db.fetchrow(SELECT_OR_ACQUIRE, MAIN_INDEX, name, key, holder, seconds)
+    return _read_first_view(row), row["is_acquired"]
 
 
 async def select_with_files(db: Database, name: NormalizedName) -> tuple[ProjectView, list[Any]] | None:
@@ -63,6 +88,11 @@ async def select_with_files(db: Database, name: NormalizedName) -> tuple[Project
     """
     rows = await db.fetch(SELECT_WITH_FILES, MAIN_INDEX, name)
     return (_read_view(rows[0]), rows[1:]) if rows else None
+
+
+def _read_first_view(row: Any) -> ProjectView:
+    view, facts = _read_view(row), row["first_facts"]
+    return view if facts is None else view._replace(first=read_first_facts(facts, row["digest"]))
 
 
 def _read_view(row: Any) -> ProjectView:

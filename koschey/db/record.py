@@ -32,6 +32,16 @@ class Record:
         """Whether nothing has changed so far."""
         return not self._lines
 
+    @property
+    def lines(self) -> Sequence[JournalLine]:
+        """The rows so far."""
+        return self._lines
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no alert has been raised so far."""
+        return not self._news
+
     def add(self, event: Event, entries: Sequence[Entry], *, project: str | None = None) -> None:
         """Add a row for each entry."""
         self._lines += [JournalLine(event, project or self.project, entry) for entry in entries]

@@ -221,6 +221,104 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE FUNCTION public.refuse_orphan_files() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT project_id FROM added) AS owner
+                WHERE NOT EXISTS (SELECT FROM project WHERE project.id = owner.project_id)) THEN
+        RAISE foreign_key_violation USING MESSAGE = 'a file belongs to a project that does not exist';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.refuse_orphan_standings() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE NOT EXISTS (SELECT FROM file WHERE file.id = added.file_id))
+       OR EXISTS (SELECT FROM (SELECT DISTINCT index_id FROM added) AS owner
+                   WHERE NOT EXISTS (SELECT FROM index WHERE index.id = owner.index_id)) THEN
+        RAISE foreign_key_violation USING MESSAGE = 'a state belongs to a file or an index that does not exist';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION public.refuse_other_owner() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'a row of the table % keeps its owner', TG_TABLE_NAME;
+END $$;
+
+CREATE FUNCTION public.write_first_page(index_name text, page jsonb) RETURNS jsonb
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    this_index smallint := (SELECT id FROM index WHERE name = index_name);
+    this_name text := page ->> 'name';
+    read_at timestamptz := page ->> 'read_at';
+    this_project bigint;
+    files bigint[];
+    last_serial bigint;
+    written_at timestamptz;
+BEGIN
+    INSERT INTO project (name, display_name, origin, status, status_reason, upstream_etag, looked_at)
+    VALUES (this_name, this_name, 'mirrored', page ->> 'status', page ->> 'status_reason', page ->> 'etag', read_at)
+    ON CONFLICT (name) DO NOTHING
+    RETURNING id INTO this_project;
+    IF this_project IS NULL THEN
+        RETURN NULL;
+    END IF;
+    -- The advisories about the project counted when its files were judged.
+    UPDATE advisory SET pending = false WHERE project = this_name AND pending;
+    WITH listed AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(page -> 'files') AS row (
+            version text, filename text, sha256 text, size bigint, upload_time timestamptz, requires_python text,
+            yanked text, core_metadata text, upstream_url text, path text, provenance_url text, blake2b_256 text,
+            state text, reason text, release_at timestamptz, counts_from timestamptz,
+            cause text, cause_subject text, cause_scope text, cause_version text)
+    ), added AS (
+        INSERT INTO file (project_id, version, filename, sha256, size, upload_time, requires_python, yanked,
+                          core_metadata, upstream_url, path, provenance_url, blake2b_256, first_seen_at)
+        SELECT this_project, version, filename, sha256, size, upload_time, requires_python, yanked,
+               core_metadata, upstream_url, path, provenance_url, blake2b_256, read_at
+          FROM listed
+        RETURNING id, filename
+    ), placed AS (
+        INSERT INTO standing (index_id, file_id, state, reason, release_at, counts_from, available_at,
+                              cause, cause_subject, cause_scope, cause_version)
+        SELECT this_index, added.id, listed.state, listed.reason, listed.release_at, listed.counts_from,
+               CASE WHEN listed.state = 'released' THEN koschey_now() END,
+               listed.cause, listed.cause_subject, listed.cause_scope, listed.cause_version
+          FROM listed JOIN added USING (filename)
+    )
+    SELECT coalesce(array_agg(id ORDER BY id), '{}') INTO files FROM added;
+    INSERT INTO outbox (key, kind, payload)
+    SELECT * FROM jsonb_to_recordset(page -> 'messages') AS row (key text, kind text, payload jsonb)
+    ON CONFLICT (key) DO UPDATE SET payload = excluded.payload, due_at = least(outbox.due_at, excluded.due_at),
+                                    revision = outbox.revision + 1;
+    IF FOUND THEN
+        PERFORM pg_notify('koschey_outbox', '');
+    END IF;
+    DELETE FROM lease WHERE key = page ->> 'lease' AND holder = page ->> 'holder';
+    IF FOUND THEN
+        PERFORM pg_notify('koschey_lease', page ->> 'lease');
+    END IF;
+    -- From here on all other writers wait.
+    UPDATE journal_head SET serial = serial + jsonb_array_length(page -> 'journal'), at = greatest(at, koschey_clock())
+    RETURNING serial, at INTO last_serial, written_at;
+    INSERT INTO journal (serial, at, actor, door, action, project, version, filename, detail)
+    SELECT last_serial - jsonb_array_length(page -> 'journal') + line.number, written_at,
+           page ->> 'actor', page ->> 'door', line.action, this_name, line.version, line.filename, line.detail
+      FROM ROWS FROM (jsonb_to_recordset(page -> 'journal') AS (action text, version text, filename text, detail jsonb))
+           WITH ORDINALITY AS line (action, version, filename, detail, number);
+    UPDATE project SET serial = last_serial WHERE id = this_project;
+    PERFORM pg_notify('koschey_project', this_name);
+    RETURN jsonb_build_object('project', this_project, 'serial', last_serial, 'now', koschey_now(),
+                              'files', to_jsonb(files));
+END $$;
+
 CREATE TABLE public.account (
     id bigint NOT NULL,
     name text NOT NULL,
@@ -478,13 +576,10 @@ CREATE TABLE public.file (
     absence_looks smallint DEFAULT 0 NOT NULL,
     absence_due_at timestamp with time zone,
     set_aside_at timestamp with time zone,
-    CONSTRAINT file_blake2b_256_check CHECK ((blake2b_256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT file_check CHECK (((stored_at IS NULL) OR ((sha256 IS NOT NULL) AND (size IS NOT NULL) AND (path IS NOT NULL)))),
-    CONSTRAINT file_core_metadata_check CHECK ((core_metadata ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT file_md5_check CHECK ((md5 ~ '^[0-9a-f]{32}$'::text)),
     CONSTRAINT file_path_check CHECK ((path ~~ '/packages/%'::text)),
     CONSTRAINT file_pkg_info_check CHECK ((pkg_info ~ '^[0-9a-f]{64}$'::text)),
-    CONSTRAINT file_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT file_size_check CHECK ((size >= 0))
 );
 
@@ -896,7 +991,13 @@ ALTER TABLE ONLY public.download
     ADD CONSTRAINT download_pkey PRIMARY KEY (id);
 
 ALTER TABLE public.file
+    ADD CONSTRAINT file_blake2b_256_check CHECK (((length(blake2b_256) = 64) AND (blake2b_256 !~ '[^0-9a-f]'::text))) NOT VALID;
+
+ALTER TABLE public.file
     ADD CONSTRAINT file_broken_promise_check CHECK ((broken_promise ~ '^[0-9a-f]{64}$'::text)) NOT VALID;
+
+ALTER TABLE public.file
+    ADD CONSTRAINT file_core_metadata_check CHECK (((length(core_metadata) = 64) AND (core_metadata !~ '[^0-9a-f]'::text))) NOT VALID;
 
 ALTER TABLE public.file
     ADD CONSTRAINT file_damage_check CHECK ((damage = ANY (ARRAY['missing'::text, 'altered'::text]))) NOT VALID;
@@ -906,6 +1007,9 @@ ALTER TABLE public.file
 
 ALTER TABLE ONLY public.file
     ADD CONSTRAINT file_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.file
+    ADD CONSTRAINT file_sha256_check CHECK (((length(sha256) = 64) AND (sha256 !~ '[^0-9a-f]'::text))) NOT VALID;
 
 ALTER TABLE ONLY public.finding
     ADD CONSTRAINT finding_pkey PRIMARY KEY (id);
@@ -1097,11 +1201,15 @@ CREATE TRIGGER download_is_never_emptied BEFORE TRUNCATE ON public.download FOR 
 
 CREATE TRIGGER download_is_noted_when_forgotten AFTER DELETE ON public.download REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.note_forgotten();
 
+CREATE TRIGGER file_has_project AFTER INSERT ON public.file REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_orphan_files();
+
 CREATE TRIGGER file_is_never_deleted BEFORE DELETE ON public.file FOR EACH ROW EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER file_is_never_emptied BEFORE TRUNCATE ON public.file FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER file_keeps_digest BEFORE UPDATE OF sha256 ON public.file FOR EACH ROW EXECUTE FUNCTION public.keep_digest();
+
+CREATE TRIGGER file_keeps_project BEFORE UPDATE OF project_id ON public.file FOR EACH ROW WHEN ((new.project_id IS DISTINCT FROM old.project_id)) EXECUTE FUNCTION public.refuse_other_owner();
 
 CREATE TRIGGER forgotten_download_is_never_deleted BEFORE DELETE ON public.forgotten_download FOR EACH ROW EXECUTE FUNCTION public.refuse_delete();
 
@@ -1112,6 +1220,9 @@ CREATE TRIGGER grant_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_gra
 CREATE TRIGGER journal_digest_is_append_only BEFORE DELETE OR UPDATE ON public.journal_digest FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_digest_is_never_emptied BEFORE TRUNCATE ON public.journal_digest FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+CREATE TRIGGER index_is_never_deleted BEFORE DELETE ON public.index FOR EACH ROW EXECUTE FUNCTION public.refuse_delete();
+
+CREATE TRIGGER index_is_never_emptied BEFORE TRUNCATE ON public.index FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER journal_is_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 
@@ -1137,9 +1248,13 @@ CREATE TRIGGER standing_forgets_cause BEFORE UPDATE OF state, reason ON public.s
 
 CREATE TRIGGER standing_forgets_withdrawal BEFORE UPDATE OF state ON public.standing FOR EACH ROW EXECUTE FUNCTION public.forget_withdrawal();
 
+CREATE TRIGGER standing_has_file AFTER INSERT ON public.standing REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_orphan_standings();
+
 CREATE TRIGGER standing_is_never_deleted BEFORE DELETE ON public.standing FOR EACH ROW EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER standing_is_never_emptied BEFORE TRUNCATE ON public.standing FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
+
+CREATE TRIGGER standing_keeps_file BEFORE UPDATE OF index_id, file_id ON public.standing FOR EACH ROW WHEN (((new.index_id IS DISTINCT FROM old.index_id) OR (new.file_id IS DISTINCT FROM old.file_id))) EXECUTE FUNCTION public.refuse_other_owner();
 
 CREATE TRIGGER standing_moves_legally BEFORE UPDATE OF state ON public.standing FOR EACH ROW EXECUTE FUNCTION public.refuse_illegal_move();
 
@@ -1180,9 +1295,6 @@ ALTER TABLE ONLY public.download
 
 ALTER TABLE ONLY public.download
     ADD CONSTRAINT download_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
-
-ALTER TABLE ONLY public.file
-    ADD CONSTRAINT file_project_id_fkey FOREIGN KEY (project_id) REFERENCES public.project(id);
 
 ALTER TABLE ONLY public.finding
     ADD CONSTRAINT finding_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.file(id);
@@ -1228,12 +1340,6 @@ ALTER TABLE ONLY public.security_fix
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.standing
-    ADD CONSTRAINT standing_file_id_fkey FOREIGN KEY (file_id) REFERENCES public.file(id);
-
-ALTER TABLE ONLY public.standing
-    ADD CONSTRAINT standing_index_id_fkey FOREIGN KEY (index_id) REFERENCES public.index(id);
 
 ALTER TABLE ONLY public.token
     ADD CONSTRAINT token_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.account(id) ON DELETE CASCADE;

@@ -6,27 +6,31 @@ own files again, because other processes may have changed them since.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from packaging.utils import NormalizedName
 
 from koschey.db import files, refreshes
 from koschey.db.files import Listing
+from koschey.db.first_pages import written_file
 from koschey.db.journal import Entry
 from koschey.db.leases import Lease
 from koschey.db.left_out import replace_left_out
 from koschey.db.news import insert_returned
 from koschey.db.outbox import insert_messages
 from koschey.db.pool import PASSING, Connection, Pool
+from koschey.db.project_views import ProjectView
 from koschey.db.record import Record
 from koschey.db.refreshes import Facts, LockedProject, Refresh
 from koschey.events import Event
 from koschey.mirror import news
+from koschey.mirror.first_page import FirstPages, Part, Sight, join_parts
 from koschey.mirror.new_files import Additions, NewRows
 from koschey.mirror.news import AbsenceJudge, ProjectReturn
 from koschey.mirror.portions import Portion, PortionTransaction, conflicts, divide, listing_changed, page_changed
@@ -69,28 +73,29 @@ class PageIntake:
     """The times after which further refreshes confirm an absence, counted from the first one."""
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
 
-    async def apply_page(
-        self, name: NormalizedName, page: UpstreamPage, read_at: datetime, project: Project | None, lease: Lease
-    ) -> tuple[Project | None, bool]:
-        """Apply a page that was requested at `read_at`, under a lease. Does nothing to a hosted project.
+    async def apply_page(self, name: NormalizedName, page: UpstreamPage, view: ProjectView, lease: Lease) -> "Applied":
+        """Apply a page that was requested under a lease. Does nothing to a hosted project.
 
-        A portion that is written stays. Only the last portion records that the page was read: if a portion cannot be
-        written, the refresh does not count, and the next refresh applies the rest.
-
-        `project` is the project before the intake. Returns the project after it, and whether the last portion has
-        released the lease.
+        `view` is the project before the intake, at the time of the request. A portion that is written stays. Only the
+        last portion records that the page was read: if a portion cannot be written, the refresh does not count, and
+        the next refresh applies the rest.
         """
+        project, read_at = view.project, view.now
         if project is not None and project.origin is not Origin.MIRRORED:
-            return project, False
+            return Applied(project)
+        if sight := await FirstPages(self.pool, self.window, self.feed).write(name, page, view, lease):
+            return Applied(sight.view.project, is_released=True, sight=sight)
         known = await self._known(project)
         intake = await _in_thread_if(
             len(page.files) + len(known) > PLAN_IN_THREAD,
             partial(_plan, name, page, Refresh(page, read_at, lease), project, known, self.confirmed_after),
         )
-        after = project
+        after, parts = project, list[Part]()
         for portion in intake.portions:
-            after = await self._write(intake, portion)
-        return after, after is not None and after.origin is Origin.MIRRORED
+            parts.append(await self._write(intake, portion))
+            after = parts[-1].after
+        is_released = after is not None and after.origin is Origin.MIRRORED
+        return Applied(after, is_released=is_released, sight=join_parts(parts))
 
     async def _known(self, project: Project | None) -> Mapping[str, StandingFile]:
         """Return the project's files as they are before the intake."""
@@ -99,8 +104,8 @@ class PageIntake:
         rows = await files.select_project_rows(self.pool, project.name)
         return await _in_thread_if(len(rows) > PLAN_IN_THREAD, partial(_by_name, rows))
 
-    async def _write(self, intake: "_Plan", portion: Portion) -> Project:
-        """Write one portion; retry if another writer interferes. Returns the project after it."""
+    async def _write(self, intake: "_Plan", portion: Portion) -> Part:
+        """Write one portion; retry if another writer interferes. Returns what it wrote."""
         for left in reversed(range(TRIES)):
             try:
                 async with self._turns, self.pool.acquire() as connection, connection.transaction():
@@ -112,19 +117,35 @@ class PageIntake:
             await asyncio.sleep(random.uniform(0, RETRY_PAUSE))  # noqa: S311 - random, so that two writers do not meet again
         raise AssertionError("the last attempt returns or raises")
 
-    async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> Project:
+    async def _write_once(self, connection: Connection, intake: "_Plan", portion: Portion) -> Part:
+        begun = time.monotonic()
         created, locked, facts = await _begin(connection, intake, portion)
         project = locked.project
         if project.origin is not Origin.MIRRORED:
-            return project
+            return Part(project)
         record = Record(connection, SYSTEM, intake.name)
         transaction = PortionTransaction(connection, project, locked.now, record, portion, facts)
         known = await _existing(transaction)
-        after = await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
+        after, added = await _Changes(transaction, intake, portion, known, self.window, self.feed).make()
         if created and record.is_empty:
             record.add(Event.CREATE_PROJECT, [Entry()])
         serial = await record.write()
-        return replace(after, serial=serial) if serial else after
+        after = replace(after, serial=serial) if serial else after
+        if not intake.is_new:
+            return Part(after)
+        view = ProjectView(after, (await transaction.policy()).rules, locked.now)
+        return Part(after, Sight(begun, view, added), None if created else project.serial)
+
+
+class Applied(NamedTuple):
+    """What an intake did."""
+
+    project: Project | None
+    """The project after it."""
+    is_released: bool = False
+    """Whether the last transaction has released the lease."""
+    sight: Sight | None = None
+    """The project as the transactions wrote it, if they added it, and if no other writer has changed it meanwhile."""
 
 
 async def _begin(connection: Connection, intake: "_Plan", portion: Portion) -> tuple[bool, LockedProject, Facts | None]:
@@ -214,8 +235,8 @@ class _Changes:
     def connection(self) -> Connection:
         return self.transaction.connection
 
-    async def make(self) -> Project:
-        """Apply all changes of the portion, except for the journal. Returns the project after them."""
+    async def make(self) -> tuple[Project, Sequence[StandingFile]]:
+        """Apply all changes of the portion, except for the journal. Returns the project after them, and new files."""
         listed, how = (*self.portion.listed, *self.portion.new), self.intake.missing
         missing = [self.known[name] for name in self.portion.missing if name in self.known]
         await news.record_missing(self.transaction, missing, how)
@@ -231,16 +252,17 @@ class _Changes:
         await self._record_refresh()
         return await self._write_new(rows)
 
-    async def _write_new(self, rows: NewRows) -> Project:
-        """Write the new files, and the end of the refresh."""
-        project, ends = self.transaction.project, self.portion.is_last
+    async def _write_new(self, rows: NewRows) -> tuple[Project, Sequence[StandingFile]]:
+        """Write the new files, and the end of the refresh. Returns files only if the project is new."""
+        project, ends, now = self.transaction.project, self.portion.is_last, self.transaction.now
         if not rows.files and not ends:
-            return project
+            return project, ()
         refresh = self.intake.refresh if ends else None
         ids, after = await refreshes.write_portion(self.connection, project.id, rows.files, rows.messages, refresh)
         if rows.review:
             await insert_returned(self.connection, ids, rows.review.reason)
-        return after or project
+        pairs = zip(rows.files, ids, strict=True) if self.intake.is_new else ()
+        return after or project, [written_file(project.name, row, number, now, now) for row, number in pairs]
 
     async def _follow(self, listed: Sequence[tuple[StandingFile, UpstreamFile]]) -> None:
         """Update what may change in existing files. Other bytes under an existing filename are a conflict.
@@ -287,8 +309,7 @@ class _Changes:
                 await news.note_absent_page(self.transaction, self.intake.missing.page)
             if project.left_out or page.left_out_count:
                 await replace_left_out(self.connection, project.id, page)
-            if (page.status, page.status_reason) != (project.status, project.status_reason):
-                news.record_status_change(self.transaction, page)
+            news.record_status_change(self.transaction, page)
 
 
 def _seen(file: UpstreamFile) -> dict[str, object]:

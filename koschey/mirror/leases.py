@@ -29,6 +29,8 @@ POLL = 0.5
 
 type Acquire[T] = Callable[[Pool, str, str, float], Awaitable[T | None]]
 """Tries once to acquire the lease on a key for a holder and so many seconds. Returns None while another has it."""
+type Attempt[T] = Callable[[Pool, str, str, float], Awaitable[tuple[T, bool]]]
+"""Does the same if a lease is needed. Returns what it has read, and whether it acquired the lease."""
 
 
 @dataclass(slots=True)
@@ -69,17 +71,56 @@ class Leases:
         The block may delete the lease in a transaction of its own, and then sets `is_released`.
         """
         holding = Holding(Lease(key, self._holder), await self._acquire(acquire, key, seconds, what))
-        renewal = asyncio.create_task(self._renew(key, seconds))
-        try:
+        async with self._keep(holding, seconds):
             yield holding
+
+    @asynccontextmanager
+    async def hold_if_needed[T](self, attempt: Attempt[T], key: str, seconds: float) -> AsyncIterator[Holding[T]]:
+        """Do as `hold_by`, but try only once, with a statement that also decides whether a lease is needed.
+
+        Without a lease the holding is marked as released. The caller has made sure that `is_held` is false.
+        """
+        self._held.add(key)
+        is_acquired = False
+        try:
+            found, is_acquired = await attempt(self._pool, key, self._holder, seconds)
         finally:
-            await cancelled(renewal)
-            await self._release(holding)
+            if not is_acquired:
+                self._let_go(key)
+        holding = Holding(Lease(key, self._holder), found, is_released=not is_acquired)
+        if not is_acquired:
+            yield holding
+            return
+        async with self._keep(holding, seconds):
+            yield holding
+
+    def is_held(self, key: str) -> bool:
+        """Return whether a task of this process holds a lease, or is about to acquire it."""
+        return key in self._held
 
     def hear(self, key: str) -> None:
         """Wake the tasks that wait for a lease, because its holder has released it."""
         for signal in self._signals.get(key, ()):
             signal.set()
+
+    @asynccontextmanager
+    async def _keep(self, holding: Holding[Any], seconds: float) -> AsyncIterator[None]:
+        """Renew a lease while the block runs, and release it at its end."""
+        renewal: asyncio.Task[None] | None = None
+
+        def begin() -> None:
+            nonlocal renewal
+            renewal = asyncio.create_task(self._renew(holding.lease.key, seconds))
+
+        # Most blocks end before the first renewal: they need no task.
+        timer = asyncio.get_running_loop().call_later(seconds / 3, begin)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            if renewal is not None:
+                await cancelled(renewal)
+            await self._release(holding)
 
     async def _acquire[T](self, acquire: Acquire[T], key: str, seconds: float, what: str) -> T:
         deadline, signal = time.monotonic() + PATIENCE, asyncio.Event()
@@ -112,11 +153,11 @@ class Leases:
 
     async def _renew(self, key: str, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds / 3)
             try:
                 await renew_lease(self._pool, key, self._holder, seconds)
             except Exception as error:  # noqa: BLE001 - the fetch continues, and the next renewal may succeed
                 log.warning("a lease could not be renewed", key=key, error=repr(error))
+            await asyncio.sleep(seconds / 3)
 
     async def _release(self, holding: Holding[Any]) -> None:
         """Release the lease. If PostgreSQL does not answer, the lease expires."""
@@ -127,8 +168,12 @@ class Leases:
         except Exception as error:  # noqa: BLE001 - no caller needs the error, whatever PostgreSQL says
             log.warning("a lease could not be returned", key=key, error=repr(error))
         finally:
-            self._held.discard(key)
-            self.hear(key)
+            self._let_go(key)
+
+    def _let_go(self, key: str) -> None:
+        """Let other tasks of this process acquire a lease."""
+        self._held.discard(key)
+        self.hear(key)
 
 
 async def _acquire_alone(pool: Pool, key: str, holder: str, seconds: float) -> bool | None:

@@ -235,7 +235,13 @@ def alert_return(transaction: PortionTransaction, page: UpstreamPage) -> None:
 
 
 def record_status_change(transaction: PortionTransaction, page: UpstreamPage) -> None:
-    """Record a change of the project's status (PEP 792). A quarantine raises an alert: the verdict closes all files."""
+    """Record a change of the project's status (PEP 792), if there is one.
+
+    A quarantine raises an alert: the verdict closes all files.
+    """
+    project = transaction.project
+    if (page.status, page.status_reason) == (project.status, project.status_reason):
+        return
     entry = Entry(detail={"status": page.status, "reason": page.status_reason})
     transaction.record.add(Event.PROJECT_STATUS, [entry])
     if page.status is ProjectStatus.QUARANTINED:

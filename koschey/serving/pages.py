@@ -8,6 +8,7 @@ A page may lack the PEP 710 record of a file that was stored less than `SPACING`
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 
 from packaging.utils import NormalizedName
 
@@ -17,6 +18,7 @@ from koschey.db import journal
 from koschey.db.pool import Pool
 from koschey.db.projects import select_now
 from koschey.db.rules import select_rules
+from koschey.mirror.first_page import Sight
 from koschey.mirror.refresh import Refresher
 from koschey.model import File, ProjectStatus
 from koschey.policy.rules import CLOSING
@@ -55,7 +57,7 @@ class Pages:
         self._freshness = freshness
         self._served = served
         self._behind = Flights[NormalizedName, EncodedPage | None]()
-        self._building = Flights[tuple[NormalizedName, int, int, int], Snapshot]()
+        self._building = Flights[tuple[NormalizedName, int, int, int, float | None], Snapshot]()
 
     def cached(self, name: NormalizedName) -> EncodedPage | None:
         """Return the page from memory, or None. The project of an old page is refreshed in the background."""
@@ -125,7 +127,11 @@ class Pages:
         if page := self.cached(name):
             return page
         changes = self._cache.changes
-        if await self._refresher.find(name) is not None:
+        project, sight = await self._refresher.see(name)
+        if project is not None and sight is not None:
+            # The notification of its own commit would remove it: the next request reads the rows, and keeps them.
+            return (await self._build(name, sight=sight)).page
+        if project is not None:
             # This reads the rows again: what was read before this line may be outdated.
             return await self._rebuild(name)
         page = await self._closed(name)
@@ -180,15 +186,18 @@ class Pages:
         page.expires_at = begun + seconds_left(rules, now)
         return page
 
-    async def _build(self, name: NormalizedName, depth: int = 2) -> Snapshot:
-        """Return the current snapshot, built once for all callers between two changes."""
-        key = name, depth, self._cache.changed(name), self._cache.stored(name)
-        return await self._building.join(key, lambda: self._build_once(name, depth))
+    async def _build(self, name: NormalizedName, depth: int = 2, sight: Sight | None = None) -> Snapshot:
+        """Return the current snapshot, built once for all callers between two changes.
 
-    async def _build_once(self, name: NormalizedName, depth: int) -> Snapshot:
+        With `sight`, it is built from what has just been written, once for all callers that waited for that.
+        """
+        key = name, depth, self._cache.changed(name), self._cache.stored(name), sight.begun if sight else None
+        return await self._building.join(key, lambda: self._build_once(name, depth, sight))
+
+    async def _build_once(self, name: NormalizedName, depth: int, sight: Sight | None) -> Snapshot:
         # Taken before PostgreSQL's clock is read, so that the page expires a little too soon rather than too late.
-        begun = time.monotonic()
-        served = await self._served.load(name)
+        begun = sight.begun if sight else time.monotonic()
+        served = await self._served.load(name, sight)
         assert served is not None
         served = replace(served, depth=depth)
         page = await asyncio.to_thread(_render, served) if len(served.files) > RENDER_IN_THREAD else _render(served)
@@ -197,7 +206,7 @@ class Pages:
 
 
 def _render(page: ProjectPage) -> EncodedPage:
-    rendered = page_of(page.serial, simple_json.render_project(page), simple_html.render_project(page))
+    rendered = page_of(page.serial, simple_json.render_project(page), partial(simple_html.render_project, page))
     if page.held:
         # RFC 8288: the link shows a client that misses a version why it is not listed.
         story = relative(held_project(page.name), page.depth)

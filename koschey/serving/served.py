@@ -15,7 +15,8 @@ from koschey.db.files import read_file
 from koschey.db.policies import policy_of
 from koschey.db.pool import Pool
 from koschey.db.project_views import ProjectView, select_with_files
-from koschey.model import Origin, ProjectStatus
+from koschey.mirror.first_page import Sight
+from koschey.model import Origin, ProjectStatus, StandingFile
 from koschey.policy.rules import CLOSING, RuleKind, Rules
 from koschey.policy.verdict import Policy, verdict
 from koschey.serving.held_announcements import announce
@@ -37,19 +38,27 @@ class Served:
     window: timedelta
     """How long a new file is held if no rule says otherwise."""
 
-    async def load(self, name: NormalizedName) -> ProjectPage | None:
-        """Return the served files of a project, or None if it is not in the database."""
-        found = await select_with_files(self.pool, name)
-        if found is None:
-            return None
-        view, rows = found
-        judge = partial(self._judge, name, view, rows)
-        return await asyncio.to_thread(judge) if len(rows) > JUDGE_IN_THREAD else judge()
+    async def load(self, name: NormalizedName, sight: Sight | None = None) -> ProjectPage | None:
+        """Return the served files of a project, or None if it is not in the database.
 
-    def _judge(self, name: NormalizedName, view: ProjectView, rows: Sequence[Any]) -> ProjectPage:
-        project, rules, now = view
+        With `sight`, the rows are those that a transaction of this process has just written.
+        """
+        if sight is not None:
+            judge, count = partial(self._judge, name, sight.view, sight.files), len(sight.files)
+        else:
+            found = await select_with_files(self.pool, name)
+            if found is None:
+                return None
+            judge, count = partial(self._read_and_judge, name, *found), len(found[1])
+        return await asyncio.to_thread(judge) if count > JUDGE_IN_THREAD else judge()
+
+    def _read_and_judge(self, name: NormalizedName, view: ProjectView, rows: Sequence[Any]) -> ProjectPage:
+        return self._judge(name, view, [read_file(row) for row in rows])
+
+    def _judge(self, name: NormalizedName, view: ProjectView, known: Sequence[StandingFile]) -> ProjectPage:
+        project, rules, now = view.project, view.rules, view.now
         assert project is not None
-        known, policy = [read_file(row) for row in rows], policy_of(project, rules, ())
+        policy = policy_of(project, rules, ())
         served = tuple(item.file for item in known if verdict(item.file, item.standing, policy, now).served)
         source = self.upstream if project.origin is Origin.MIRRORED else None
         lasts, held_files = seconds_left(policy.rules, now), announce(known, policy, now, self.window)

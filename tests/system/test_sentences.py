@@ -39,7 +39,7 @@ ALLOWED = {
     "koschey/db/standings.py": "a reason that is written already is not written again",
     "koschey/db/decisions.py": "a signal that came twice is the same decision, down to the reviewer's own words",
     "koschey/hosting/projects.py": "a status with the same reason changes nothing",
-    "koschey/mirror/intake.py": "a status that the upstream's page says with the same reason changes nothing",
+    "koschey/mirror/news.py": "a status that the upstream's page says with the same reason changes nothing",
 }
 
 

@@ -39,6 +39,7 @@ PIECES = frozenset(
         "FILE",
         "FIRST",
         "FIXES",
+        "FIRST_FACTS",
         "HELD_BY_PROJECT",
         "HELD_BY_STATE",
         "INSERT",

@@ -232,10 +232,11 @@ async def test_block_between_two_portions_counts(mirror: Mirror, small: None) ->
     publish(mirror, "p-blocked", 25)
     write = PageIntake._write
 
-    async def write_then_block(self: PageIntake, plan: Any, portion: Any) -> None:
-        await write(self, plan, portion)
+    async def write_then_block(self: PageIntake, plan: Any, portion: Any) -> Any:
+        written = await write(self, plan, portion)
         if portion.is_first:
             await mirror.decide(Choice.BLOCK, "p-blocked", None)
+        return written
 
     with patch.object(PageIntake, "_write", write_then_block):
         await mirror.refresh("p-blocked")

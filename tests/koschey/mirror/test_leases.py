@@ -186,3 +186,71 @@ async def test_a_lease_that_cannot_be_given_back_ends_by_itself(pool: Pool, monk
         await work.run(leases)
     assert work.done == 1
     await asyncio.wait_for(Work().run(leases), TIMEOUT)
+
+
+async def test_lease_that_is_not_needed_is_not_held(pool: Pool, unpolled: None) -> None:
+    """The block runs without a row; a task of this process that waited for the answer gets the lease at once."""
+    leases, work, asked, answer = Leases(pool), Work(), asyncio.Event(), asyncio.Event()
+
+    async def attempt(_: Pool, key: str, holder: str, seconds: float) -> tuple[str, bool]:
+        asked.set()
+        await answer.wait()
+        return "known", False
+
+    async def look() -> str:
+        async with leases.hold_if_needed(attempt, KEY, LONG) as holding:
+            assert holding.is_released
+            assert not leases.is_held(KEY)
+            return holding.found
+
+    looking = asyncio.create_task(look())
+    await asyncio.wait_for(asked.wait(), TIMEOUT)
+    assert leases.is_held(KEY)
+    waiting = asyncio.create_task(work.run(leases))
+    await asyncio.sleep(0.05)
+    assert work.done == 0
+    answer.set()
+    assert await asyncio.wait_for(looking, TIMEOUT) == "known"
+    await asyncio.wait_for(waiting, TIMEOUT)
+    assert (work.done, await rows(pool)) == (1, 0)
+
+
+async def test_needed_lease_keeps_others_away(pool: Pool) -> None:
+    """It is a row until the block ends, and then it is gone, also if the block fails."""
+    leases = Leases(pool)
+
+    async def attempt(db: Pool, key: str, holder: str, seconds: float) -> tuple[None, bool]:
+        return None, await acquire_lease(db, key, holder, seconds)
+
+    async def look() -> None:
+        async with leases.hold_if_needed(attempt, KEY, LONG) as holding:
+            assert not holding.is_released
+            assert leases.is_held(KEY)
+            assert not await acquire_lease(pool, KEY, "another", LONG)
+            raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        await look()
+    assert not leases.is_held(KEY)
+    assert await rows(pool) == 0
+
+
+async def test_failed_attempt_holds_nothing(pool: Pool) -> None:
+    """The next task of this process may try again."""
+    leases = Leases(pool)
+
+    async def attempt(*_: object) -> tuple[None, bool]:
+        raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        async with leases.hold_if_needed(attempt, KEY, LONG):
+            pass
+    assert not leases.is_held(KEY)
+
+
+async def test_lease_is_renewed_while_its_block_runs(pool: Pool) -> None:
+    """It lasts beyond the time for which it was acquired."""
+    leases = Leases(pool)
+    async with held(leases, 0.6):
+        await asyncio.sleep(1.2)
+        assert not await acquire_lease(pool, KEY, "another", LONG)
