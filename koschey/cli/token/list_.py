@@ -33,6 +33,7 @@ def command(account: str | None, data: Path | None, *, revoked: bool, as_json: b
 
 def _table(tokens: Sequence[TokenShown]) -> Table:
     table = Table("id", "account", "name", "may", "projects", "expires (UTC)", "last used (UTC)", "from", "state")
+    table.columns[0].no_wrap = True  # `koschey token revoke` needs the whole id
     for each in tokens:
         may = ", ".join(each.actions) if each.actions is not None else "all"
         projects = ", ".join(each.scopes) if each.scopes is not None else "all"

@@ -213,9 +213,11 @@ async def test_code_that_knows_no_causes_leaves_none_behind(connection: Connecti
 async def test_a_row_without_a_cause_has_an_unknown_one(connection: Connection) -> None:
     """What code of before inserts is not taken for time's doing."""
     await add_project(connection, SPAM, [new_file("spam-1.0.zip")])
-    await connection.execute("INSERT INTO index (name) VALUES ('other')")
-    cause = "INSERT INTO standing (index_id, file_id, state, reason) SELECT 2, id, 'held', '' FROM file RETURNING cause"
-    assert await connection.fetchval(cause) == CauseKind.UNKNOWN
+    index = await connection.fetchval("INSERT INTO index (name) VALUES ('other') RETURNING id")
+    cause = (
+        "INSERT INTO standing (index_id, file_id, state, reason) SELECT $1, id, 'held', '' FROM file RETURNING cause"
+    )
+    assert await connection.fetchval(cause, index) == CauseKind.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ from tests.support.rows import NOON, add_project, new_file
 def run(database: str, tmp_path: Path) -> Run:
     """Run a command against the database. What goes wrong on purpose is raised."""
 
-    def run(*arguments: str, code: int = 0, input: str | None = None) -> Result:  # noqa: A002
+    def run(*arguments: str, code: int = 0, input: str | None = None, columns: str = "300") -> Result:  # noqa: A002
         settings = {"DATABASE_URL": database, "DATA": str(tmp_path), "QUARANTINE_DAYS": "7"}
-        environment = {f"KOSCHEY_{name}": value for name, value in settings.items()} | {"COLUMNS": "300"}
+        environment = {f"KOSCHEY_{name}": value for name, value in settings.items()} | {"COLUMNS": columns}
         done = CliRunner(env=environment).invoke(cli, arguments, input=input)
         if isinstance(done.exception, KoscheyError):
             raise done.exception

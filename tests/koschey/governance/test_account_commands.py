@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from koschey.auth.logins import Logins
 from koschey.auth.tokens import parse_token
+from koschey.cli import cli
 from koschey.cli.base.rights import NO_ADMIN
 from koschey.db.pool import Connection
 from koschey.errors import NotKnown, StartError, UsageError
+from tests.support.app_in_process import Store
 from tests.support.policy_changes import Run, asked
 
 PASSWORD = "a long enough password"
@@ -109,6 +112,8 @@ async def test_tokens(connection: Connection, run: Run) -> None:
     assert (listed["id"], listed["actions"], listed["scopes"]) == (parts.id, ["upload"], ["acme-*"])
     assert parts.secret not in json.dumps(listed)
     assert "build server" in (await asyncio.to_thread(run, "token", "list")).output
+    narrow = await asyncio.to_thread(lambda: run("token", "list", columns="80"))
+    assert parts.id in narrow.output
     made: Any = await asked(run, *command[:-2])
     assert (made["shown"]["scopes"], made["shown"]["created_by"] is not None) == (None, True)
     revoked = await asyncio.to_thread(run, "token", "revoke", parts.id, "--reason", "in a log")
@@ -140,3 +145,21 @@ async def test_the_command_line_may_remove_the_last_admin_and_warns(
     assert await proves(connection, "ada", PASSWORD)
     removed = await asyncio.to_thread(run, "grant", "remove", "admin", "--account", "ada", "--reason", "x")
     assert removed.stderr.strip() == NO_ADMIN
+
+
+async def test_migrate_says_while_there_is_no_admin(own_database: str, s3: Store, password: str) -> None:
+    """After a migration an operator is told how to make the first admin, until there is one."""
+    variables = {"DATABASE_URL": own_database, "DATA": password, **{name.upper(): value for name, value in s3.items()}}
+    environment = {f"KOSCHEY_{name}": value for name, value in variables.items()}
+
+    async def invoke(*arguments: str) -> str:
+        done = await asyncio.to_thread(CliRunner(env=environment).invoke, cli, arguments)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    said = "No account may administer this index yet. Make the first: koschey account add NAME --role admin\n"
+    assert await invoke("migrate") == f"nothing to apply\n{said}"
+    await invoke("account", "add", "ada", "--role", "auditor", "--no-password")
+    assert await invoke("migrate") == f"nothing to apply\n{said}"
+    await invoke("account", "add", "bob", "--role", "admin", "--no-password")
+    assert await invoke("migrate") == "nothing to apply\n"
