@@ -1217,12 +1217,13 @@ CREATE TRIGGER forgotten_download_is_never_emptied BEFORE TRUNCATE ON public.for
 
 CREATE TRIGGER grant_changed AFTER INSERT OR DELETE OR UPDATE ON public.role_grant FOR EACH STATEMENT EXECUTE FUNCTION public.notify_account();
 
-CREATE TRIGGER journal_digest_is_append_only BEFORE DELETE OR UPDATE ON public.journal_digest FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
-
-CREATE TRIGGER journal_digest_is_never_emptied BEFORE TRUNCATE ON public.journal_digest FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 CREATE TRIGGER index_is_never_deleted BEFORE DELETE ON public.index FOR EACH ROW EXECUTE FUNCTION public.refuse_delete();
 
 CREATE TRIGGER index_is_never_emptied BEFORE TRUNCATE ON public.index FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_delete();
+
+CREATE TRIGGER journal_digest_is_append_only BEFORE DELETE OR UPDATE ON public.journal_digest FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER journal_digest_is_never_emptied BEFORE TRUNCATE ON public.journal_digest FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
 CREATE TRIGGER journal_is_append_only BEFORE DELETE OR UPDATE ON public.journal FOR EACH ROW EXECUTE FUNCTION public.refuse_change();
 

@@ -9,9 +9,12 @@ from packaging.utils import canonicalize_name
 
 from koschey.db import pool as pools
 from koschey.db.decisions import INSERT_DECISIONS, INSERT_POLICY_DECISIONS
+from koschey.governance.accounts import add_account
 from koschey.governance.changes import set_rule
 from koschey.governance.expiry import expire_rules
+from koschey.governance.grants import GrantTerms, add_grant
 from koschey.governance.terms import Terms
+from koschey.governance.tokens import TokenTerms, add_token
 from koschey.mirror.metadata_extraction import Extractor
 from koschey.mirror.wheel_reader import WheelReader
 from koschey.model import Actor, Advisory
@@ -70,12 +73,13 @@ def test_nothing_follows_the_counter(recorded: AppInProcess, recorder: Recorder)
     index.decide("block", "k-bare")
     index.run(_change_policy(index))
     index.run(_report(index))
+    index.run(_manage_accounts(index))
     upstream.replace(held.filename, wheel("k-held", "1.0", padding=9)[1])
     index.refresh("k-held")
     actions = {row["action"] for row in index.fetch("SELECT DISTINCT action FROM journal")}
     assert actions >= {
         *("add file", "core metadata", "check", "checks", "blocked", "unblock", "approve", "recall", "block"),
-        *("trust", "policy", "policy ended", "conflict"),
+        *("trust", "policy", "policy ended", "conflict", "add account", "add token", "add grant"),
     }
     after = recorder.after_journal
     assert len(after) >= 15
@@ -89,6 +93,14 @@ async def _change_policy(index: AppInProcess) -> None:
         await set_rule(connection, Actor("rita", "api"), terms)
         await connection.execute(end)
         assert await expire_rules(connection) == 1
+
+
+async def _manage_accounts(index: AppInProcess) -> None:
+    ken = Actor("ken", "cli")
+    async with index.resources.pool.acquire() as connection:
+        await add_account(connection, ken, "kim", None, None, [])
+        await add_token(connection, ken, "kim", TokenTerms("a test", ["read"]))
+        await add_grant(connection, ken, GrantTerms("reader", account="kim"), "a test")
 
 
 async def _report(index: AppInProcess) -> None:

@@ -86,12 +86,21 @@ async def rows(mirror: Mirror) -> dict[str, list[Any]]:
 
 async def forget_all(mirror: Mirror) -> None:
     """Remove all rows that a first page has written."""
-    guarded = ("project", "file", "standing", "journal", "download", "forgotten_download", "origin_change")
+    guarded = (
+        "project",
+        "file",
+        "standing",
+        "journal",
+        "journal_digest",
+        "download",
+        "forgotten_download",
+        "origin_change",
+    )
     async with mirror.pool.acquire() as connection, connection.transaction():
         for table in guarded:
             await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         await connection.execute("UPDATE journal_head SET serial = 0, at = '-infinity'")
-        await connection.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE")
+        await connection.execute(f"TRUNCATE {', '.join(TABLES)}, journal_digest CASCADE")
         for table in guarded:
             await connection.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
