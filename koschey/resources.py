@@ -262,15 +262,15 @@ def _listener(
     """Return the listener that hears of every commit, and removes changed projects from the caches."""
     snapshots, documents = caches
 
-    def hear_project(name: str) -> None:
+    def hear_project(name: str, sender: int) -> None:
         project_list.change()
-        for cache in caches:
-            cache.forget(name)
+        documents.forget(name)
+        snapshots.hear_changed(name, sender)
 
-    def hear_account(_: str) -> None:
+    def hear_account(_payload: str, _sender: int) -> None:
         logins.forget_tokens()
 
-    def hear_stored(payload: str) -> None:
+    def hear_stored(payload: str, _sender: int) -> None:
         project, slash, rest = payload.partition("/")
         name = NormalizedName(project)
         documents.distrust(name)

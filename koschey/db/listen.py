@@ -23,6 +23,10 @@ PATIENCE = 5.0
 """Seconds without an answer after which the connection is closed. It was not trusted for most of them."""
 
 
+type Hear = Callable[[str, int], None]
+"""Takes the payload of a notification, and the process id of the connection whose commit it is about."""
+
+
 class Listener:
     """Calls back for every notification on its channels.
 
@@ -34,7 +38,7 @@ class Listener:
     def __init__(
         self,
         url: str,
-        channels: Mapping[str, Callable[[str], None]],
+        channels: Mapping[str, Hear],
         *,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
@@ -74,5 +78,5 @@ class Listener:
             self._trusted_until = sent + TRUST
             await asyncio.sleep(HEARTBEAT)
 
-    def _hear(self, _connection: Any, _pid: int, channel: str, payload: str) -> None:
-        self._channels[channel](payload)
+    def _hear(self, _connection: Any, sender: int, channel: str, payload: str) -> None:
+        self._channels[channel](payload, sender)

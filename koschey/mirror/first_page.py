@@ -40,6 +40,8 @@ class Sight(NamedTuple):
     view: ProjectView
     files: Sequence[StandingFile]
     """In the order of their first sight."""
+    writer: int | None = None
+    """The process id of the connection that wrote it, if one statement wrote all of it."""
 
 
 class Part(NamedTuple):
@@ -81,10 +83,13 @@ class FirstPages:
                 begun = time.monotonic()
                 transaction = _transaction(connection, _new_project(name), page, view)
                 written = await self._write(transaction, page, view.first.digest, lease)
+                writer = connection.get_server_pid()
         except PASSING as error:
             log.info("a first page is written under the lock on its project", project=name, error=repr(error))
             return None
-        return Sight(begun, _view_after(transaction, page, view, written), written.files) if written else None
+        if written is None:
+            return None
+        return Sight(begun, _view_after(transaction, page, view, written), written.files, writer)
 
     async def _write(
         self, transaction: PortionTransaction, page: UpstreamPage, digest: str, lease: Lease

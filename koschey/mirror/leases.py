@@ -98,7 +98,7 @@ class Leases:
         """Return whether a task of this process holds a lease, or is about to acquire it."""
         return key in self._held
 
-    def hear(self, key: str) -> None:
+    def hear(self, key: str, _sender: int = 0) -> None:
         """Wake the tasks that wait for a lease, because its holder has released it."""
         for signal in self._signals.get(key, ()):
             signal.set()

@@ -129,8 +129,10 @@ class Pages:
         changes = self._cache.changes
         project, sight = await self._refresher.see(name)
         if project is not None and sight is not None:
-            # The notification of its own commit would remove it: the next request reads the rows, and keeps them.
-            return (await self._build(name, sight=sight)).page
+            snapshot = await self._build(name, sight=sight)
+            if sight.writer is not None:
+                self._cache.put_first(name, snapshot, changes, sight.writer)
+            return snapshot.page
         if project is not None:
             # This reads the rows again: what was read before this line may be outdated.
             return await self._rebuild(name)

@@ -8,6 +8,7 @@ So the snapshot stays: the process that stored the file corrects it in place, an
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from packaging.utils import NormalizedName
 
 from koschey.model import AttestationVerdict, File, Sha256
-from koschey.serving.cache import LastChanges, ProjectCache
+from koschey.serving.cache import REMEMBERED, LastChanges, ProjectCache
 from koschey.serving.encoded import EncodedPage
 from koschey.standards.project_page import ProjectPage
 
@@ -101,6 +102,17 @@ def _has_same_bytes(known: File, stored: File) -> bool:
     return known.id == stored.id and facts == (stored.sha256, stored.size, stored.core_metadata)
 
 
+class Heard(NamedTuple):
+    """The last notification of a change of a project."""
+
+    number: int
+    """The number of the change."""
+    before: int
+    """The number of the change before it."""
+    sender: int
+    """The process id of the connection that made it."""
+
+
 class SnapshotCache(ProjectCache[Snapshot]):
     """Snapshots by project, and the projects by the paths of their files."""
 
@@ -108,6 +120,8 @@ class SnapshotCache(ProjectCache[Snapshot]):
         super().__init__(trusted, limit=limit)
         self._projects: dict[str, NormalizedName] = {}
         self._stored = LastChanges()
+        self._heard: OrderedDict[NormalizedName, Heard] = OrderedDict()
+        self._expected: dict[NormalizedName, int] = {}
 
     def find_project(self, path: str) -> NormalizedName | None:
         """Return the project with a snapshot in which a file has this path, or None."""
@@ -133,6 +147,36 @@ class SnapshotCache(ProjectCache[Snapshot]):
         if snapshot is not None:
             snapshot.miss(path)
 
+    def hear_changed(self, name: str, sender: int) -> None:
+        """Note a change of a project, or, if `name` is a scope, of many; `sender` is the connection that made it.
+
+        A snapshot that was built from what this very change wrote stays.
+        """
+        project = NormalizedName(name)
+        before, is_own = self.changed(project), self._expected.pop(project, None) == sender
+        if is_own:
+            self._changes += 1
+            self._changed.note(project, self._changes)
+            return
+        self.forget(name)
+        self._heard[project] = Heard(self._changes, before, sender)
+        self._heard.move_to_end(project)
+        if len(self._heard) > REMEMBERED:
+            self._heard.popitem(last=False)
+
+    def put_first(self, name: NormalizedName, built: Snapshot, changes: int, writer: int) -> None:
+        """Store the snapshot of a project that the connection `writer` of this process has just added.
+
+        The notification of that change removes it neither before nor after this call. `changes` was read before.
+        """
+        last, heard = self.changed(name), self._heard.get(name)
+        if last <= changes:
+            self.put(name, built, changes)
+            if self.peek(name) is built:
+                self._expected[name] = writer
+        elif heard is not None and heard.number == last and heard.before <= changes and heard.sender == writer:
+            self.put(name, built, last)
+
     def _note_stored(self, name: NormalizedName) -> None:
         self._changes += 1
         self._stored.note(name, self._changes)
@@ -157,6 +201,8 @@ class SnapshotCache(ProjectCache[Snapshot]):
         """Remove all snapshots."""
         super().forget_all()
         self._projects.clear()
+        self._heard.clear()
+        self._expected.clear()
 
     def _drop(self, name: NormalizedName) -> None:
         for snapshot in self._values.get(name, {}).values():

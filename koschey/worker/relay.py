@@ -64,7 +64,7 @@ class Relay:
         self._searchable = searchable
         self._webhook = webhook
         self._heard = asyncio.Event()
-        self._listener = Listener(database_url, {"koschey_outbox": lambda _: self._heard.set()})
+        self._listener = Listener(database_url, {"koschey_outbox": lambda *_: self._heard.set()})
 
     def start(self, tasks: Background) -> None:
         """Start two tasks of this process: the relay, and the listener for new messages."""

@@ -50,7 +50,7 @@ async def listening(url: str) -> AsyncIterator[Ear]:
     ear = Ear()
     ear.listener = Listener(
         url,
-        {"one": lambda text: ear.told.append(f"one {text}"), "two": lambda text: ear.told.append(f"two {text}")},
+        {"one": lambda text, _: ear.told.append(f"one {text}"), "two": lambda text, _: ear.told.append(f"two {text}")},
         on_lost=ear.lost,
     )
     task = start(ear.listener)
@@ -95,7 +95,7 @@ async def test_a_lost_connection_is_told_and_made_again(database: str, connectio
 
 async def test_nothing_is_trusted_until_it_listens(database: str) -> None:
     """Before it listens on every channel, and after its end, the listener is not connected."""
-    listener = Listener(database, {"one": lambda _: None})
+    listener = Listener(database, {"one": lambda *_: None})
     assert not listener.is_trusted
     task = start(listener)
     await eventually(lambda: listener.is_trusted)
@@ -136,7 +136,7 @@ async def test_an_unexpected_answer_is_survived(database: str, connection: Conne
     """A function that fails does not make the listener deaf."""
     heard: list[str] = []
 
-    def hear(text: str) -> None:
+    def hear(text: str, _sender: int) -> None:
         heard.append(text)
         if text == "bad":
             raise ValueError(text)
