@@ -1,14 +1,15 @@
 """Downloads a file from its upstream, verifies and stores it. Clients read it while it arrives.
 
-Bytes first, row second. The bytes go into a spool, which clients read while it grows, and at the same time into a blob
-that exists only after the digest is verified. No client receives the end of a file before its digest is verified and
-its row is committed. The process can be killed at every step: an incomplete upload leaves no blob, a blob without a row
-is found again by its digest, and the spool has no name.
+Bytes first, row second. The bytes go into a spool, which clients read while it grows, and at the same time (a large
+file afterwards, if two others are being written) into a blob that exists only after the digest is verified. No client
+receives the end of a file before its digest is verified and its row is committed. The process can be killed at every
+step: an incomplete upload leaves no blob, a blob without a row is found again by its digest, and the spool has no name.
 """
 
+import asyncio
 import hashlib
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, field, replace
 
 from koschey.concurrency.waiting import both
 from koschey.db import files
@@ -30,9 +31,11 @@ from koschey.mirror.leases import Holding
 from koschey.mirror.read_ahead import ReadAhead
 from koschey.mirror.spool import Fetch
 from koschey.model import File, Sha256
-from koschey.storage.s3 import BlobWriter, Bucket, blob_key
+from koschey.storage.s3 import PART_SIZE, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import UpstreamClient, UpstreamDownload
 
+WRITERS = 2
+"""Large blobs that are written at once while they are downloaded, and as many from spools: each has parts in memory."""
 GZIP = (("gzip",), ("x-gzip",))
 """Content codings that are decoded if the bytes as sent are not the file's: some servers really compress."""
 
@@ -45,6 +48,9 @@ class FileFetcher:
     bucket: Bucket
     upstream: UpstreamClient
     repairs: Repairs
+    _writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
+    _copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
+    """Those that write from a spool, and so do not depend on an upstream that may be slow."""
 
     async def obtain(self, fetch: Fetch, holding: Holding[File]) -> File:
         """Return the file after it is stored: downloaded, verified and committed, or found whole in the bucket again.
@@ -71,12 +77,14 @@ class FileFetcher:
         file = fetch.file
         async with self.upstream.fetch_file(url) as download:
             fetch.total = _expected_size(file, download)
-            if file.sha256 is None or fetch.total is None:
+            is_large = (fetch.total or 0) > PART_SIZE
+            if file.sha256 is None or fetch.total is None or (is_large and self._writers.locked()):
                 digest = await self._receive(fetch, download, None)
-                async with self.bucket.writer(blob_key(digest)) as writer:
+                async with self._copies, self.bucket.writer(blob_key(digest)) as writer:
                     await fetch.copy_to(writer)
                     return await self._store(fetch, download.url, digest, writer, holding)
-            async with self.bucket.writer(blob_key(file.sha256)) as writer:
+            turn = self._writers if is_large else nullcontext()
+            async with turn, self.bucket.writer(blob_key(file.sha256)) as writer:
                 digest = await self._receive(fetch, download, writer)
                 return await self._store(fetch, download.url, digest, writer, holding)
 
