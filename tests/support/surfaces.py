@@ -227,6 +227,11 @@ TABLE: dict[tuple[str, str], Surface | str] = {
     ("/_/ready", "health.ready"): NO_FILE,
     ("/_/health", "health.health"): NO_FILE,
     ("/api/v1/openapi.json", "api.openapi"): NO_FILE,
+    ("/api/v1/account", "api.read_own_account"): NO_FILE,
+    ("/api/v1/accounts", "api.read_accounts"): NO_FILE,
+    ("/api/v1/accounts/<account>", "api.read_account"): NO_FILE,
+    ("/api/v1/tokens", "api.read_tokens"): NO_FILE,
+    ("/api/v1/grants", "api.read_grants"): NO_FILE,
     ("/api/v1/projects/<project>", "api.read_project"): Surface(
         one(lambda s: f"/api/v1/projects/{s.project}"), names_file, private=True
     ),
