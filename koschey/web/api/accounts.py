@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from koschey.auth.permissions import Action, Role
 from koschey.governance import accounts
@@ -39,7 +39,7 @@ class NewAccount(Input, frozen=True, kw_only=True):
         Password | None, Meta(description="None for an account that uses tokens alone, such as a build server's.")
     ] = None
     role: Annotated[Role | None, Meta(description="A role for all projects.")] = None
-    groups: tuple[AccountName, ...] = ()
+    groups: list[AccountName] = field(default_factory=list)
 
 
 class NewPassword(Input, frozen=True, kw_only=True):

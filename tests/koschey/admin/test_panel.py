@@ -122,6 +122,22 @@ def test_a_reviewer_decides_only_on_own_projects(koschey: Koschey, upstream: Ups
     assert koschey.state_of(own) == "released"
 
 
+def test_an_auditor_sees_everything_and_changes_nothing(koschey: Koschey, upstream: Upstream) -> None:
+    """An auditor reads the queue, a project, its downloads, what needs attention, the policy and the journal."""
+    held = hold_new(koschey, upstream, "admin-audited")
+    auditor = Person(koschey.url)
+    auditor.log_in(add_account(koschey, "audrey", ("auditor", "*")))
+    for path in ("", "projects/admin-audited", "projects/admin-audited/downloads", "attention", "policy", "journal"):
+        page = auditor.ask(f"/admin/{path}")
+        assert page.status == 200, path
+        assert 'name="choice"' not in page.text, path
+    assert "who downloaded its files" in auditor.ask("/admin/projects/admin-audited").text
+    assert "admin-audited" in auditor.ask("/admin/?q=admin-audited").text
+    answer = auditor.decide("approve", "admin-audited", "1.0", "mine now")
+    assert (answer.status, "audrey may not decide anything here" in answer.text) == (403, True)
+    assert koschey.state_of(held) == "held"
+
+
 @pytest.mark.parametrize(
     ("change", "status", "told"),
     [

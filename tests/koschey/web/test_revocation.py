@@ -150,3 +150,24 @@ def test_a_token_for_some_projects_reads_no_others(private: AppInProcess) -> Non
     assert private.ask("/pypi", "POST", narrow, calls, Content_Type="text/xml").status == 403
     nothing = private.account("admin", actions=("upload",))
     assert private.ask("/simple/narrow-one/", who=nothing).status == 403
+
+
+UNKNOWN_FILE = f"/packages/00/11/{'2' * 60}/narrow-tools-1.0.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "status"),
+    [
+        ("narrow-*", UNKNOWN_FILE, 404),
+        ("narrow-tools", UNKNOWN_FILE, 403),  # it may be version `tools-1.0` of the project `narrow`
+        ("narrow-tools", UNKNOWN_FILE.replace("-1.0.tar.gz", ".txt"), 403),
+        ("narrow-tools", UNKNOWN_FILE.replace("narrow-tools-1.0.tar.gz", "narrow_tools-1.0-py3-none-any.whl"), 404),
+        ("narrow-tools", "/held/narrow-tools-1.0/is-held/ask/narrow_tools-1.0-py3-none-any.whl", 404),
+        ("narrow-tools", "/held/narrow-tools-1.0/is-held/ask/other-1.0-py3-none-any.whl", 403),
+        ("narrow-tools", "/held/narrow-tools/is-held/ask/other-1.0.tar.gz", 403),
+    ],
+)
+def test_a_file_without_a_row_is_read_by_its_name(private: AppInProcess, scope: str, path: str, status: int) -> None:
+    """While nothing says whose a file is, a token needs the right for every project that its name could mean."""
+    narrow = private.account("admin", actions=("read",), scopes=(scope,))
+    assert private.ask_all(path, who=narrow)[0].status == status
