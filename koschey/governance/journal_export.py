@@ -57,21 +57,19 @@ def json_line(entry: ChainedEntry) -> str:
 
 def cef_line(entry: ChainedEntry) -> str:
     """Return an entry in ArcSight's Common Event Format, version 0."""
+    custom = (
+        *(("door", entry.door), ("project", entry.project), ("version", entry.version)),
+        ("digest", entry.digest.hex() if entry.digest else None),
+    )
     fields = {
         "rt": str(round((entry.at - EPOCH).total_seconds() * 1000)),
         "externalId": str(entry.serial),
         "suser": entry.actor,
-        "cs1Label": "door",
-        "cs1": entry.door,
-        "cs2Label": "project",
-        "cs2": entry.project or "",
-        "cs3Label": "version",
-        "cs3": entry.version or "",
-        "fname": entry.filename or "",
-        "cs4Label": "digest",
-        "cs4": entry.digest.hex() if entry.digest else "",
+        "fname": entry.filename,
         "msg": entry.detail,
     }
+    for number, (label, text) in enumerate(custom, 1):
+        fields |= {f"cs{number}Label": label, f"cs{number}": text} if text else {}
     # "the pipe and the backslash in the header, the equal sign and the backslash in the extension" are escaped.
     head = ("CEF:0", "Koschey", "Koschey", __version__, entry.action, entry.action, str(SEVERITY))
     extension = " ".join(f"{name}={_escaped(text, '=')}" for name, text in fields.items() if text)

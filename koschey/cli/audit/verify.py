@@ -72,10 +72,12 @@ def _show(report: ChainReport, *, as_json: bool) -> None:
 
 
 def _summary(report: ChainReport) -> str:
-    parts = [f"{report.entries} entries up to serial {report.last}", f"{report.anchors} anchors compared"]
+    anchors = f"{report.anchors} anchor{'' if report.anchors == 1 else 's'} compared"
+    parts = [f"{report.entries} entries up to serial {report.last}", anchors]
     if report.unchained:
         parts.append(f"the first {report.unchained} are older than the chain and have no digest")
-    found = f"{report.fault_count} faults" if report.fault_count else "no fault"
+    count = report.fault_count
+    found = f"{count} fault{'' if count == 1 else 's'}" if count else "no fault"
     return f"{found}: {'; '.join(parts)}"
 
 
