@@ -6,6 +6,7 @@ Each is one statement, because each round trip is time that a client waits, and 
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from asyncpg import ReadOnlySQLTransactionError
 from packaging.utils import NormalizedName
 
 from koschey.db.files import COLUMNS, PROJECT_TABLES
@@ -75,9 +76,12 @@ async def select_or_acquire(
 ) -> tuple[ProjectView, bool]:
     """Return a project with its rules; acquire a lease as `acquire_view` does if the name is not in the database.
 
-    Returns also whether the lease was acquired.
+    Returns also whether the lease was acquired. A database that takes no writes gives none.
     """
-    row = await db.fetchrow(SELECT_OR_ACQUIRE, MAIN_INDEX, name, key, holder, seconds)
+    try:
+        row = await db.fetchrow(SELECT_OR_ACQUIRE, MAIN_INDEX, name, key, holder, seconds)
+    except ReadOnlySQLTransactionError:
+        return await select_view(db, name), False
     return _read_first_view(row), row["is_acquired"]
 
 

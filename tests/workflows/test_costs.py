@@ -16,13 +16,14 @@ DAY = timedelta(days=1)
 TAGS = ("py3-none-any", "py38-none-any", "py39-none-any")
 PLAN = 2
 """The work of a release, and the rules that decide which checks are required; only one if no check is due."""
-CHECK = 16
-"""Rules, due files, all files, records and one report for each of three files; once a process, a transaction with a
-longer limit that reads the names of all projects; then a transaction: the lock, the earlier evidence, the runs of all
+CHECK = 13
+"""Rules, due files, all files, records and one report for each of three files; the names that are used most; then a
+transaction: the lock, the earlier evidence, the runs of all
 checks.
 """
-SETTLE = 8
-"""A transaction: the lock, files, rules, checks, evidence; then requests, which the summary shows."""
+SETTLE = 9
+"""A transaction: the lock, files, rules, checks, evidence, the security fixes of the project; then requests, which the
+summary shows."""
 RELEASE = SETTLE + 2
 """The same, one change of all states, and the journal."""
 

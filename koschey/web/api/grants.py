@@ -54,6 +54,8 @@ class ChangedGrant(Struct, frozen=True, kw_only=True):
 async def read_grants(call: Call[GrantsQuery]) -> Grants:
     """Return grants in the order in which they were made."""
     query = call.sent
+    if not all((name or "").isprintable() for name in (query.account, query.group)):
+        return Grants(grants=[])  # no account and no group has such a name
     found = await grants.list_grants(resources().pool, query.account, query.group, after=query.after, limit=query.limit)
     return Grants(grants=found)
 
