@@ -39,6 +39,7 @@ from koschey.web.fast import FastLayer
 from koschey.web.fast_files import FastFiles
 from koschey.web.fast_provenance import FastProvenance
 from koschey.web.gate import ReadGate
+from koschey.web.memory import fix_limit_of_mapped_blocks
 from koschey.web.misdirected import OwnHosts
 from koschey.web.mount import Mount
 from koschey.web.proxies import BehindProxies
@@ -77,6 +78,7 @@ class Application(Quart):
 
 def create_app(settings: Settings | None = None) -> Edge | BehindProxies:
     """Return the ASGI application. Its resources open when the server starts it."""
+    fix_limit_of_mapped_blocks()
     settings = settings or load_settings()
     front = create_front(settings)
     gate = front if settings.anonymous_reading else ReadGate(front, lambda: front.quart.extensions[KEY])

@@ -35,7 +35,9 @@ from koschey.storage.s3 import PART_SIZE, BlobWriter, Bucket, blob_key
 from koschey.upstream.client import UpstreamClient, UpstreamDownload
 
 WRITERS = 2
-"""Large blobs that are written at once while they are downloaded, and as many from spools: each has parts in memory."""
+"""Large blobs that are written at once while they are downloaded: each has parts in memory."""
+COPIES = 1
+"""Blobs that are written at once from spools."""
 GZIP = (("gzip",), ("x-gzip",))
 """Content codings that are decoded if the bytes as sent are not the file's: some servers really compress."""
 
@@ -49,7 +51,7 @@ class FileFetcher:
     upstream: UpstreamClient
     repairs: Repairs
     _writers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
-    _copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(WRITERS))
+    _copies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COPIES))
     """Those that write from a spool, and so do not depend on an upstream that may be slow."""
 
     async def obtain(self, fetch: Fetch, holding: Holding[File]) -> File:
