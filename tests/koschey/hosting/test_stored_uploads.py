@@ -167,9 +167,8 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
     spy(AioBaseClient, "_make_api_call")
     spy(DirectRequests, "_send")
     spy(Inspector, "_run")
-    spy(asyncio, "to_thread")
-    spy(asyncio, "sleep")
-    spy(asyncio, "create_subprocess_exec")
+    for name in ("to_thread", "sleep", "create_subprocess_exec"):
+        spy(asyncio, name)
     yield seen
     assert app_one == []
 
