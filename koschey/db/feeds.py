@@ -42,9 +42,12 @@ SELECT_NEWEST_RELEASES = """
       JOIN LATERAL (SELECT name, summary FROM project WHERE project.id = release.project_id OFFSET 0) AS project ON true
       JOIN LATERAL (
                SELECT min(served_file.available_at) AS at, min(served_file.upload_time) AS uploaded_at
-                 FROM served_file
-                WHERE served_file.index_id = release.index_id
-                  AND served_file.project_id = release.project_id AND served_file.version = release.version
+                 FROM (SELECT id FROM file
+                        WHERE file.project_id = release.project_id AND file.version = release.version OFFSET 0) AS one
+                 JOIN LATERAL (
+                          SELECT available_at, upload_time FROM served_file
+                           WHERE served_file.index_id = release.index_id AND served_file.file_id = one.id OFFSET 0
+                      ) AS served_file ON true
            ) AS served ON served.at IS NOT NULL
      ORDER BY served.at DESC, served.uploaded_at DESC NULLS LAST, project.name, release.version
      LIMIT $2
