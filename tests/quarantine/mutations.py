@@ -7,12 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from koschey.causes import BY_TIME
-from koschey.db import files, findings, journal, standings
+from koschey.db import files, findings, journal
 from koschey.mirror import intake, new_files, news
 from koschey.mirror.fetch import FileFetcher
 from koschey.mirror.leases import Holding
 from koschey.mirror.spool import Fetch
-from koschey.model import File, Standing, StandingFile, State
+from koschey.model import File, Standing, State
 from koschey.policy import admission, verdict
 from koschey.policy.findings import Finding, FindingAction
 from koschey.policy.verdict import Verdict
@@ -53,12 +53,6 @@ def believe_upload_time(upload_time: datetime | None, first_seen_at: datetime, *
 
 async def do_nothing(*_: object) -> None:
     """A step that is left out."""
-
-
-async def move_silently(connection: Any, _: Any, due: Sequence[tuple[StandingFile, Verdict]]) -> None:
-    """A settling that tells nobody."""
-    for item, judgement in due:
-        await standings.update_states(connection, [item.file.id], judgement.state, judgement.grounds)
 
 
 async def forgive_faults(db: Any, known: Any) -> Any:
@@ -174,7 +168,7 @@ MUTATIONS = {
         [(where, "is_unchanged", lambda *_: True) for where in (intake, news)], CHECKS | HICCUPS
     ),
     "a page is never forgotten": Mutation([(ProjectCache, "forget", lambda *_: None)], PEOPLE),
-    "a move is not journalled": Mutation([(settle, "_move", move_silently)], CHECKS),
+    "a move is not journalled": Mutation([(settle, "_record", do_nothing)], CHECKS),
     "a fault counts as completed": Mutation([(evidence, "select_evidence", forgive_faults)], CHECKS),
     "what a check wants blocked is not": Mutation([(verdict, "_worst", never_find(FindingAction.BLOCK))], CHECKS),
     "what a check wants looked at is not": Mutation([(verdict, "_worst", never_find(FindingAction.HOLD))], CHECKS),
