@@ -164,7 +164,10 @@ class Devpi(Contender):
 
     name = "devpi-server"
     requirements = ("devpi-server",)
-    index = "/root/mirror/+simple/"
+    user = "root"
+    """The account that devpi-init makes; its indexes are below its name."""
+    mirror = f"/{user}/mirror"
+    index = f"{mirror}/+simple/"
 
     def prepare(self, place: Place) -> None:
         run(
@@ -194,10 +197,10 @@ class Devpi(Contender):
         return partial(answers, f"{place.url}/+api")
 
     def configure(self, place: Place) -> None:
-        token = self._send(place, "POST", "/+login", {"user": "root", "password": PASSWORD})["result"]["password"]
-        authorization = base64.b64encode(f"root:{token}".encode()).decode()
+        token = self._send(place, "POST", "/+login", {"user": self.user, "password": PASSWORD})["result"]["password"]
+        authorization = base64.b64encode(f"{self.user}:{token}".encode()).decode()
         index = {"type": "mirror", "mirror_url": f"{place.upstream}/simple/", "volatile": True}
-        self._send(place, "PUT", "/root/mirror", index, **{"X-Devpi-Auth": authorization})
+        self._send(place, "PUT", self.mirror, index, **{"X-Devpi-Auth": authorization})
 
     @staticmethod
     def _send(place: Place, method: str, path: str, content: object, **headers: str) -> dict[str, dict[str, str]]:

@@ -20,7 +20,7 @@ def acquire_by(key: str, holder: str, seconds: str, condition: str = "true") -> 
 
     A holder may delete its lease in the transaction that writes the result of its work. The condition on the lease, as
     the statement sees it, keeps others from waiting for the end of that transaction: a statement that has waited sees
-    other tables as they were before. So whoever acquires a lease sees the results of all work before it.
+    other tables as they were before. So a process that acquires a lease sees the results of all work before it.
     """
     return f"""
         INSERT INTO lease (key, holder, until)

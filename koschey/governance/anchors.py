@@ -1,7 +1,7 @@
 """Anchors of the journal: copies of its last digest in the bucket, `journal/<serial>.json`.
 
-Whoever can write to PostgreSQL can write another journal with right digests. Its digests are not those of the anchors.
-A bucket with a lock on objects (S3 Object Lock) keeps the anchors from those who can write to the bucket, too.
+An attacker who can write to PostgreSQL can write another journal with correct digests. They differ from those of the
+anchors. With S3 Object Lock, the bucket protects the anchors from its own users.
 """
 
 import asyncio

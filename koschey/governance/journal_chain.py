@@ -1,8 +1,8 @@
 """Verifies that the journal is the one that was written: no entry changed, removed, inserted or cut off.
 
 Each entry has a digest: the SHA-256 of the digest before it and of its own fields. A trigger computes it when the entry
-is written, and this module computes it again. Whoever can change an entry in PostgreSQL can compute all later digests
-anew; the anchors in the bucket (`koschey.governance.anchors`) show that.
+is written, and this module computes it again. An attacker who can change an entry in PostgreSQL can also replace all
+later digests. The anchors in the bucket (`koschey.governance.anchors`) reveal that.
 """
 
 import hashlib

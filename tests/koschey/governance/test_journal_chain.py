@@ -155,7 +155,7 @@ async def test_a_cut_end_is_found(journal: Pool, superuser: Connection, bucket: 
 
 
 async def test_a_journal_written_anew_is_found(journal: Pool, superuser: Connection, bucket: Bucket) -> None:
-    """Whoever computes all later digests again is found by the anchors that were written before."""
+    """Earlier anchors reveal an attacker who replaces all later digests."""
     assert await write_anchor(journal, bucket)
     await write(journal, 2)
     await superuser.execute("UPDATE journal SET actor = 'bob' WHERE serial = 7")
