@@ -23,7 +23,7 @@ def listed(app: AppInProcess, upstream: Upstream, project: str) -> UpstreamFile:
 
 @contextmanager
 def stopped(app: AppInProcess, upstream: Upstream, file: UpstreamFile) -> Iterator[None]:
-    """Have a download of the file stop in the middle; the block runs while the event loop of the index stands still."""
+    """Stop a download of the file in the middle. The block runs while the event loop of the index is blocked."""
     hold = upstream.hold(file.filename, after=100_000)
     row = app.file(file.filename).file
 
